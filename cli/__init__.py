@@ -1,0 +1,1 @@
+"""The `insitu` command: composes trainer and server, and starts the embedded Redis."""
