@@ -1,0 +1,129 @@
+"""A feature view fitted to a graph's signature: checked, and completed with its types."""
+
+from collections.abc import Sequence
+
+from models.errors import BadFeatureView
+from models.features import FeatureView, InlineSource, InputView, ListSource, Source, VectorSource
+from models.tensors import TensorSpec, elements
+
+FREE = "?"
+Shape = tuple[int | str, ...]
+
+
+def bind(view: FeatureView, inputs: Sequence[TensorSpec]) -> FeatureView:
+    """Return the view with every input's dtype and shape as the graph wants them.
+
+    Raises: BadFeatureView, an input too many or too few, or of another type or shape.
+    """
+    specs = {spec.name: spec for spec in inputs}
+    given = [one.name for one in view.inputs] + [one.lengths for one in view.inputs if one.lengths]
+    unknown = [name for name in given if name not in specs]
+    absent = [name for name in specs if name not in given]
+    if unknown or absent:
+        raise BadFeatureView(
+            f"the graph's inputs are {', '.join(specs)}; the feature view "
+            + "; ".join(
+                f"{verb} {', '.join(names)}"
+                for verb, names in (("also names", unknown), ("leaves out", absent))
+                if names
+            ),
+            unknown=unknown,
+            absent=absent,
+        )
+    return FeatureView(inputs=tuple(bind_input(one, specs) for one in view.inputs))
+
+
+def bind_input(one: InputView, specs: dict[str, TensorSpec]) -> InputView:
+    """Return one input of the view completed.
+
+    Raises: BadFeatureView, when it does not fit.
+    """
+    spec = specs[one.name]
+    if one.dtype not in (None, spec.dtype):
+        raise BadFeatureView(f"input {one.name!r} is {spec.dtype} in the graph, not {one.dtype}")
+    if one.lengths is not None:
+        check_lengths(specs[one.lengths])
+    for source in one.sources:
+        check_values(source, spec)
+    shape = row_shape(one)
+    facts: dict[str, object] = {"dtype": spec.dtype}
+    if one.shape is None and shape == (1,) and not spec.shape[1:]:
+        facts["shape"] = ()
+        shape = ()
+    check_shape(one, shape, spec)
+    return one.model_copy(update=facts)
+
+
+def check_lengths(spec: TensorSpec) -> None:
+    """Refuse a lengths input that is not one int64 a row."""
+    if spec.dtype != "int64" or len(spec.shape) != 1:
+        raise BadFeatureView(
+            f"lengths input {spec.name!r} is {spec.dtype} {list(spec.shape)} in the graph; "
+            "it must be int64 with one value a row"
+        )
+
+
+def check_values(source: Source, spec: TensorSpec) -> None:
+    """Refuse text where the graph takes numbers, and raw numbers where it takes text."""
+    if isinstance(source, VectorSource | ListSource):
+        if spec.dtype == "string":
+            raise BadFeatureView(
+                f"input {spec.name!r} takes text; a vector or list gives numbers, use a hash"
+            )
+        return
+    for field in source.fields:
+        if isinstance(field.default, str) and not field.categories and spec.dtype != "string":
+            raise BadFeatureView(
+                f"field {field.name!r}: default {field.default!r} is text, "
+                f"input {spec.name!r} takes {spec.dtype}; give a number or categories"
+            )
+
+
+def row_shape(one: InputView) -> Shape:
+    """Return the shape of one row as the sources give it; a free length is '?'.
+
+    Raises: BadFeatureView, sources that cannot be joined along the last axis.
+    """
+    shapes = [shape for source in one.sources for shape in source_shapes(source)]
+    if any(len(shape) != len(shapes[0]) or shape[:-1] != shapes[0][:-1] for shape in shapes):
+        listed = ", ".join(str(list(shape)) for shape in shapes)
+        raise BadFeatureView(
+            f"input {one.name!r}: sources of shapes {listed} cannot be joined along the last axis"
+        )
+    last = sum(shape[-1] for shape in shapes if isinstance(shape[-1], int))
+    joined = (*shapes[0][:-1], last)
+    if one.shape is None:
+        return joined
+    if elements(one.shape) != elements([dim for dim in joined if isinstance(dim, int)]):
+        raise BadFeatureView(
+            f"input {one.name!r}: shape {list(one.shape)} has another number of elements "
+            f"than the sources, {list(joined)}"
+        )
+    return one.shape
+
+
+def source_shapes(source: Source) -> list[Shape]:
+    """Return what a source adds to a row: one shape, or one a field of the request."""
+    if isinstance(source, VectorSource):
+        return [source.shape]
+    if isinstance(source, ListSource):
+        return [(FREE if source.pad == "none" else source.last, *source.shape)]
+    if isinstance(source, InlineSource):
+        return [field.shape or (1,) for field in source.fields]
+    return [(len(source.fields),)]
+
+
+def check_shape(one: InputView, shape: Shape, spec: TensorSpec) -> None:
+    """Refuse a row shape that the graph does not take."""
+    wanted = spec.shape[1:]
+    same = len(shape) == len(wanted) and all(
+        dim == want or isinstance(want, str) for dim, want in zip(shape, wanted, strict=True)
+    )
+    if not same:
+        raise BadFeatureView(
+            f"input {one.name!r}: the view gives rows of shape {list(shape)}, "
+            f"the graph takes {list(wanted)}"
+            + ("; `pad: left` or `right` fixes the length" if FREE in shape else ""),
+            shape=list(shape),
+            wanted=list(wanted),
+        )

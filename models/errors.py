@@ -1,0 +1,343 @@
+"""Every error of the domain, with the facts it carries; it knows no transport and no status code.
+
+    InsituError
+      BadName  BadModelFile  ModelTooLarge  BadFeatureView  BadRecipe  BadRequest
+      ModelNotFound  VersionNotFound  AliasNotFound  NothingToRollBack  VersionInUse
+      BundleCorrupt  ManifestUnreadable  RedisUnavailable
+      FeatureError                  one row's fault: its neighbours are answered
+        KeyMissing  FieldMissing  KeyNotAllowed  KeysNotEnough  InstanceIncomplete
+        WrongType  WrongLength  NotANumber  Stale  UnknownCategory  SourceUnsupported
+
+A message names the thing, the value and the cure; `details` carries the same facts for programs.
+"""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+SHOWN_CHARACTERS = 64
+SHOWN_CATEGORIES = 8
+
+
+def shown(value: object) -> str:
+    """Return a value as an error may show it: one line, bounded, bytes as text."""
+    text = value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
+    text = text.encode("unicode_escape").decode("ascii") if not text.isprintable() else text
+    return text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 3] + "..."
+
+
+class InsituError(Exception):
+    """Root of every error a user may see; `code` is stable, `details` holds the facts."""
+
+    code: ClassVar[str] = "error"
+
+    def __init__(self, message: str, **details: object) -> None:
+        super().__init__(message)
+        self.details = details
+
+
+class BadName(InsituError):
+    """A model or alias name that could not be a Redis key and a URL segment at once."""
+
+    code = "bad_name"
+
+    def __init__(self, kind: str, value: str, rule: str) -> None:
+        super().__init__(f"{kind} {shown(value)!r} is not a valid name: {rule}", value=shown(value))
+
+
+class BadModelFile(InsituError):
+    """An ONNX file that is refused, and why."""
+
+    code = "bad_model_file"
+
+
+class ModelTooLarge(InsituError):
+    """A model file over the stated bound."""
+
+    code = "model_too_large"
+
+    def __init__(self, size_bytes: int, limit_bytes: int) -> None:
+        super().__init__(
+            f"the model file has {size_bytes} bytes, the limit is {limit_bytes}; "
+            "raise INSITU_MODEL_LIMIT_BYTES if it is meant to be that large",
+            size_bytes=size_bytes,
+            limit_bytes=limit_bytes,
+        )
+
+
+class BadFeatureView(InsituError):
+    """A feature view that is malformed or does not fit the graph's signature."""
+
+    code = "bad_feature_view"
+
+
+class BadRecipe(InsituError):
+    """A recipe refused before any work."""
+
+    code = "bad_recipe"
+
+
+class BadRequest(InsituError):
+    """A request that no row can be read from."""
+
+    code = "bad_request"
+
+
+class ModelNotFound(InsituError):
+    """No version of this name is stored."""
+
+    code = "model_not_found"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"model {shown(name)!r} is not stored; `insitu models` lists what is",
+            model=shown(name),
+        )
+
+
+class VersionNotFound(InsituError):
+    """The model exists, this version of it does not."""
+
+    code = "version_not_found"
+
+    def __init__(self, name: str, version: int, known: Sequence[int]) -> None:
+        there = ", ".join(map(str, known)) or "none"
+        super().__init__(
+            f"model {name!r} has no version {version}; stored versions: {there}",
+            model=name,
+            version=version,
+            known=list(known),
+        )
+
+
+class AliasNotFound(InsituError):
+    """The model exists, this alias of it does not."""
+
+    code = "alias_not_found"
+
+    def __init__(self, name: str, alias: str, known: Sequence[str]) -> None:
+        there = ", ".join(known) or "none"
+        super().__init__(
+            f"model {name!r} has no alias {shown(alias)!r}; aliases: {there}; "
+            f"`insitu promote {name} VERSION --alias {shown(alias)}` sets one",
+            model=name,
+            alias=shown(alias),
+            known=list(known),
+        )
+
+
+class NothingToRollBack(InsituError):
+    """The alias has pointed to one version only, or its earlier versions are deleted."""
+
+    code = "nothing_to_roll_back"
+
+    def __init__(self, name: str, alias: str) -> None:
+        super().__init__(
+            f"alias {alias!r} of model {name!r} has no earlier version to go back to",
+            model=name,
+            alias=alias,
+        )
+
+
+class VersionInUse(InsituError):
+    """A version that an alias points to is not deleted."""
+
+    code = "version_in_use"
+
+    def __init__(self, name: str, version: int, aliases: Sequence[str]) -> None:
+        super().__init__(
+            f"version {version} of model {name!r} is what {', '.join(aliases)} points to; "
+            "promote another version first",
+            model=name,
+            version=version,
+            aliases=list(aliases),
+        )
+
+
+class BundleCorrupt(InsituError):
+    """Stored bytes are not the published ones; they are never run."""
+
+    code = "bundle_corrupt"
+
+    def __init__(self, name: str, version: int, reason: str) -> None:
+        super().__init__(
+            f"version {version} of model {name!r} is damaged in Redis: {reason}; "
+            "publish it again or roll back",
+            model=name,
+            version=version,
+            reason=reason,
+        )
+
+
+class ManifestUnreadable(InsituError):
+    """A manifest this program does not understand."""
+
+    code = "manifest_unreadable"
+
+    def __init__(self, name: str, version: int, reason: str) -> None:
+        super().__init__(
+            f"the manifest of {name!r} version {version} cannot be read: {reason}",
+            model=name,
+            version=version,
+            reason=reason,
+        )
+
+
+class RedisUnavailable(InsituError):
+    """Redis did not answer; what needs no Redis goes on."""
+
+    code = "redis_unavailable"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"Redis does not answer ({shown(reason)}); predictions from instances or inputs that "
+            "need no key still work, keys will when it is back",
+            reason=shown(reason),
+        )
+
+
+class FeatureError(InsituError):
+    """One row cannot be built from its keys and values; its neighbours can."""
+
+    code = "feature_error"
+
+
+class KeyMissing(FeatureError):
+    """A key of the view is not in Redis, or a hash has none of the fields that are read."""
+
+    code = "key_missing"
+
+    def __init__(self, key: str, fields: bool = False) -> None:
+        none = ", or has none of the fields this model reads" if fields else ""
+        super().__init__(
+            f"key {shown(key)!r} is not in Redis{none}; write it, give the view a default, "
+            "or ask with `missing`",
+            key=shown(key),
+        )
+
+
+class FieldMissing(FeatureError):
+    """A field of an existing key is not there."""
+
+    code = "field_missing"
+
+    def __init__(self, key: str, field: str) -> None:
+        super().__init__(
+            f"key {shown(key)!r} has no field {field!r}; write it, give the field a default, "
+            "or ask with `missing`",
+            key=shown(key),
+            field=field,
+        )
+
+
+class KeyNotAllowed(FeatureError):
+    """A key outside the template of the view's first keyed source."""
+
+    code = "key_not_allowed"
+
+    def __init__(self, key: str, template: str) -> None:
+        super().__init__(
+            f"key {shown(key)!r} does not match {template!r}, the only keys this model reads",
+            key=shown(key),
+            template=template,
+        )
+
+
+class KeysNotEnough(FeatureError):
+    """The view needs more than a key can say."""
+
+    code = "keys_not_enough"
+
+    def __init__(self, needed: Sequence[str]) -> None:
+        super().__init__(
+            f"a key alone does not give {', '.join(needed)}; ask with `instances` and name them",
+            needed=list(needed),
+        )
+
+
+class InstanceIncomplete(FeatureError):
+    """An instance lacks a placeholder or an inline value, or gives one that is not usable."""
+
+    code = "instance_incomplete"
+
+
+class WrongType(FeatureError):
+    """The key holds another Redis type than the source reads."""
+
+    code = "wrong_type"
+
+    def __init__(self, key: str, wanted: str) -> None:
+        super().__init__(
+            f"key {shown(key)!r} is not of the type this model reads ({wanted})",
+            key=shown(key),
+            wanted=wanted,
+        )
+
+
+class WrongLength(FeatureError):
+    """Stored bytes or lists are not of the declared size."""
+
+    code = "wrong_length"
+
+    def __init__(self, key: str, found: str, wanted: str) -> None:
+        super().__init__(
+            f"key {shown(key)!r} has {found}, the model wants {wanted}",
+            key=shown(key),
+            found=found,
+            wanted=wanted,
+        )
+
+
+class NotANumber(FeatureError):
+    """A value that is no finite number of the input's type."""
+
+    code = "not_a_number"
+
+    def __init__(self, place: str, value: object, dtype: str) -> None:
+        super().__init__(
+            f"{place} holds {shown(value)!r}, which is not a {dtype} number",
+            place=place,
+            value=shown(value),
+            dtype=dtype,
+        )
+
+
+class Stale(FeatureError):
+    """Features older than the view allows."""
+
+    code = "stale"
+
+    def __init__(self, key: str, age_seconds: float, limit_seconds: float) -> None:
+        super().__init__(
+            f"key {shown(key)!r} was written {age_seconds:.1f} s ago, the view allows {limit_seconds:g} s",
+            key=shown(key),
+            age_seconds=round(age_seconds, 3),
+            max_age_seconds=limit_seconds,
+        )
+
+
+class UnknownCategory(FeatureError):
+    """A text that is none of the field's categories."""
+
+    code = "unknown_category"
+
+    def __init__(self, place: str, value: object, categories: Sequence[str]) -> None:
+        listed = ", ".join(categories[:SHOWN_CATEGORIES])
+        listed += ", ..." if len(categories) > SHOWN_CATEGORIES else ""
+        super().__init__(
+            f"{place} holds {shown(value)!r}, which is none of: {listed}; "
+            "`unknown:` in the view can name a category for the rest",
+            place=place,
+            value=shown(value),
+        )
+
+
+class SourceUnsupported(FeatureError):
+    """This Redis lacks the command that a source needs."""
+
+    code = "source_unsupported"
+
+    def __init__(self, command: str) -> None:
+        super().__init__(
+            f"this Redis does not have {command}; `as: json` needs Redis 8 or the JSON module",
+            command=command,
+        )

@@ -1,0 +1,78 @@
+"""Every Redis key of the product, built in one place; docs/redis-keys.md shows the same table.
+
+    insitu:models                 set     names: a hint for listing, never the truth
+    insitu:{NAME}                 hash    next_version, created, description, previous:ALIAS
+    insitu:{NAME}:aliases         hash    alias -> version
+    insitu:{NAME}:vN:manifest     string  Manifest as JSON
+    insitu:{NAME}:vN:onnx:I       string  ONNX bytes in 64 MiB chunks, I from 0
+    insitu:events                 stream  what changed, about the last 1,000; also a channel
+
+The braces are Redis Cluster's hash tag: every key of one model lies in one slot.
+"""
+
+import re
+from dataclasses import dataclass
+
+from models.errors import BadName
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+NAME_RULE = "1 to 128 of A-Z a-z 0-9 . _ -, the first a letter or digit"
+ALIAS = re.compile(r"[a-z][a-z0-9_-]{0,63}")
+ALIAS_RULE = "1 to 64 of a-z 0-9 _ -, the first a letter"
+PREFIX = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
+PREFIX_RULE = "1 to 64 of A-Z a-z 0-9 . _ : -, the first a letter or digit"
+
+
+def check_name(name: str) -> str:
+    """Return a model name that is one.
+
+    Raises: BadName, when it could not be a key and a URL segment.
+    """
+    if not NAME.fullmatch(name):
+        raise BadName("model name", name, NAME_RULE)
+    return name
+
+
+def check_alias(alias: str) -> str:
+    """Return an alias that is one, never to be mistaken for a version number.
+
+    Raises: BadName, otherwise.
+    """
+    if not ALIAS.fullmatch(alias):
+        raise BadName("alias", alias, ALIAS_RULE)
+    return alias
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The keys under one prefix; two prefixes in one Redis never meet."""
+
+    prefix: str = "insitu"
+
+    def __post_init__(self) -> None:
+        if not PREFIX.fullmatch(self.prefix):
+            raise BadName("key prefix", self.prefix, PREFIX_RULE)
+
+    def models(self) -> str:
+        """Set of names."""
+        return f"{self.prefix}:models"
+
+    def events(self) -> str:
+        """Stream, and channel, of what changed."""
+        return f"{self.prefix}:events"
+
+    def model(self, name: str) -> str:
+        """Hash about one model."""
+        return f"{self.prefix}:{{{check_name(name)}}}"
+
+    def aliases(self, name: str) -> str:
+        """Hash alias -> version."""
+        return f"{self.model(name)}:aliases"
+
+    def manifest(self, name: str, version: int) -> str:
+        """Manifest of one version, JSON text."""
+        return f"{self.model(name)}:v{version}:manifest"
+
+    def chunk(self, name: str, version: int, index: int) -> str:
+        """One chunk of the ONNX bytes of one version."""
+        return f"{self.model(name)}:v{version}:onnx:{index}"

@@ -1,0 +1,69 @@
+"""Element types and shapes of tensors, in the words manifests and feature views use."""
+
+from collections.abc import Sequence
+from math import prod
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+Dtype = Literal[
+    "bool",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "uint8",
+    "uint16",
+    "uint32",
+    "uint64",
+    "float16",
+    "float32",
+    "float64",
+    "string",
+]
+NumericDtype = Literal[
+    "bool",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "uint8",
+    "uint16",
+    "uint32",
+    "uint64",
+    "float16",
+    "float32",
+    "float64",
+]
+Tensor = NDArray[Any]
+ELEMENT_LIMIT = 1 << 26  # elements in one row of one input: 256 MiB of float32
+UNNAMED = "?"
+
+Size = Annotated[int, Field(ge=1, le=ELEMENT_LIMIT)]
+Dim = Annotated[int, Field(ge=0, le=2**40)] | Annotated[str, Field(min_length=1, max_length=256)]
+
+
+class TensorSpec(BaseModel):
+    """One input or output of a graph: name, element type and shape, the batch axis first.
+
+    A dimension is a number where the graph fixes it and a name where it does not; '?' is a free
+    dimension that the graph does not name.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    dtype: Dtype
+    shape: tuple[Dim, ...]
+
+
+def numpy_dtype(dtype: str) -> "np.dtype[Any]":
+    """Return the little-endian numpy type of a dtype name; strings are objects."""
+    return np.dtype(object) if dtype == "string" else np.dtype(dtype).newbyteorder("<")
+
+
+def elements(shape: Sequence[int]) -> int:
+    """Return how many elements a shape has."""
+    return prod(shape)
