@@ -37,12 +37,12 @@ from models.features import (
 from models.tensors import Tensor, elements, numpy_dtype
 from models.values import (
     Fills,
+    Raw,
     array,
     as_text,
     field_value,
     filled_value,
     number,
-    real,
     unix_time,
 )
 
@@ -59,7 +59,7 @@ class Cell:
     now: float
 
 
-def checked(cell: Cell, wanted: str) -> Any:
+def checked(cell: Cell, wanted: str) -> Raw:
     """Return the reply unless Redis refused the command.
 
     Raises: WrongType, SourceUnsupported, FeatureError for any other refusal.
@@ -75,7 +75,7 @@ def checked(cell: Cell, wanted: str) -> Any:
     raise FeatureError(f"key {shown(cell.key)!r} cannot be read: {shown(text)}", key=shown(cell.key))
 
 
-def check_age(source: TimedSource, cell: Cell, written: Any) -> None:
+def check_age(source: TimedSource, cell: Cell, written: Raw) -> None:
     """Refuse what is older than the source allows.
 
     Raises: FieldMissing without a time, NotANumber for no time, Stale.
@@ -162,7 +162,7 @@ class JsonReader:
         """One reply: JSON text, an object path -> matches, or the matches of a single path."""
         return ("JSON.GET", key, *dict.fromkeys(self.paths))
 
-    def columns(self, replies: Sequence[Any]) -> Tensor | None:
+    def columns(self, _replies: Sequence[Any]) -> Tensor | None:
         """JSON is parsed row by row."""
         return None
 
@@ -179,7 +179,7 @@ class JsonReader:
                 check_age(self.source, cell, written)
         return array(field_values(self.source.fields, values, self.dtype, cell), self.dtype)
 
-    def first(self, matches: Any) -> Any:
+    def first(self, matches: Raw) -> Raw:
         """Return the first match of a path, None without one."""
         return matches[0] if matches else None
 
@@ -234,7 +234,7 @@ class ListReader:
         """One reply: a list of at most `last` entries, oldest first."""
         return ("LRANGE", key, -self.source.last, -1)
 
-    def columns(self, replies: Sequence[Any]) -> Tensor | None:
+    def columns(self, _replies: Sequence[Any]) -> Tensor | None:
         """Rows differ in length: read one by one."""
         return None
 
@@ -305,7 +305,7 @@ class InlineReader:
             parts.append(self.part(field, field.shape, value, given))
         return np.concatenate(parts, axis=-1)
 
-    def part(self, field: FeatureField, shape: tuple[int, ...], value: Any, given: bool) -> Tensor:
+    def part(self, field: FeatureField, shape: tuple[int, ...], value: Raw, given: bool) -> Tensor:
         """One field: (1,), or its shape."""
         place = f"{field.name!r} of the instance"
         if not shape:
@@ -317,12 +317,12 @@ class InlineReader:
             return np.full(shape, number(value, self.dtype, place), numpy_dtype(self.dtype))
         return nested(value, shape, self.dtype, place)
 
-    def accepts(self, value: Any) -> bool:
+    def accepts(self, value: Raw) -> bool:
         """Whether a request value is of the input's kind: no text where a number belongs."""
         return isinstance(value, str if self.dtype == "string" else int | float)
 
 
-def nested(value: Any, shape: tuple[int, ...], dtype: str, place: str) -> Tensor:
+def nested(value: Raw, shape: tuple[int, ...], dtype: str, place: str) -> Tensor:
     """Return a nested list of the request as an array of exactly `shape`.
 
     Raises: InstanceIncomplete for another shape, NotANumber for what is none.

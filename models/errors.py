@@ -3,7 +3,7 @@
     InsituError
       BadName  BadModelFile  ModelTooLarge  BadFeatureView  BadRecipe  BadRequest
       ModelNotFound  VersionNotFound  AliasNotFound  NothingToRollBack  VersionInUse
-      BundleCorrupt  ManifestUnreadable  RedisUnavailable
+      BundleCorrupt  ManifestUnreadable  RedisUnavailable  RedisRefused
       FeatureError                  one row's fault: its neighbours are answered
         KeyMissing  FieldMissing  KeyNotAllowed  KeysNotEnough  InstanceIncomplete
         WrongType  WrongLength  NotANumber  Stale  UnknownCategory  SourceUnsupported
@@ -193,6 +193,15 @@ class RedisUnavailable(InsituError):
             "need no key still work, keys will when it is back",
             reason=shown(reason),
         )
+
+
+class RedisRefused(InsituError):
+    """Redis answered, and said no: out of memory, no permission, read-only replica."""
+
+    code = "redis_refused"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"Redis refused: {shown(reason)}; nothing was changed", reason=shown(reason))
 
 
 class FeatureError(InsituError):

@@ -7,7 +7,7 @@ into Redis commands and their replies into tensors; the trainer and the server b
 what a network is trained on is what it is served.
 """
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 import yaml
 from pydantic import (
@@ -89,7 +89,7 @@ class InlineField(FeatureField):
         return self
 
 
-def named(value: Any) -> Any:
+def named(value: object) -> object:
     """Accept `amount` for `{name: amount}`."""
     return {"name": value} if isinstance(value, str) else value
 
@@ -200,7 +200,7 @@ class InlineSource(Strict):
 Keyed = HashSource | JsonSource | VectorSource | ListSource
 
 
-def with_kind(value: Any) -> Any:
+def with_kind(value: object) -> object:
     """Let `{inline: true, fields: ...}` go without `as: inline`."""
     return {"as": "inline", **value} if isinstance(value, dict) and "inline" in value else value
 

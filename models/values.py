@@ -11,6 +11,7 @@ from models.errors import NotANumber, UnknownCategory, shown
 from models.features import FeatureField
 from models.tensors import Tensor, numpy_dtype
 
+Raw = Any  # a value as Redis or a request hands it over: bytes, text, number, list or None
 Missing = float | Mapping[str, float | str] | None
 TRUTHS = {"true": 1, "false": 0}
 UNIX_SECONDS = {"s": 1.0, "ms": 1e-3}
@@ -39,7 +40,7 @@ class Fills:
         return value
 
 
-def field_value(field: FeatureField, value: Any, dtype: str, place: str) -> Any:
+def field_value(field: FeatureField, value: Raw, dtype: str, place: str) -> Raw:
     """Return one field's value as the input takes it: category number, text or number.
 
     Raises: UnknownCategory, NotANumber.
@@ -49,7 +50,7 @@ def field_value(field: FeatureField, value: Any, dtype: str, place: str) -> Any:
     return as_text(value) if dtype == "string" else number(value, dtype, place)
 
 
-def filled_value(field: FeatureField, value: Any, dtype: str, place: str) -> Any:
+def filled_value(field: FeatureField, value: Raw, dtype: str, place: str) -> Raw:
     """Return a stand-in as the input takes it: a number stays one also for a category field.
 
     Raises: UnknownCategory, NotANumber.
@@ -59,7 +60,7 @@ def filled_value(field: FeatureField, value: Any, dtype: str, place: str) -> Any
     return as_text(value) if dtype == "string" else number(value, dtype, place)
 
 
-def category(field: FeatureField, value: Any, place: str) -> int:
+def category(field: FeatureField, value: Raw, place: str) -> int:
     """Return the number of a text in the field's categories."""
     text = as_text(value)
     if text in field.categories:
@@ -69,12 +70,12 @@ def category(field: FeatureField, value: Any, place: str) -> int:
     return field.categories.index(field.unknown)
 
 
-def as_text(value: Any) -> str:
+def as_text(value: Raw) -> str:
     """Return the text of a value; bytes that are no UTF-8 keep their form in escapes."""
     return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
 
 
-def number(value: Any, dtype: str, place: str) -> float | int:
+def number(value: Raw, dtype: str, place: str) -> float | int:
     """Return a finite number that fits the type.
 
     Raises: NotANumber, naming the place and the value.
@@ -88,15 +89,15 @@ def number(value: Any, dtype: str, place: str) -> float | int:
     return result
 
 
-def real(value: Any) -> float:
+def real(value: Raw) -> float:
     """Return a float; Python's own `1_000` is no number in data."""
-    if isinstance(value, bytes | str):
-        if ("_" if isinstance(value, str) else b"_") in value:  # type: ignore[operator]  # same type both sides
-            raise ValueError("underscore")
-    return float(value)
+    text = as_text(value)
+    if "_" in text:
+        raise ValueError("underscore")
+    return float(text) if isinstance(value, bytes | str) else float(value)
 
 
-def integer(value: Any) -> int:
+def integer(value: Raw) -> int:
     """Return an exact integer: `7`, `7.0`, `true`; never a rounded one."""
     text = as_text(value).strip().lower()
     if text in TRUTHS:
@@ -123,7 +124,7 @@ def array(values: list[Any], dtype: str) -> Tensor:
     return np.array(values, dtype=numpy_dtype(dtype))
 
 
-def unix_time(value: Any, unit: str, place: str) -> float:
+def unix_time(value: Raw, unit: str, place: str) -> float:
     """Return a stored time as Unix seconds: a number in `unit`, or ISO 8601 text.
 
     Raises: NotANumber, when it is neither.

@@ -1,0 +1,190 @@
+"""What an ONNX file says of itself: signature, operator sets, and why it may be refused.
+
+Read with the `onnx` library, never run here. Refused: no ONNX at all, external data, operators
+outside the sets below, versions this product was not tried with, inputs or outputs that are no
+tensors. Constants: ONNX Runtime 1.32 and onnx 1.23, their release notes.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import onnx
+from google.protobuf.message import DecodeError
+from onnx import GraphProto, ModelProto, TensorProto, ValueInfoProto
+
+from models.errors import BadModelFile, ModelTooLarge, shown
+from models.tensors import UNNAMED, Dtype, TensorSpec
+
+MODEL_LIMIT_BYTES = (1 << 31) - 1  # protobuf's own limit for one message
+OPSETS = {"": (7, 26), "ai.onnx.ml": (1, 5), "com.microsoft": (1, 1)}
+IR_VERSIONS = (3, 13)
+DTYPES: dict[int, Dtype] = {
+    TensorProto.BOOL: "bool",
+    TensorProto.INT8: "int8",
+    TensorProto.INT16: "int16",
+    TensorProto.INT32: "int32",
+    TensorProto.INT64: "int64",
+    TensorProto.UINT8: "uint8",
+    TensorProto.UINT16: "uint16",
+    TensorProto.UINT32: "uint32",
+    TensorProto.UINT64: "uint64",
+    TensorProto.FLOAT16: "float16",
+    TensorProto.FLOAT: "float32",
+    TensorProto.DOUBLE: "float64",
+    TensorProto.STRING: "string",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class GraphSummary:
+    """What a manifest takes over from an ONNX file."""
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    opset: dict[str, int]
+    ir_version: int
+    producer: str
+
+
+def inspect_graph(data: bytes, limit_bytes: int = MODEL_LIMIT_BYTES) -> GraphSummary:
+    """Read the signature of an ONNX file.
+
+    Raises: ModelTooLarge; BadModelFile, naming what is wrong and the cure.
+    """
+    if len(data) > limit_bytes:
+        raise ModelTooLarge(len(data), limit_bytes)
+    model = parsed(data)
+    opset = {entry.domain: entry.version for entry in model.opset_import}
+    opset = {("" if domain == "ai.onnx" else domain): v for domain, v in opset.items()}
+    check_versions(opset, model.ir_version)
+    check_no_external_data(model)
+    check_operators(model)
+    graph = model.graph
+    weights = {tensor.name for tensor in graph.initializer}
+    inputs = [read_value(value, "input") for value in graph.input if value.name not in weights]
+    outputs = [read_value(value, "output") for value in graph.output]
+    if not inputs or not outputs:
+        raise BadModelFile("the graph has no input or no output, so there is nothing to serve")
+    producer = f"{model.producer_name} {model.producer_version}".strip()
+    return GraphSummary(tuple(inputs), tuple(outputs), opset, model.ir_version, shown(producer))
+
+
+def parsed(data: bytes) -> ModelProto:
+    """Parse and check the file's structure."""
+    try:
+        model = onnx.load_model_from_string(data)
+    except (DecodeError, ValueError) as error:
+        raise BadModelFile(
+            "these bytes are no ONNX model; export one with torch.onnx.export, skl2onnx, tf2onnx, ..."
+        ) from error
+    if not model.opset_import or not model.graph.node:
+        raise BadModelFile("these bytes are no ONNX model: no operator set or no node")
+    return model
+
+
+def check_versions(opset: dict[str, int], ir_version: int) -> None:
+    """Refuse operator sets and formats that ONNX Runtime here was not tried with."""
+    for domain, version in opset.items():
+        if domain not in OPSETS:
+            continue  # only matters when a node uses it: check_operators
+        low, high = OPSETS[domain]
+        if not low <= version <= high:
+            raise BadModelFile(
+                f"the model uses operator set {domain or 'ai.onnx'} {version}, "
+                f"supported are {low} to {high}; export it again with opset_version={high} or convert "
+                "it with onnx.version_converter",
+                domain=domain or "ai.onnx",
+                opset=version,
+            )
+    low, high = IR_VERSIONS
+    if not low <= ir_version <= high:
+        raise BadModelFile(
+            f"the model has ONNX format (IR) version {ir_version}, supported are {low} to {high}; "
+            "export it again with an older onnx package",
+            ir_version=ir_version,
+        )
+
+
+def graphs(graph: GraphProto) -> Iterator[GraphProto]:
+    """Walk a graph and the graphs inside its nodes (If, Loop, Scan)."""
+    yield graph
+    for node in graph.node:
+        for attribute in node.attribute:
+            for inner in (*((attribute.g,) if attribute.HasField("g") else ()), *attribute.graphs):
+                yield from graphs(inner)
+
+
+def tensors(model: ModelProto) -> Iterator[TensorProto]:
+    """Walk every tensor stored in the file."""
+    for graph in graphs(model.graph):
+        yield from graph.initializer
+        for sparse in graph.sparse_initializer:
+            yield from (sparse.values, sparse.indices)
+    for node in nodes(model):
+        for attribute in node.attribute:
+            yield from (*((attribute.t,) if attribute.HasField("t") else ()), *attribute.tensors)
+
+
+def nodes(model: ModelProto) -> Iterator[onnx.NodeProto]:
+    """Walk every node, those of the model's own functions included."""
+    for graph in graphs(model.graph):
+        yield from graph.node
+    for function in model.functions:
+        yield from function.node
+
+
+def check_no_external_data(model: ModelProto) -> None:
+    """Refuse weights that lie in another file: it would be a file of the server's."""
+    for tensor in tensors(model):
+        if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data:
+            raise BadModelFile(
+                f"weight {shown(tensor.name)!r} lies in another file (external data); store it inside: "
+                "onnx.save(onnx.load(path), out), or torch.onnx.export(..., external_data=False)",
+                tensor=shown(tensor.name),
+            )
+
+
+def check_operators(model: ModelProto) -> None:
+    """Refuse operators that plain ONNX Runtime does not have."""
+    own = {(function.domain, function.name) for function in model.functions}
+    custom = {
+        f"{node.domain}:{node.op_type}"
+        for node in nodes(model)
+        if node.domain not in (*OPSETS, "ai.onnx") and (node.domain, node.op_type) not in own
+    }
+    if custom:
+        raise BadModelFile(
+            f"the model uses custom operators: {listed(custom)}; only those of ONNX, ai.onnx.ml and "
+            "com.microsoft are run",
+            operators=sorted(custom)[:8],
+        )
+
+
+def read_value(value: ValueInfoProto, role: str) -> TensorSpec:
+    """Return one input or output; a dimension without a number keeps its name."""
+    kind = value.type.WhichOneof("value")
+    if kind != "tensor_type":
+        raise BadModelFile(
+            f"{role} {shown(value.name)!r} is a {kind or 'value without a type'}, not a tensor"
+            + ("; with skl2onnx export with options={'zipmap': False}" if kind == "sequence_type" else "")
+        )
+    tensor = value.type.tensor_type
+    if tensor.elem_type not in DTYPES:
+        name = TensorProto.DataType.Name(tensor.elem_type)
+        raise BadModelFile(
+            f"{role} {shown(value.name)!r} has element type {name}; supported: {listed(DTYPES.values())}"
+        )
+    if not tensor.HasField("shape"):
+        raise BadModelFile(
+            f"{role} {shown(value.name)!r} has no shape; run onnx.shape_inference.infer_shapes and export it"
+        )
+    shape = tuple(
+        dim.dim_value if dim.HasField("dim_value") else dim.dim_param or UNNAMED for dim in tensor.shape.dim
+    )
+    return TensorSpec(name=value.name, dtype=DTYPES[tensor.elem_type], shape=shape)
+
+
+def listed(names: Iterable[str], most: int = 16) -> str:
+    """Return names in one line, bounded."""
+    ordered = sorted(names)
+    return ", ".join(ordered[:most]) + (", ..." if len(ordered) > most else "")
