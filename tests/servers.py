@@ -12,7 +12,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from redis import Redis
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from redis.retry import Retry
 
 START_SECONDS = 20.0
 STOP_SECONDS = 20.0
@@ -103,7 +105,8 @@ class RedisServer:
 
     def connect(self) -> Redis:
         """Return a synchronous client, for arranging and asserting; close it."""
-        return Redis(unix_socket_path=str(self.socket), socket_timeout=START_SECONDS)
+        once = Retry(NoBackoff(), 0)
+        return Redis(unix_socket_path=str(self.socket), socket_timeout=START_SECONDS, retry=once)
 
     def kill(self) -> None:
         """End the process as a crash would: SIGKILL."""
