@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -198,7 +199,7 @@ def join(cluster: RedisNodes) -> None:
                 bus = first.arguments[first.arguments.index("--cluster-port") + 1]
                 client.execute_command("CLUSTER", "MEET", "127.0.0.1", first.port, bus)
     for node in cluster.nodes:
-        wait_until(lambda node=node: agrees(node), f"the cluster did not form:\n{node.log}")  # type: ignore[misc]
+        wait_until(partial(agrees, node), f"the cluster did not form:\n{node.log}")
 
 
 def agrees(node: RedisServer) -> bool:

@@ -1,0 +1,58 @@
+# Two images, one user: `server` answers predictions and holds no PyTorch, `trainer` makes bundles and ends.
+#   docker build --target server  --tag insitu-server .
+#   docker build --target trainer --tag insitu-trainer .
+
+FROM python:3.12-slim AS base
+ENV PATH=/opt/insitu/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1
+# A fixed number, so that volumes, sockets and runAsNonRoot rules can name it.
+RUN groupadd --gid 10001 insitu \
+ && useradd --uid 10001 --gid insitu --create-home --shell /usr/sbin/nologin insitu
+
+# The dependencies come from the pins alone: a change of the code does not fetch them again.
+FROM base AS pins
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    PIP_ROOT_USER_ACTION=ignore \
+    PYTHONDONTWRITEBYTECODE=
+WORKDIR /src
+RUN python3 -m venv /opt/insitu
+COPY pyproject.toml constraints.txt README.md LICENSE ./
+
+FROM pins AS wheel
+COPY models models
+COPY trainer trainer
+COPY server server
+COPY cli cli
+RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheel .
+
+FROM pins AS server-files
+RUN pip install --no-cache-dir --constraint constraints.txt '.[server]'
+COPY --from=wheel /wheel /wheel
+RUN pip install --no-cache-dir --no-deps --force-reinstall /wheel/*.whl
+
+FROM pins AS trainer-files
+# The CPU build of PyTorch; --build-arg TORCH_INDEX= takes the one with CUDA from PyPI.
+ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+RUN pip install --no-cache-dir --constraint constraints.txt ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} '.[trainer]'
+COPY --from=wheel /wheel /wheel
+RUN pip install --no-cache-dir --no-deps --force-reinstall /wheel/*.whl
+
+FROM base AS trainer
+ENV MPLCONFIGDIR=/tmp/matplotlib
+COPY --from=trainer-files /opt/insitu /opt/insitu
+USER 10001:10001
+WORKDIR /home/insitu
+ENTRYPOINT ["insitu"]
+CMD ["train", "breast_cancer", "digits", "japanese_vowels", "--load"]
+
+# Last, so that a build without --target makes the server.
+FROM base AS server
+COPY --from=server-files /opt/insitu /opt/insitu
+USER 10001:10001
+WORKDIR /home/insitu
+EXPOSE 8000
+HEALTHCHECK --interval=5s --timeout=3s --start-period=20s --retries=3 \
+    CMD ["python3", "-c", "import os, urllib.request as r; r.urlopen('http://127.0.0.1:' + os.environ.get('INSITU_PORT', '8000') + '/health/ready', timeout=2)"]
+ENTRYPOINT ["insitu"]
+CMD ["serve"]
