@@ -1,0 +1,86 @@
+"""A bundle composed from any ONNX file: its signature read, its view fitted, its answer worded."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from models.binding import bind
+from models.bundle import Bundle
+from models.errors import BadModelFile
+from models.features import FeatureView
+from models.graph import MODEL_LIMIT_BYTES, GraphSummary, inspect_graph
+from models.keys import check_name
+from models.manifest import Manifest, Task
+from models.tensors import TensorSpec
+
+FLOATS = ("float16", "float32", "float64")
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """What the publisher says of a model beside its file.
+
+    `labels` in the order of the output's columns; `task` and `output` are found where only one
+    choice fits.
+    """
+
+    features: FeatureView | None = None
+    labels: Sequence[str] = ()
+    task: Task | None = None
+    output: str | None = None
+    description: str = ""
+
+
+def compose_bundle(
+    onnx: bytes, name: str, wording: Wording | None = None, limit_bytes: int = MODEL_LIMIT_BYTES
+) -> Bundle:
+    """Return the bundle of an ONNX file, ready to be published.
+
+    Raises: BadName, ModelTooLarge, BadModelFile, BadFeatureView.
+    """
+    check_name(name)
+    said = wording or Wording()
+    graph = inspect_graph(onnx, limit_bytes)
+    task = said.task or ("classification" if said.labels else "tensor")
+    if task in ("classification", "multilabel") and not said.labels:
+        raise BadModelFile(f"task {task} needs labels, in the order of the output's columns")
+    if len(set(said.labels)) != len(said.labels):
+        raise BadModelFile(f"a label is listed twice: {', '.join(said.labels)}")
+    manifest = Manifest(
+        name=name,
+        description=said.description,
+        task=task,
+        labels=tuple(said.labels),
+        output=None if task == "tensor" else choose_output(graph, said),
+        inputs=graph.inputs,
+        outputs=graph.outputs,
+        features=bind(said.features, graph.inputs) if said.features else None,
+        opset=graph.opset,
+        ir_version=graph.ir_version,
+        producer=graph.producer,
+    )
+    return Bundle(manifest, onnx)
+
+
+def choose_output(graph: GraphSummary, said: Wording) -> str:
+    """Return the output that the answer is worded from.
+
+    Raises: BadModelFile, when none or several would do and none was named.
+    """
+    names = [spec.name for spec in graph.outputs]
+    if said.output is not None:
+        if said.output not in names:
+            raise BadModelFile(f"the graph has no output {said.output!r}, it has {', '.join(names)}")
+        return said.output
+    fitting = [spec.name for spec in graph.outputs if fits(spec, len(said.labels))]
+    if len(fitting) != 1:
+        found = f"several fit: {', '.join(fitting)}" if fitting else f"none fits: {', '.join(names)}"
+        raise BadModelFile(f"say which output holds the answer with `output`; {found}")
+    return fitting[0]
+
+
+def fits(spec: TensorSpec, labels: int) -> bool:
+    """Whether an output can hold a value, or a probability a label."""
+    if spec.dtype not in FLOATS or len(spec.shape) > 2:
+        return False
+    width = spec.shape[1] if len(spec.shape) == 2 else 1
+    return isinstance(width, str) or width in (labels, 1)

@@ -1,0 +1,163 @@
+"""Composition root: builds every object once, opens the doors, closes them in reverse.
+
+settings -> Redis client -> store -> catalogue, reader -> predictor -> engine -> REST door
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import uvicorn
+import uvloop
+from fastapi import FastAPI
+
+from models.connecting import connect, without_password
+from models.keys import Keys
+from models.store import ModelStore
+from server.inference.admission import Trial
+from server.inference.batcher import BatchLimits
+from server.inference.catalogue import Catalogue, LoadOptions
+from server.inference.engine import Engine, Limits, Parts
+from server.inference.predictor import Predictor
+from server.inference.reader import Reader
+from server.inference.sessions import choose_provider
+from server.metrics import Metrics
+from server.rest.access import Access
+from server.rest.api import create_api
+from server.settings import ServerSettings
+
+log = logging.getLogger(__name__)
+
+BACKLOG = 2048
+KEEP_ALIVE_SECONDS = 75
+
+
+def build_engine(settings: ServerSettings) -> Engine:
+    """Build the core; nothing is connected or loaded yet.
+
+    Raises: ProviderUnavailable; BadName for a Redis URL or prefix that is none.
+    """
+    metrics = Metrics()
+    store = ModelStore(connect(settings.redis_url), Keys(settings.prefix))
+    pool = ThreadPoolExecutor(settings.threads or os.cpu_count() or 1, thread_name_prefix="run")
+    catalogue = Catalogue(store, load_options(settings), pool, metrics)
+    reader = Reader(store.redis, settings.redis_timeout_ms / 1000, metrics.pipeline)
+    timeout = settings.request_timeout_seconds
+    parts = Parts(
+        store=store,
+        catalogue=catalogue,
+        reader=reader,
+        predictor=Predictor(catalogue, reader, metrics, settings.max_request_rows, timeout),
+        metrics=metrics,
+        trial=Trial(settings.trial_memory_bytes, settings.trial_seconds),
+        pool=pool,
+    )
+    limits = Limits(settings.max_request_rows, settings.max_body_bytes, settings.model_limit_bytes, timeout)
+    return Engine(parts, limits, settings.preload_models, settings.resync_seconds)
+
+
+def load_options(settings: ServerSettings) -> LoadOptions:
+    """Return how versions are loaded.
+
+    Raises: ProviderUnavailable.
+    """
+    wait = settings.max_batch_wait_ms / 1000
+    return LoadOptions(
+        provider=choose_provider(settings.provider),
+        intra_op_threads=settings.intra_op_threads,
+        memory_bytes=settings.model_memory_bytes,
+        batch=BatchLimits(settings.max_batch_rows, settings.max_queue_rows, wait),
+    )
+
+
+def quietly(_url: str) -> None:
+    """Start without telling anybody."""
+
+
+async def serve(settings: ServerSettings, started: Callable[[str], None] = quietly) -> None:
+    """Serve until SIGTERM or SIGINT; `started` gets the address once requests are answered.
+
+    Raises: OSError, the port is taken; ProviderUnavailable; BadName.
+    """
+    begun = time.perf_counter()
+    engine = build_engine(settings)
+    listener = listen(settings)
+    log.info("serving %s, provider %s", without_password(settings.redis_url), load_options(settings).provider)
+    try:
+        await engine.start()
+        api = create_api(engine, access(settings))
+        server = Server(http_config(api, settings), lambda: started(address(settings, listener)))
+        log.info("ready on %s after %.2f s", address(settings, listener), time.perf_counter() - begun)
+        await server.run_until_signal(listener)
+    finally:
+        listener.close()
+        await engine.stop()
+        log.info("stopped")
+
+
+def access(settings: ServerSettings) -> Access:
+    """Return who may ask."""
+    return Access.of(settings.tokens, host=settings.host, allow_anonymous=settings.allow_anonymous)
+
+
+def listen(settings: ServerSettings) -> socket.socket:
+    """Return the listening socket: bound before models are loaded, so that a taken port is told first."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    return socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG)
+
+
+def address(settings: ServerSettings, listener: socket.socket) -> str:
+    """Return the URL the server answers at."""
+    scheme = "https" if settings.tls_cert else "http"
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"{scheme}://{host}:{listener.getsockname()[1]}"
+
+
+def http_config(api: FastAPI, settings: ServerSettings) -> uvicorn.Config:
+    """Return uvicorn's configuration: our own logs, a bound on the time requests get to end."""
+    return uvicorn.Config(
+        api,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=settings.shutdown_seconds,
+        ssl_certfile=settings.tls_cert,
+        ssl_keyfile=settings.tls_key,
+    )
+
+
+class Server(uvicorn.Server):
+    """uvicorn, with a word when it answers and a clean exit on signals."""
+
+    def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._started = started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start listening, then say so."""
+        await super().startup(sockets)
+        if self.started:
+            self._started()
+
+    async def run_until_signal(self, listener: socket.socket) -> None:
+        """Serve until SIGTERM or SIGINT.
+
+        uvicorn raises the signal again when it is done, so that the process dies of it; with these
+        handlers it ends with status 0 instead, as PID 1 in a container too.
+        """
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: None)
+        await self.serve([listener])
+
+
+def run(settings: ServerSettings, started: Callable[[str], None] = quietly) -> None:
+    """Serve in this process, on uvloop."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve(settings, started))

@@ -1,0 +1,1 @@
+"""The core: keys -> tensor -> ONNX Runtime -> answer. It knows no transport."""

@@ -1,0 +1,44 @@
+"""What a door asks of the core, and what it gets; no transport, no wire."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from models.errors import InsituError
+from models.values import Missing
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One request: rows of one model, named by keys, by instances or by tensors.
+
+    Units: deadline, seconds of `time.monotonic`; None takes the server's own limit.
+    """
+
+    model: str
+    reference: str | int | None = None
+    keys: Sequence[str] | None = None
+    instances: Sequence[Mapping[str, Any]] | None = None
+    inputs: Mapping[str, Any] | None = None
+    missing: Missing = None
+    raw: bool = False
+    deadline: float | None = None
+
+
+@dataclass(slots=True)
+class Row:
+    """The answer for one row: an error, or a body worded by the model's task."""
+
+    key: str | None = None
+    error: InsituError | None = None
+    filled: list[str] = field(default_factory=list)
+    body: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Answer:
+    """Rows in the order of the request, and the version that answered all of them."""
+
+    model: str
+    version: int
+    rows: list[Row]

@@ -1,0 +1,93 @@
+"""Errors of the core beside those of `models/errors.py`; it knows no transport and no status code."""
+
+from models.errors import InsituError, shown
+
+
+class BadInput(InsituError):
+    """A tensor of the request that the graph does not take."""
+
+    code = "bad_input"
+
+
+class TooManyRows(InsituError):
+    """More rows than one request may have."""
+
+    code = "too_many_rows"
+
+    def __init__(self, rows: int, limit: int) -> None:
+        super().__init__(
+            f"the request has {rows} rows, the limit is {limit}; send it in parts, or score keys as a batch "
+            "with `insitu score`",
+            rows=rows,
+            limit=limit,
+        )
+
+
+class Overloaded(InsituError):
+    """The queue of a model is full; nothing was run."""
+
+    code = "overloaded"
+
+    def __init__(self, model: str, waiting: int, retry_after_seconds: float) -> None:
+        super().__init__(
+            f"model {model!r} has {waiting} rows waiting and takes no more; try again in "
+            f"{retry_after_seconds:g} s",
+            model=model,
+            waiting=waiting,
+            retry_after_seconds=retry_after_seconds,
+        )
+        self.retry_after_seconds = retry_after_seconds
+
+
+class DeadlineExceeded(InsituError):
+    """The request was not answered within its time; what had not run yet never does."""
+
+    code = "deadline_exceeded"
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(
+            f"not answered within {seconds:g} s; ask for less at once or allow more time with `timeout_ms`",
+            seconds=round(seconds, 3),
+        )
+
+
+class ModelNotLoadable(InsituError):
+    """A stored version that ONNX Runtime refuses."""
+
+    code = "model_not_loadable"
+
+    def __init__(self, name: str, version: int, reason: str) -> None:
+        super().__init__(
+            f"version {version} of model {name!r} cannot be loaded: {shown(reason)}; roll back or publish again",
+            model=name,
+            version=version,
+            reason=shown(reason),
+        )
+
+
+class RunFailed(InsituError):
+    """ONNX Runtime refused this row's values."""
+
+    code = "run_failed"
+
+    def __init__(self, name: str, version: int, reason: str) -> None:
+        super().__init__(
+            f"model {name!r} version {version} could not run this row: {shown(reason)}",
+            model=name,
+            version=version,
+            reason=shown(reason),
+        )
+
+
+class ProviderUnavailable(InsituError):
+    """An execution provider was asked for by name and is not there."""
+
+    code = "provider_unavailable"
+
+    def __init__(self, wanted: str, available: list[str]) -> None:
+        super().__init__(
+            f"INSITU_PROVIDER={wanted}, but ONNX Runtime here runs on {', '.join(available)}; install "
+            "`insitu[gpu]` on a machine with CUDA, or set INSITU_PROVIDER=auto",
+            wanted=wanted,
+            available=available,
+        )

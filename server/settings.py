@@ -1,0 +1,129 @@
+"""Settings of the server process, read once from the environment; nothing else reads it."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+TOKEN_ENTRY = re.compile(r"(predict|admin):[0-9a-f]{64}")
+LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+GIB = 1 << 30
+
+
+class ServerSettings(BaseSettings):
+    """Every setting of `insitu serve`; the environment variable is INSITU_ and the name in capitals."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="INSITU_", frozen=True, extra="forbid", use_attribute_docstrings=True
+    )
+
+    redis_url: str = "redis://127.0.0.1:6379/0"
+    """Redis to serve from: redis://, rediss:// (TLS), unix:// or redis+cluster:// for a Redis Cluster."""
+
+    prefix: str = "insitu"
+    """Prefix of every key of this product in Redis."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on; beyond loopback it takes tokens, or allow_anonymous."""
+
+    port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    """TCP port to listen on; 0 takes a free one."""
+
+    tokens: Annotated[tuple[str, ...], NoDecode] = ()
+    """Comma-separated access tokens as SCOPE:SHA256, scope predict or admin; `insitu token` makes one."""
+
+    allow_anonymous: bool = False
+    """Listen beyond loopback without tokens: whoever reaches the port may do everything."""
+
+    tls_cert: Path | None = None
+    """Certificate chain (PEM) to serve HTTPS with."""
+
+    tls_key: Path | None = None
+    """Private key (PEM) of tls_cert."""
+
+    provider: Literal["auto", "cpu", "cuda"] = "auto"
+    """Execution provider of ONNX Runtime; cuda refuses to start where CUDA does not run."""
+
+    threads: Annotated[int, Field(ge=0, le=256)] = 0
+    """Threads that run batches; 0 is one a core."""
+
+    intra_op_threads: Annotated[int, Field(ge=1, le=256)] = 1
+    """Threads ONNX Runtime may use inside one run; more than 1 pays only for large networks."""
+
+    max_batch_rows: Annotated[int, Field(ge=1, le=1 << 20)] = 1024
+    """Rows that are run together at the most."""
+
+    max_batch_wait_ms: Annotated[float, Field(ge=0, le=10_000)] = 0.0
+    """Milliseconds a batch that is not full waits for more rows; 0 waits for nothing."""
+
+    max_queue_rows: Annotated[int, Field(ge=1, le=1 << 24)] = 16_384
+    """Rows that may wait for one model; more are refused at once."""
+
+    max_request_rows: Annotated[int, Field(ge=1, le=1 << 20)] = 4096
+    """Rows one request may have."""
+
+    max_body_bytes: Annotated[int, Field(ge=1024, le=GIB)] = 16 << 20
+    """Bytes the body of a request may have, uploads of models aside."""
+
+    model_limit_bytes: Annotated[int, Field(ge=1024, le=2 * GIB - 1)] = 512 << 20
+    """Bytes an uploaded model file may have."""
+
+    model_memory_bytes: Annotated[int, Field(ge=1 << 20)] = 4 * GIB
+    """Memory that loaded versions may take; the least recently used leave first."""
+
+    preload_models: Annotated[int, Field(ge=0, le=10_000)] = 64
+    """Models whose production version is loaded before the server says it is ready."""
+
+    trial_memory_bytes: Annotated[int, Field(ge=256 << 20)] = 8 * GIB
+    """Address space of the separate process that an uploaded model is first tried in."""
+
+    trial_seconds: Annotated[float, Field(gt=0, le=600)] = 60.0
+    """Seconds that trial may take."""
+
+    request_timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 30.0
+    """Seconds after which a prediction is given up; a request may ask for less with timeout_ms."""
+
+    redis_timeout_ms: Annotated[int, Field(ge=10, le=60_000)] = 1000
+    """Milliseconds a read of features may take before Redis counts as away."""
+
+    resync_seconds: Annotated[float, Field(gt=0, le=3600)] = 10.0
+    """Seconds between checks of every alias, beside the events that tell at once."""
+
+    shutdown_seconds: Annotated[int, Field(ge=1, le=600)] = 20
+    """Seconds that requests in flight get to end after SIGTERM."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least level that is logged."""
+
+    log_format: Literal["text", "json"] = "text"
+    """Form of the log lines."""
+
+    @field_validator("tokens", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("tokens")
+    @classmethod
+    def _entries(cls, tokens: tuple[str, ...]) -> tuple[str, ...]:
+        for number, entry in enumerate(tokens, 1):
+            if not TOKEN_ENTRY.fullmatch(entry):
+                raise ValueError(
+                    f"entry {number} is not predict:SHA256 or admin:SHA256; `insitu token` makes one"
+                )
+        return tokens
+
+    @model_validator(mode="after")
+    def _not_open_by_accident(self) -> Self:
+        if self.host not in LOOPBACK and not self.tokens and not self.allow_anonymous:
+            raise ValueError(
+                f"host {self.host} is beyond loopback and there are no tokens; make one with `insitu token` and "
+                "set INSITU_TOKENS, or say INSITU_ALLOW_ANONYMOUS=true if everybody may do everything"
+            )
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("tls_cert and tls_key go together")
+        return self
