@@ -22,7 +22,7 @@ SUITS := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 # One line for every package large enough to be waited for.
 PROGRESS := /Downloading .*[0-9] [MG]B\)/ { split($$2, name, "-"); print "  " name[1] " " $$(NF - 1) " " $$NF; fflush() }
 
-.PHONY: help demo install test check format e2e clean
+.PHONY: help demo install test check format e2e bench clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -50,6 +50,9 @@ format: install ## Format the code and mend what the linter can
 
 e2e: install ## Run the tests that need a browser (apt install chromium) and the extra e2e
 	@$(BIN)/python -m pytest tests/e2e --e2e $(ARGS)
+
+bench: install ## Measure predictions a second beside the service one writes by hand
+	@$(BIN)/python -m benchmarks.serving $(ARGS)
 
 clean: ## Remove .venv and what the tools left behind
 	@rm -rf $(VENV) build dist *.egg-info .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

@@ -43,7 +43,7 @@ class Predictor:
                 answer = await self._answer(ask, serving, deadline)
         except TimeoutError as error:
             self._failed(ask.model, DeadlineExceeded.code)
-            raise DeadlineExceeded(deadline - started) from error
+            raise DeadlineExceeded(max(0.0, deadline - started)) from error
         except InsituError as error:
             self._failed(ask.model, error.code)
             raise

@@ -62,10 +62,18 @@ def tensor_of(spec: TensorSpec, value: object) -> Tensor:
     if spec.dtype == "string":
         return fitted(spec, of_text(spec, parsed))
     if parsed.dtype.kind not in "biuf" and parsed.size:
-        raise BadInput(
-            f"input {spec.name!r} holds {shown(parsed.reshape(-1)[0])!r} where {spec.dtype} belongs"
-        )
+        odd = next((one for one in parsed.reshape(-1).tolist() if not is_number(one)), None)
+        raise BadInput(f"input {spec.name!r} holds {shown(odd)!r} where {spec.dtype} belongs")
     return of_numbers(spec, fitted(spec, parsed))
+
+
+def is_number(value: object) -> bool:
+    """Whether a value of a mixed list reads as a number; numpy makes all of them text."""
+    try:
+        float(str(value))
+    except ValueError:
+        return False
+    return isinstance(value, str | int | float)
 
 
 def of_text(spec: TensorSpec, parsed: Tensor) -> Tensor:

@@ -1,0 +1,208 @@
+"""Scoring: every key that matches is read, run, and its answer written to a key of its own.
+
+    scan -> read a part -> run -> write, the next part being read while the last is written
+
+Writing is idempotent: the same features under the same version give the same bytes. A row that
+cannot be scored is counted by reason and its neighbours go on.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from models.errors import BadRequest, shown
+from models.scanning import Scanned, redis_type, scan
+from models.store import redis_errors
+from models.values import Missing
+from server.inference.asking import Answer, Ask, Row
+from server.inference.catalogue import Serving
+from server.inference.engine import Engine
+
+PART_ROWS = 1024
+PARTS_AT_ONCE = 3
+TARGET_LIMIT = 512
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreJob:
+    """What to score and where to.
+
+    `match` is a glob of Redis; the whole of the view's first template when not given. `to` names
+    the result key of each key, `{key}` in it.
+    """
+
+    model: str
+    reference: str | int | None = None
+    match: str | None = None
+    to: str = "score:{key}"
+    ttl_seconds: int | None = None
+    missing: Missing = None
+    raw: bool = False
+
+
+@dataclass(slots=True)
+class Summary:
+    """How far a job is, and at its end what came of it.
+
+    `skipped` counts rows by error code, `examples` has the first message of each. `other_keys`
+    match the pattern but not the template. Answers are counted by label, values by their range.
+    """
+
+    model: str
+    version: int
+    scored: int = 0
+    skipped: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, str] = field(default_factory=dict)
+    other_keys: int = 0
+    labels: Counter[str] = field(default_factory=Counter)
+    lowest: float | None = None
+    highest: float | None = None
+    total: float = 0.0
+    share: float = 0.0
+    seconds: float = 0.0
+
+
+async def score(engine: Engine, job: ScoreJob, progress: Callable[[Summary], None]) -> Summary:
+    """Score every key that matches and return the summary; `progress` is called after each part.
+
+    Raises: BadRequest, a target that is no template, or that would overwrite features; what
+            `Catalogue.get` raises; RedisUnavailable, RedisRefused: what was written stays.
+    """
+    scoring = await Scoring.open(engine, job, progress)
+    gate = asyncio.Semaphore(PARTS_AT_ONCE)
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            async for keys in scoring.parts():
+                await gate.acquire()
+                tasks.create_task(scoring.part(keys, gate))
+    except ExceptionGroup as group:
+        raise first_of(group) from group
+    scoring.summary.share = 1.0
+    scoring.report()
+    return scoring.summary
+
+
+def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the first fault inside a group of groups."""
+    first = group.exceptions[0]
+    return first_of(first) if isinstance(first, BaseExceptionGroup) else first
+
+
+class Scoring:
+    """One job under way, on one version from its first key to its last."""
+
+    def __init__(
+        self, engine: Engine, job: ScoreJob, serving: Serving, progress: Callable[[Summary], None]
+    ) -> None:
+        plan = serving.plan
+        if plan is None:
+            raise BadRequest(f"model {job.model!r} has no feature view, so there are no keys to score")
+        self._engine = engine
+        self._job = job
+        self._plan = plan
+        self._progress = progress
+        self._target = result_template(job.to)
+        self._started = time.perf_counter()
+        self._template = plan.template
+        self.summary = Summary(serving.manifest.name, serving.manifest.version)
+
+    @classmethod
+    async def open(cls, engine: Engine, job: ScoreJob, progress: Callable[[Summary], None]) -> "Scoring":
+        """Load the version the job means and check the job against it."""
+        serving = await engine.catalogue.get(job.model, job.reference)
+        return cls(engine, job, serving, progress)
+
+    async def parts(self) -> AsyncIterator[list[str]]:
+        """Walk the keys that match, those of the template only, in parts of bounded size."""
+        pattern = self._job.match or self._template.glob
+        size = min(PART_ROWS, self._engine.limits.rows)
+        redis = self._engine.store.redis
+        async for found in scan(redis, pattern, redis_type(self._plan.view.keyed[0])):
+            keys = self._mine(found)
+            self.summary.share = found.share
+            for at in range(0, len(keys), size):
+                yield keys[at : at + size]
+
+    def _mine(self, found: Scanned) -> list[str]:
+        texts = [key.decode("utf-8", "surrogateescape") for key in found.keys]
+        keys = [key for key in texts if self._template.match(key) is not None]
+        self.summary.other_keys += len(texts) - len(keys)
+        return keys
+
+    async def part(self, keys: list[str], gate: asyncio.Semaphore) -> None:
+        """Score one part and write its answers."""
+        try:
+            job = self._job
+            ask = Ask(job.model, self.summary.version, keys=keys, missing=job.missing, raw=job.raw)
+            answer = await self._engine.predictor.predict(ask)
+            await self._write(answer)
+            for row in answer.rows:
+                self._count(row)
+            self.report()
+        finally:
+            gate.release()
+
+    async def _write(self, answer: Answer) -> None:
+        async with redis_errors():
+            pipeline: Any = self._engine.store.redis.pipeline(transaction=False)
+            for row in answer.rows:
+                if row.error is None and row.key is not None:
+                    pipeline.set(self._result_key(row.key), result(answer, row), ex=self._job.ttl_seconds)
+            await pipeline.execute()
+
+    def _result_key(self, key: str) -> str:
+        """Return where a key's answer goes.
+
+        Raises: BadRequest, when that is a key the model reads.
+        """
+        target = self._target.replace("{key}", key)
+        for template in self._plan.templates:
+            if template.match(target) is not None:
+                raise BadRequest(
+                    f"the answer of {key!r} would go to {target!r}, which {template.text!r} reads as features; "
+                    "choose another `to`, such as 'score:{key}'"
+                )
+        return target
+
+    def _count(self, row: Row) -> None:
+        summary = self.summary
+        if row.error is not None:
+            summary.skipped[row.error.code] += 1
+            summary.examples.setdefault(row.error.code, str(row.error))
+            return
+        summary.scored += 1
+        if "label" in row.body:
+            summary.labels[row.body["label"]] += 1
+        value = row.body.get("value")
+        if isinstance(value, float):
+            summary.total += value
+            summary.lowest = value if summary.lowest is None else min(summary.lowest, value)
+            summary.highest = value if summary.highest is None else max(summary.highest, value)
+
+    def report(self) -> None:
+        """Tell how far the job is."""
+        self.summary.seconds = time.perf_counter() - self._started
+        self._progress(self.summary)
+
+
+def result_template(to: str) -> str:
+    """Return the target as it is when it names one key a row.
+
+    Raises: BadRequest.
+    """
+    if "{key}" not in to or "{" in to.replace("{key}", "") or len(to) > TARGET_LIMIT:
+        raise BadRequest(f"`to` is {shown(to)!r}; it must have {{key}} in it once, as in 'score:{{key}}'")
+    return to
+
+
+def result(answer: Answer, row: Row) -> bytes:
+    """Return what is written for one row: the answer as the HTTP door words it, and its version."""
+    filled = {"filled": row.filled} if row.filled else {}
+    return orjson.dumps(
+        {"model": answer.model, "version": answer.version, "key": row.key, **row.body, **filled}
+    )
