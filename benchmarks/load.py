@@ -10,6 +10,7 @@ import json
 import sys
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import cycle
 from typing import cast
 
@@ -92,10 +93,8 @@ async def load(host: str, port: int, connections: int, seconds: float, requests:
     loop = asyncio.get_running_loop()
     protocols = []
     for number in range(connections):
-        mine = cycle(requests[number:] + requests[:number])
-        _, protocol = await loop.create_connection(
-            lambda mine=mine: Connection(mine, counts, until), host, port
-        )
+        protocol = Connection(cycle(requests[number:] + requests[:number]), counts, until)
+        await loop.create_connection(partial(itself, protocol), host, port)
         protocols.append(protocol)
     async with asyncio.timeout(seconds + 30):
         await asyncio.gather(*(protocol.done for protocol in protocols))
