@@ -3,6 +3,8 @@
 #   docker build --target trainer --tag insitu-trainer .
 
 FROM python:3.12-slim AS base
+# ONNX Runtime's official builds report to their maker unless told not to before they are loaded.
+ENV ORT_DISABLE_TELEMETRY=1
 ENV PATH=/opt/insitu/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1

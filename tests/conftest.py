@@ -16,6 +16,9 @@ from tests.servers import RedisNodes, RedisServer, bundled_server, json_module, 
 
 HERE = Path(__file__).parent
 
+# Read once, when ONNX Runtime is loaded: no test reports to its maker, nor a process that a test starts.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--e2e", action="store_true", help="run tests/e2e as well: they need a browser")

@@ -71,6 +71,10 @@ def test_an_image_starts_the_command_itself_so_that_sigterm_reaches_it(target: s
     assert isinstance(json.loads(only(stage, "CMD")), list)
 
 
+def test_no_image_reports_to_the_maker_of_the_runtime() -> None:
+    assert ("ENV", "ORT_DISABLE_TELEMETRY=1") in stages()["base"]
+
+
 def test_a_build_without_a_target_makes_the_server() -> None:
     assert list(stages())[-1] == "server"
 
