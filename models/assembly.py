@@ -14,12 +14,23 @@ from typing import Any
 
 import numpy as np
 
-from models.decoding import Cell, Command, InlineReader, KeyedReader, keyed_reader
-from models.errors import BadFeatureView, FeatureError, KeysNotEnough, WrongLength
-from models.features import FeatureView, InlineSource, InputView
+from models.binding import check_sources
+from models.decoding import Command
+from models.errors import (
+    BadFeatureView,
+    FeatureError,
+    InstanceIncomplete,
+    KeyNotAllowed,
+    KeysNotEnough,
+    shown,
+)
+from models.features import FeatureView, InputView
+from models.inline_source import InlineReader
+from models.rows import Column, KeyedReader, Rows, keyed_reader, stacked
+from models.sources import InlineSource
 from models.templates import KeyTemplate
 from models.tensors import Tensor
-from models.values import Fills, Missing
+from models.values import Missing
 
 Instance = Mapping[str, Any]
 
@@ -46,7 +57,10 @@ class Group:
 
 @dataclass(slots=True)
 class Assembled:
-    """What the replies gave: tensors in groups, errors and stand-ins by row of the request."""
+    """What the replies gave: tensors in groups, errors and stand-ins by row of the request.
+
+    Every row of the request is in one group or has an error, never both.
+    """
 
     groups: list[Group]
     errors: dict[int, FeatureError]
@@ -65,22 +79,24 @@ class Plan:
     """A feature view compiled once and used for every request."""
 
     def __init__(self, view: FeatureView) -> None:
+        """Compile a view; an input without a type is float32.
+
+        Raises: BadFeatureView, sources that cannot be joined or hold what the type does not take.
+        """
         self.view = view
         self.templates = [KeyTemplate(source.key) for source in view.keyed]
+        self.placeholders = tuple(dict.fromkeys(name for one in self.templates for name in one.placeholders))
+        every = [source for one in view.inputs for source in one.sources]
+        self.inline = tuple(
+            one for source in every if isinstance(source, InlineSource) for one in source.fields
+        )
         self._readers: list[KeyedReader] = []
         self._inputs = [self._input(one) for one in view.inputs]
-        self.placeholders = tuple(dict.fromkeys(name for one in self.templates for name in one.placeholders))
-        self.inline = tuple(
-            one
-            for view_input in view.inputs
-            for source in view_input.sources
-            if isinstance(source, InlineSource)
-            for one in source.fields
-        )
-        self._key_gives_all = self._needs_beyond_first_key()
+        self._beyond_key = self._needs_beyond_first_key()
 
     def _input(self, view: InputView) -> InputReader:
         dtype = view.dtype or "float32"
+        check_sources(view, dtype)
         readers: list[tuple[int, KeyedReader] | InlineReader] = []
         for source in view.sources:
             if isinstance(source, InlineSource):
@@ -94,7 +110,7 @@ class Plan:
     def _needs_beyond_first_key(self) -> tuple[str, ...]:
         first = self.templates[0].placeholders if self.templates else ()
         absent = [name for name in self.placeholders if name not in first]
-        return (*absent, *(one.name for one in self.inline if one.default is None))
+        return tuple(dict.fromkeys((*absent, *(one.name for one in self.inline if one.default is None))))
 
     @property
     def template(self) -> KeyTemplate:
@@ -111,13 +127,18 @@ class Plan:
 
         Raises: KeyNotAllowed, KeysNotEnough.
         """
+        if not isinstance(key, str):
+            raise KeyNotAllowed(shown(key), self.template.text)
         values = self.template.read(key)
-        if self._key_gives_all:
-            raise KeysNotEnough(self._key_gives_all)
+        if self._beyond_key:
+            raise KeysNotEnough(self._beyond_key)
         return values
 
     def prepare_keys(self, keys: Sequence[str]) -> Prepared:
-        """Prepare one row a key; a key that is not allowed is that row's error."""
+        """Prepare one row a key; a key that is not allowed is that row's error.
+
+        Raises: BadFeatureView, when the view reads no key.
+        """
         prepared = Prepared(len(keys))
         for row, key in enumerate(keys):
             try:
@@ -137,6 +158,8 @@ class Plan:
         return prepared
 
     def _add(self, prepared: Prepared, row: int, instance: Instance) -> None:
+        if not isinstance(instance, Mapping):
+            raise InstanceIncomplete(f"an instance is names and values, not {shown(instance)!r}")
         keys = [template.fill(instance) for template in self.templates]
         prepared.live.append(row)
         prepared.instances.append(instance)
@@ -151,139 +174,53 @@ class Plan:
         missing: Missing = None,
         now: float | None = None,
     ) -> Assembled:
-        """Make tensors of the replies to `prepared.commands`.
+        """Make tensors of the replies to `prepared.commands`, one each, in order.
 
         An `Exception` among the replies is Redis' refusal of that command.
 
-        Units: now, Unix seconds; the present when not given.
+        Units:  now, Unix seconds; the present when not given.
+        Raises: ValueError, another number of replies than commands.
         """
-        rows = Rows(prepared, replies, missing, time.time() if now is None else now)
-        columns = {one.view.name: self._column(one, rows) for one in self._inputs}
-        return Assembled(self._groups(columns, rows), rows.errors, rows.filled())
-
-    def _column(self, one: InputReader, rows: "Rows") -> "Tensor | list[Tensor | None]":
-        if len(one.readers) == 1 and isinstance(one.readers[0], tuple):
-            source, reader = one.readers[0]
-            whole = reader.columns(rows.replies_of(source))
-            if whole is not None:
-                return shaped(whole, one.view)
-        return [self._row(one, rows, at) for at in range(len(rows.fills))]
-
-    def _row(self, one: InputReader, rows: "Rows", at: int) -> Tensor | None:
-        if rows.failed(at):
-            return None
-        try:
-            parts = [
-                reader[1].row(rows.cell(at, reader[0]))
-                if isinstance(reader, tuple)
-                else reader.row(rows.prepared.instances[at], rows.fills[at])
-                for reader in one.readers
-            ]
-            row: Tensor = shaped(joined(parts, rows.prepared.keys[at])[None], one.view)[0]
-            return row
-        except FeatureError as error:
-            rows.fail(at, error)
-            return None
-
-    def _groups(self, columns: "Mapping[str, Tensor | list[Tensor | None]]", rows: "Rows") -> list[Group]:
-        good = [at for at in range(len(rows.fills)) if not rows.failed(at)]
-        if not good:
-            return []
-        return [
-            Group(
-                [rows.prepared.live[at] for at in members],
-                dict(self._feeds(columns, members)),
-            )
-            for members in self._alike(columns, good)
+        if len(replies) != len(prepared.commands):
+            raise ValueError(f"{len(replies)} replies to {len(prepared.commands)} commands")
+        live = prepared.live
+        if not live:
+            return Assembled([], dict(prepared.errors), {})
+        at = time.time() if now is None else now
+        rows = Rows(prepared.instances, prepared.keys, replies, missing, at)
+        columns = [self._column(one, rows) for one in self._inputs]
+        groups = [
+            Group([live[at] for at in members], dict(self._feeds(columns, members)))
+            for members in self._alike(columns, rows.good())
         ]
+        errors = prepared.errors | {live[at]: error for at, error in rows.errors.items()}
+        return Assembled(groups, errors, {live[at]: names for at, names in rows.filled().items()})
 
-    def _alike(
-        self, columns: "Mapping[str, Tensor | list[Tensor | None]]", good: list[int]
-    ) -> list[list[int]]:
-        """Part rows by the lengths that the graph cannot pad; one part when there are none."""
-        free = [
-            columns[one.view.name]
-            for one in self._inputs
-            if one.view.free_length and one.view.lengths is None
+    def _column(self, one: InputReader, rows: Rows) -> Column:
+        columns = [
+            rows.keyed(*reader) if isinstance(reader, tuple) else rows.inline(reader)
+            for reader in one.readers
         ]
+        return rows.joined(columns, one.view)
+
+    def _alike(self, columns: Sequence[Column], good: list[int]) -> list[list[int]]:
+        """Part good rows by the lengths that the graph cannot pad; one part when there are none."""
+        pairs = zip(self._inputs, columns, strict=True)
+        free = [column for one, column in pairs if one.view.free_length and one.view.lengths is None]
+        if not free:
+            return [good] if good else []
         parts: dict[tuple[int, ...], list[int]] = {}
         for at in good:
-            parts.setdefault(tuple(len(column[at]) for column in free), []).append(at)  # type: ignore[arg-type]  # good rows are never None
+            lengths = tuple(len(row) for column in free if (row := column[at]) is not None)
+            parts.setdefault(lengths, []).append(at)
         return list(parts.values())
 
-    def _feeds(
-        self, columns: "Mapping[str, Tensor | list[Tensor | None]]", members: list[int]
-    ) -> Iterator[tuple[str, Tensor]]:
-        for one in self._inputs:
-            column = columns[one.view.name]
+    def _feeds(self, columns: Sequence[Column], members: list[int]) -> Iterator[tuple[str, Tensor]]:
+        for one, column in zip(self._inputs, columns, strict=True):
             if isinstance(column, np.ndarray):
                 yield one.view.name, column if len(members) == len(column) else column[members]
                 continue
             arrays = [part for at in members if (part := column[at]) is not None]
-            if one.view.lengths is None:
-                yield one.view.name, np.stack(arrays)
-                continue
-            yield one.view.name, right_padded(arrays)
-            yield one.view.lengths, np.array([len(part) for part in arrays], np.int64)
-
-
-class Rows:
-    """The live rows of one request while they are assembled."""
-
-    def __init__(self, prepared: Prepared, replies: Sequence[Any], missing: Missing, now: float) -> None:
-        self.prepared = prepared
-        self.fills = [Fills(missing) for _ in prepared.live]
-        self.errors = dict(prepared.errors)
-        self._replies = replies
-        self._width = len(prepared.commands) // len(prepared.live) if prepared.live else 0
-        self._now = now
-
-    def replies_of(self, source: int) -> Sequence[Any]:
-        """Every row's reply of one source."""
-        return self._replies[source :: self._width]
-
-    def cell(self, at: int, source: int) -> Cell:
-        """One row's reply of one source."""
-        key = self.prepared.keys[at][source]
-        return Cell(key, self._replies[at * self._width + source], self.fills[at], self._now)
-
-    def failed(self, at: int) -> bool:
-        """Whether a live row already has its error."""
-        return self.prepared.live[at] in self.errors
-
-    def fail(self, at: int, error: FeatureError) -> None:
-        """Give a live row its error."""
-        self.errors[self.prepared.live[at]] = error
-
-    def filled(self) -> dict[int, list[str]]:
-        """Names of the values that were stood in for, by row of the request."""
-        pairs = zip(self.prepared.live, self.fills, strict=True)
-        return {row: fills.names for row, fills in pairs if fills.names and row not in self.errors}
-
-
-def joined(parts: list[Tensor], keys: list[str]) -> Tensor:
-    """Join the sources of one input along the last axis.
-
-    Raises: WrongLength, when two sequences differ in their number of steps.
-    """
-    if len(parts) == 1:
-        return parts[0]
-    steps = {len(part) for part in parts if part.ndim > 1}
-    if len(steps) > 1:
-        found = " and ".join(f"{count} steps" for count in sorted(steps))
-        raise WrongLength(", ".join(keys), found, "sequences of one length")
-    return np.concatenate(parts, axis=-1)
-
-
-def shaped(rows: Tensor, view: InputView) -> Tensor:
-    """Give rows the shape the view states, when it states one."""
-    return rows if view.shape is None else rows.reshape(len(rows), *view.shape)
-
-
-def right_padded(arrays: list[Tensor]) -> Tensor:
-    """Stack sequences of different lengths, zeros after the shorter: (B, longest, ...)."""
-    longest = max(len(part) for part in arrays)
-    result = np.zeros((len(arrays), longest, *arrays[0].shape[1:]), arrays[0].dtype)
-    for row, part in enumerate(arrays):
-        result[row, : len(part)] = part
-    return result
+            yield one.view.name, stacked(arrays)
+            if one.view.lengths is not None:
+                yield one.view.lengths, np.array([len(part) for part in arrays], np.int64)

@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 
-from models.errors import BadFeatureView
-from models.features import FeatureView, InlineSource, InputView, ListSource, Source, VectorSource
-from models.tensors import TensorSpec, elements
+from models.errors import BadFeatureView, NotANumber, shown
+from models.features import FeatureView, InputView
+from models.sources import FeatureField, InlineSource, ListSource, Source, VectorSource
+from models.tensors import Dtype, TensorSpec, elements
+from models.values import number
 
 FREE = "?"
 Shape = tuple[int | str, ...]
@@ -43,9 +45,7 @@ def bind_input(one: InputView, specs: dict[str, TensorSpec]) -> InputView:
         raise BadFeatureView(f"input {one.name!r} is {spec.dtype} in the graph, not {one.dtype}")
     if one.lengths is not None:
         check_lengths(specs[one.lengths])
-    for source in one.sources:
-        check_values(source, spec)
-    shape = row_shape(one)
+    shape = check_sources(one, spec.dtype)
     facts: dict[str, object] = {"dtype": spec.dtype}
     if one.shape is None and shape == (1,) and not spec.shape[1:]:
         facts["shape"] = ()
@@ -63,20 +63,55 @@ def check_lengths(spec: TensorSpec) -> None:
         )
 
 
-def check_values(source: Source, spec: TensorSpec) -> None:
-    """Refuse text where the graph takes numbers, and raw numbers where it takes text."""
-    if isinstance(source, VectorSource | ListSource):
-        if spec.dtype == "string":
-            raise BadFeatureView(
-                f"input {spec.name!r} takes text; a vector or list gives numbers, use a hash"
-            )
+def check_sources(one: InputView, dtype: Dtype) -> Shape:
+    """Return the shape of one row of an input of that type.
+
+    Raises: BadFeatureView, sources that cannot be joined or hold what the type does not take.
+    """
+    for source in one.sources:
+        if isinstance(source, VectorSource | ListSource):
+            check_numbers(source, one.name, dtype)
+        else:
+            for field in source.fields:
+                check_field(field, one.name, dtype)
+    return row_shape(one)
+
+
+def check_numbers(source: VectorSource | ListSource, name: str, dtype: Dtype) -> None:
+    """Refuse raw numbers where the graph takes text, and stand-ins that the type does not take."""
+    if dtype == "string":
+        raise BadFeatureView(f"input {name!r} takes text; a vector or list gives numbers, use a hash")
+    check_number(source.default, dtype, f"default of key {source.key!r}")
+    if isinstance(source, ListSource) and source.pad != "none":
+        check_number(source.pad_value, dtype, f"pad_value of key {source.key!r}")
+
+
+def check_field(field: FeatureField, name: str, dtype: Dtype) -> None:
+    """Refuse a field whose values could never be of the input's type."""
+    if not field.categories:
+        check_number(field.default, dtype, f"default of field {field.name!r}")
         return
-    for field in source.fields:
-        if isinstance(field.default, str) and not field.categories and spec.dtype != "string":
-            raise BadFeatureView(
-                f"field {field.name!r}: default {field.default!r} is text, "
-                f"input {spec.name!r} takes {spec.dtype}; give a number or categories"
-            )
+    if dtype == "string":
+        raise BadFeatureView(
+            f"field {field.name!r} has categories, which are numbers, but input {name!r} takes text; "
+            "leave the categories out"
+        )
+    try:
+        number(len(field.categories) - 1, dtype, "")
+    except NotANumber as error:
+        count = len(field.categories)
+        raise BadFeatureView(f"field {field.name!r} has {count} categories, too many for {dtype}") from error
+
+
+def check_number(value: float | str | None, dtype: Dtype, place: str) -> None:
+    """Refuse a stand-in that the input's type does not take."""
+    if value is None or dtype == "string":
+        return
+    try:
+        number(value, dtype, place)
+    except NotANumber as error:
+        hint = "; give a number, or categories" if isinstance(value, str) else ""
+        raise BadFeatureView(f"{place} is {shown(value)!r}, which is no {dtype} number{hint}") from error
 
 
 def row_shape(one: InputView) -> Shape:

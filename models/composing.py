@@ -3,9 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pydantic import ValidationError
+
 from models.binding import bind
 from models.bundle import Bundle
 from models.errors import BadModelFile
+from models.faults import explain
 from models.features import FeatureView
 from models.graph import MODEL_LIMIT_BYTES, GraphSummary, inspect_graph
 from models.keys import check_name
@@ -45,19 +48,24 @@ def compose_bundle(
         raise BadModelFile(f"task {task} needs labels, in the order of the output's columns")
     if len(set(said.labels)) != len(said.labels):
         raise BadModelFile(f"a label is listed twice: {', '.join(said.labels)}")
-    manifest = Manifest(
-        name=name,
-        description=said.description,
-        task=task,
-        labels=tuple(said.labels),
-        output=None if task == "tensor" else choose_output(graph, said),
-        inputs=graph.inputs,
-        outputs=graph.outputs,
-        features=bind(said.features, graph.inputs) if said.features else None,
-        opset=graph.opset,
-        ir_version=graph.ir_version,
-        producer=graph.producer,
-    )
+    output = None if task == "tensor" else choose_output(graph, said)
+    features = bind(said.features, graph.inputs) if said.features else None
+    try:
+        manifest = Manifest(
+            name=name,
+            description=said.description,
+            task=task,
+            labels=tuple(said.labels),
+            output=output,
+            inputs=graph.inputs,
+            outputs=graph.outputs,
+            features=features,
+            opset=graph.opset,
+            ir_version=graph.ir_version,
+            producer=graph.producer,
+        )
+    except ValidationError as error:  # labels and the output named for them do not fit
+        raise BadModelFile(explain(error)) from error
     return Bundle(manifest, onnx)
 
 

@@ -11,18 +11,36 @@
 A message names the thing, the value and the cure; `details` carries the same facts for programs.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from reprlib import Repr
 from typing import ClassVar
 
 SHOWN_CHARACTERS = 64
-SHOWN_CATEGORIES = 8
+SHOWN_NAMES = 8
+SHOWN_DEPTH = 3
+
+_bounded = Repr()
+_bounded.maxlevel, _bounded.maxstring, _bounded.maxother = SHOWN_DEPTH, SHOWN_CHARACTERS, SHOWN_CHARACTERS
 
 
 def shown(value: object) -> str:
     """Return a value as an error may show it: one line, bounded, bytes as text."""
-    text = value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
+    if isinstance(value, bytes):
+        value = value[: 4 * SHOWN_CHARACTERS].decode("utf-8", "backslashreplace")
+    try:
+        text = str(value) if isinstance(value, str | BaseException) else _bounded.repr(value)
+    except ValueError:  # Python writes no integer of thousands of digits
+        text = f"{type(value).__name__} of thousands of digits"
+    text = text[: SHOWN_CHARACTERS + 1]
     text = text.encode("unicode_escape").decode("ascii") if not text.isprintable() else text
     return text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 3] + "..."
+
+
+def listed(names: Iterable[object]) -> str:
+    """Return names in one line, bounded; "none" when there are none."""
+    every = list(names)
+    first = ", ".join(shown(name) for name in every[:SHOWN_NAMES])
+    return first + (f" and {len(every) - SHOWN_NAMES} more" if len(every) > SHOWN_NAMES else "") or "none"
 
 
 class InsituError(Exception):
@@ -100,12 +118,13 @@ class VersionNotFound(InsituError):
     code = "version_not_found"
 
     def __init__(self, name: str, version: int, known: Sequence[int]) -> None:
-        there = ", ".join(map(str, known)) or "none"
+        latest = sorted(known)[-SHOWN_NAMES:]
+        there = ("..., " if len(latest) < len(known) else "") + (", ".join(map(str, latest)) or "none")
         super().__init__(
-            f"model {name!r} has no version {version}; stored versions: {there}",
+            f"model {name!r} has no version {shown(version)}; stored versions: {there}",
             model=name,
             version=version,
-            known=list(known),
+            known=latest,
         )
 
 
@@ -115,13 +134,12 @@ class AliasNotFound(InsituError):
     code = "alias_not_found"
 
     def __init__(self, name: str, alias: str, known: Sequence[str]) -> None:
-        there = ", ".join(known) or "none"
         super().__init__(
-            f"model {name!r} has no alias {shown(alias)!r}; aliases: {there}; "
+            f"model {name!r} has no alias {shown(alias)!r}; aliases: {listed(known)}; "
             f"`insitu promote {name} VERSION --alias {shown(alias)}` sets one",
             model=name,
             alias=shown(alias),
-            known=list(known),
+            known=list(known[:SHOWN_NAMES]),
         )
 
 
@@ -145,7 +163,7 @@ class VersionInUse(InsituError):
 
     def __init__(self, name: str, version: int, aliases: Sequence[str]) -> None:
         super().__init__(
-            f"version {version} of model {name!r} is what {', '.join(aliases)} points to; "
+            f"version {version} of model {name!r} is what {listed(aliases)} points to; "
             "promote another version first",
             model=name,
             version=version,
@@ -231,10 +249,10 @@ class FieldMissing(FeatureError):
 
     def __init__(self, key: str, field: str) -> None:
         super().__init__(
-            f"key {shown(key)!r} has no field {field!r}; write it, give the field a default, "
+            f"key {shown(key)!r} has no field {shown(field)!r}; write it, give the field a default, "
             "or ask with `missing`",
             key=shown(key),
-            field=field,
+            field=shown(field),
         )
 
 
@@ -316,8 +334,13 @@ class Stale(FeatureError):
     code = "stale"
 
     def __init__(self, key: str, age_seconds: float, limit_seconds: float) -> None:
+        told = (
+            f"was written {age_seconds:.1f} s ago, the view allows {limit_seconds:g} s; write it again"
+            if age_seconds >= 0
+            else f"says it was written {-age_seconds:.1f} s in the future; check `time_unit` and the clocks"
+        )
         super().__init__(
-            f"key {shown(key)!r} was written {age_seconds:.1f} s ago, the view allows {limit_seconds:g} s",
+            f"key {shown(key)!r} {told}",
             key=shown(key),
             age_seconds=round(age_seconds, 3),
             max_age_seconds=limit_seconds,
@@ -330,10 +353,8 @@ class UnknownCategory(FeatureError):
     code = "unknown_category"
 
     def __init__(self, place: str, value: object, categories: Sequence[str]) -> None:
-        listed = ", ".join(categories[:SHOWN_CATEGORIES])
-        listed += ", ..." if len(categories) > SHOWN_CATEGORIES else ""
         super().__init__(
-            f"{place} holds {shown(value)!r}, which is none of: {listed}; "
+            f"{place} holds {shown(value)!r}, which is none of: {listed(categories)}; "
             "`unknown:` in the view can name a category for the rest",
             place=place,
             value=shown(value),
@@ -347,6 +368,7 @@ class SourceUnsupported(FeatureError):
 
     def __init__(self, command: str) -> None:
         super().__init__(
-            f"this Redis does not have {command}; `as: json` needs Redis 8 or the JSON module",
+            f"this Redis does not have {command}"
+            + ("; `as: json` needs Redis 8 or the JSON module" if command.startswith("JSON.") else ""),
             command=command,
         )

@@ -10,9 +10,19 @@ from dataclasses import dataclass
 
 import onnx
 from google.protobuf.message import DecodeError
-from onnx import GraphProto, ModelProto, TensorProto, ValueInfoProto
+from onnx import (
+    GraphProto,
+    ModelProto,
+    NodeProto,
+    SparseTensorProto,
+    TensorProto,
+    TensorShapeProto,
+    ValueInfoProto,
+)
+from pydantic import ValidationError
 
-from models.errors import BadModelFile, ModelTooLarge, shown
+from models.errors import BadModelFile, ModelTooLarge, listed, shown
+from models.faults import explain
 from models.tensors import UNNAMED, Dtype, TensorSpec
 
 MODEL_LIMIT_BYTES = (1 << 31) - 1  # protobuf's own limit for one message
@@ -53,7 +63,14 @@ def inspect_graph(data: bytes, limit_bytes: int = MODEL_LIMIT_BYTES) -> GraphSum
     """
     if len(data) > limit_bytes:
         raise ModelTooLarge(len(data), limit_bytes)
-    model = parsed(data)
+    try:
+        return summary(parsed(data))
+    except UnicodeDecodeError as error:  # a name that protobuf let through
+        raise BadModelFile(f"a name in the model is no UTF-8 text: {shown(error.object)!r}") from error
+
+
+def summary(model: ModelProto) -> GraphSummary:
+    """Check a parsed file and return its signature."""
     opset = {entry.domain: entry.version for entry in model.opset_import}
     opset = {("" if domain == "ai.onnx" else domain): v for domain, v in opset.items()}
     check_versions(opset, model.ir_version)
@@ -65,6 +82,9 @@ def inspect_graph(data: bytes, limit_bytes: int = MODEL_LIMIT_BYTES) -> GraphSum
     outputs = [read_value(value, "output") for value in graph.output]
     if not inputs or not outputs:
         raise BadModelFile("the graph has no input or no output, so there is nothing to serve")
+    for names in ([spec.name for spec in inputs], [spec.name for spec in outputs]):
+        if len(set(names)) < len(names):
+            raise BadModelFile(f"two inputs or outputs of the graph have one name: {listed(sorted(names))}")
     producer = f"{model.producer_name} {model.producer_version}".strip()
     return GraphSummary(tuple(inputs), tuple(outputs), opset, model.ir_version, shown(producer))
 
@@ -105,32 +125,49 @@ def check_versions(opset: dict[str, int], ir_version: int) -> None:
         )
 
 
-def graphs(graph: GraphProto) -> Iterator[GraphProto]:
-    """Walk a graph and the graphs inside its nodes (If, Loop, Scan)."""
-    yield graph
-    for node in graph.node:
-        for attribute in node.attribute:
-            for inner in (*((attribute.g,) if attribute.HasField("g") else ()), *attribute.graphs):
-                yield from graphs(inner)
+def nodes(found: Iterable[NodeProto]) -> Iterator[NodeProto]:
+    """Walk nodes and those of the graphs inside them (If, Loop, Scan)."""
+    for node in found:
+        yield node
+        for graph in inner_graphs(node):
+            yield from nodes(graph.node)
+
+
+def inner_graphs(node: NodeProto) -> Iterator[GraphProto]:
+    """Walk the graphs that are attributes of a node."""
+    for attribute in node.attribute:
+        yield from (*((attribute.g,) if attribute.HasField("g") else ()), *attribute.graphs)
+
+
+def every_node(model: ModelProto) -> Iterator[NodeProto]:
+    """Walk every node, those of the model's own functions included."""
+    yield from nodes(model.graph.node)
+    for function in model.functions:
+        yield from nodes(function.node)
 
 
 def tensors(model: ModelProto) -> Iterator[TensorProto]:
     """Walk every tensor stored in the file."""
-    for graph in graphs(model.graph):
-        yield from graph.initializer
-        for sparse in graph.sparse_initializer:
-            yield from (sparse.values, sparse.indices)
-    for node in nodes(model):
+    yield from weights_of(model.graph)
+    for node in every_node(model):
+        for graph in inner_graphs(node):
+            yield from weights_of(graph)
         for attribute in node.attribute:
             yield from (*((attribute.t,) if attribute.HasField("t") else ()), *attribute.tensors)
+            sparse = (attribute.sparse_tensor,) if attribute.HasField("sparse_tensor") else ()
+            yield from dense_parts((*sparse, *attribute.sparse_tensors))
 
 
-def nodes(model: ModelProto) -> Iterator[onnx.NodeProto]:
-    """Walk every node, those of the model's own functions included."""
-    for graph in graphs(model.graph):
-        yield from graph.node
-    for function in model.functions:
-        yield from function.node
+def weights_of(graph: GraphProto) -> Iterator[TensorProto]:
+    """Walk the weights of one graph."""
+    yield from graph.initializer
+    yield from dense_parts(graph.sparse_initializer)
+
+
+def dense_parts(found: Iterable[SparseTensorProto]) -> Iterator[TensorProto]:
+    """Walk the values and places of sparse tensors."""
+    for sparse in found:
+        yield from (sparse.values, sparse.indices)
 
 
 def check_no_external_data(model: ModelProto) -> None:
@@ -149,12 +186,12 @@ def check_operators(model: ModelProto) -> None:
     own = {(function.domain, function.name) for function in model.functions}
     custom = {
         f"{node.domain}:{node.op_type}"
-        for node in nodes(model)
+        for node in every_node(model)
         if node.domain not in (*OPSETS, "ai.onnx") and (node.domain, node.op_type) not in own
     }
     if custom:
         raise BadModelFile(
-            f"the model uses custom operators: {listed(custom)}; only those of ONNX, ai.onnx.ml and "
+            f"the model uses custom operators: {listed(sorted(custom))}; only those of ONNX, ai.onnx.ml and "
             "com.microsoft are run",
             operators=sorted(custom)[:8],
         )
@@ -170,21 +207,24 @@ def read_value(value: ValueInfoProto, role: str) -> TensorSpec:
         )
     tensor = value.type.tensor_type
     if tensor.elem_type not in DTYPES:
-        name = TensorProto.DataType.Name(tensor.elem_type)
+        known = {number: name for name, number in TensorProto.DataType.items()}
         raise BadModelFile(
-            f"{role} {shown(value.name)!r} has element type {name}; supported: {listed(DTYPES.values())}"
+            f"{role} {shown(value.name)!r} has element type {known.get(tensor.elem_type, tensor.elem_type)}; "
+            f"supported: {', '.join(DTYPES.values())}"
         )
     if not tensor.HasField("shape"):
         raise BadModelFile(
             f"{role} {shown(value.name)!r} has no shape; run onnx.shape_inference.infer_shapes and export it"
         )
-    shape = tuple(
-        dim.dim_value if dim.HasField("dim_value") else dim.dim_param or UNNAMED for dim in tensor.shape.dim
-    )
-    return TensorSpec(name=value.name, dtype=DTYPES[tensor.elem_type], shape=shape)
+    shape = [dimension(dim) for dim in tensor.shape.dim]
+    try:
+        return TensorSpec(name=value.name, dtype=DTYPES[tensor.elem_type], shape=tuple(shape))
+    except ValidationError as error:
+        raise BadModelFile(f"{role} {shown(value.name)!r}: {explain(error)}") from error
 
 
-def listed(names: Iterable[str], most: int = 16) -> str:
-    """Return names in one line, bounded."""
-    ordered = sorted(names)
-    return ", ".join(ordered[:most]) + (", ..." if len(ordered) > most else "")
+def dimension(dim: TensorShapeProto.Dimension) -> int | str:
+    """Return the size of a dimension, or its name; some exporters write -1 for one that is free."""
+    if dim.HasField("dim_value") and dim.dim_value >= 0:
+        return int(dim.dim_value)
+    return dim.dim_param or UNNAMED

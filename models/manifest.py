@@ -1,19 +1,44 @@
 """Manifest: everything about one version of a model but its ONNX bytes; stored as JSON."""
 
 from datetime import datetime
+from math import isfinite
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    ValidationError,
+    model_validator,
+)
 
 from models.errors import ManifestUnreadable
-from models.features import FeatureView, explain
+from models.faults import explain
+from models.features import FeatureView
 from models.keys import NAME
 from models.tensors import TensorSpec
 
 FORMAT: Literal[1] = 1
 
+CHUNKS_LIMIT = 1 << 20
+
 Task = Literal["classification", "multilabel", "regression", "tensor"]
 Batching = Literal["dynamic", "fixed", "none"]
+
+
+class Stored(BaseModel):
+    """The one thing that a manifest of any format says."""
+
+    format: int
+
+
+def finite_only(metrics: object) -> object:
+    """Leave out metrics that are no finite number: JSON has no words for them."""
+    if not isinstance(metrics, dict):
+        return metrics
+    return {name: value for name, value in metrics.items() if not isinstance(value, float) or isfinite(value)}
 
 
 class Manifest(BaseModel):
@@ -37,12 +62,12 @@ class Manifest(BaseModel):
     inputs: Annotated[tuple[TensorSpec, ...], Field(min_length=1)]
     outputs: Annotated[tuple[TensorSpec, ...], Field(min_length=1)]
     features: FeatureView | None = None
-    metrics: dict[str, float] = {}
+    metrics: Annotated[dict[str, FiniteFloat], BeforeValidator(finite_only)] = {}
     card: dict[str, Any] = {}
     recipe: dict[str, Any] | None = None
     digest: str = ""
     size_bytes: Annotated[int, Field(ge=0)] = 0
-    chunks: Annotated[int, Field(ge=0)] = 0
+    chunks: Annotated[int, Field(ge=0, le=CHUNKS_LIMIT)] = 0
     opset: dict[str, int] = {}
     ir_version: int = 0
     producer: str = ""
@@ -53,8 +78,17 @@ class Manifest(BaseModel):
             raise ValueError(f"task {self.task} needs labels")
         if len(set(self.labels)) != len(self.labels):
             raise ValueError("a label is listed twice")
-        if self.task != "tensor" and self.output not in {spec.name for spec in self.outputs}:
+        if self.task == "tensor":
+            return self
+        answer = next((spec for spec in self.outputs if spec.name == self.output), None)
+        if answer is None:
             raise ValueError(f"output {self.output!r} is none of the graph's outputs")
+        width = answer.shape[1] if len(answer.shape) > 1 else 1
+        fitting = (len(self.labels), 1) if len(self.labels) == 2 else (len(self.labels),)
+        if self.labels and isinstance(width, int) and width not in fitting:
+            raise ValueError(
+                f"output {self.output!r} gives {width} values a row, but there are {len(self.labels)} labels"
+            )
         return self
 
     @property
@@ -92,6 +126,10 @@ class Manifest(BaseModel):
         Raises: ManifestUnreadable, another format, or not what was asked for.
         """
         try:
+            found = Stored.model_validate_json(data).format
+            if found != FORMAT:
+                reason = f"it has format {found}, this program reads {FORMAT}; upgrade Insitu"
+                raise ManifestUnreadable(name, version, reason)
             manifest = cls.model_validate_json(data)
         except ValidationError as error:
             raise ManifestUnreadable(name, version, explain(error)) from error

@@ -9,7 +9,7 @@ from typing import Any
 
 from redis.asyncio.cluster import RedisCluster
 
-from models.features import Keyed
+from models.sources import Keyed
 from models.store import Client, redis_errors
 
 SCAN_COUNT = 2000  # keys Redis looks at per call: about 1 ms of its time

@@ -1,19 +1,33 @@
 """Key templates: `patient:{id}` made into a key and back; pure text, no Redis.
 
 A placeholder stands for one or more characters other than ':', Redis' usual separator, so
-`patient:{id}` is `patient:17` and never `patient:17:notes`. `{{` and `}}` are literal braces.
+`patient:{id}` is `patient:17` and never `patient:17:notes`. Where two placeholders lie between the
+same colons, as in `cell:{row}-{column}`, the first ends where the text between them begins, so
+every key has one reading. `{{` and `}}` are literal braces.
 """
 
 import re
 from collections.abc import Mapping
-from string import Formatter
+from dataclasses import dataclass
+from itertools import pairwise
 
 from models.errors import BadFeatureView, InstanceIncomplete, KeyNotAllowed, shown
 
-PLACEHOLDER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 KEY_LIMIT_BYTES = 1024
+INTEGER_BITS = 256  # a longer integer is no identifier, and Python refuses to write very long ones
+TOKEN = re.compile(r"\{\{|\}\}|\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)\}|[^{}]+")
 VALUE_CHARACTER = r"[^:\x00\ud800-\udfff]"  # lone surrogates have no UTF-8 form
 VALUE = re.compile(f"{VALUE_CHARACTER}+")
+UNSTORABLE = re.compile(r"[\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Literal text and the placeholder after it; `stop` is the text that ends the placeholder."""
+
+    literal: str
+    name: str | None
+    stop: str = ""
 
 
 class KeyTemplate:
@@ -22,20 +36,19 @@ class KeyTemplate:
     def __init__(self, text: str) -> None:
         """Compile a template.
 
-        Raises: BadFeatureView, malformed braces, a placeholder twice or no valid name.
+        Raises: BadFeatureView, malformed braces, a placeholder twice or without text around it.
         """
         self.text = text
-        parts = parse(text)
-        self.placeholders = tuple(name for _, name in parts if name is not None)
+        self._parts = parse(text)
+        self.placeholders = tuple(part.name for part in self._parts if part.name is not None)
         if len(set(self.placeholders)) != len(self.placeholders):
-            raise BadFeatureView(f"key template {text!r} names a placeholder twice", key=text)
-        self._parts = parts
-        self._pattern = re.compile("".join(as_regex(*part) for part in parts))
-        self.glob = "".join(as_glob(*part) for part in parts)
+            raise BadFeatureView(f"key template {shown(text)!r} names a placeholder twice", key=shown(text))
+        self._pattern = re.compile("".join(as_regex(part) for part in self._parts))
+        self.glob = "".join(as_glob(part) for part in self._parts)
 
     def match(self, key: str) -> dict[str, str] | None:
         """Return what the placeholders stand for in `key`, or None when it does not match."""
-        found = self._pattern.fullmatch(key)
+        found = self._pattern.fullmatch(key) if len(key) <= KEY_LIMIT_BYTES else None
         if found is None or len(key.encode()) > KEY_LIMIT_BYTES:
             return None
         return found.groupdict()
@@ -51,57 +64,116 @@ class KeyTemplate:
         return found
 
     def fill(self, values: Mapping[str, object]) -> str:
-        """Return the key for the given placeholder values.
+        """Return the key for the given placeholder values; `match` gives them back.
 
         Raises: InstanceIncomplete, a value missing, empty, with a ':' in it or not a scalar.
         """
-        return "".join(
-            literal + ("" if name is None else self._value(name, values)) for literal, name in self._parts
+        key = "".join(
+            part.literal + ("" if part.name is None else self._value(part.name, part.stop, values))
+            for part in self._parts
         )
+        if len(key.encode()) > KEY_LIMIT_BYTES:
+            raise InstanceIncomplete(
+                f"key {shown(key)!r} has {len(key.encode())} bytes, over {KEY_LIMIT_BYTES}",
+                template=self.text,
+            )
+        return key
 
-    def _value(self, name: str, values: Mapping[str, object]) -> str:
+    def _value(self, name: str, stop: str, values: Mapping[str, object]) -> str:
         if name not in values:
             raise InstanceIncomplete(
                 f"the instance gives no {name!r}, which {self.text!r} needs",
                 placeholder=name,
                 template=self.text,
             )
-        value = values[name]
-        text = str(value)
-        scalar = isinstance(value, str | int) and not isinstance(value, bool)
-        if not scalar or not VALUE.fullmatch(text) or len(text.encode()) > KEY_LIMIT_BYTES:
+        text = as_text(values[name])
+        if text is None or not VALUE.fullmatch(text):
             raise InstanceIncomplete(
-                f"{name!r} is {shown(value)!r}; a placeholder of {self.text!r} takes a text or an "
-                f"integer of 1 to {KEY_LIMIT_BYTES} bytes without ':'",
+                f"{name!r} is {shown(values[name])!r}; a placeholder of {self.text!r} takes a text or "
+                "an integer of at least one character, without ':'",
+                placeholder=name,
+                template=self.text,
+            )
+        if stop and (text + stop).find(stop) != len(text):
+            raise InstanceIncomplete(
+                f"{name!r} is {shown(text)!r}, but {stop!r} is where it ends in {self.text!r}, "
+                "so the key would have two readings",
                 placeholder=name,
                 template=self.text,
             )
         return text
 
 
-def parse(text: str) -> list[tuple[str, str | None]]:
-    """Split a template into (literal, placeholder or None) pairs."""
-    try:
-        fields = [(lit, name, spec, conv) for lit, name, spec, conv in Formatter().parse(text)]
-    except ValueError as error:
-        raise BadFeatureView(f"key template {text!r}: {error}", key=text) from error
-    for _, name, spec, conversion in fields:
-        if name is not None and (spec or conversion or not PLACEHOLDER.fullmatch(name)):
+def as_text(value: object) -> str | None:
+    """Return a placeholder value as it stands in a key; None for what is no text and no integer."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() <= INTEGER_BITS:
+        return str(value)
+    return None
+
+
+def parse(text: str) -> list[Part]:
+    """Split a template into its parts.
+
+    Raises: BadFeatureView, naming the place that cannot be read.
+    """
+    if not text or len(text.encode("utf-8", "replace")) > KEY_LIMIT_BYTES or UNSTORABLE.search(text):
+        raise BadFeatureView(
+            f"key template {shown(text)!r} is no key; write 1 to {KEY_LIMIT_BYTES} bytes of UTF-8 "
+            "like 'patient:{id}'",
+            key=shown(text),
+        )
+    return with_stops(scan(text), text)
+
+
+def scan(text: str) -> list[Part]:
+    """Read braces and the text between them; the last part has no placeholder."""
+    parts, literal, at = [], "", 0
+    while at < len(text):
+        token = TOKEN.match(text, at)
+        if token is None:
             raise BadFeatureView(
-                f"key template {text!r}: {{{name}}} is no placeholder; write {{name}}, "
+                f"key template {shown(text)!r}: {shown(text[at:])!r} is no placeholder; write {{name}}, "
                 "or {{ and }} for braces that belong to the key",
-                key=text,
+                key=shown(text),
             )
-    if not fields:
-        raise BadFeatureView("a key template is empty; write one like 'patient:{id}'", key=text)
-    return [(literal, name) for literal, name, _, _ in fields]
+        at = token.end()
+        if token["name"] is None:
+            literal += token[0][0] if token[0] in ("{{", "}}") else token[0]
+            continue
+        parts.append(Part(literal, token["name"]))
+        literal = ""
+    return [*parts, Part(literal, None)]
 
 
-def as_regex(literal: str, name: str | None) -> str:
-    """Return the part of the pattern that matches one pair of `parse`."""
-    return re.escape(literal) + ("" if name is None else f"(?P<{name}>{VALUE_CHARACTER}+)")
+def with_stops(parts: list[Part], text: str) -> list[Part]:
+    """Give each placeholder that shares its segment with the next one the text it ends at."""
+    result = []
+    for part, after in pairwise(parts):
+        if after.name is not None and not after.literal:
+            raise BadFeatureView(
+                f"key template {shown(text)!r}: nothing between {{{part.name}}} and {{{after.name}}} "
+                "says where one ends; put a ':' or another text there",
+                key=shown(text),
+            )
+        shared = after.name is not None and ":" not in after.literal
+        result.append(Part(part.literal, part.name, after.literal if shared else ""))
+    return [*result, parts[-1]]
 
 
-def as_glob(literal: str, name: str | None) -> str:
-    """Return the part of a SCAN pattern for one pair of `parse`."""
-    return re.sub(r"([*?\[\]\\])", r"\\\1", literal) + ("" if name is None else "*")
+def as_regex(part: Part) -> str:
+    """Return the part of the pattern that matches one part of the template.
+
+    The possessive form is what keeps a hostile key from being tried in every way.
+    """
+    if part.name is None:
+        return re.escape(part.literal)
+    until = f"(?:(?!{re.escape(part.stop)}){VALUE_CHARACTER})++" if part.stop else f"{VALUE_CHARACTER}+"
+    return f"{re.escape(part.literal)}(?P<{part.name}>{until})"
+
+
+def as_glob(part: Part) -> str:
+    """Return the part of a SCAN pattern for one part of the template."""
+    escaped = re.sub(r"([*?\[\]\\])", r"\\\1", part.literal)
+    return escaped + ("" if part.name is None else "*")

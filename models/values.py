@@ -1,20 +1,61 @@
-"""One value of a row: text, JSON or request value -> number of an input's type."""
+"""One value of a row: text, JSON or request value -> number or text of an input's type.
+
+A number is finite and fits the type without being rounded to an integer; everything else is
+refused by name.
+"""
 
 import math
+import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 
-from models.errors import NotANumber, UnknownCategory, shown
-from models.features import FeatureField
+from models.errors import NotANumber
 from models.tensors import Tensor, numpy_dtype
 
 Raw = Any  # a value as Redis or a request hands it over: bytes, text, number, list or None
 Missing = float | Mapping[str, float | str] | None
 TRUTHS = {"true": 1, "false": 0}
 UNIX_SECONDS = {"s": 1.0, "ms": 1e-3}
+TEXTS = (bytes, str)
+WHOLE_NUMBERS = (int, np.integer, np.bool)
+NUMBERS = (int, float, np.number, np.bool)
+EXACT_INTEGER = 2**53  # beyond it float64 no longer holds every integer
+INTEGERS = frozenset(("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"))
+
+
+def bounds(dtype: str) -> tuple[float, float]:
+    """Return the least and the greatest number that a numeric type takes.
+
+    A float takes what rounds to one of its finite numbers: half a step above the largest is out.
+    """
+    if dtype == "bool":
+        return 0, 1
+    if dtype in INTEGERS:
+        return int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
+    largest, below = (
+        float(np.finfo(dtype).max),
+        float(np.nextafter(np.finfo(dtype).max, np.dtype(dtype).type(0))),
+    )
+    top = sys.float_info.max if dtype == "float64" else math.nextafter(largest + (largest - below) / 2, 0)
+    return -top, top
+
+
+BOUNDS = {dtype: bounds(dtype) for dtype in (*INTEGERS, "float16", "float32", "float64")}
+
+
+class Place:
+    """Where a value was read, worded only when an error needs the words."""
+
+    __slots__ = ("kind", "name", "whole")
+
+    def __init__(self, kind: str, name: object, whole: str) -> None:
+        self.kind, self.name, self.whole = kind, name, whole
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name!r} of {self.whole}"
 
 
 class Fills:
@@ -23,6 +64,8 @@ class Fills:
     The request's `missing` (one number for all, or a value by name) goes before the view's
     default.
     """
+
+    __slots__ = ("_missing", "names")
 
     def __init__(self, missing: Missing) -> None:
         self._missing = missing
@@ -40,83 +83,63 @@ class Fills:
         return value
 
 
-def field_value(field: FeatureField, value: Raw, dtype: str, place: str) -> Raw:
-    """Return one field's value as the input takes it: category number, text or number.
-
-    Raises: UnknownCategory, NotANumber.
-    """
-    if field.categories:
-        return category(field, value, place)
-    return as_text(value) if dtype == "string" else number(value, dtype, place)
-
-
-def filled_value(field: FeatureField, value: Raw, dtype: str, place: str) -> Raw:
-    """Return a stand-in as the input takes it: a number stays one also for a category field.
-
-    Raises: UnknownCategory, NotANumber.
-    """
-    if field.categories and isinstance(value, str):
-        return category(field, value, place)
-    return as_text(value) if dtype == "string" else number(value, dtype, place)
-
-
-def category(field: FeatureField, value: Raw, place: str) -> int:
-    """Return the number of a text in the field's categories."""
-    text = as_text(value)
-    if text in field.categories:
-        return field.categories.index(text)
-    if field.unknown is None:
-        raise UnknownCategory(place, text, field.categories)
-    return field.categories.index(field.unknown)
-
-
 def as_text(value: Raw) -> str:
-    """Return the text of a value; bytes that are no UTF-8 keep their form in escapes."""
-    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
+    """Return the text of a value; what has no UTF-8 form keeps its form in escapes."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    try:
+        return str(value)
+    except (ValueError, RecursionError):  # an integer of thousands of digits, a list without an end
+        return f"a very large {type(value).__name__}"
 
 
-def number(value: Raw, dtype: str, place: str) -> float | int:
+def number(value: Raw, dtype: str, place: object) -> float | int:
     """Return a finite number that fits the type.
 
     Raises: NotANumber, naming the place and the value.
     """
     try:
-        result = integer(value) if np.dtype(dtype).kind in "iub" else real(value)
+        result = integer(value) if dtype in INTEGERS else real(value)
     except (ValueError, TypeError, OverflowError) as error:
-        raise NotANumber(place, shown(value), dtype) from error
-    if not fits(result, dtype):
-        raise NotANumber(place, shown(value), dtype)
+        raise NotANumber(str(place), value, dtype) from error
+    low, high = BOUNDS[dtype]
+    if not low <= result <= high:  # also what is not finite
+        raise NotANumber(str(place), value, dtype)
     return result
 
 
 def real(value: Raw) -> float:
     """Return a float; Python's own `1_000` is no number in data."""
-    text = as_text(value)
-    if "_" in text:
-        raise ValueError("underscore")
-    return float(text) if isinstance(value, bytes | str) else float(value)
+    kind = type(value)
+    if kind is bytes:
+        if b"_" in value:
+            raise ValueError("underscore")
+    elif kind is str:
+        if "_" in value or not value.isascii():
+            raise ValueError("underscore, or digits of another script")
+    elif kind is not float and not isinstance(value, NUMBERS):
+        raise TypeError("no number")
+    return float(value)
 
 
 def integer(value: Raw) -> int:
     """Return an exact integer: `7`, `7.0`, `true`; never a rounded one."""
-    text = as_text(value).strip().lower()
-    if text in TRUTHS:
-        return TRUTHS[text]
-    if text.lstrip("+-").isdecimal():
-        return int(text)
-    whole = real(text)
-    if not whole.is_integer():
-        raise ValueError("not an integer")
+    if isinstance(value, WHOLE_NUMBERS):
+        return int(value)
+    if isinstance(value, TEXTS):
+        text = as_text(value).strip().lower()
+        if text in TRUTHS:
+            return TRUTHS[text]
+        if text.isascii() and text.lstrip("+-").isdigit():
+            return int(text)
+    whole = real(value)
+    if not whole.is_integer() or abs(whole) > EXACT_INTEGER:
+        raise ValueError("not an exact integer")
     return int(whole)
-
-
-def fits(value: float | int, dtype: str) -> bool:
-    """Whether a number is finite and inside the range of the type."""
-    kind = np.dtype(dtype)
-    if kind.kind == "b":
-        return value in (0, 1)
-    limits = np.iinfo(kind) if kind.kind in "iu" else np.finfo(kind)
-    return math.isfinite(value) and float(limits.min) <= value <= float(limits.max)
 
 
 def array(values: list[Any], dtype: str) -> Tensor:
@@ -124,18 +147,27 @@ def array(values: list[Any], dtype: str) -> Tensor:
     return np.array(values, dtype=numpy_dtype(dtype))
 
 
-def unix_time(value: Raw, unit: str, place: str) -> float:
+def unix_time(value: Raw, unit: str, place: object) -> float:
     """Return a stored time as Unix seconds: a number in `unit`, or ISO 8601 text.
 
     Raises: NotANumber, when it is neither.
     """
-    text = as_text(value)
     try:
-        return real(text) * UNIX_SECONDS[unit]
-    except ValueError:
-        pass
+        seconds = real(value) * UNIX_SECONDS[unit]
+    except (ValueError, TypeError, OverflowError):
+        seconds = iso_time(value, place)
+    if not math.isfinite(seconds):
+        raise NotANumber(str(place), value, "time")
+    return seconds
+
+
+def iso_time(value: Raw, place: object) -> float:
+    """Return an ISO 8601 text as Unix seconds; UTC where it names no zone.
+
+    Raises: NotANumber, when it is none.
+    """
     try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise NotANumber(place, shown(value), "time") from error
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+        moment = datetime.fromisoformat(as_text(value))
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError) as error:
+        raise NotANumber(str(place), value, "time") from error

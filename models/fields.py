@@ -1,0 +1,135 @@
+"""The fields of one source compiled for the input's type: values of rows -> numbers.
+
+Columns of well-formed text are read at once; whatever is irregular goes value by value, where it
+is filled in or refused by name. Both ways give the same numbers.
+"""
+
+from collections.abc import Sequence
+from itertools import chain
+from typing import Any
+
+import numpy as np
+
+from models.errors import FieldMissing, KeyMissing, UnknownCategory, shown
+from models.sources import FeatureField
+from models.tensors import Tensor, numpy_dtype
+from models.values import INTEGERS, Fills, Place, Raw, array, as_text, number
+
+IRREGULAR = (TypeError, ValueError, KeyError, OverflowError)
+
+
+class FieldReader:
+    """One field; a category is looked up, never searched for."""
+
+    def __init__(self, field: FeatureField, dtype: str) -> None:
+        self.name, self.default, self.dtype = field.name, field.default, dtype
+        self.categories = field.categories
+        self._numbers = {text: index for index, text in enumerate(field.categories)}
+        self._known: dict[Raw, int] = {text.encode(): at for text, at in self._numbers.items()}
+        self._known |= self._numbers
+        self._unknown = None if field.unknown is None else self._numbers[field.unknown]
+
+    def value(self, value: Raw, place: object) -> Any:
+        """Return a value that is there as the input takes it: category number, text or number.
+
+        Raises: UnknownCategory, NotANumber.
+        """
+        if self.categories:
+            return self._category(as_text(value), place)
+        return as_text(value) if self.dtype == "string" else number(value, self.dtype, place)
+
+    def stand_in(self, value: float | str, place: object) -> Any:
+        """Return a stand-in as the input takes it; for a category its text or its number.
+
+        Raises: UnknownCategory, NotANumber.
+        """
+        if not self.categories or isinstance(value, str):
+            return self.value(value, place)
+        index = number(value, "int64", place)
+        if not 0 <= index < len(self.categories):
+            raise UnknownCategory(str(place), value, self.categories)
+        return index
+
+    def _category(self, text: str, place: object) -> int:
+        index = self._numbers.get(text, self._unknown)
+        if index is None:
+            raise UnknownCategory(str(place), text, self.categories)
+        return index
+
+    def column(self, values: Sequence[Raw]) -> list[Any]:
+        """Read this field of many rows at once.
+
+        Raises: one of IRREGULAR, when any of them needs a closer look.
+        """
+        if not self.categories:
+            return regular_numbers(values, self.dtype)
+        if self._unknown is None:
+            return [self._known[value] for value in values]
+        if set(map(type, values)) - {bytes, str}:
+            raise ValueError("an absent value is no unknown category")
+        return [self._known.get(value, self._unknown) for value in values]
+
+
+def regular_numbers(values: Sequence[Raw], dtype: str) -> list[Any]:
+    """Read decimal texts, or numbers.
+
+    Raises: TypeError or ValueError, when any of them is something else.
+    """
+    if dtype in ("string", "bool"):
+        raise ValueError("not the regular form")
+    try:
+        text = b"".join(values)
+    except TypeError:
+        if set(map(type, values)) - ({int} if dtype in INTEGERS else {int, float}):
+            raise
+        return list(map(int if dtype in INTEGERS else float, values))
+    if b"_" in text:
+        raise ValueError("underscore")
+    return list(map(int if dtype in INTEGERS else float, values))
+
+
+class FieldsReader:
+    """The fields of one source, in order."""
+
+    def __init__(self, fields: Sequence[FeatureField], dtype: str) -> None:
+        self.dtype = dtype
+        self.fields = [FieldReader(field, dtype) for field in fields]
+        self._alike = not any(field.categories for field in fields)
+
+    def columns(self, rows: Sequence[Any]) -> Tensor | None:
+        """Read many rows at once, (B, fields); None when any value of them is irregular."""
+        width = len(self.fields)
+        if not all(type(row) is list and len(row) == width for row in rows):
+            return None
+        try:
+            with np.errstate(over="ignore"):
+                result = self._read(rows)
+        except IRREGULAR:
+            return None
+        return result if result.dtype.kind != "f" or np.isfinite(result).all() else None
+
+    def _read(self, rows: Sequence[list[bytes]]) -> Tensor:
+        dtype = numpy_dtype(self.dtype)
+        if self._alike:
+            flat = list(chain.from_iterable(rows)) if len(rows) > 1 else rows[0]
+            return np.array(regular_numbers(flat, self.dtype), dtype).reshape(len(rows), -1)
+        every = (one.column([row[at] for row in rows]) for at, one in enumerate(self.fields))
+        return np.ascontiguousarray(np.array(list(every), dtype).T)
+
+    def row(self, values: Sequence[Raw], key: str, fills: Fills) -> Tensor:
+        """Read one row value by value, (fields,); None among the values is filled in.
+
+        Raises: KeyMissing when nothing is there, FieldMissing, UnknownCategory, NotANumber.
+        """
+        whole = f"key {shown(key)!r}"
+        absent = all(value is None for value in values)
+        result = []
+        for field, value in zip(self.fields, values, strict=True):
+            if value is not None:
+                result.append(field.value(value, Place("field", field.name, whole)))
+                continue
+            stand_in = fills.get(field.name, field.default)
+            if stand_in is None:
+                raise KeyMissing(key, fields=True) if absent else FieldMissing(key, field.name)
+            result.append(field.stand_in(stand_in, Place("the stand-in for field", field.name, whole)))
+        return array(result, self.dtype)

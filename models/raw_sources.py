@@ -1,0 +1,163 @@
+"""Sources of whole arrays: raw vectors and lists of steps; replies -> rows, pure, no I/O.
+
+Readers as in `models/text_sources.py`. Raw numbers are little-endian; a stored bool is one byte,
+0 or 1.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from models.decoding import Cell, Command, cast, checked, finite, lost
+from models.errors import KeyMissing, WrongLength, WrongType, shown
+from models.fields import regular_numbers
+from models.sources import ListSource, VectorSource
+from models.tensors import Tensor, elements, numpy_dtype
+from models.values import BOUNDS, Place, number
+
+
+class Layout:
+    """How one vector or step lies in a string: `size` bytes of a dtype and shape."""
+
+    def __init__(self, source: VectorSource | ListSource) -> None:
+        self.dtype, self.shape = source.dtype, source.shape
+        self._stored = numpy_dtype("uint8" if source.dtype == "bool" else source.dtype)
+        self.count = elements(source.shape)
+        self.size = self.count * self._stored.itemsize
+
+    @property
+    def wanted(self) -> str:
+        """The size in words."""
+        return f"{self.size} ({self.dtype} {list(self.shape)})"
+
+    def read(self, strings: Sequence[bytes]) -> Tensor:
+        """Return strings of the right size as one array, (len(strings), *shape), writable."""
+        flat = np.frombuffer(bytearray().join(strings), self._stored)
+        return flat.reshape(len(strings), *self.shape)
+
+    def finite(self, values: Tensor, dtype: str, place: str) -> Tensor:
+        """Return what `read` gave as the input takes it.
+
+        Raises: NotANumber, naming the first element that does not fit.
+        """
+        stored = finite(values, "bool", place) if self.dtype == "bool" else values
+        return finite(stored, dtype, place)
+
+    def quick(self, values: Tensor, dtype: str) -> Tensor | None:
+        """Return what `read` gave as the input takes it; None when any element does not fit."""
+        if self.dtype == "bool" and values.max() > 1:
+            return None
+        result = cast(values, dtype)
+        return None if lost(values, result).any() else result
+
+
+def stand_in(cell: Cell, source: VectorSource | ListSource, shape: tuple[int, ...], dtype: str) -> Tensor:
+    """Return an array filled with the stand-in for an absent key.
+
+    Raises: KeyMissing without one, NotANumber.
+    """
+    fill = cell.fills.get(source.key, source.default)
+    if fill is None:
+        raise KeyMissing(cell.key)
+    value = number(fill, dtype, f"the stand-in for key {shown(cell.key)!r}")
+    return np.full(shape, value, numpy_dtype(dtype))
+
+
+class VectorReader:
+    """GET of a string of exactly the declared bytes."""
+
+    def __init__(self, source: VectorSource, dtype: str) -> None:
+        self._source, self._dtype = source, dtype
+        self._layout = Layout(source)
+
+    def command(self, key: str) -> Command:
+        """One reply: bytes."""
+        return ("GET", key)
+
+    def columns(self, replies: Sequence[Any]) -> Tensor | None:
+        """All rows at once: (B, *shape)."""
+        size = self._layout.size
+        if not all(type(reply) is bytes and len(reply) == size for reply in replies):
+            return None
+        return self._layout.quick(self._layout.read(replies), self._dtype)
+
+    def row(self, cell: Cell) -> Tensor:
+        """One row: the declared shape."""
+        reply = checked(cell, "GET", "a string of raw numbers")
+        if reply is None:
+            return stand_in(cell, self._source, self._source.shape, self._dtype)
+        if not isinstance(reply, bytes):
+            raise WrongType(cell.key, "a string of raw numbers")
+        if len(reply) != self._layout.size:
+            raise WrongLength(cell.key, f"{len(reply)} bytes", self._layout.wanted)
+        return self._layout.finite(self._layout.read([reply])[0], self._dtype, f"key {shown(cell.key)!r}")
+
+
+class ListReader:
+    """LRANGE of the last steps."""
+
+    def __init__(self, source: ListSource, dtype: str) -> None:
+        self._source, self._dtype = source, dtype
+        self._layout = Layout(source)
+
+    def command(self, key: str) -> Command:
+        """One reply: a list of at most `last` entries, oldest first."""
+        return ("LRANGE", key, -self._source.last, -1)
+
+    def columns(self, _replies: Sequence[Any]) -> Tensor | None:
+        """Rows differ in length: read one by one."""
+        return None
+
+    def row(self, cell: Cell) -> Tensor:
+        """One row: (steps, *shape), `last` steps when padded."""
+        entries = checked(cell, "LRANGE", "a list")
+        if not isinstance(entries, list) or len(entries) > self._source.last:
+            raise WrongType(cell.key, "a list")
+        if not entries:
+            return self._padded(stand_in(cell, self._source, (1, *self._source.shape), self._dtype))
+        if not all(isinstance(entry, bytes) for entry in entries):
+            raise WrongType(cell.key, "a list")
+        steps = self._raw(entries, cell) if self._source.encoding == "raw" else self._text(entries, cell)
+        return self._padded(self._layout.finite(steps, self._dtype, f"key {shown(cell.key)!r}"))
+
+    def _raw(self, entries: Sequence[bytes], cell: Cell) -> Tensor:
+        """Entries of raw numbers, every one of the declared size."""
+        for step, entry in enumerate(entries):
+            if len(entry) != self._layout.size:
+                raise WrongLength(cell.key, f"{len(entry)} bytes in entry {step}", self._layout.wanted)
+        return self._layout.read(entries)
+
+    def _text(self, entries: Sequence[bytes], cell: Cell) -> Tensor:
+        """Entries of decimal numbers, every one of the declared count."""
+        steps = [entry.replace(b",", b" ").split() for entry in entries]
+        for step, words in enumerate(steps):
+            if len(words) != self._layout.count:
+                wanted = f"{self._layout.count} ({list(self._source.shape)})"
+                raise WrongLength(cell.key, f"{len(words)} numbers in entry {step}", wanted)
+        values = self._regular(steps)
+        if values is None:
+            values = [
+                number(word, self._source.dtype, Place("entry", step, f"key {shown(cell.key)!r}"))
+                for step, words in enumerate(steps)
+                for word in words
+            ]
+        array = np.array(values, numpy_dtype(self._source.dtype))
+        return array.reshape(len(entries), *self._source.shape)
+
+    def _regular(self, steps: Sequence[Sequence[bytes]]) -> list[float | int] | None:
+        """Return the numbers of well-formed steps, None when any needs a closer look."""
+        try:
+            values = regular_numbers([word for words in steps for word in words], self._source.dtype)
+        except ValueError:
+            return None
+        low, high = BOUNDS[self._source.dtype]
+        return values if all(low <= value <= high for value in values) else None
+
+    def _padded(self, steps: Tensor) -> Tensor:
+        """Fill up to `last` steps where the source pads."""
+        short = self._source.last - len(steps)
+        if self._source.pad == "none" or not short:
+            return steps
+        fill = np.full((short, *steps.shape[1:]), self._source.pad_value, steps.dtype)
+        return np.concatenate((fill, steps) if self._source.pad == "left" else (steps, fill))

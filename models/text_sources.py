@@ -1,0 +1,123 @@
+"""Sources whose values are text: hashes and JSON documents; replies -> rows, pure, no I/O.
+
+A source's reader has three steps: `command` (what to ask for one key), `columns` (all rows at
+once, None when any row is irregular) and `row` (one row, naming what is wrong with it).
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from models.decoding import Cell, Command, checked
+from models.errors import FeatureError, FieldMissing, Stale, WrongType, shown
+from models.fields import FieldsReader
+from models.sources import HashSource, JsonSource, TimedSource, json_path
+from models.tensors import Tensor
+from models.values import Place, Raw, unix_time
+
+CLOCK_SKEW_SECONDS = 300.0  # two machines' clocks; a time further ahead is in another unit
+
+
+def check_age(source: TimedSource, cell: Cell, written: Raw) -> None:
+    """Refuse what is older than the source allows, or was written in the future.
+
+    Raises: FieldMissing without a time, NotANumber for no time, Stale.
+    """
+    if source.max_age_seconds is None or source.time_field is None:
+        return
+    if written is None:
+        raise FieldMissing(cell.key, source.time_field)
+    place = Place("field", source.time_field, f"key {shown(cell.key)!r}")
+    age = cell.now - unix_time(written, source.time_unit, place)
+    if age > source.max_age_seconds or age < -CLOCK_SKEW_SECONDS:
+        raise Stale(cell.key, age, source.max_age_seconds)
+
+
+class HashReader:
+    """HMGET of the fields, and of the time when the source has an age limit."""
+
+    def __init__(self, source: HashSource, dtype: str) -> None:
+        self._source = source
+        self._fields = FieldsReader(source.fields, dtype)
+        names = [field.name for field in source.fields]
+        self._timed = source.max_age_seconds is not None and source.time_field is not None
+        self._names = (*names, source.time_field or "") if self._timed else tuple(names)
+
+    def command(self, key: str) -> Command:
+        """One reply: a list as long as the fields."""
+        return ("HMGET", key, *self._names)
+
+    def columns(self, replies: Sequence[Any]) -> Tensor | None:
+        """All rows at once: (B, fields)."""
+        return None if self._timed else self._fields.columns(replies)
+
+    def row(self, cell: Cell) -> Tensor:
+        """One row: (fields,)."""
+        values = checked(cell, "HMGET", "a hash")
+        if not isinstance(values, list) or len(values) != len(self._names):
+            raise WrongType(cell.key, "a hash")
+        if self._timed:
+            *values, written = values
+            if written is not None or any(value is not None for value in values):
+                check_age(self._source, cell, written)
+        quick = self._fields.columns([values])
+        return quick[0] if quick is not None else self._fields.row(values, cell.key, cell.fills)
+
+
+class JsonReader:
+    """JSON.GET of every path in one command; of several matches of a path the first counts."""
+
+    def __init__(self, source: JsonSource, dtype: str) -> None:
+        self._source = source
+        self._fields = FieldsReader(source.fields, dtype)
+        self._paths = [field.where for field in source.fields]
+        self._timed = source.max_age_seconds is not None and source.time_field is not None
+        if self._timed:
+            self._paths.append(json_path(source.time_field or ""))
+
+    def command(self, key: str) -> Command:
+        """One reply: JSON text, an object path -> matches, or the matches of a single path."""
+        return ("JSON.GET", key, *dict.fromkeys(self._paths))
+
+    def columns(self, replies: Sequence[Any]) -> Tensor | None:
+        """All rows at once: (B, fields)."""
+        if self._timed or not all(type(reply) is bytes for reply in replies):
+            return None
+        try:
+            return self._fields.columns([self._values("", reply) for reply in replies])
+        except FeatureError:
+            return None
+
+    def row(self, cell: Cell) -> Tensor:
+        """One row: (fields,)."""
+        reply = checked(cell, "JSON.GET", "a JSON document")
+        values = [None] * len(self._paths) if reply is None else self._values(cell.key, reply)
+        if self._timed:
+            *values, written = values
+            if reply is not None:
+                check_age(self._source, cell, written)
+        quick = self._fields.columns([values])
+        return quick[0] if quick is not None else self._fields.row(values, cell.key, cell.fills)
+
+    def _values(self, key: str, reply: Raw) -> list[Raw]:
+        """Return the first match of every path, None without one.
+
+        Raises: WrongType, FeatureError for a document Python cannot read.
+        """
+        if not isinstance(reply, bytes | str):
+            raise WrongType(key, "a JSON document")
+        try:
+            found = json.loads(reply)
+        except (ValueError, RecursionError) as error:
+            raise FeatureError(
+                f"key {shown(key)!r} holds JSON that cannot be read: {shown(error)}", key=shown(key)
+            ) from error
+        found = {self._paths[0]: found} if isinstance(found, list) else found
+        if not isinstance(found, dict):
+            raise WrongType(key, "a JSON document")
+        return [first(found.get(path)) for path in self._paths]
+
+
+def first(matches: Raw) -> Raw:
+    """Return the first match of a path, None without one."""
+    return matches[0] if isinstance(matches, list) and matches else None
