@@ -1,0 +1,93 @@
+"""The server's HTTP API as the command line uses it; knows paths and errors, no rows."""
+
+from typing import Any, Self
+from urllib.parse import quote
+
+import httpx
+
+from cli.errors import ServerRefused, ServerUnreachable
+from cli.settings import Settings
+
+CONNECT_SECONDS = 5.0
+ANSWER_SECONDS = 60.0
+EXCERPT = 200
+
+
+class ServerClient:
+    """One server; close it, or use it in a `with`."""
+
+    def __init__(self, url: str, token: str | None = None) -> None:
+        self.url = url
+        timeout = httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS)
+        headers = {"authorization": f"Bearer {token}"} if token else {}
+        # A proxy of the environment has no business between two programs of one machine.
+        self._http = httpx.Client(base_url=url, timeout=timeout, headers=headers, trust_env=False)
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Return a client for the server of the settings."""
+        return cls(settings.url, settings.token.get_secret_value() if settings.token else None)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
+
+    def predict(self, name: str, body: dict[str, Any], version: int | None = None) -> dict[str, Any]:
+        """Ask for predictions; `body` as POST /v1/models/NAME/predict takes it.
+
+        Raises: ServerUnreachable, ServerRefused.
+        """
+        pinned = f"/versions/{version}" if version is not None else ""
+        return self._asked("POST", f"/v1/models/{quote(name, safe='')}{pinned}/predict", body)
+
+    def ready(self) -> tuple[bool, dict[str, Any]]:
+        """Return whether the server says it is ready, and what it says.
+
+        Raises: ServerUnreachable.
+        """
+        answer = self._sent("GET", "/health/ready")
+        return answer.is_success, as_object(answer)
+
+    def models(self) -> dict[str, Any]:
+        """Return what GET /v1/models says.
+
+        Raises: ServerUnreachable, ServerRefused.
+        """
+        return self._asked("GET", "/v1/models")
+
+    def model(self, name: str, version: int) -> dict[str, Any]:
+        """Return what the server says of one version.
+
+        Raises: ServerUnreachable, ServerRefused.
+        """
+        return self._asked("GET", f"/v1/models/{quote(name, safe='')}/versions/{version}")
+
+    def _asked(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        answer = self._sent(method, path, body)
+        told = as_object(answer)
+        if answer.is_success:
+            return told
+        error = told.get("error")
+        if isinstance(error, dict):
+            raise ServerRefused(answer.status_code, str(error.get("code")), str(error.get("message")))
+        excerpt = " ".join(answer.text[:EXCERPT].split())
+        raise ServerRefused(
+            answer.status_code, "not_insitu", f"{self.url} answers {answer.status_code}: {excerpt}"
+        )
+
+    def _sent(self, method: str, path: str, body: dict[str, Any] | None = None) -> httpx.Response:
+        try:
+            return self._http.request(method, path, json=body)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise ServerUnreachable(self.url, str(error) or type(error).__name__) from error
+
+
+def as_object(answer: httpx.Response) -> dict[str, Any]:
+    """Return a JSON object, empty when the body is none."""
+    try:
+        told = answer.json()
+    except ValueError:
+        return {}
+    return told if isinstance(told, dict) else {}

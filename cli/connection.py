@@ -1,0 +1,67 @@
+"""From settings to a Redis that answers: the one that is named, else the embedded one that runs."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from redis.exceptions import AuthenticationError, RedisClusterException, RedisError, ResponseError
+
+from cli.embedded import find_running
+from cli.errors import RedisUnreachable
+from cli.settings import Settings
+from models.connecting import connect, without_password
+from models.errors import shown
+from models.keys import Keys
+from models.store import Client, ModelStore
+
+
+def redis_url(settings: Settings) -> str:
+    """Return the URL of the Redis to work with.
+
+    Raises: RedisUnreachable, none is named and no embedded one runs.
+    """
+    if settings.redis_url is not None:
+        return settings.redis_url
+    running = find_running(settings.data_dir)
+    if running is None:
+        where = f" on {settings.data_dir}" if settings.data_dir else ""
+        raise RedisUnreachable(
+            f"no Redis: INSITU_REDIS_URL is not set and no embedded Redis runs{where}; "
+            "start one with `insitu up` or `insitu demo`, or set INSITU_REDIS_URL=redis://HOST:6379"
+        )
+    return running.url
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[ModelStore]:
+    """Open the model store in a Redis that has answered a PING.
+
+    Raises: RedisUnreachable; BadName, no URL of Redis.
+    """
+    url = redis_url(settings)
+    client = connect(url)
+    try:
+        await check_answer(client, url)
+        yield ModelStore(client, Keys(settings.prefix))
+    finally:
+        await client.aclose()
+
+
+async def check_answer(client: Client, url: str) -> None:
+    """Ask once, so that what is wrong is told before any work.
+
+    Raises: RedisUnreachable.
+    """
+    place = shown(without_password(url))
+    try:
+        await client.execute_command("PING")
+    except (AuthenticationError, ResponseError) as error:
+        raise RedisUnreachable(
+            f"Redis at {place} refuses ({error}); put the right user and password into the URL, "
+            "redis://USER:PASSWORD@HOST:6379",
+            url=place,
+        ) from error
+    except (RedisError, RedisClusterException, OSError) as error:
+        raise RedisUnreachable(
+            f"Redis at {place} does not answer ({error}); start it, or set INSITU_REDIS_URL to another",
+            url=place,
+        ) from error

@@ -1,0 +1,1 @@
+"""`insitu demo`: the whole main job on real data, each step told with its result, its time and how to repeat it."""

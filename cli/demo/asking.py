@@ -1,0 +1,155 @@
+"""The second half of the demo: the server, predictions over HTTP, and a batch."""
+
+import json
+import socket
+import time
+from typing import Any
+
+from cli.client import ServerClient
+from cli.demo.children import Child, resident_bytes
+from cli.demo.measuring import measure
+from cli.demo.tour import SCORED, Made, Tour
+from cli.errors import StepFailed
+from cli.predicting import share_text
+from cli.serving import server_settings
+from cli.terminal import duration_text, size_text
+from models.errors import InsituError
+
+PORTS_TRIED = 50
+ANSWER_SHOWN = 220
+
+
+class NoFreePort(InsituError):
+    """No port to serve on."""
+
+    code = "no_free_port"
+
+
+def start_server(tour: Tour, asked: int | None) -> Child:
+    """Start the server as a process of its own; the caller ends it.
+
+    Raises: NoFreePort, StepFailed, WrongUsage.
+    """
+    story = tour.story
+    story.step("Serve")
+    settings = server_settings(tour.redis, {"port": None if asked is None else str(asked)})
+    port = free_port(settings.host, settings.port)
+    if port != settings.port and settings.port:
+        story.result(f"port {settings.port} is taken, the next free one is {port}")
+    began = time.monotonic()
+    words = ("--port", str(port), "--log-level", "warning")
+    child = Child("serve", *words, *tour.place, quiet=False)
+    try:
+        tour.url = listening(child)
+    except BaseException:
+        child.stop()
+        raise
+    memory = resident_bytes(child.process.pid)
+    held = f", {size_text(memory)} of memory" if memory else ""
+    story.result(f"ready at {tour.url}{held}", time.monotonic() - began)
+    story.repeat(f"insitu serve --port {port}{tour.shown_place}")
+    return child
+
+
+def free_port(host: str, wanted: int) -> int:
+    """Return the wanted port, or the next that nobody listens on; 0 stays 0.
+
+    Raises: NoFreePort.
+    """
+    for port in range(wanted, min(wanted + PORTS_TRIED, 65536)):
+        try:
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            with socket.create_server((host, port), family=family):
+                return wanted and port
+        except OSError:
+            continue
+    raise NoFreePort(
+        f"no port from {wanted} to {wanted + PORTS_TRIED - 1} is free on {host}; give another --port"
+    )
+
+
+def listening(child: Child) -> str:
+    """Return the address that the server tells once it answers.
+
+    Raises: StepFailed, it ended instead.
+    """
+    for told in child.lines():
+        return str(told["url"])
+    raise StepFailed("insitu serve", "it ended at once", 0)
+
+
+def predict_all(tour: Tour) -> None:
+    """Ask for one held-out row of each model, then for all of them.
+
+    Raises: ServerUnreachable, ServerRefused.
+    """
+    story = tour.story
+    settings = tour.settings.model_copy(update={"url": tour.url})
+    with ServerClient.of(settings) as server:
+        story.step("Predict over HTTP: the caller sends a key, the server reads the features from Redis")
+        for made in tour.made.values():
+            predict_one(tour, server, made)
+        story.step("Measure the rows that were held out, through the server, by their keys")
+        for made in tour.made.values():
+            measure_one(tour, server, made)
+
+
+def predict_one(tour: Tour, server: ServerClient, made: Made) -> None:
+    """Show one prediction, what is true, and the curl that asks again."""
+    key, truth = made.keys[0], made.targets[0]
+    began = time.monotonic()
+    answer = server.predict(made.name, {"keys": [key]})
+    took = time.monotonic() - began
+    tour.story.result(f"{key} is {truth}; {made.name} says {said(answer)}", took)
+    bearer = ' -H "Authorization: Bearer $INSITU_TOKEN"' if tour.settings.token else ""
+    tour.story.repeat(f"curl{bearer} '{tour.url}/v1/models/{made.name}/predict?key={key}'")
+    tour.story.detail(shortened(json.dumps(answer, separators=(",", ":"))))
+
+
+def said(answer: dict[str, Any]) -> str:
+    """Return the first row of an answer as a person would say it."""
+    row = answer["predictions"][0]
+    if "error" in row:
+        return str(row["error"]["message"])
+    return f"{row['label']} ({share_text(row['probabilities'][row['label']])})"
+
+
+def shortened(text: str) -> str:
+    """Return the beginning of an answer that is long."""
+    return text if len(text) <= ANSWER_SHOWN else f"{text[:ANSWER_SHOWN]}..."
+
+
+def measure_one(tour: Tour, server: ServerClient, made: Made) -> None:
+    """Measure one model on its held-out rows."""
+    began = time.monotonic()
+    made.measured = found = measure(server, made.name, made.keys, made.targets)
+    took = time.monotonic() - began
+    tour.story.result(
+        f"{made.name}: {found.right} of {found.rows} right, {found.accuracy:.1%}; "
+        f"scikit-learn on the same rows {made.baseline:.1%}; one key takes {found.median_ms:.1f} ms",
+        took,
+    )
+    tour.story.repeat(f"insitu predict {made.name} {' '.join(made.keys[:3])} --url {tour.url}")
+
+
+def score_all(tour: Tour) -> None:
+    """Score every key of one data set as a batch.
+
+    Raises: StepFailed.
+    """
+    story = tour.story
+    story.step(f"Score every key of {SCORED} as a batch, straight from Redis to Redis")
+    pattern, to = "patient:*", "score:{key}"
+    began = time.monotonic()
+    with Child("score", SCORED, "--match", pattern, "--to", to, *tour.place) as child:
+        tour.scored = next(iter(list(child.lines())))
+    labels = ", ".join(f"{count} {label}" for label, count in sorted(tour.scored["labels"].items()))
+    rate = tour.scored["scored"] / max(tour.scored["seconds"], 1e-9)
+    skipped = sum(tour.scored["skipped"].values())
+    story.result(
+        f"{tour.scored['scored']} rows scored ({labels}), {skipped} skipped, "
+        f"in {duration_text(tour.scored['seconds'])}: {rate:,.0f} rows/s",
+        time.monotonic() - began,
+    )
+    story.repeat(f"insitu score {SCORED} --match '{pattern}' --to '{to}'{tour.shown_place}")
+    story.repeat(tour.redis_cli(f"GET {to.replace('{key}', tour.made[SCORED].keys[0])}"))

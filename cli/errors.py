@@ -1,0 +1,129 @@
+"""What a command can end with: exit codes, and the errors that only the command line knows.
+
+    WrongUsage          2   the command line, an INSITU_ variable, a file that is not there
+    RedisUnreachable    3   no Redis, or not this one
+    ServerUnreachable   3   nothing answers at the server's address
+    NotInstalled        4   a part of the product is not in this environment
+    ServerRefused       1   the server answered, and said no
+    StepFailed              a command that this one runs: its own exit code
+
+Every other InsituError is the thing asked for that failed: 1.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import IntEnum
+
+from models.errors import BadName, InsituError, RedisUnavailable, shown
+
+OWN_PACKAGES = ("models", "trainer", "server", "cli")
+
+
+class ExitCode(IntEnum):
+    """How a command ends."""
+
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    UNREACHABLE = 3
+    NOT_INSTALLED = 4
+    FAULT = 70  # EX_SOFTWARE of sysexits.h
+    STOPPED = 130  # 128 + SIGINT, as a shell reports it
+
+
+MEANINGS = {
+    ExitCode.DONE: "done",
+    ExitCode.FAILED: "what was asked for failed, or was refused",
+    ExitCode.USAGE: "wrong usage: the command line or an INSITU_ variable",
+    ExitCode.UNREACHABLE: "Redis or the server is not reachable",
+    ExitCode.NOT_INSTALLED: "a part is not installed; the message names the pip install",
+    ExitCode.FAULT: "a fault in insitu itself; --debug shows where",
+    ExitCode.STOPPED: "stopped by Ctrl-C",
+}
+
+
+class WrongUsage(InsituError):
+    """What the user wrote cannot be meant."""
+
+    code = "wrong_usage"
+
+
+class RedisUnreachable(InsituError):
+    """No Redis to work with."""
+
+    code = "redis_unreachable"
+
+
+class ServerUnreachable(InsituError):
+    """No server to ask."""
+
+    code = "server_unreachable"
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(
+            f"no server answers at {url} ({shown(reason)}); start one with `insitu up`, "
+            "or name another with --url or INSITU_URL",
+            url=url,
+            reason=shown(reason),
+        )
+
+
+class ServerRefused(InsituError):
+    """The server's own error, told again."""
+
+    code = "server_refused"
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message, status=status, reason=code)
+
+
+class StepFailed(InsituError):
+    """A command that this one runs ended badly; its exit code is passed on."""
+
+    code = "step_failed"
+
+    def __init__(self, command: str, message: str, ended: int) -> None:
+        super().__init__(f"`{command}`: {message}", command=command, exit_code=ended)
+        self.ended = ended
+
+
+class NotInstalled(InsituError):
+    """A part of the product is not in this environment."""
+
+    code = "not_installed"
+
+    def __init__(self, extra: str, module: str) -> None:
+        super().__init__(
+            f"this needs the Python package {module!r}, which is not installed; "
+            f"run: pip install 'insitu[{extra}]'",
+            extra=extra,
+            module=module,
+        )
+
+
+def exit_code(error: InsituError) -> ExitCode:
+    """Return how a command ends that met this error."""
+    if isinstance(error, WrongUsage | BadName):
+        return ExitCode.USAGE
+    if isinstance(error, RedisUnreachable | ServerUnreachable | RedisUnavailable):
+        return ExitCode.UNREACHABLE
+    if isinstance(error, NotInstalled):
+        return ExitCode.NOT_INSTALLED
+    if isinstance(error, StepFailed) and error.ended in list(ExitCode)[1:]:
+        return ExitCode(error.ended)
+    return ExitCode.FAILED
+
+
+@contextmanager
+def needs(extra: str) -> Iterator[None]:
+    """Import what only an extra brings.
+
+    Raises: NotInstalled, naming the extra.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        module = (error.name or "").partition(".")[0]
+        if module in OWN_PACKAGES:
+            raise
+        raise NotInstalled(extra, module) from error

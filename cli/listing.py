@@ -1,0 +1,209 @@
+"""Stored models as tables and as JSON: reads the store, shows what it says."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from cli.terminal import Terminal, size_text
+from models.errors import ManifestUnreadable, VersionNotFound
+from models.features import FeatureView
+from models.manifest import Manifest
+from models.sources import InlineSource
+from models.store import PRODUCTION, ModelStore
+from models.tensors import TensorSpec
+
+METRICS_SHOWN = 1
+BASELINE = "baseline_"
+DIGEST_SHOWN = 12
+
+
+@dataclass(slots=True)
+class Stored:
+    """One model: its aliases, its versions, and the manifests that can be read."""
+
+    name: str
+    aliases: dict[str, int]
+    versions: list[int]
+    manifests: dict[int, Manifest] = field(default_factory=dict)
+    faults: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def shown(self) -> Manifest | None:
+        """The manifest that stands for the model: production's, else the newest."""
+        version = self.aliases.get(PRODUCTION, self.versions[-1] if self.versions else 0)
+        return self.manifests.get(version)
+
+    def aliases_of(self, version: int) -> list[str]:
+        """Return the aliases that point to a version."""
+        return sorted(alias for alias, to in self.aliases.items() if to == version)
+
+
+async def every_model(store: ModelStore) -> list[Stored]:
+    """Read all models, each with the one manifest that stands for it."""
+    return [await read_model(store, name, whole=False) for name in await store.names()]
+
+
+async def one_model(store: ModelStore, name: str) -> Stored:
+    """Read one model with every version.
+
+    Raises: BadName, ModelNotFound.
+    """
+    return await read_model(store, name, whole=True)
+
+
+async def read_model(store: ModelStore, name: str, *, whole: bool) -> Stored:
+    """Read a model; a manifest that cannot be read is told, not raised."""
+    stored = Stored(name, await store.aliases(name), await store.versions(name))
+    stands = stored.aliases.get(PRODUCTION, stored.versions[-1])
+    for version in stored.versions if whole else [stands]:
+        try:
+            stored.manifests[version] = await store.manifest(name, version)
+        except (ManifestUnreadable, VersionNotFound) as error:
+            stored.faults[version] = str(error)
+    return stored
+
+
+async def one_version(store: ModelStore, name: str, reference: str) -> tuple[Manifest, list[str]]:
+    """Read one version, by number or alias, and the aliases that point to it.
+
+    Raises: BadName, ModelNotFound, VersionNotFound, AliasNotFound, ManifestUnreadable.
+    """
+    manifest = await store.manifest(name, await store.resolve(name, reference))
+    aliases = await store.aliases(name)
+    return manifest, sorted(alias for alias, version in aliases.items() if version == manifest.version)
+
+
+def show_models(terminal: Terminal, found: list[Stored]) -> None:
+    """Show a line a model."""
+    if terminal.as_json:
+        terminal.emit([as_data(stored) for stored in found])
+        return
+    if not found:
+        terminal.say("no models are stored; `insitu train breast_cancer --load` makes one")
+        return
+    columns = ["name", ">production", ">versions", "task", "metrics", ">size", "published", "description"]
+    terminal.table(columns, [model_row(stored) for stored in found])
+
+
+def model_row(stored: Stored) -> list[object]:
+    """Return one model's line of the table."""
+    head = [stored.name, stored.aliases.get(PRODUCTION, "-"), len(stored.versions)]
+    manifest = stored.shown
+    if manifest is None:
+        return [*head, "unreadable", "", "", "", "; ".join(stored.faults.values())]
+    facts = [manifest.task, metrics_text(manifest), size_text(manifest.size_bytes), created_text(manifest)]
+    return [*head, *facts, manifest.description]
+
+
+def show_model(terminal: Terminal, stored: Stored) -> None:
+    """Show a model and its versions."""
+    if terminal.as_json:
+        terminal.emit(as_data(stored))
+        return
+    manifest = stored.shown
+    terminal.fields([("model", stored.name), ("description", manifest.description if manifest else "")])
+    if manifest:
+        terminal.fields(wording(manifest))
+    rows = [version_row(stored, version) for version in stored.versions]
+    terminal.table([">version", "aliases", "published", "metrics", ">size", "SHA-256"], rows)
+
+
+def version_row(stored: Stored, version: int) -> list[object]:
+    """Return one version's line of the table."""
+    head = [version, ", ".join(stored.aliases_of(version))]
+    manifest = stored.manifests.get(version)
+    if manifest is None:
+        return [*head, "unreadable", stored.faults[version], "", ""]
+    digest = manifest.digest[:DIGEST_SHOWN]
+    return [*head, created_text(manifest), metrics_text(manifest), size_text(manifest.size_bytes), digest]
+
+
+def show_version(terminal: Terminal, manifest: Manifest, aliases: list[str]) -> None:
+    """Show everything about one version."""
+    if terminal.as_json:
+        terminal.emit(manifest.model_dump(mode="json", by_alias=True) | {"aliases": aliases})
+        return
+    terminal.fields(
+        [
+            ("model", manifest.name),
+            ("version", manifest.version),
+            ("aliases", ", ".join(aliases)),
+            ("published", created_text(manifest)),
+            ("description", manifest.description),
+            *wording(manifest),
+            ("metrics", metrics_text(manifest, most=len(manifest.metrics))),
+            ("size", f"{size_text(manifest.size_bytes)} in {manifest.chunks} chunk(s)"),
+            ("SHA-256", manifest.digest),
+            ("ONNX", f"opset {opset_text(manifest)}, IR {manifest.ir_version}, from {manifest.producer}"),
+        ]
+    )
+
+
+def wording(manifest: Manifest) -> list[tuple[str, object]]:
+    """Return what goes in and what comes out, named."""
+    return [
+        ("task", manifest.task),
+        ("labels", ", ".join(manifest.labels)),
+        ("inputs", ", ".join(map(tensor_text, manifest.inputs))),
+        ("outputs", ", ".join(map(tensor_text, manifest.outputs))),
+        ("reads", features_text(manifest.features)),
+    ]
+
+
+def tensor_text(spec: TensorSpec) -> str:
+    """Return a tensor's signature: x float32 [batch, 30]."""
+    return f"{spec.name} {spec.dtype} [{', '.join(map(str, spec.shape))}]"
+
+
+def features_text(view: FeatureView | None) -> str:
+    """Return the sources of a feature view in one line."""
+    if view is None:
+        return "tensors from the request only"
+    sources = [source for one in view.inputs for source in one.sources]
+    return ", ".join(
+        f"{len(source.fields)} inline value(s)"
+        if isinstance(source, InlineSource)
+        else f"{source.key} ({source.kind})"
+        for source in sources
+    )
+
+
+def metrics_text(manifest: Manifest, most: int = METRICS_SHOWN) -> str:
+    """Return the first metrics in one line, each with its baseline where there is one."""
+    own = [name for name in manifest.metrics if not name.startswith(BASELINE)]
+    return ", ".join(metric_text(manifest.metrics, name) for name in own[:most])
+
+
+def metric_text(metrics: Mapping[str, float], name: str) -> str:
+    """Return one metric: accuracy 0.986 (baseline 0.972)."""
+    beside = metrics.get(BASELINE + name)
+    return f"{name} {metrics[name]:.4g}" + (f" (baseline {beside:.4g})" if beside is not None else "")
+
+
+def opset_text(manifest: Manifest) -> str:
+    """Return the operator sets in one line."""
+    return ", ".join(f"{domain or 'ai.onnx'} {version}" for domain, version in manifest.opset.items())
+
+
+def created_text(manifest: Manifest) -> str:
+    """Return when a version was published, in this machine's time."""
+    return manifest.created.astimezone().strftime("%Y-%m-%d %H:%M") if manifest.created else ""
+
+
+def as_data(stored: Stored) -> dict[str, Any]:
+    """Return a model for a program."""
+    versions = [brief(manifest, stored) for _, manifest in sorted(stored.manifests.items())]
+    return {
+        "name": stored.name,
+        "aliases": stored.aliases,
+        "versions": stored.versions,
+        "manifests": versions,
+        "unreadable": {str(version): fault for version, fault in stored.faults.items()},
+    }
+
+
+def brief(manifest: Manifest, stored: Stored) -> dict[str, Any]:
+    """Return what a list says of a version."""
+    wanted = {"version", "created", "description", "task", "labels", "metrics", "size_bytes", "digest"}
+    data = manifest.model_dump(mode="json", include=wanted)
+    return data | {"aliases": stored.aliases_of(manifest.version)}

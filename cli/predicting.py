@@ -1,0 +1,164 @@
+"""predict: asks the running server, shows a line a row."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cli.errors import ExitCode, WrongUsage
+from cli.manual import PREDICTIONS, Command
+from cli.options import AsJson, ModelName, ServerUrl, Token
+from cli.settings import read_settings
+from cli.terminal import Terminal, plain
+from models.errors import shown
+
+PROBABILITIES_SHOWN = 3
+VALUES_SHOWN = 8
+
+
+def predict(
+    name: ModelName,
+    keys: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY]...", help="Keys as they lie in Redis.", show_default=False),
+    ] = None,
+    *,
+    instances: Annotated[
+        str | None,
+        typer.Option(
+            "--instances",
+            metavar="JSON|@FILE",
+            help="Rows with placeholder and inline values: a list of objects; @- reads standard input.",
+        ),
+    ] = None,
+    inputs: Annotated[
+        str | None,
+        typer.Option(
+            "--inputs", metavar="JSON|@FILE", help="Tensors by input name, as nested lists; @- as above."
+        ),
+    ] = None,
+    version: Annotated[
+        int | None, typer.Option("--version", min=1, help="A version; production when not given.")
+    ] = None,
+    missing: Annotated[
+        str | None,
+        typer.Option(
+            "--missing", metavar="JSON", help="What stands in for an absent value: 0, or {field: 0}."
+        ),
+    ] = None,
+    raw: Annotated[bool, typer.Option("--raw", help="Answer with the output tensors.")] = False,
+    as_json: AsJson = False,
+    url: ServerUrl = None,
+    token: Token = None,
+) -> None:
+    """Predict from Redis keys, from values, or from tensors."""
+    from cli.client import ServerClient
+
+    settings = read_settings(url=url, token=token)
+    body: dict[str, Any] = {
+        "keys": keys or None,
+        "instances": parsed("--instances", instances),
+        "inputs": parsed("--inputs", inputs),
+    }
+    body = {way: rows for way, rows in body.items() if rows is not None}
+    if len(body) != 1:
+        raise WrongUsage("give exactly one of: keys, --instances, --inputs")
+    extras = {"missing": parsed("--missing", missing), "raw": raw or None}
+    body |= {name: value for name, value in extras.items() if value is not None}
+    with ServerClient.of(settings) as server:
+        answer = server.predict(name, body, version)
+    show(Terminal(as_json=as_json), answer)
+
+
+def parsed(option: str, text: str | None) -> Any:
+    """Return the JSON of an option, of the file it names, or of standard input.
+
+    Raises: WrongUsage.
+    """
+    if text is None:
+        return None
+    try:
+        return json.loads(sys.stdin.read() if text == "@-" else contents(text))
+    except OSError as error:
+        raise WrongUsage(f"{option} {shown(text)} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise WrongUsage(f"{option} {shown(text)!r} is no JSON: {error}") from error
+
+
+def contents(text: str) -> str:
+    """Return the text itself, or what is in the file that @NAME names."""
+    return Path(text[1:]).read_text(encoding="utf-8") if text.startswith("@") else text
+
+
+def show(terminal: Terminal, answer: dict[str, Any]) -> None:
+    """Show the rows; a row with an error makes the command fail."""
+    rows = answer["predictions"]
+    failed = sum("error" in row for row in rows)
+    if terminal.as_json:
+        terminal.emit(answer)
+    else:
+        terminal.table(["row", "prediction", "", ""], [line(number, row) for number, row in enumerate(rows)])
+        terminal.note(f"{answer['model']} version {answer['version']}", "quiet")
+    if failed:
+        terminal.note(f"{failed} of {len(rows)} rows could not be predicted", "error")
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def line(number: int, row: dict[str, Any]) -> list[str]:
+    """Return one row for a person."""
+    named = row.get("key") or str(number)
+    filled = f"filled: {', '.join(row['filled'])}" if row.get("filled") else ""
+    if "error" in row:
+        return [named, "-", row["error"]["message"], ""]
+    return [named, headline(row), probabilities_text(row.get("probabilities", {})), filled]
+
+
+def headline(row: dict[str, Any]) -> str:
+    """Return what is predicted: the label, the labels, the value or the tensors."""
+    if "label" in row:
+        return str(row["label"])
+    if "labels" in row:
+        return ", ".join(row["labels"]) or "none"
+    if "value" in row:
+        return plain(row["value"])
+    return "; ".join(f"{name} {tensor_text(values)}" for name, values in row["outputs"].items())
+
+
+def tensor_text(values: Any) -> str:
+    """Return a nested list in one line, its first values."""
+    flat = values
+    while isinstance(flat, list) and flat and isinstance(flat[0], list):
+        flat = [one for part in flat for one in part]
+    if not isinstance(flat, list):
+        return plain(flat)
+    more = ", ..." if len(flat) > VALUES_SHOWN else ""
+    return f"[{', '.join(map(plain, flat[:VALUES_SHOWN]))}{more}]"
+
+
+def probabilities_text(probabilities: dict[str, float]) -> str:
+    """Return the largest probabilities, largest first."""
+    ordered = sorted(probabilities.items(), key=lambda pair: -pair[1])
+    return "  ".join(f"{label} {share_text(share)}" for label, share in ordered[:PROBABILITIES_SHOWN])
+
+
+def share_text(share: float) -> str:
+    """Return a probability in per cent; what is almost certain does not look certain."""
+    text = f"{share:.1%}"
+    return {"100.0%": ">99.9%", "0.0%": "<0.1%"}.get(text, text) if 0 < share < 1 else text
+
+
+COMMANDS = (
+    Command(
+        PREDICTIONS,
+        predict,
+        (
+            "insitu predict breast_cancer patient:17 patient:18",
+            "insitu predict digits digit:7 --json",
+            'insitu predict churn --instances \'[{"customer": 7, "amount": 12.5}]\'',
+            "insitu predict churn --inputs @tensors.json --raw",
+        ),
+        "0 every row is predicted; 1 the request or a row was refused",
+    ),
+)

@@ -1,0 +1,156 @@
+"""publish: any ONNX file becomes a stored model, after it was checked and tried."""
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from cli.errors import WrongUsage
+from cli.manual import MODELS, Command
+from cli.options import AsJson, DataDir, Prefix, RedisUrl
+from cli.settings import Settings, read_settings
+from cli.terminal import Terminal, size_text
+from models.errors import shown
+
+if TYPE_CHECKING:
+    from models.bundle import Bundle
+    from models.manifest import Manifest
+
+NONE = "none"
+NOT_TRIED = (
+    "warning: ONNX Runtime is not installed, so the model was checked but not run; "
+    "pip install 'insitu[server]' tries it first"
+)
+
+Task = Literal["classification", "multilabel", "regression", "tensor"]
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What was stored, and whether ONNX Runtime had run it before."""
+
+    manifest: "Manifest"
+    alias: str | None
+    tried: bool
+
+
+def publish(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="ONNX file, weights inside.", show_default=False)
+    ],
+    *,
+    name: Annotated[str, typer.Option("--name", "-n", metavar="NAME", help="Name of the model.")],
+    features: Annotated[
+        Path | None,
+        typer.Option("--features", metavar="YAML", help="Feature view: which Redis keys are the inputs."),
+    ] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option("--labels", metavar="A,B,...", help="Labels, in the order of the output's columns."),
+    ] = None,
+    task: Annotated[
+        Task | None,
+        typer.Option("--task", help="How answers are worded; found from the labels when not given."),
+    ] = None,
+    output: Annotated[
+        str | None,
+        typer.Option("--output", metavar="NAME", help="Output with the answer, where several would do."),
+    ] = None,
+    alias: Annotated[
+        str, typer.Option("--alias", metavar="ALIAS", help="Alias that shall point to it; none for no alias.")
+    ] = "production",
+    description: Annotated[
+        str, typer.Option("--description", metavar="TEXT", help="One line about the model.")
+    ] = "",
+    as_json: AsJson = False,
+    redis_url: RedisUrl = None,
+    data_dir: DataDir = None,
+    prefix: Prefix = None,
+) -> None:
+    """Check an ONNX file, try it once, and store it as the next version of a model."""
+    from models.composing import Wording, compose_bundle
+    from models.features import FeatureView
+
+    settings = read_settings(redis_url=redis_url, data_dir=data_dir, prefix=prefix)
+    terminal = Terminal(as_json=as_json)
+    view = FeatureView.parse(read_file(features), features.name) if features else None
+    wording = Wording(view, split_labels(labels), task, output, description)
+    bundle = compose_bundle(read_file(file), name, wording)
+    told = asyncio.run(store_bundle(terminal, settings, bundle, None if alias == NONE else alias))
+    show(terminal, told)
+
+
+def read_file(path: Path) -> bytes:
+    """Return the bytes of a file.
+
+    Raises: WrongUsage, it cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise WrongUsage(f"{shown(str(path))} cannot be read: {error.strerror}") from error
+
+
+def split_labels(text: str | None) -> tuple[str, ...]:
+    """Return labels given as one text."""
+    return tuple(label.strip() for label in text.split(",") if label.strip()) if text else ()
+
+
+async def store_bundle(
+    terminal: Terminal, settings: Settings, bundle: "Bundle", alias: str | None
+) -> Published:
+    """Try a bundle in a process of its own, then publish it.
+
+    Raises: BadModelFile, BadName, RedisUnreachable, RedisUnavailable.
+    """
+    from cli.connection import opened
+    from cli.trial import tried
+
+    async with opened(settings) as store:
+        ran = await tried(bundle)
+        if not ran:
+            terminal.note(NOT_TRIED, "warn")
+        return Published(await store.publish(bundle, alias), alias, ran)
+
+
+def show(terminal: Terminal, told: Published) -> None:
+    """Tell what was stored and how to use it."""
+    from cli.listing import features_text, tensor_text
+
+    manifest = told.manifest
+    if terminal.as_json:
+        facts = {
+            "model": manifest.name,
+            "version": manifest.version,
+            "alias": told.alias,
+            "tried": told.tried,
+        }
+        terminal.emit(facts | {"digest": manifest.digest, "size_bytes": manifest.size_bytes})
+        return
+    pointed = f", {told.alias} points to it" if told.alias else ""
+    terminal.say(f"{manifest.name} version {manifest.version} is published{pointed}")
+    terminal.fields(
+        [
+            ("inputs", ", ".join(map(tensor_text, manifest.inputs))),
+            ("outputs", ", ".join(map(tensor_text, manifest.outputs))),
+            ("reads", features_text(manifest.features)),
+            ("answers", manifest.task + (f": {', '.join(manifest.labels)}" if manifest.labels else "")),
+            ("size", size_text(manifest.size_bytes)),
+        ]
+    )
+
+
+COMMANDS = (
+    Command(
+        MODELS,
+        publish,
+        (
+            "insitu publish model.onnx --name churn",
+            "insitu publish model.onnx --name churn --features view.yaml --labels stays,leaves",
+            "insitu publish model.onnx --name churn --alias none --json",
+        ),
+        "0 stored; 1 the file or the view is refused",
+    ),
+)

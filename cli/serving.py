@@ -1,0 +1,199 @@
+"""serve and up: the server in the foreground, with a Redis of its own where there is none."""
+
+import errno
+import inspect
+import os
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+import typer
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+
+from cli.errors import WrongUsage, needs
+from cli.manual import SERVER, START, Command
+from cli.options import AsJson, DataDir, RedisUrl
+from cli.settings import Settings, explained, option_name, read_settings, variable_name
+from cli.signals import unwind_on_signals
+from cli.terminal import Terminal
+from models.errors import InsituError
+from server.settings import ServerSettings
+
+OWN_OPTIONS = ("redis_url",)  # serve and up say themselves which Redis it is
+PORT_CURES = {
+    errno.EADDRINUSE: "another program listens there; end it, or take another --port (0 takes a free one)",
+    errno.EACCES: "this user may not listen there; take a --port over 1023",
+    errno.EADDRNOTAVAIL: "this machine has no such address; name one of its own with --host",
+}
+
+Started = Callable[[str], None]
+
+
+class CannotListen(InsituError):
+    """The server's address cannot be listened on."""
+
+    code = "cannot_listen"
+
+
+def serve(
+    *,
+    redis_url: RedisUrl = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+    **given: str | bool | None,
+) -> None:
+    """Serve the stored models over HTTP until Ctrl-C or SIGTERM."""
+    from cli.connection import redis_url as found
+
+    settings = read_settings(redis_url=redis_url, data_dir=data_dir)
+    terminal = Terminal(as_json=as_json)
+    server = server_settings(found(settings), given)
+    run(server, lambda url: announce(terminal, {"url": url}))
+
+
+def up(
+    *,
+    redis_url: RedisUrl = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+    **given: str | bool | None,
+) -> None:
+    """Start Redis, if there is none, and the server; Ctrl-C or SIGTERM stops both."""
+    settings = read_settings(redis_url=redis_url, data_dir=data_dir)
+    terminal = Terminal(as_json=as_json)
+    unwind_on_signals()
+    with ExitStack() as running:
+        inside, shown = redis_for(settings, running)
+        server = server_settings(inside, given)
+        run(server, lambda url: announce(terminal, {"url": url, "redis_url": shown}))
+
+
+def redis_for(settings: Settings, running: ExitStack) -> tuple[str, str]:
+    """Return the URL of Redis, and the one to show; an embedded one that is started is stopped with `running`.
+
+    Raises: EmbeddedRedisFailed.
+    """
+    from cli.embedded import EmbeddedRedis
+    from models.connecting import without_password
+
+    if settings.redis_url is not None:
+        return settings.redis_url, without_password(settings.redis_url)
+    redis = EmbeddedRedis.start(settings.data_dir)
+    running.callback(redis.stop)
+    return redis.url, redis.tcp_url
+
+
+def server_settings(redis_url: str, given: dict[str, str | bool | None]) -> ServerSettings:
+    """Return the server's settings; what is given wins over the environment.
+
+    Raises: WrongUsage, naming the option or variable, its value and the rule.
+    """
+    chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    try:
+        return ServerSettings(**{**chosen, "redis_url": redis_url})
+    except ValidationError as error:
+        raise WrongUsage(explained(error, chosen)) from error
+
+
+def run(settings: ServerSettings, started: Started) -> None:
+    """Serve in this process.
+
+    Raises: NotInstalled, CannotListen, ProviderUnavailable, BadName.
+    """
+    with needs("server"):
+        from server import app
+        from server.logs import configure_logs
+    configure_logs(settings.log_level, settings.log_format)
+    try:
+        app.run(settings, started)
+    except OSError as error:
+        cure = PORT_CURES.get(error.errno or 0)
+        if cure is None:
+            raise
+        where = f"{settings.host}:{settings.port}"
+        raise CannotListen(
+            f"the server cannot listen on {where} ({os.strerror(error.errno or 0)}): {cure}",
+            host=settings.host,
+            port=settings.port,
+        ) from error
+
+
+def announce(terminal: Terminal, facts: dict[str, str]) -> None:
+    """Tell where the server answers, once it does."""
+    if terminal.as_json:
+        terminal.emit(facts)
+        return
+    url = facts["url"]
+    redis = f"; Redis is at {facts['redis_url']}" if "redis_url" in facts else ""
+    terminal.say(f"Insitu serves at {url}{redis}")
+    terminal.say(f"API: {url}/docs   models: insitu models   Ctrl-C stops it", "quiet")
+
+
+def as_parameter(name: str, field: FieldInfo) -> inspect.Parameter:
+    """Return the option that sets one field of the server's settings."""
+    flag = field.annotation is bool
+    option = typer.Option(
+        f"{option_name(name)}/--no-{option_name(name)[2:]}" if flag else option_name(name),
+        metavar=None if flag else metavar(field),
+        help=f"{field.description} Default: {default_text(field)}. Environment: {variable_name(name)}.",
+        show_default=False,
+        rich_help_panel="Server",
+    )
+    wanted: Any = bool | None if flag else str | None
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[wanted, option]
+    )
+
+
+def metavar(field: FieldInfo) -> str:
+    """Return what to write for a field: its choices, or the kind of its value."""
+    if get_origin(field.annotation) is Literal:
+        return "|".join(map(str, get_args(field.annotation)))
+    kinds: dict[Any, str] = {int: "NUMBER", float: "NUMBER", Path | None: "FILE"}
+    return kinds.get(field.annotation, "TEXT")
+
+
+def default_text(field: FieldInfo) -> str:
+    """Return a default as a person would write it."""
+    value = field.default
+    return "none" if value in (None, ()) else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def with_server_options(command: Callable[..., None]) -> None:
+    """Give a command one option for each field of the server's settings."""
+    own = [
+        parameter
+        for parameter in inspect.signature(command).parameters.values()
+        if parameter.kind is not inspect.Parameter.VAR_KEYWORD
+    ]
+    fields = [
+        as_parameter(name, field)
+        for name, field in ServerSettings.model_fields.items()
+        if name not in OWN_OPTIONS
+    ]
+    command.__signature__ = inspect.Signature([*own, *fields])  # type: ignore[attr-defined]  # what inspect.signature reads
+
+
+for command in (serve, up):
+    with_server_options(command)
+
+COMMANDS = (
+    Command(
+        START,
+        up,
+        ("insitu up", "insitu up --port 9000 --data-dir ./data"),
+        "0 stopped by Ctrl-C or SIGTERM; 1 the address is taken, or CUDA was asked for and is not there",
+    ),
+    Command(
+        SERVER,
+        serve,
+        (
+            "insitu serve",
+            "INSITU_REDIS_URL=redis://10.0.0.5:6379 insitu serve --host 0.0.0.0 --tokens predict:SHA256",
+            "insitu serve --port 0 --json",
+        ),
+        "0 stopped by Ctrl-C or SIGTERM; 1 the address is taken, or CUDA was asked for and is not there",
+    ),
+)

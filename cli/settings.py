@@ -1,0 +1,88 @@
+"""What the command line takes from the environment; the only place of `cli` that reads it."""
+
+import os
+from collections.abc import Iterable
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from cli.errors import WrongUsage
+from models.errors import shown
+
+PREFIX = "INSITU_"
+
+
+class Settings(BaseSettings):
+    """Where Redis, the server and the data of this user are."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, frozen=True, use_attribute_docstrings=True, extra="ignore"
+    )
+
+    redis_url: str | None = None
+    """Redis with models and features: redis://, unix://, redis+cluster://, ...; without one the embedded Redis."""
+    url: str = "http://127.0.0.1:8000"
+    """Address of the server that `insitu predict` asks."""
+    token: SecretStr | None = None
+    """Token that the server wants; `insitu token` makes one."""
+    data_dir: Path | None = None
+    """Directory of the embedded Redis; without one a directory of this user's."""
+    prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$")] = "insitu"
+    """First part of every Redis key of the product."""
+
+    @field_validator("url")
+    @classmethod
+    def _http_scheme(cls, url: str) -> str:
+        if urlsplit(url).scheme not in ("http", "https"):
+            raise ValueError("a server's address begins with http:// or https://")
+        return url.rstrip("/")
+
+
+def read_settings(**given: object) -> Settings:
+    """Return the settings; what is given, and not None, wins over the environment.
+
+    Raises: WrongUsage, naming the option or variable, its value and the rule.
+    """
+    chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    try:
+        return Settings(**chosen)
+    except ValidationError as error:
+        raise WrongUsage(explained(error, chosen)) from error
+
+
+def explained(error: ValidationError, given: Iterable[str]) -> str:
+    """Return the first fault of settings as one line: where it was said, the value, the rule."""
+    fault = error.errors(include_url=False)[0]
+    rule = fault["msg"].removeprefix("Value error, ")
+    if not fault["loc"]:
+        return rule
+    name = str(fault["loc"][0])
+    said = option_name(name) if name in given else variable_name(name)
+    return f"{said} is {shown(fault['input'])!r}: {rule}"
+
+
+def option_name(field: str) -> str:
+    """Return the option that sets a field."""
+    return "--" + field.replace("_", "-")
+
+
+def variable_name(field: str) -> str:
+    """Return the environment variable that sets a field."""
+    return PREFIX + field.upper()
+
+
+def unknown_environment(fields: Iterable[str]) -> None:
+    """Stop on an INSITU_ variable that no field reads: it would be ignored in silence.
+
+    Raises: WrongUsage, naming the variable and the nearest one that exists.
+    """
+    known = sorted(variable_name(field) for field in {*fields, *Settings.model_fields})
+    for name in sorted(os.environ):
+        if name.upper().startswith(PREFIX) and name.upper() not in known:
+            near = get_close_matches(name.upper(), known, n=1, cutoff=0.5)
+            cure = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
+            raise WrongUsage(f"the environment variable {shown(name)} is not one of insitu's; {cure}")

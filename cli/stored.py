@@ -1,0 +1,174 @@
+"""Commands on the models that are stored: models, promote, rollback, delete."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli.errors import WrongUsage
+from cli.manual import MODELS, Command
+from cli.options import Alias, AsJson, DataDir, ModelName, Prefix, RedisUrl, complete_model
+from cli.settings import Settings, read_settings
+from cli.terminal import Terminal
+
+if TYPE_CHECKING:
+    from models.store import ModelStore
+
+Job = Callable[["ModelStore"], Coroutine[Any, Any, Any]]
+
+Reference = Annotated[
+    str,
+    typer.Argument(metavar="VERSION", help="Version number, or an alias that stands for one."),
+]
+
+
+def with_store(settings: Settings, job: Job) -> Any:
+    """Open the store, do one job with it, close it, and return what the job returned."""
+    from cli.connection import opened
+
+    async def work() -> Any:
+        async with opened(settings) as store:
+            return await job(store)
+
+    return asyncio.run(work())
+
+
+def models(
+    model: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[NAME[:VERSION]]",
+            help="One model, or one version or alias of it.",
+            show_default=False,
+            autocompletion=complete_model,
+        ),
+    ] = None,
+    *,
+    as_json: AsJson = False,
+    redis_url: RedisUrl = None,
+    data_dir: DataDir = None,
+    prefix: Prefix = None,
+) -> None:
+    """Show the stored models, one model, or one version of it."""
+    from cli import listing
+
+    settings = read_settings(redis_url=redis_url, data_dir=data_dir, prefix=prefix)
+    terminal = Terminal(as_json=as_json)
+    name, _, reference = (model or "").partition(":")
+    if not name:
+        listing.show_models(terminal, with_store(settings, listing.every_model))
+    elif not reference:
+        listing.show_model(terminal, with_store(settings, lambda store: listing.one_model(store, name)))
+    else:
+        found = with_store(settings, lambda store: listing.one_version(store, name, reference))
+        listing.show_version(terminal, *found)
+
+
+def promote(
+    name: ModelName,
+    version: Reference,
+    *,
+    alias: Alias = "production",
+    as_json: AsJson = False,
+    redis_url: RedisUrl = None,
+    data_dir: DataDir = None,
+    prefix: Prefix = None,
+) -> None:
+    """Point an alias to a version; every server switches to it between two requests."""
+
+    async def job(store: "ModelStore") -> int:
+        return await store.promote(name, await store.resolve(name, version), alias)
+
+    settings = read_settings(redis_url=redis_url, data_dir=data_dir, prefix=prefix)
+    moved(Terminal(as_json=as_json), name, alias, with_store(settings, job))
+
+
+def rollback(
+    name: ModelName,
+    *,
+    alias: Alias = "production",
+    as_json: AsJson = False,
+    redis_url: RedisUrl = None,
+    data_dir: DataDir = None,
+    prefix: Prefix = None,
+) -> None:
+    """Point an alias back to the version before."""
+    settings = read_settings(redis_url=redis_url, data_dir=data_dir, prefix=prefix)
+    version = with_store(settings, lambda store: store.rollback(name, alias))
+    moved(Terminal(as_json=as_json), name, alias, version)
+
+
+def moved(terminal: Terminal, name: str, alias: str, version: int) -> None:
+    """Say where an alias points now."""
+    if terminal.as_json:
+        terminal.emit({"model": name, "alias": alias, "version": version})
+    else:
+        terminal.say(f"{name}: {alias} is version {version}")
+
+
+def delete(
+    name: ModelName,
+    version: Annotated[int, typer.Argument(metavar="VERSION", min=1, help="Version number.")],
+    *,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: AsJson = False,
+    redis_url: RedisUrl = None,
+    data_dir: DataDir = None,
+    prefix: Prefix = None,
+) -> None:
+    """Delete a version for good; refused while an alias points to it."""
+    settings = read_settings(redis_url=redis_url, data_dir=data_dir, prefix=prefix)
+    terminal = Terminal(as_json=as_json)
+    if not yes:
+        confirm(terminal, f"Delete version {version} of {name} for good?")
+    with_store(settings, lambda store: store.delete(name, version))
+    if terminal.as_json:
+        terminal.emit({"model": name, "deleted": version})
+    else:
+        terminal.say(f"{name}: version {version} is deleted")
+
+
+def confirm(terminal: Terminal, question: str) -> None:
+    """Ask, where somebody can answer.
+
+    Raises: WrongUsage, nobody is there to answer, or the answer is no.
+    """
+    import sys
+
+    if not sys.stdin.isatty() or terminal.as_json:
+        raise WrongUsage("nobody can be asked here; add --yes to delete without a question")
+    if not typer.confirm(question, err=True):
+        raise WrongUsage("nothing was deleted")
+
+
+COMMANDS = (
+    Command(
+        MODELS,
+        models,
+        ("insitu models", "insitu models breast_cancer", "insitu models breast_cancer:production --json"),
+        "0 shown; 1 no such model, version or alias",
+    ),
+    Command(
+        MODELS,
+        promote,
+        (
+            "insitu promote breast_cancer 3",
+            "insitu promote breast_cancer 4 --alias canary",
+            "insitu promote breast_cancer canary",
+        ),
+        "0 the alias points there; 1 no such model or version",
+    ),
+    Command(
+        MODELS,
+        rollback,
+        ("insitu rollback breast_cancer", "insitu rollback breast_cancer --alias canary"),
+        "0 the alias points to the version before; 1 there is none",
+    ),
+    Command(
+        MODELS,
+        delete,
+        ("insitu delete breast_cancer 2", "insitu delete breast_cancer 2 --yes --json"),
+        "0 deleted; 1 no such version, or an alias points to it",
+    ),
+)

@@ -1,0 +1,130 @@
+"""What the user sees: results on stdout (JSON when asked for), everything else on stderr."""
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Literal
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.style import Style
+from rich.table import Table
+from rich.text import Text
+
+ACCENTS = {
+    "ok": "green",
+    "warn": "yellow",
+    "fail": "red",
+    "error": "red",
+    "quiet": "dim",
+    "strong": "bold",
+    "command": "cyan",
+}
+
+
+def console(*, stderr: bool) -> Console:
+    """Return a console that shows text as it is: no markup, no emoji, colours only on a terminal."""
+    return Console(stderr=stderr, markup=False, emoji=False, highlight=False)
+
+
+class Terminal:
+    """The two streams of one command; with `as_json` stdout carries nothing but JSON."""
+
+    def __init__(self, *, as_json: bool = False) -> None:
+        self.as_json = as_json
+        self.out = console(stderr=False)
+        self.err = console(stderr=True)
+
+    @property
+    def interactive(self) -> bool:
+        """Whether somebody watches: bars may move."""
+        return self.err.is_terminal
+
+    def emit(self, value: object) -> None:
+        """Write one JSON document to stdout, on one line."""
+        sys.stdout.write(json.dumps(value, ensure_ascii=False, default=str) + "\n")
+        sys.stdout.flush()
+
+    def say(self, text: str, accent: str = "") -> None:
+        """Write a result for a person; goes to stderr when stdout is for JSON."""
+        where = self.err if self.as_json else self.out
+        where.print(styled(text, accent), soft_wrap=True)
+
+    def note(self, text: str, accent: str = "") -> None:
+        """Write what is no result: progress, warnings."""
+        self.err.print(styled(text, accent), soft_wrap=True)
+
+    def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+        """Write a table; a column whose name begins with '>' is aligned right."""
+        where = self.err if self.as_json else self.out
+        cells = [[printable(str(cell)) for cell in row] for row in rows]
+        if where.is_terminal:
+            where.print(framed(columns, cells))
+            return
+        for line in aligned(columns, cells):
+            where.print(Text(line), soft_wrap=True)
+
+    def fields(self, pairs: Iterable[tuple[str, object]]) -> None:
+        """Write named values, one a line, the names in one column."""
+        listed = [(name, str(value)) for name, value in pairs if value not in ("", None)]
+        width = max((len(name) for name, _ in listed), default=0)
+        for name, value in listed:
+            self.say(f"{name:<{width}}  {value}")
+
+
+def framed(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    """Return a table for a screen: long cells are folded to its width."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for column in columns:
+        justify: Literal["left", "right"] = "right" if column.startswith(">") else "left"
+        table.add_column(column.lstrip(">"), justify=justify, overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return table
+
+
+def aligned(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Yield the lines of a table for a pipe or a file: a line a row, whatever its length."""
+    names = [column.lstrip(">") for column in columns]
+    widths = [max(map(len, cells)) for cells in zip(names, *rows, strict=True)]
+    for row in (names, *rows):
+        padded = (
+            f"{cell:>{width}}" if column.startswith(">") else f"{cell:<{width}}"
+            for cell, width, column in zip(row, widths, columns, strict=True)
+        )
+        yield "  ".join(padded).rstrip()
+
+
+def styled(text: str, accent: str = "") -> Text:
+    """Return text whose control characters are shown, not obeyed."""
+    return Text(printable(text), style=Style.parse(ACCENTS.get(accent, "none")))
+
+
+def printable(text: str) -> str:
+    """Return text that cannot steer a terminal: what is stored in Redis was written by others."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+
+
+def size_text(size_bytes: float) -> str:
+    """Return a size for a person: 12.3 kB."""
+    for unit in ("B", "kB", "MB"):
+        if size_bytes < 1000:
+            return f"{size_bytes:.0f} {unit}" if unit == "B" else f"{size_bytes:.1f} {unit}"
+        size_bytes /= 1000
+    return f"{size_bytes:.1f} GB"
+
+
+def duration_text(seconds: float) -> str:
+    """Return a duration for a person: 850 ms, 4.2 s, 3 min 20 s."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    return f"{int(seconds) // 60} min {int(seconds) % 60} s"
+
+
+def plain(value: Any) -> str:
+    """Return a number without a tail of zeros, anything else as text."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,227 @@
+"""train: recipes become stored models; what happens on the way is a bar, or JSON lines."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli.errors import WrongUsage, needs
+from cli.manual import MODELS, Command
+from cli.options import AsJson, DataDir, Prefix, RedisUrl
+from cli.settings import Settings, read_settings
+from cli.terminal import Terminal
+
+if TYPE_CHECKING:
+    from models.manifest import Manifest
+    from models.recipe import Recipe
+    from trainer.outcome import TrainResult
+
+NONE = "none"
+RECIPE_FILES = (".yaml", ".yml")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do with each recipe beside training it."""
+
+    load: bool
+    alias: str | None
+    publish: bool
+    out: Path | None
+
+
+def complete_recipe(incomplete: str) -> list[str]:
+    """Return the ready recipes that begin as typed."""
+    from models.recipe import ready_recipes
+
+    return [name for name in ready_recipes() if name.startswith(incomplete)]
+
+
+def train(
+    recipes: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RECIPE...",
+            help="Ready recipes (breast_cancer, digits, japanese_vowels) or YAML files.",
+            show_default=False,
+            autocompletion=complete_recipe,
+        ),
+    ],
+    *,
+    load: Annotated[
+        bool, typer.Option("--load", help="First put the recipe's ready data set into Redis.")
+    ] = False,
+    publish: Annotated[
+        bool, typer.Option("--publish/--no-publish", help="Whether to store the model in Redis.")
+    ] = True,
+    alias: Annotated[
+        str, typer.Option("--alias", metavar="ALIAS", help="Alias that shall point to it; none for no alias.")
+    ] = "production",
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", metavar="DIR", help="Also write model.onnx, manifest.json and report.svg there."
+        ),
+    ] = None,
+    as_json: AsJson = False,
+    redis_url: RedisUrl = None,
+    data_dir: DataDir = None,
+    prefix: Prefix = None,
+) -> None:
+    """Train recipes on rows that lie in Redis, and publish the models."""
+    settings = read_settings(redis_url=redis_url, data_dir=data_dir, prefix=prefix)
+    read = [read_recipe(text) for text in recipes]
+    plan = Plan(load, None if alias == NONE else alias, publish, out)
+    check_plan(read, plan)
+    terminal = Terminal(as_json=as_json)
+    url = checked_url(settings)
+    for recipe in read:
+        make(terminal, recipe, plan, settings.model_copy(update={"redis_url": url}))
+
+
+def read_recipe(text: str) -> "Recipe":
+    """Return a ready recipe, or the one in a file.
+
+    Raises: BadRecipe.
+    """
+    from models.recipe import Recipe, ready_recipe
+
+    path = Path(text)
+    return Recipe.load(path) if path.suffix in RECIPE_FILES or path.exists() else ready_recipe(text)
+
+
+def check_plan(recipes: "Sequence[Recipe]", plan: Plan) -> None:
+    """Stop before any work on what cannot be done.
+
+    Raises: WrongUsage.
+    """
+    for recipe in recipes:
+        if plan.load and recipe.data.dataset is None:
+            raise WrongUsage(f"recipe {recipe.name} names no ready data set (data.dataset); leave --load out")
+    if not plan.publish and plan.out is None:
+        raise WrongUsage("--no-publish without --out DIR would throw the model away")
+    if plan.out is not None and len(recipes) > 1:
+        raise WrongUsage(f"--out takes one recipe, {len(recipes)} are given")
+
+
+def checked_url(settings: Settings) -> str:
+    """Return the URL of a Redis that answers.
+
+    Raises: RedisUnreachable, BadName.
+    """
+    from cli.connection import opened, redis_url
+
+    async def ask() -> None:
+        async with opened(settings):
+            pass
+
+    asyncio.run(ask())
+    return redis_url(settings)
+
+
+def make(terminal: Terminal, recipe: "Recipe", plan: Plan, settings: Settings) -> None:
+    """Load, train, write and publish one recipe.
+
+    Raises: NotInstalled; what `trainer.run.train` raises.
+    """
+    with needs("trainer"):
+        from cli.training_view import TrainingView
+        from trainer.run import train as train_recipe
+    url = str(settings.redis_url)
+    with TrainingView(terminal, recipe.name) as view:
+        if plan.load:
+            asyncio.run(load_rows(recipe, settings, view))
+        result = train_recipe(recipe, url, view)
+        if plan.out is not None:
+            write(result, plan.out)
+        published = asyncio.run(publish_bundle(result, settings, plan.alias)) if plan.publish else None
+    show(terminal, result, published, plan)
+
+
+async def load_rows(recipe: "Recipe", settings: Settings, view: Any) -> None:
+    """Put the recipe's data set into Redis.
+
+    Raises: UnknownDataset, DatasetConflict, RedisUnavailable.
+    """
+    from cli.connection import opened
+    from trainer.datasets.catalogue import dataset
+    from trainer.datasets.loading import load_into
+    from trainer.events import Journal
+
+    with Journal(view).stage("load") as stage:
+        async with opened(settings) as store:
+            loaded = await load_into(store.redis, dataset(str(recipe.data.dataset)), stage_progress(stage))
+        stage.result = f"{loaded.rows} rows at {recipe.rows.text}, {loaded.written} keys written"
+
+
+def stage_progress(stage: Any) -> Any:
+    """Return a listener that tells a stage how far it is."""
+
+    def progress(done: int, total: int) -> None:
+        stage.total = total
+        stage.advance(done)
+
+    return progress
+
+
+async def publish_bundle(result: "TrainResult", settings: Settings, alias: str | None) -> "Manifest":
+    """Store the model as the next version.
+
+    Raises: BadName, RedisUnavailable, RedisRefused.
+    """
+    from cli.connection import opened
+
+    async with opened(settings) as store:
+        return await store.publish(result.bundle, alias)
+
+
+def write(result: "TrainResult", out: Path) -> None:
+    """Write the model as files.
+
+    Raises: WrongUsage, the directory cannot be written to.
+    """
+    from trainer.report import write_report
+
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "model.onnx").write_bytes(result.bundle.onnx)
+        (out / "manifest.json").write_bytes(result.bundle.manifest.to_json())
+        write_report(result, out / "report.svg")
+    except OSError as error:
+        raise WrongUsage(f"--out {out} cannot be written: {error.strerror}") from error
+
+
+def show(terminal: Terminal, result: "TrainResult", published: "Manifest | None", plan: Plan) -> None:
+    """Tell what a training came to."""
+    from cli.training_view import as_data, summary
+
+    version = published.version if published else None
+    if terminal.as_json:
+        terminal.emit({"event": "done", **as_data(result, version, plan.alias if published else None)})
+        return
+    for line in summary(result):
+        terminal.say(line)
+    name = result.bundle.manifest.name
+    if published:
+        pointed = f", {plan.alias} points to it" if plan.alias else ""
+        terminal.say(f"{name} version {version} is published{pointed}", "strong")
+    if plan.out:
+        terminal.say(f"written to {plan.out}: model.onnx, manifest.json, report.svg")
+
+
+COMMANDS = (
+    Command(
+        MODELS,
+        train,
+        (
+            "insitu train breast_cancer --load",
+            "insitu train breast_cancer digits japanese_vowels --load --json",
+            "insitu train ./churn.yaml --alias canary",
+            "insitu train ./churn.yaml --no-publish --out ./made",
+        ),
+        "0 trained and published; 1 the recipe or its rows are refused, or training failed",
+    ),
+)

@@ -1,0 +1,141 @@
+"""The command line as a whole: help, versions, wrong usage, exit codes."""
+
+import json
+
+import pytest
+
+from cli import main
+from cli.errors import (
+    MEANINGS,
+    ExitCode,
+    NotInstalled,
+    RedisUnreachable,
+    ServerUnreachable,
+    WrongUsage,
+    exit_code,
+    needs,
+)
+from models.errors import BadName, InsituError, ModelNotFound, RedisUnavailable
+
+COMMANDS = [
+    *("demo", "up", "serve", "train", "publish", "models", "promote", "rollback", "delete"),
+    *("predict", "score", "check", "token"),
+]
+
+
+def test_help_names_every_command_and_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
+    code = main.run(["--help"])
+
+    shown = capsys.readouterr().out
+    assert code == ExitCode.DONE
+    assert [name for name in COMMANDS if f"\n  {name} " not in shown] == []
+    assert [meaning for meaning in MEANINGS.values() if meaning not in shown] == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_an_example_and_its_exit_codes(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = main.run([command, "--help"])
+
+    shown = capsys.readouterr().out
+    assert code == ExitCode.DONE
+    assert f"$ insitu {command}" in shown
+    assert "Exit codes: 0 " in shown
+
+
+def test_the_version_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run(["--version"]) == ExitCode.DONE
+    assert capsys.readouterr().out.startswith("insitu ")
+
+
+def test_no_command_shows_the_help_and_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run([]) == ExitCode.USAGE
+    assert "Usage: insitu" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["modles"], "Did you mean 'models'?"),
+        (["models", "--jsn"], "no such option: --jsn"),
+        (["promote", "churn"], "missing argument 'VERSION'"),
+        (["delete", "churn", "three"], "invalid value for 'VERSION'"),
+        (["predict", "churn"], "give exactly one of: keys, --instances, --inputs"),
+        (["predict", "churn", "k", "--inputs", "{}"], "give exactly one of"),
+        (["predict", "churn", "--inputs", "{"], "--inputs '{' is no JSON"),
+        (["predict", "churn", "--instances", "@/nowhere"], "cannot be read: No such file"),
+        (["predict", "churn", "k", "--url", "nowhere"], "--url is 'nowhere'"),
+        (["publish", "/nowhere.onnx", "--name", "m"], "/nowhere.onnx cannot be read"),
+        (["token", "--scope", "root"], "'root' is not one of"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_code_2(
+    words: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = main.run(words)
+
+    streams = capsys.readouterr()
+    assert code == ExitCode.USAGE
+    assert told in streams.err
+    assert streams.err.startswith("error: ")
+    assert streams.err.count("\n") == 1
+    assert streams.out == ""
+
+
+def test_a_misspelt_variable_stops_every_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("INSITU_REDIS_ULR", "redis://")
+
+    assert main.run(["token"]) == ExitCode.USAGE
+    assert "did you mean INSITU_REDIS_URL?" in capsys.readouterr().err
+
+
+def test_a_program_gets_the_error_as_json_too(capsys: pytest.CaptureFixture[str]) -> None:
+    code = main.run(["publish", "/nowhere.onnx", "--name", "m", "--json"])
+
+    streams = capsys.readouterr()
+    assert code == ExitCode.USAGE
+    assert json.loads(streams.out)["error"]["code"] == "wrong_usage"
+    assert streams.err.startswith("error: ")
+
+
+@pytest.mark.parametrize(
+    "words", [["--debug", "publish", "/no", "-n", "m"], ["publish", "/no", "-n", "m", "--debug"]]
+)
+def test_debug_shows_where_an_error_comes_from(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    main.run(words)
+
+    assert "Traceback (most recent call last)" in capsys.readouterr().err
+
+
+def test_a_word_after_two_dashes_is_no_option_of_ours() -> None:
+    assert main.without_debug(["predict", "--", "--debug"]) == (False, ["predict", "--", "--debug"])
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (WrongUsage("x"), 2),
+        (BadName("model name", "a b", "rule"), 2),
+        (RedisUnreachable("x"), 3),
+        (RedisUnavailable("x"), 3),
+        (ServerUnreachable("http://x", "refused"), 3),
+        (NotInstalled("trainer", "torch"), 4),
+        (ModelNotFound("m"), 1),
+        (InsituError("x"), 1),
+    ],
+)
+def test_every_kind_of_error_has_its_exit_code(error: InsituError, code: int) -> None:
+    assert exit_code(error) == code
+
+
+def test_a_part_that_is_not_installed_is_named_with_its_extra() -> None:
+    with pytest.raises(NotInstalled, match=r"pip install 'insitu\[trainer\]'"), needs("trainer"):
+        raise ModuleNotFoundError("No module named 'torch'", name="torch.nn")
+
+
+def test_a_module_of_our_own_that_is_missing_is_a_fault() -> None:
+    with pytest.raises(ModuleNotFoundError), needs("trainer"):
+        raise ModuleNotFoundError("No module named 'trainer.nothing'", name="trainer.nothing")

@@ -1,0 +1,40 @@
+"""A prediction as one line for a person."""
+
+import pytest
+
+from cli.predicting import line, share_text, tensor_text
+
+
+@pytest.mark.parametrize(
+    ("row", "shown"),
+    [
+        (
+            {"key": "patient:17", "label": "benign", "probabilities": {"malignant": 0.018, "benign": 0.982}},
+            ["patient:17", "benign", "benign 98.2%  malignant 1.8%", ""],
+        ),
+        ({"value": 2.5, "filled": ["age"]}, ["3", "2.5", "", "filled: age"]),
+        ({"labels": [], "probabilities": {"a": 0.1}}, ["3", "none", "a 10.0%", ""]),
+        ({"outputs": {"y": [[1.0, 2.0]]}}, ["3", "y [1, 2]", "", ""]),
+        (
+            {
+                "key": "patient:99",
+                "error": {"code": "key_missing", "message": "key 'patient:99' is not in Redis"},
+            },
+            ["patient:99", "-", "key 'patient:99' is not in Redis", ""],
+        ),
+    ],
+)
+def test_a_row_is_one_line(row: dict[str, object], shown: list[str]) -> None:
+    assert line(3, row) == shown
+
+
+def test_a_long_tensor_is_shortened() -> None:
+    assert tensor_text([[float(n) for n in range(6)]] * 2) == "[0, 1, 2, 3, 4, 5, 0, 1, ...]"
+    assert tensor_text(0.5) == "0.5"
+
+
+@pytest.mark.parametrize(
+    ("share", "text"), [(0.5, "50.0%"), (0.99999, ">99.9%"), (1e-9, "<0.1%"), (1.0, "100.0%"), (0.0, "0.0%")]
+)
+def test_what_is_almost_certain_does_not_look_certain(share: float, text: str) -> None:
+    assert share_text(share) == text

@@ -1,0 +1,58 @@
+"""Every setting of the server is an option of `serve` and `up`."""
+
+import inspect
+
+import pytest
+
+from cli import main
+from cli.errors import WrongUsage
+from cli.serving import OWN_OPTIONS, as_parameter, serve, server_settings, up
+from server.settings import ServerSettings
+
+FIELDS = [name for name in ServerSettings.model_fields if name not in OWN_OPTIONS]
+URL = "redis://127.0.0.1:1"
+
+
+@pytest.mark.parametrize("command", ["serve", "up"])
+def test_no_setting_is_missing_from_the_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    main.run([command, "--help"])
+
+    words = capsys.readouterr().out.split()
+    assert [name for name in FIELDS if f"--{name.replace('_', '-')}" not in words] == []
+    assert [name for name in FIELDS if not any(f"INSITU_{name.upper()}." in word for word in words)] == []
+
+
+@pytest.mark.parametrize("command", [serve, up])
+def test_the_signature_has_a_parameter_a_setting(command: object) -> None:
+    parameters = inspect.signature(command).parameters  # type: ignore[arg-type]  # a function either way
+
+    assert [name for name in FIELDS if name not in parameters] == []
+
+
+def test_choices_are_shown() -> None:
+    parameter = as_parameter("provider", ServerSettings.model_fields["provider"])
+
+    assert parameter.annotation.__metadata__[0].metavar == "auto|cpu|cuda"
+
+
+def test_what_is_given_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INSITU_PORT", "9000")
+
+    assert server_settings(URL, {}).port == 9000
+    assert server_settings(URL, {"port": "9001", "host": None}).port == 9001
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"port": "70000"}, "--port is '70000'"),
+        ({"provider": "tpu"}, "--provider is 'tpu'"),
+        ({"host": "192.0.2.1"}, "host 192.0.2.1 is beyond loopback and there are no tokens"),
+        ({"tokens": "abc"}, "--tokens is 'abc'"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_named(given: dict[str, str | bool | None], told: str) -> None:
+    with pytest.raises(WrongUsage) as caught:
+        server_settings(URL, given)
+
+    assert told in str(caught.value)

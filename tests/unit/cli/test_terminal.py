@@ -1,0 +1,73 @@
+"""What is written for people cannot steer their terminal, and what is for programs is JSON alone."""
+
+import json
+
+import pytest
+
+from cli.progress import Work
+from cli.terminal import Terminal, duration_text, plain, printable, size_text
+
+
+def test_control_characters_are_shown_not_obeyed() -> None:
+    assert printable("a\x1b[31mb\tc") == "a\\x1b[31mb\\tc"
+    assert printable("größe\nüber") == "größe\nüber"
+
+
+def test_markup_in_a_description_is_text(capsys: pytest.CaptureFixture[str]) -> None:
+    Terminal().say("[red]not red[/red] :smile:")
+
+    assert capsys.readouterr().out == "[red]not red[/red] :smile:\n"
+
+
+def test_json_goes_out_alone_and_the_rest_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal = Terminal(as_json=True)
+
+    terminal.emit({"name": "größe"})
+    terminal.say("for people")
+    terminal.table(["a"], [["b"]])
+
+    streams = capsys.readouterr()
+    assert json.loads(streams.out) == {"name": "größe"}
+    assert "for people" in streams.err
+
+
+def test_a_table_in_a_pipe_is_not_cut(capsys: pytest.CaptureFixture[str]) -> None:
+    long = "x" * 150
+
+    Terminal().table(["name", ">rows"], [[long, 3]])
+
+    assert long in capsys.readouterr().out
+
+
+def test_fields_stand_in_one_column(capsys: pytest.CaptureFixture[str]) -> None:
+    Terminal().fields([("a", 1), ("long", "2"), ("empty", "")])
+
+    assert capsys.readouterr().out == "a     1\nlong  2\n"
+
+
+def test_work_in_a_log_says_how_far_it_is(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cli.progress.LINE_SECONDS", 0.0)
+
+    with Work(Terminal(as_json=True), "reading", 200) as work:
+        work.update(50, note="12 rows/s")
+
+    streams = capsys.readouterr()
+    assert streams.out == ""
+    assert streams.err.startswith("reading: 25%, ")
+    assert streams.err.endswith(", 12 rows/s\n")
+
+
+@pytest.mark.parametrize(("size", "text"), [(0, "0 B"), (999, "999 B"), (12_345, "12.3 kB"), (5e9, "5.0 GB")])
+def test_sizes_are_short(size: float, text: str) -> None:
+    assert size_text(size) == text
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0.0123, "12 ms"), (4.21, "4.2 s"), (200, "3 min 20 s")])
+def test_durations_are_short(seconds: float, text: str) -> None:
+    assert duration_text(seconds) == text
+
+
+def test_numbers_are_short() -> None:
+    assert (plain(0.123456), plain(3), plain("x")) == ("0.1235", "3", "x")
