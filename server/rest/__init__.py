@@ -1,0 +1,1 @@
+"""HTTP: the native API, its documentation and the console; a door over `server/inference/`."""

@@ -1,0 +1,60 @@
+"""The HTTP door as one ASGI application: routes, access, errors and bounds put together."""
+
+from fastapi import APIRouter, FastAPI
+
+from server.inference.engine import Engine
+from server.rest import catalogue, errors, health, pages, predict, publish
+from server.rest.access import Access
+from server.rest.bodies import BodyLimits, BoundedBodies, Net
+from server.rest.documenting import describe
+
+TAGS = (
+    {
+        "name": "predict",
+        "description": "Predictions for rows named by Redis keys, by instances or by tensors.",
+    },
+    {"name": "models", "description": "Models, their versions and aliases."},
+    {"name": "health", "description": "For orchestrators and Prometheus."},
+)
+DESCRIPTION = (
+    "Insitu runs ONNX models where the Redis data lives: a request names a key, the server reads the "
+    "features.\n\n"
+    'Every error is `{"error": {"code", "message", ...}}`: `code` is for programs, `message` names the thing, '
+    "the value and the cure, and the facts stand beside them."
+)
+
+
+def create_api(engine: Engine, access: Access) -> FastAPI:
+    """Build the HTTP API over a running engine."""
+    api = FastAPI(
+        title="Insitu",
+        summary="Neural-network inference where your Redis data lives",
+        description=DESCRIPTION,
+        version=health.program_version(),
+        license_info={"name": "MIT", "identifier": "MIT"},
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
+    )
+    for router in routers(engine, access):
+        api.include_router(router)
+    describe(api, TAGS)
+    errors.install(api)
+    limits = BodyLimits(engine.limits.body_bytes, engine.limits.model_bytes)
+    api.add_middleware(Net)
+    api.add_middleware(BoundedBodies, limits=limits)  # the last added is the outermost
+    return api
+
+
+def routers(engine: Engine, access: Access) -> tuple[APIRouter, ...]:
+    """Return every route, in the order in which OpenAPI shows them."""
+    return (
+        predict.create_router(engine, access),
+        catalogue.create_readers(engine, access),
+        publish.create_router(engine, access),
+        catalogue.create_writers(engine, access),
+        health.create_router(engine),
+        health.create_metrics(engine, access),
+        pages.create_router(),
+    )

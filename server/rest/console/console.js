@@ -1,0 +1,95 @@
+// The console: which page is shown, the state in the header, and the clock that reads /metrics.
+
+import { askToken } from "./dialogs.js";
+import { fault, h } from "./elements.js";
+import { modelPage } from "./model.js";
+import { overview } from "./overview.js";
+import { ask, askText, token } from "./service.js";
+import { parse, Telemetry } from "./telemetry.js";
+
+const READ_MS = 2000;
+const main = document.getElementById("main");
+const telemetry = new Telemetry();
+const recent = [];  // the last readings, so that the page of a model begins with rates
+const RECENT = 16;
+let page = { reading: () => {}, leave: () => {} };
+let visit = 0;
+
+async function show() {
+  const mine = (visit += 1);
+  page.leave();
+  page = { reading: () => {}, leave: () => {} };
+  const [, kind, name, reference] = location.hash.slice(1).split("/").map(decodeURIComponent);
+  document.title = name ? `${name} · Insitu` : "Insitu";
+  const place = h("div", { class: "page" });
+  try {
+    const drawn = kind === "models" && name ? await modelPage(place, name, reference, recent) : await overview(place, telemetry);
+    if (mine !== visit) return drawn.leave();  // the reader has gone on meanwhile
+    page = drawn;
+  } catch (error) {
+    if (mine !== visit) return;
+    place.replaceChildren(fault(error), again(error));
+  }
+  main.replaceChildren(place);
+}
+
+function again(error) {
+  const locked = error.status === 401 || error.status === 403;
+  const act = async () => { if (!locked || await askToken(error)) show(); };
+  return h("p", {}, h("button", { type: "button", class: "primary", onclick: act }, locked ? "Give a token" : "Try again"));
+}
+
+async function read() {
+  if (document.hidden) return;
+  try {
+    const samples = parse(await askText("metrics"));
+    telemetry.add(samples);
+    recent.push({ samples, at: performance.now() });
+    if (recent.length > RECENT) recent.shift();
+    page.reading(samples);
+  } catch { /* the header says it */ }
+  await showState();
+}
+
+async function showState() {
+  try {
+    const health = await ask("GET", "health/ready");
+    state("server-state", "good", "Server ready");
+    state("redis-state", health.redis ? "good" : "bad", health.redis ? "Redis up" : "Redis away", health.reason);
+  } catch (error) {
+    const away = error.status === 0;
+    state("server-state", "bad", away ? "Server away" : "Server starting", error.message);
+    state("redis-state", "unknown", "Redis unknown");
+  }
+  document.getElementById("token-button").textContent = token.get() ? "Token ✓" : "Token";
+}
+
+function state(id, kind, text, title = "") {
+  const pill = document.getElementById(id);
+  pill.className = `pill ${kind}`;
+  pill.title = title;
+  if (pill.lastElementChild.textContent !== text) pill.lastElementChild.textContent = text;
+}
+
+function theme(choice) {
+  if (choice) document.documentElement.dataset.theme = choice;
+  try {
+    if (choice) localStorage.setItem("insitu-theme", choice);
+    return localStorage.getItem("insitu-theme");
+  } catch {
+    return null;  // storage may be switched off
+  }
+}
+
+function isDark() {
+  const chosen = document.documentElement.dataset.theme;
+  return chosen ? chosen === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+}
+
+theme(theme());
+document.getElementById("theme-button").addEventListener("click", () => theme(isDark() ? "light" : "dark"));
+document.getElementById("token-button").addEventListener("click", async () => { if (await askToken()) show(); });
+addEventListener("hashchange", show);
+await show();
+await read();
+setInterval(read, READ_MS);

@@ -1,0 +1,94 @@
+// DOM elements from data: text is only ever set as text, so nothing a model says becomes markup.
+
+/** Make an element: `h("p", { class: "hint" }, "text", child, [more])`. */
+export function h(tag, properties = {}, ...children) {
+  return filled(document.createElement(tag), properties, children);
+}
+
+/** Make an SVG element. */
+export function s(tag, properties = {}, ...children) {
+  return filled(document.createElementNS("http://www.w3.org/2000/svg", tag), properties, children);
+}
+
+function filled(element, properties, children) {
+  for (const [name, value] of Object.entries(properties)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (name === "value") element.value = value;
+    else element.setAttribute(name, value === true ? "" : String(value));
+  }
+  element.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  return element;
+}
+
+/** A card with a heading. */
+export function card(title, ...children) {
+  return h("section", { class: "card" }, h("h2", {}, title), ...children);
+}
+
+/** A table: heads are texts, rows are arrays of what a cell may hold. */
+export function table(heads, rows, label) {
+  return h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": label },
+    h("table", {},
+      h("thead", {}, h("tr", {}, heads.map((head) => h("th", { scope: "col" }, head)))),
+      h("tbody", {}, rows.map((cells) => h("tr", {}, cells.map((cell) => h("td", {}, cell)))))));
+}
+
+/** Names beside values. */
+export function facts(pairs) {
+  const shown = pairs.filter(([, value]) => value !== null && value !== undefined && value !== "");
+  return h("dl", { class: "facts" }, shown.map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
+}
+
+/** An error as its answer words it. */
+export function fault(error) {
+  return h("div", { class: "fault", role: "alert" },
+    h("strong", {}, error.code ?? "error"), " ", h("span", {}, error.message ?? String(error)));
+}
+
+/** A number in at most `digits` significant digits. */
+export function number(value, digits = 4) {
+  if (typeof value !== "number") return String(value);
+  if (Number.isInteger(value)) return value.toLocaleString("en");
+  const size = Math.abs(value);
+  return size !== 0 && (size < 1e-4 || size >= 1e9) ? value.toExponential(digits - 1) : String(Number(value.toPrecision(digits)));
+}
+
+/** Bytes for people. */
+export function bytes(value) {
+  const units = ["B", "KB", "MB", "GB", "TB"];
+  let at = 0;
+  for (; value >= 1000 && at < units.length - 1; at += 1) value /= 1000;
+  return `${number(value, 3)} ${units[at]}`;
+}
+
+/** Seconds for people. */
+export function duration(seconds) {
+  if (seconds < 0.001) return `${number(seconds * 1e6, 2)} µs`;
+  return seconds < 1 ? `${number(seconds * 1e3, 3)} ms` : `${number(seconds, 3)} s`;
+}
+
+/** A moment, in the reader's time zone. */
+export function moment(text) {
+  return text === null || text === undefined ? null
+    : h("time", { datetime: text }, new Date(text).toLocaleString([], { dateStyle: "medium", timeStyle: "short" }));
+}
+
+/** ONNX Runtime's providers in short. */
+export function provider(name) {
+  return name === null || name === undefined ? null : name.replace("ExecutionProvider", "");
+}
+
+/** A button that copies a text. */
+export function copying(text) {
+  const button = h("button", { type: "button", class: "quiet small", onclick: async () => {
+    try {
+      await navigator.clipboard.writeText(text);
+      button.textContent = "Copied";
+    } catch {
+      button.textContent = "Select and copy";  // no clipboard outside HTTPS and localhost
+    }
+    setTimeout(() => { button.textContent = "Copy"; }, 1500);
+  } }, "Copy");
+  return button;
+}

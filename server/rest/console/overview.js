@@ -1,0 +1,81 @@
+// The first page: what the server does right now, and every model.
+
+import { sparkline } from "./charts.js";
+import { bytes, card, duration, fault, h, number, provider } from "./elements.js";
+import { ask } from "./service.js";
+
+const PAGE = 100;
+
+/** Draw the page into `main`; returns what to do when there is a new reading. */
+export async function overview(main, telemetry) {
+  const tiles = h("div", { class: "tiles" });
+  const list = h("div", {});
+  main.replaceChildren(tiles, card("Models", list));
+  const show = () => tiles.replaceChildren(...drawTiles(telemetry));
+  show();
+  await refreshList(list);
+  const timer = setInterval(() => document.hidden || refreshList(list), 5000);
+  return { reading: show, leave: () => clearInterval(timer) };
+}
+
+function drawTiles(telemetry) {
+  const { last } = telemetry;
+  const [requests, rows, errors] = ["requests", "rows", "errors"].map((name) => telemetry.rates(name));
+  const latency = (share) => (telemetry.quantile(share) === null ? "–" : duration(telemetry.quantile(share)));
+  return [
+    tile("Requests a second", requests.length ? number(requests.at(-1), 3) : "–", sparkline(requests, "Requests a second over the last three minutes")),
+    tile("Rows a second", rows.length ? number(rows.at(-1), 3) : "–", sparkline(rows, "Rows a second over the last three minutes")),
+    tile("Latency", latency(0.5), h("p", {}, "median · p99 ", h("b", {}, latency(0.99)))),
+    tile("Rows a run", telemetry.batch === null ? "–" : number(telemetry.batch, 3),
+      h("p", {}, "errors a second ", h("b", {}, errors.length ? number(errors.at(-1), 2) : "–"))),
+    tile("Memory", last ? bytes(last.memory) : "–", h("p", {}, "of the server process")),
+  ];
+}
+
+function tile(title, value, below) {
+  return h("section", { class: "tile" }, h("h2", {}, title), h("strong", {}, value), below);
+}
+
+async function refreshList(list) {
+  try {
+    const { models, next } = await ask("GET", `v1/models?limit=${PAGE}`);
+    list.replaceChildren(models.length ? drawModels(models) : empty(),
+      next ? h("p", { class: "hint" }, `The first ${PAGE} models are shown; GET /v1/models?after=… lists the rest.`) : "");
+  } catch (error) {
+    if (list.querySelector(".model")) list.classList.add("stale");
+    list.querySelector(".fault")?.remove();
+    list.prepend(fault(error));
+    return;
+  }
+  list.classList.remove("stale");
+}
+
+function drawModels(models) {
+  return h("ul", { class: "models" }, models.map((model) =>
+    h("li", { class: "model" },
+      h("a", { href: `#/models/${encodeURIComponent(model.name)}` },
+        h("div", { class: "model-about" }, h("h3", {}, model.name), h("p", {}, model.description || model.task || "")),
+        h("div", { class: "model-facts" },
+          aliases(model.aliases),
+          h("span", { class: "hint" }, `${model.versions.length} ${model.versions.length === 1 ? "version" : "versions"}`),
+          h("span", { class: model.provider ? "badge good" : "badge" }, provider(model.provider) ?? "not loaded"),
+          metrics(model.metrics))))));
+}
+
+function metrics(values) {
+  return Object.entries(values).slice(0, 2).map(([name, value]) =>
+    h("span", { class: "metric" }, name.replaceAll("_", " "), " ", h("b", {}, number(value, 3))));
+}
+
+/** Aliases as chips. */
+export function aliases(pairs) {
+  return h("span", { class: "chips" }, Object.entries(pairs).map(([alias, version]) =>
+    h("span", { class: alias === "production" ? "chip main" : "chip" }, alias, h("b", {}, `v${version}`))));
+}
+
+function empty() {
+  return h("div", { class: "empty" },
+    h("p", {}, "No model is stored yet."),
+    h("p", {}, "Train the three examples with ", h("code", {}, "insitu demo"), ", or publish any ONNX file: ",
+      h("code", {}, "insitu publish model.onnx --name NAME --features view.yaml")));
+}

@@ -1,0 +1,127 @@
+"""What is stored and what is loaded -> the answers of the catalogue routes."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from models.errors import BundleCorrupt, InsituError, ManifestUnreadable, VersionNotFound
+from models.manifest import Manifest
+from models.store import PRODUCTION
+from server.inference.engine import Engine
+from server.inference.loading import Serving
+
+HISTORY_SHOWN = 50  # versions with their metrics in the page of one model; the newest are asked for
+Facts = dict[str, Any]
+
+
+async def summary(engine: Engine, name: str) -> Facts:
+    """Return one model of the list.
+
+    Raises: BadName, ModelNotFound, RedisUnavailable.
+    """
+    versions = await engine.store.versions(name)
+    aliases = await engine.store.aliases(name)
+    meant = aliases.get(PRODUCTION, versions[-1])
+    shown = await readable(engine, name, meant)
+    loaded = [version for version in versions if engine.catalogue.find(name, version) is not None]
+    return {
+        "name": name,
+        "description": shown.description if shown else "",
+        "task": shown.task if shown else None,
+        "versions": versions,
+        "aliases": aliases,
+        "loaded": loaded,
+        "metrics": shown.metrics if shown else {},
+        "provider": provider(engine.catalogue.find(name, meant)),
+    }
+
+
+async def detail(engine: Engine, name: str) -> Facts:
+    """Return one model with its newest versions.
+
+    Raises: BadName, ModelNotFound, RedisUnavailable.
+    """
+    facts = await summary(engine, name)
+    newest = facts["versions"][: -HISTORY_SHOWN - 1 : -1]
+    facts["history"] = [await brief(engine, name, version, facts["aliases"]) for version in newest]
+    return facts
+
+
+async def brief(engine: Engine, name: str, version: int, aliases: dict[str, int]) -> Facts:
+    """Return one version of a list; one whose manifest cannot be read says so."""
+    manifest = await readable(engine, name, version)
+    return {
+        "version": version,
+        "created": manifest.created if manifest else None,
+        "task": manifest.task if manifest else None,
+        "description": manifest.description if manifest else "",
+        "metrics": manifest.metrics if manifest else {},
+        "aliases": pointing(aliases, version),
+        "provider": provider(engine.catalogue.find(name, version)),
+        "size_bytes": manifest.size_bytes if manifest else 0,
+        "problem": problem(engine, name, version) if manifest else "its manifest cannot be read",
+    }
+
+
+async def version_detail(engine: Engine, name: str, version: int) -> Facts:
+    """Return everything about one version.
+
+    Raises: BadName, ModelNotFound, VersionNotFound, ManifestUnreadable, RedisUnavailable.
+    """
+    manifest = await engine.store.manifest(name, version)
+    serving = engine.catalogue.find(name, version)
+    return {
+        **stored_facts(manifest),
+        "aliases": pointing(await engine.store.aliases(name), version),
+        "problem": problem(engine, name, version),
+        "loaded": serving is not None,
+        "provider": provider(serving),
+        "loaded_at": datetime.fromtimestamp(round(serving.loaded_at), UTC) if serving else None,
+        "memory_bytes": serving.memory_bytes if serving else None,
+    }
+
+
+def stored_facts(manifest: Manifest) -> Facts:
+    """Return what a manifest says, the feature view as its YAML would be."""
+    facts = manifest.model_dump(exclude={"format", "chunks", "features"})
+    view = manifest.features
+    facts["features"] = view.model_dump(by_alias=True, exclude_defaults=True) if view else None
+    facts["keys"] = list(dict.fromkeys(source.key for source in view.keyed)) if view else []
+    return facts
+
+
+async def readable(engine: Engine, name: str, version: int) -> Manifest | None:
+    """Return a manifest; None when it is gone or cannot be read."""
+    serving = engine.catalogue.find(name, version)
+    if serving is not None:
+        return serving.manifest
+    try:
+        return await engine.store.manifest(name, version)
+    except (ManifestUnreadable, BundleCorrupt, VersionNotFound):
+        return None
+
+
+def provider(serving: Serving | None) -> str | None:
+    """Return the execution provider that really runs a version."""
+    return serving.provider if serving else None
+
+
+def problem(engine: Engine, name: str, version: int) -> str | None:
+    """Return why a version could not be loaded when it was last tried."""
+    return engine.catalogue.failures(name).get(version)
+
+
+def pointing(aliases: dict[str, int], version: int) -> list[str]:
+    """Return the aliases that mean a version."""
+    return sorted(alias for alias, target in aliases.items() if target == version)
+
+
+async def summaries(engine: Engine, names: list[str]) -> list[Facts]:
+    """Return the models of a list; one that is deleted meanwhile is left out."""
+    found = []
+    for name in names:
+        try:
+            found.append(await summary(engine, name))
+        except InsituError as error:
+            if error.code != "model_not_found":
+                raise
+    return found

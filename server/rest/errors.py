@@ -1,0 +1,140 @@
+"""The one table error -> HTTP status, and the one way an error is written."""
+
+import logging
+import math
+from difflib import get_close_matches
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from models import errors as domain
+from models.errors import InsituError, shown
+from server.inference import errors as core
+from server.rest import refusals
+from server.rest.wire import Json
+
+log = logging.getLogger(__name__)
+
+STATUS: dict[type[InsituError], int] = {
+    refusals.MalformedJson: 400,
+    domain.BadRequest: 400,
+    refusals.Unauthorized: 401,
+    refusals.Forbidden: 403,
+    refusals.PathNotFound: 404,
+    domain.ModelNotFound: 404,
+    domain.VersionNotFound: 404,
+    domain.AliasNotFound: 404,
+    domain.KeyMissing: 404,
+    domain.FieldMissing: 404,
+    refusals.MethodRefused: 405,
+    refusals.BodyTooSlow: 408,
+    domain.NothingToRollBack: 409,
+    domain.VersionInUse: 409,
+    refusals.BodyTooLarge: 413,
+    domain.ModelTooLarge: 413,
+    core.TooManyRows: 413,
+    refusals.MediaTypeRefused: 415,
+    refusals.ParameterRefused: 422,
+    domain.BadName: 422,
+    domain.BadModelFile: 422,
+    domain.BadFeatureView: 422,
+    domain.BadRecipe: 422,
+    domain.FeatureError: 422,
+    core.BadInput: 422,
+    core.RunFailed: 422,
+    core.Overloaded: 429,
+    refusals.Broken: 500,
+    domain.BundleCorrupt: 500,
+    domain.ManifestUnreadable: 500,
+    core.ModelNotLoadable: 500,
+    core.ProviderUnavailable: 500,
+    domain.SourceUnsupported: 501,
+    domain.RedisRefused: 502,
+    domain.RedisUnavailable: 503,
+    refusals.NotReady: 503,
+    core.DeadlineExceeded: 504,
+}
+RETRY_SECONDS = 1  # Redis and start-up come back within about that, or not for long
+PLACES = ("body", "query", "path", "header")
+
+
+def status_of(error: InsituError) -> int:
+    """Return the HTTP status of an error: its own entry, or its family's."""
+    return next((STATUS[one] for one in type(error).__mro__ if one in STATUS), 500)
+
+
+def facts(error: InsituError) -> dict[str, object]:
+    """Return an error as a row or a body carries it."""
+    return {"code": error.code, "message": str(error), **error.details}
+
+
+def headers_of(error: InsituError) -> dict[str, str]:
+    """Return the headers that tell a client what to do about an error."""
+    match error:
+        case core.Overloaded():
+            return {"Retry-After": str(max(1, math.ceil(error.retry_after_seconds)))}
+        case domain.RedisUnavailable() | refusals.NotReady():
+            return {"Retry-After": str(RETRY_SECONDS)}
+        case refusals.Unauthorized():
+            told = ', error="invalid_token"' if error.given else ""
+            return {"WWW-Authenticate": f'Bearer realm="insitu"{told}'}
+        case refusals.MethodRefused():
+            return {"Allow": error.allowed}
+    return {}
+
+
+def answer(error: InsituError) -> Json:
+    """Return the answer that an error is."""
+    return Json({"error": facts(error)}, status_of(error), headers_of(error))
+
+
+def install(api: FastAPI) -> None:
+    """Let every error of a route leave through `answer`."""
+
+    async def known(_request: Request, error: Exception) -> Json:
+        if not isinstance(error, InsituError):
+            raise error
+        return answer(error)
+
+    async def routing(request: Request, error: Exception) -> Json:
+        if not isinstance(error, HTTPException):
+            raise error
+        return answer(of_routing(request, error, paths_of(api)))
+
+    async def validation(_request: Request, error: Exception) -> Json:
+        if not isinstance(error, RequestValidationError):
+            raise error
+        return answer(of_validation(error))
+
+    api.add_exception_handler(InsituError, known)
+    api.add_exception_handler(HTTPException, routing)
+    api.add_exception_handler(RequestValidationError, validation)
+
+
+def paths_of(api: FastAPI) -> list[str]:
+    """Return the paths that the API documents."""
+    return list(api.openapi()["paths"])
+
+
+def of_routing(request: Request, error: HTTPException, paths: list[str]) -> InsituError:
+    """Return what the router found, in our words."""
+    path, headers = request.url.path, error.headers or {}
+    if error.status_code == 404:
+        return refusals.PathNotFound(path, get_close_matches(path[:128], paths, n=1))
+    if error.status_code == 405:
+        return refusals.MethodRefused(request.method, path, headers.get("Allow", ""))
+    log.error("unexpected HTTP error %d: %s", error.status_code, error.detail)
+    return refusals.Broken()
+
+
+def of_validation(error: RequestValidationError) -> InsituError:
+    """Return the first fault that FastAPI found: field, rule and value."""
+    fault = error.errors()[0]
+    where = [str(part) for part in fault["loc"] if part not in PLACES]
+    field = ".".join(where) or "body"
+    return refusals.ParameterRefused(
+        f"{field} is {shown(fault.get('input'))!r}: {fault['msg']}",
+        field=field,
+        value=shown(fault.get("input")),
+    )

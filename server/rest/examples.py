@@ -1,0 +1,73 @@
+"""What OpenAPI shows of the predict routes: parameters, examples, and the errors they may answer."""
+
+from typing import Any
+
+from models import errors as domain
+from server.inference import errors as core
+from server.rest import refusals
+from server.rest.documenting import body_of, failures, parameter
+from server.rest.errors import facts
+from server.rest.schemas import PredictRequest
+
+ASKED = {
+    "by key": {"keys": ["customer:1"]},
+    "several rows": {"keys": ["customer:1", "customer:2"], "missing": {"age": 40}},
+    "by instances": {"instances": [{"id": "1"}]},
+    "by tensors": {"inputs": {"x": [[40, 12.5]]}},
+}
+ANSWERED = {
+    "several rows": {
+        "model": "churn",
+        "version": 3,
+        "predictions": [
+            {"key": "customer:1", "label": "stays", "probabilities": {"stays": 0.91, "leaves": 0.09}},
+            {"key": "customer:2", "error": facts(domain.FieldMissing("customer:2", "age"))},
+        ],
+    },
+    "regression": {"model": "price", "version": 1, "predictions": [{"key": "flat:1", "value": 412.5}]},
+    "tensors": {"model": "embed", "version": 1, "predictions": [{"outputs": {"y": [0.1, 0.7]}}]},
+}
+ROW_ERRORS = (
+    domain.BadRequest,
+    domain.ModelNotFound,
+    domain.VersionNotFound,
+    domain.AliasNotFound,
+    domain.FeatureError,
+    domain.BundleCorrupt,
+    domain.RedisUnavailable,
+    core.BadInput,
+    core.TooManyRows,
+    core.Overloaded,
+    core.DeadlineExceeded,
+)
+BODY_ERRORS = (refusals.MalformedJson, refusals.BodyTooLarge, refusals.MediaTypeRefused)
+SUCCESS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "One prediction a row, in the order of the request. A single row's error is the status; "
+        "among several rows the bad one carries its own `error`.",
+        "content": {
+            "application/json": {"examples": {name: {"value": one} for name, one in ANSWERED.items()}}
+        },
+    }
+}
+QUERY = {
+    "parameters": [
+        parameter(
+            "key",
+            {"type": "array", "items": {"type": "string"}},
+            "Full Redis key, repeated for more rows.",
+            required=True,
+            example=["customer:1"],
+        ),
+        parameter(
+            "missing",
+            {"oneOf": [{"type": "number"}, {"type": "object"}]},
+            'Stands in for absent values: a number, or JSON such as {"age": 40}.',
+        ),
+        parameter("raw", {"type": "boolean", "default": False}, "Answer the graph's outputs."),
+        parameter("timeout_ms", {"type": "number", "exclusiveMinimum": 0}, "Give up after so long."),
+    ]
+}
+BODY = body_of(PredictRequest, ASKED)
+POSTED = {**SUCCESS, **failures(*BODY_ERRORS, *ROW_ERRORS)}
+QUERIED = {**SUCCESS, **failures(*ROW_ERRORS)}

@@ -1,0 +1,98 @@
+"""POST and GET .../predict."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+
+from models import errors as domain
+from server.inference.asking import Answer, Ask, Row
+from server.inference.engine import Engine
+from server.rest import asks
+from server.rest.access import Access
+from server.rest.errors import facts
+from server.rest.examples import BODY, POSTED, QUERIED, QUERY
+from server.rest.guarding import needs
+from server.rest.refusals import MalformedJson
+from server.rest.schemas import PredictAnswer
+from server.rest.wire import Json, read_json
+
+MODEL = "/v1/models/{name}/predict"
+Options = dict[str, Any]
+VERSION = "/v1/models/{name}/versions/{version}/predict"
+
+
+def create_router(engine: Engine, access: Access) -> APIRouter:
+    """Return the predict routes."""
+    router = APIRouter(tags=["predict"], dependencies=[needs(access, "predict")])
+    post: Options = {"response_model": PredictAnswer, "openapi_extra": BODY, "responses": POSTED}
+    get: Options = {"response_model": PredictAnswer, "openapi_extra": QUERY, "responses": QUERIED}
+
+    @router.post(MODEL, summary="Predict", **post)
+    async def predict(request: Request, name: str) -> Json:
+        """Predict by the version that the alias `production` means."""
+        return await answer(engine, await posted(request, name, None))
+
+    @router.post(VERSION, summary="Predict by one version", **post)
+    async def predict_by_version(request: Request, name: str, version: str) -> Json:
+        """Predict by one version: a number, or an alias."""
+        return await answer(engine, await posted(request, name, version))
+
+    @router.get(MODEL, summary="Predict keys", **get)
+    async def predict_keys(request: Request, name: str) -> Json:
+        """Predict by keys from a terminal: `?key=customer:1&key=customer:2`."""
+        return await answer(engine, queried(request, name, None))
+
+    @router.get(VERSION, summary="Predict keys by one version", **get)
+    async def predict_keys_by_version(request: Request, name: str, version: str) -> Json:
+        """Predict by keys and one version: a number, or an alias."""
+        return await answer(engine, queried(request, name, version))
+
+    return router
+
+
+async def posted(request: Request, name: str, version: str | None) -> Ask:
+    """Return what a POST asks.
+
+    Raises: MediaTypeRefused, MalformedJson, BadRequest.
+    """
+    if request.query_params:
+        raise domain.BadRequest("a POST takes no query parameters here; put them into the body")
+    try:
+        return asks.of_body(name, version, await read_json(request, asks.FIELDS))
+    except RecursionError as error:
+        raise MalformedJson(
+            "the body nests lists or objects too deeply; tensors have at most 64 axes"
+        ) from error
+
+
+def queried(request: Request, name: str, version: str | None) -> Ask:
+    """Return what a GET asks.
+
+    Raises: BadRequest.
+    """
+    return asks.of_query(name, version, request.query_params.multi_items())
+
+
+async def answer(engine: Engine, ask: Ask) -> Json:
+    """Return the answer; the error of a request's only row is the error of the request."""
+    given = await engine.predictor.predict(ask)
+    if len(given.rows) == 1 and given.rows[0].error is not None:
+        raise given.rows[0].error
+    return Json(worded(given))
+
+
+def worded(given: Answer) -> dict[str, Any]:
+    """Return the body of an answer."""
+    return {"model": given.model, "version": given.version, "predictions": [entry(row) for row in given.rows]}
+
+
+def entry(row: Row) -> dict[str, Any]:
+    """Return one row of an answer."""
+    found: dict[str, Any] = {} if row.key is None else {"key": row.key}
+    if row.error is not None:
+        found["error"] = facts(row.error)
+        return found
+    found.update(row.body)
+    if row.filled:
+        found["filled"] = row.filled
+    return found

@@ -1,0 +1,130 @@
+"""POST /v1/models/{name}/versions: any ONNX file, tried in a process of its own, then published."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, get_args
+
+from fastapi import APIRouter, Request
+
+from models import errors as domain
+from models.composing import compose_bundle
+from models.keys import check_name
+from models.manifest import Task
+from models.store import PRODUCTION
+from server.inference import errors as core
+from server.inference.engine import Engine
+from server.rest import refusals
+from server.rest.access import Access
+from server.rest.describing import version_detail
+from server.rest.documenting import failures, parameter
+from server.rest.guarding import needs
+from server.rest.schemas import VersionDetail
+from server.rest.uploads import FORM, RAW, Upload, read_upload
+from server.rest.wire import Json
+
+PATH = "/v1/models/{name}/versions"
+SLOT_SECONDS = 30.0
+
+TEXTS: dict[str, tuple[dict[str, Any], str]] = {
+    "features": ({"type": "string"}, "Feature view, YAML or JSON; without one the model takes tensors only."),
+    "labels": (
+        {"type": "string", "example": "stays,leaves"},
+        "Labels in the order of the columns: a,b or a JSON list.",
+    ),
+    "task": (
+        {"type": "string", "enum": list(get_args(Task))},
+        "How answers are worded; found where only one fits.",
+    ),
+    "output": ({"type": "string"}, "The output that holds the answer; found where only one fits."),
+    "description": ({"type": "string"}, "One line for people."),
+    "alias": ({"type": "string", "default": PRODUCTION}, "The alias to point to it; empty moves none."),
+}
+BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            FORM: {
+                "schema": {
+                    "type": "object",
+                    "required": ["model"],
+                    "properties": {
+                        "model": {"type": "string", "format": "binary", "description": "The ONNX file."},
+                        **{name: {**schema, "description": text} for name, (schema, text) in TEXTS.items()},
+                    },
+                },
+                "encoding": {"model": {"contentType": RAW}, "features": {"contentType": "text/plain"}},
+            },
+            RAW: {"schema": {"type": "string", "format": "binary"}},
+        },
+    },
+    "parameters": [
+        parameter(name, schema, f"{text} Only beside a raw body.") for name, (schema, text) in TEXTS.items()
+    ],
+}
+
+
+def create_router(engine: Engine, access: Access) -> APIRouter:
+    """Return the upload route."""
+    router = APIRouter(tags=["models"], dependencies=[needs(access, "admin")])
+    slot = asyncio.Lock()  # one at a time: each holds a whole model in memory several times over
+
+    @router.post(
+        PATH,
+        summary="Publish a version",
+        status_code=201,
+        response_model=VersionDetail,
+        openapi_extra=BODY,
+        responses=failures(
+            refusals.BodyTooLarge,
+            refusals.MediaTypeRefused,
+            refusals.ParameterRefused,
+            domain.BadName,
+            domain.BadModelFile,
+            domain.BadFeatureView,
+            domain.ModelTooLarge,
+            core.Overloaded,
+            domain.RedisRefused,
+            domain.RedisUnavailable,
+        ),
+    )
+    async def publish(request: Request, name: str) -> Json:
+        """Publish an ONNX file as the next version: a form, or the file itself with query parameters.
+
+        It is inspected, and loaded and run once in a separate process, before anything is stored.
+        """
+        check_name(name)
+        async with taken(slot, name):
+            version = await published(engine, name, await read_upload(request))
+        facts = await version_detail(engine, name, version)
+        return Json(facts, 201, {"Location": f"/v1/models/{name}/versions/{version}"})
+
+    return router
+
+
+@asynccontextmanager
+async def taken(slot: asyncio.Lock, name: str) -> AsyncIterator[None]:
+    """Hold the slot of uploads.
+
+    Raises: Overloaded, when another upload keeps it too long.
+    """
+    try:
+        async with asyncio.timeout(SLOT_SECONDS):
+            await slot.acquire()
+    except TimeoutError:
+        raise core.Overloaded(name, 0, SLOT_SECONDS) from None
+    try:
+        yield
+    finally:
+        slot.release()
+
+
+async def published(engine: Engine, name: str, upload: Upload) -> int:
+    """Check, try and store a model file, and return its version.
+
+    Raises: BadModelFile, BadFeatureView, ModelTooLarge, RedisUnavailable.
+    """
+    limit = engine.limits.model_bytes
+    bundle = await asyncio.to_thread(compose_bundle, upload.onnx, name, upload.wording, limit)
+    await engine.trial.admit(bundle)
+    return (await engine.store.publish(bundle, upload.alias)).version

@@ -1,0 +1,126 @@
+"""What only HTTP can refuse, as errors with facts; which status each has is in errors.py.
+
+Refusal
+Unauthorized  Forbidden                         who asks
+PathNotFound  MethodRefused  ParameterRefused   where and how
+BodyTooLarge  BodyTooSlow  MalformedJson  MediaTypeRefused
+NotReady  Broken                                what is wrong with us
+"""
+
+from collections.abc import Sequence
+
+from models.errors import InsituError, shown
+
+
+class Refusal(InsituError):
+    """Root of what this door refuses by itself, before the core is asked."""
+
+    code = "refused"
+
+
+class Unauthorized(Refusal):
+    """No token, or one that is not known."""
+
+    code = "unauthorized"
+
+    def __init__(self, given: bool) -> None:
+        super().__init__(
+            "the bearer token is not one of this server's; check it, or add its SHA-256 to INSITU_TOKENS"
+            if given
+            else "this needs a bearer token; send `Authorization: Bearer TOKEN`"
+        )
+        self.given = given
+
+
+class Forbidden(Refusal):
+    """Known, but not allowed to do this; or a web page of another origin."""
+
+    code = "forbidden"
+
+
+class PathNotFound(Refusal):
+    """No route has this path."""
+
+    code = "path_not_found"
+
+    def __init__(self, path: str, close: Sequence[str]) -> None:
+        hint = f"did you mean {close[0]}? " if close else ""
+        super().__init__(f"nothing is at {shown(path)}; {hint}/docs lists every path", path=shown(path))
+
+
+class MethodRefused(Refusal):
+    """The path is there, for other methods."""
+
+    code = "method_not_allowed"
+
+    def __init__(self, method: str, path: str, allowed: str) -> None:
+        super().__init__(
+            f"{shown(method)} is not for {shown(path)}; allowed: {allowed}",
+            method=shown(method),
+            path=shown(path),
+            allowed=[one.strip() for one in allowed.split(",")],
+        )
+        self.allowed = allowed
+
+
+class ParameterRefused(Refusal):
+    """A parameter of the path, the query, the form or a small body that cannot be read."""
+
+    code = "bad_parameter"
+
+
+class BodyTooLarge(Refusal):
+    """More bytes than the route takes; the rest was not read."""
+
+    code = "body_too_large"
+
+    def __init__(self, limit_bytes: int, size_bytes: int | None = None) -> None:
+        found = f"has {size_bytes} bytes" if size_bytes is not None else "is larger than allowed"
+        super().__init__(
+            f"the body {found}, the limit is {limit_bytes}; send it in parts or raise the limit in the settings",
+            limit_bytes=limit_bytes,
+            **({} if size_bytes is None else {"size_bytes": size_bytes}),
+        )
+
+
+class BodyTooSlow(Refusal):
+    """The body stopped coming."""
+
+    code = "body_too_slow"
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"no more of the body came for {seconds:g} s; send it again", seconds=seconds)
+
+
+class MalformedJson(Refusal):
+    """A body that is no JSON."""
+
+    code = "malformed_json"
+
+
+class MediaTypeRefused(Refusal):
+    """A body of another kind than the route reads."""
+
+    code = "unsupported_media_type"
+
+    def __init__(self, given: str, wanted: str, cure: str) -> None:
+        super().__init__(
+            f"the body is said to be {shown(given)!r}, this route reads {wanted}; {cure}",
+            given=shown(given),
+            wanted=wanted,
+        )
+
+
+class NotReady(Refusal):
+    """Alive, but not to be sent requests yet."""
+
+    code = "not_ready"
+
+
+class Broken(Refusal):
+    """A fault of this program; the log has it, the answer does not."""
+
+    code = "internal_error"
+
+    def __init__(self) -> None:
+        super().__init__("the server failed at this request; its log says why")

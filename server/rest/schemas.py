@@ -1,0 +1,217 @@
+"""Requests and answers as OpenAPI describes them; answers are held to these by the tests, not at run time."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from models.features import FeatureView
+from models.manifest import Task
+from models.tensors import TensorSpec
+
+
+class Strict(BaseModel):
+    """A misspelt field is refused."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+
+class Fault(BaseModel):
+    """What went wrong; beside `code` and `message` it carries the facts, such as `key` or `model`."""
+
+    model_config = ConfigDict(extra="allow", use_attribute_docstrings=True)
+
+    code: str
+    """Stable name of the error, for programs."""
+
+    message: str
+    """The thing, the value and the cure, for people."""
+
+
+class ErrorBody(Strict):
+    """The body of every answer that is an error."""
+
+    error: Fault
+
+
+class PredictRequest(Strict):
+    """Which rows to predict: exactly one of `keys`, `instances` and `inputs`."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [{"required": ["keys"]}, {"required": ["instances"]}, {"required": ["inputs"]}]
+        }
+    )
+
+    keys: list[str] | None = None
+    """Full Redis keys as they lie in Redis, one a row; they must match the key of the feature view."""
+
+    instances: list[dict[str, Any]] | None = None
+    """Placeholder and inline values of the feature view, one object a row."""
+
+    inputs: dict[str, Any] | None = None
+    """Tensors by the name of the graph's input, as nested lists; the first axis counts the rows."""
+
+    missing: float | dict[str, float | str] | None = None
+    """What stands in for absent values: one number for all, or a value by field."""
+
+    raw: bool = False
+    """Answer the graph's outputs instead of labels or values."""
+
+    timeout_ms: Annotated[float, Field(gt=0)] | None = None
+    """Milliseconds after which the answer is of no use; at most the server's own limit counts."""
+
+
+class Prediction(Strict):
+    """One row: worded by the model's task, or its error."""
+
+    key: str | None = None
+    """The key that was asked for, when keys were."""
+
+    label: str | None = None
+    """Classification: the most probable label."""
+
+    labels: list[str] | None = None
+    """Several labels at once: those with a probability of at least one half."""
+
+    probabilities: dict[str, float | None] | None = None
+    """Probability by label."""
+
+    value: float | list[float | None] | None = None
+    """Regression."""
+
+    outputs: dict[str, Any] | None = None
+    """Output tensors of this row, for every other task and when `raw` was asked."""
+
+    filled: list[str] | None = None
+    """Values that were absent and stood in for, by `missing` or by a default of the feature view."""
+
+    error: Fault | None = None
+    """Why this row has no answer; its neighbours have theirs."""
+
+
+class PredictAnswer(Strict):
+    """One prediction a row, in the order of the request; one version answered all of them."""
+
+    model: str
+    version: int
+    predictions: list[Prediction]
+
+
+class ModelSummary(Strict):
+    """One model."""
+
+    name: str
+    description: str
+    """Of the version that production means, else of the newest."""
+
+    task: Task | None
+    versions: list[int]
+    """Stored versions, ascending."""
+
+    aliases: dict[str, int]
+    """Alias to version; `production` is what a request without a version means."""
+
+    loaded: list[int]
+    """Versions loaded in this server process."""
+
+    metrics: dict[str, float]
+    """Of the same version as `description`."""
+
+    provider: str | None
+    """Execution provider that really runs that version; null when it is not loaded here."""
+
+
+class ModelList(Strict):
+    """Models by name."""
+
+    models: list[ModelSummary]
+    next: str | None
+    """Give this as `after` to go on; null at the end."""
+
+
+class VersionBrief(Strict):
+    """One version in a list."""
+
+    version: int
+    created: datetime | None
+    task: Task | None
+    description: str
+    metrics: dict[str, float]
+    aliases: list[str]
+    provider: str | None
+    """Execution provider that really runs it; null when it is not loaded here."""
+
+    size_bytes: int
+    problem: str | None
+    """Why it cannot be served, if that is known."""
+
+
+class ModelDetail(ModelSummary):
+    """One model with its newest versions."""
+
+    history: list[VersionBrief]
+    """The newest versions, newest first."""
+
+
+class VersionDetail(VersionBrief):
+    """Everything about one version but its bytes."""
+
+    name: str
+    labels: list[str]
+    output: str | None
+    """The output that answers are worded from."""
+
+    inputs: list[TensorSpec]
+    outputs: list[TensorSpec]
+    features: FeatureView | None
+    """How keys become inputs; null when the model takes tensors only."""
+
+    keys: list[str]
+    """Key templates of the feature view, the first is the one that `keys` of a request match."""
+
+    card: dict[str, Any]
+    recipe: dict[str, Any] | None
+    loaded: bool
+    loaded_at: datetime | None
+    memory_bytes: int | None
+    """Memory of the loaded version, estimated."""
+
+    digest: str
+    """SHA-256 of the ONNX bytes."""
+
+    opset: dict[str, int]
+    ir_version: int
+    producer: str
+
+
+class AliasTarget(Strict):
+    """Where to point an alias."""
+
+    version: Annotated[int, Field(ge=1, lt=10**9, strict=True)]
+
+
+class AliasAnswer(Strict):
+    """Where an alias points now."""
+
+    model: str
+    alias: str
+    version: int
+
+
+class Alive(Strict):
+    """The process answers."""
+
+    status: Literal["alive"]
+    version: str
+    """Version of the server program."""
+
+
+class Ready(Strict):
+    """The process may be sent requests."""
+
+    status: Literal["ready"]
+    redis: bool
+    """Whether Redis answers; without it loaded models go on and keys cannot be read."""
+
+    reason: str

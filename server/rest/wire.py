@@ -1,0 +1,108 @@
+"""Bytes to JSON and back; what a client may get wrong there is said in its words."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+from fastapi import Request, Response
+
+from models.errors import shown
+from server.rest.refusals import MalformedJson, MediaTypeRefused
+
+JSON_KIND = "application/json"
+UTF8_NAMES = ("", "utf-8", "utf8")
+
+
+class Json(Response):
+    """A JSON answer, written by orjson."""
+
+    media_type = JSON_KIND
+
+    def render(self, content: Any) -> bytes:
+        """Return the bytes of a value, a line of its own; JSON has no NaN or infinity, they become null."""
+        return orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE)
+
+
+async def read_json(request: Request, fields: Sequence[str] = ()) -> Any:
+    """Return the body of a request as data; none of `fields` may be given twice.
+
+    Raises: MediaTypeRefused, MalformedJson; BodyTooLarge and BodyTooSlow from below.
+    """
+    check_kind(request.headers)
+    return decode(await request.body(), fields)
+
+
+def check_kind(headers: Mapping[str, str]) -> None:
+    """Refuse a body that is said to be no JSON; one that says nothing is read as JSON.
+
+    Raises: MediaTypeRefused.
+    """
+    check_plain(headers)
+    given = headers.get("content-type")
+    if given is None:
+        return
+    kind, _, parameters = given.partition(";")
+    kind = kind.strip().lower()
+    charset = parameters.partition("charset=")[2].strip().strip('"').lower()
+    json_like = kind == JSON_KIND or (kind.startswith("application/") and kind.endswith("+json"))
+    if not json_like or charset not in UTF8_NAMES:
+        raise MediaTypeRefused(
+            given, f"{JSON_KIND} in UTF-8", "send `Content-Type: application/json` (with curl: -H, or --json)"
+        )
+
+
+def check_plain(headers: Mapping[str, str]) -> None:
+    """Refuse a compressed body: its size would say nothing about what it becomes.
+
+    Raises: MediaTypeRefused.
+    """
+    encoding = headers.get("content-encoding", "identity")
+    if encoding.lower() != "identity":
+        raise MediaTypeRefused(encoding, "bodies that are not compressed", "leave Content-Encoding out")
+
+
+def decode(body: bytes, fields: Sequence[str] = ()) -> Any:
+    """Return the data of a JSON text; none of `fields` may be given twice.
+
+    Raises: MalformedJson, naming the place and, where it is a usual one, the cure.
+    """
+    if not body:
+        raise MalformedJson("the body is empty; send a JSON object")
+    try:
+        data = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise MalformedJson(
+            f"the body is no JSON: {shown(error.msg)} at line {error.lineno} column {error.colno}{cure(body)}",
+            line=error.lineno,
+            column=error.colno,
+        ) from error
+    twice = repeated(body, fields)
+    if twice is not None:
+        raise MalformedJson(f"the body gives {twice!r} twice; give it once", field=twice)
+    return data
+
+
+def cure(body: bytes) -> str:
+    """Return the cure for the usual kinds of JSON that is none."""
+    if b"NaN" in body or b"Infinity" in body:
+        return "; JSON has no NaN or Infinity: leave the value out and ask with `missing`"
+    if body.startswith((b"{'", b"['")):
+        return "; JSON takes double quotes"
+    return "; a file is sent with curl's -d @FILE" if body.startswith(b"@") else ""
+
+
+def repeated(body: bytes, fields: Sequence[str]) -> str | None:
+    """Return a field that an object names twice, where parsers would pick one in silence.
+
+    The slow parse happens only when the text holds one of the names twice, wherever.
+    """
+    if not any(body.count(f'"{field}"'.encode()) > 1 for field in fields):
+        return None
+    outermost: list[str] = []
+
+    def remember(pairs: list[tuple[str, Any]]) -> None:
+        outermost[:] = [name for name, _ in pairs]  # the outermost object is the last to be closed
+
+    json.loads(body, object_pairs_hook=remember)
+    return next((field for field in fields if outermost.count(field) > 1), None)
