@@ -16,6 +16,7 @@ from reprlib import Repr
 from typing import ClassVar
 
 SHOWN_CHARACTERS = 64
+REASON_CHARACTERS = 240
 SHOWN_NAMES = 8
 SHOWN_DEPTH = 3
 
@@ -23,17 +24,17 @@ _bounded = Repr()
 _bounded.maxlevel, _bounded.maxstring, _bounded.maxother = SHOWN_DEPTH, SHOWN_CHARACTERS, SHOWN_CHARACTERS
 
 
-def shown(value: object) -> str:
+def shown(value: object, most: int = SHOWN_CHARACTERS) -> str:
     """Return a value as an error may show it: one line, bounded, bytes as text."""
     if isinstance(value, bytes):
-        value = value[: 4 * SHOWN_CHARACTERS].decode("utf-8", "backslashreplace")
+        value = value[: 4 * most].decode("utf-8", "backslashreplace")
     try:
         text = str(value) if isinstance(value, str | BaseException) else _bounded.repr(value)
     except ValueError:  # Python writes no integer of thousands of digits
         text = f"{type(value).__name__} of thousands of digits"
-    text = text[: SHOWN_CHARACTERS + 1]
+    text = text[: most + 1]
     text = text.encode("unicode_escape").decode("ascii") if not text.isprintable() else text
-    return text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 3] + "..."
+    return text if len(text) <= most else text[: most - 3] + "..."
 
 
 def listed(names: Iterable[object]) -> str:
@@ -219,7 +220,8 @@ class RedisRefused(InsituError):
     code = "redis_refused"
 
     def __init__(self, reason: str) -> None:
-        super().__init__(f"Redis refused: {shown(reason)}; nothing was changed", reason=shown(reason))
+        told = shown(reason, REASON_CHARACTERS)
+        super().__init__(f"Redis refused: {told}; nothing was changed", reason=told)
 
 
 class FeatureError(InsituError):

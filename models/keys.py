@@ -3,6 +3,7 @@
     insitu:models                 set     names: a hint for listing, never the truth
     insitu:{NAME}                 hash    next_version, created, description, previous:ALIAS
     insitu:{NAME}:aliases         hash    alias -> version
+    insitu:{NAME}:versions        set     numbers of the stored versions
     insitu:{NAME}:vN:manifest     string  Manifest as JSON
     insitu:{NAME}:vN:onnx:I       string  ONNX bytes in 64 MiB chunks, I from 0
     insitu:events                 stream  what changed, about the last 1,000; also a channel
@@ -20,6 +21,7 @@ NAME_RULE = "1 to 128 of A-Z a-z 0-9 . _ -, the first a letter or digit"
 ALIAS = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 ALIAS_RULE = "1 to 64 of a-z 0-9 _ -, the first a letter"
 PREFIX = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
+VERSION_DIGITS = 18
 PREFIX_RULE = "1 to 64 of A-Z a-z 0-9 . _ : -, the first a letter or digit"
 
 
@@ -41,6 +43,23 @@ def check_alias(alias: str) -> str:
     if not ALIAS.fullmatch(alias):
         raise BadName("alias", alias, ALIAS_RULE)
     return alias
+
+
+def as_name(member: bytes) -> str | None:
+    """Return a stored model name, None when it is none of ours."""
+    text = member.decode("utf-8", "replace")
+    return text if NAME.fullmatch(text) else None
+
+
+def is_alias(field: bytes) -> bool:
+    """Whether a stored alias is one of ours."""
+    return ALIAS.fullmatch(field.decode("utf-8", "replace")) is not None
+
+
+def as_version(reference: str) -> int | None:
+    """Return a reference of digits as a version number; an alias begins with a letter."""
+    digits = reference.isascii() and reference.isdigit()
+    return int(reference[:VERSION_DIGITS]) if digits else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +87,10 @@ class Keys:
     def aliases(self, name: str) -> str:
         """Hash alias -> version."""
         return f"{self.model(name)}:aliases"
+
+    def versions(self, name: str) -> str:
+        """Set of the numbers of the stored versions."""
+        return f"{self.model(name)}:versions"
 
     def manifest(self, name: str, version: int) -> str:
         """Manifest of one version, JSON text."""

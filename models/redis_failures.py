@@ -1,0 +1,68 @@
+"""Redis' failures as the domain's errors: it does not answer, or it says no."""
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from redis.asyncio.cluster import RedisCluster
+from redis.exceptions import (
+    AuthenticationError,
+    AuthorizationError,
+    ClusterDownError,
+    InvalidResponse,
+    RedisClusterException,
+    ResponseError,
+)
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from models.errors import RedisRefused, RedisUnavailable
+
+UNAVAILABLE = (
+    RedisConnectionError,
+    RedisTimeoutError,
+    InvalidResponse,
+    ClusterDownError,
+    RedisClusterException,
+    OSError,
+)
+REFUSED = (AuthenticationError, AuthorizationError, ResponseError)
+PIPELINE_REASON = re.compile(r"caused error: (?:\(['\"])?(.*?)(?:['\"],\))?$", re.DOTALL)
+
+
+@asynccontextmanager
+async def redis_errors() -> AsyncIterator[None]:
+    """Turn a Redis that does not answer, or says no, into the domain's error.
+
+    Raises: RedisUnavailable, RedisRefused.
+    """
+    try:
+        yield
+    except ClusterDownError as error:  # a ResponseError, but it says that nobody answers
+        raise RedisUnavailable(str(error)) from error
+    except REFUSED as error:
+        raise RedisRefused(reason(error)) from error
+    except UNAVAILABLE as error:
+        raise RedisUnavailable(str(error) or type(error).__name__) from error
+
+
+@asynccontextmanager
+async def connected(redis: Any) -> AsyncIterator[None]:  # Redis or RedisCluster
+    """Talk to Redis with its failures as the domain's.
+
+    A cluster is asked for its slots first: redis-py 8.1 sends the first commands of a client to
+    any node when they come together, and closes what others use when that node says MOVED.
+
+    Raises: RedisUnavailable, RedisRefused.
+    """
+    async with redis_errors():
+        if isinstance(redis, RedisCluster):
+            await redis.initialize()
+        yield
+
+
+def reason(error: Exception) -> str:
+    """Return what Redis said; a pipeline's error repeats the command before it."""
+    found = PIPELINE_REASON.search(str(error))
+    return found[1] if found else str(error)

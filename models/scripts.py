@@ -1,0 +1,114 @@
+"""Lua scripts of the store: each one changes one model atomically, on keys of one slot.
+
+A script checks everything that could fail before its first write: Redis takes nothing back.
+"""
+
+# The versions an alias left are a JSON list, oldest first; what cannot be read counts as none.
+HISTORY = """
+local function history(model, alias)
+  local stored = redis.call('HGET', model, 'previous:' .. alias)
+  local ok, list = pcall(cjson.decode, stored or '[]')
+  if ok and type(list) == 'table' then return list end
+  return {}
+end
+local function remember(model, alias, list)
+  if #list > 0 then redis.call('HSET', model, 'previous:' .. alias, cjson.encode(list))
+  else redis.call('HDEL', model, 'previous:' .. alias) end
+end
+"""
+
+# The version that the alias leaves is remembered, so that a rollback knows where to go.
+POINT = """
+local function point(model, aliases, alias, version, kept)
+  local now = redis.call('HGET', aliases, alias)
+  if now == version then return end
+  redis.call('HSET', aliases, alias, version)
+  if now then
+    local list = history(model, alias)
+    list[#list + 1] = tonumber(now)
+    while #list > tonumber(kept) do table.remove(list, 1) end
+    remember(model, alias, list)
+  end
+end
+"""
+
+# KEYS: model, aliases, versions, manifest, then every chunk.
+# ARGV: version, manifest, created, description, history kept, alias or nothing.
+# Returns 1, -1: a chunk has expired, -2: another manifest is there.
+# The same publish run twice, because its first reply was lost, changes nothing the second time.
+PUBLISH = (
+    HISTORY
+    + POINT
+    + """
+redis.call('HLEN', KEYS[1])
+redis.call('HLEN', KEYS[2])
+redis.call('SCARD', KEYS[3])
+local stored = redis.call('GET', KEYS[4])
+if stored == ARGV[2] then return 1 end
+if stored then return -2 end
+for i = 5, #KEYS do
+  if redis.call('EXISTS', KEYS[i]) == 0 then return -1 end
+end
+redis.call('SET', KEYS[4], ARGV[2])
+for i = 5, #KEYS do redis.call('PERSIST', KEYS[i]) end
+redis.call('SADD', KEYS[3], ARGV[1])
+redis.call('HSET', KEYS[1], 'created', ARGV[3], 'description', ARGV[4])
+if ARGV[6] ~= '' then point(KEYS[1], KEYS[2], ARGV[6], ARGV[1], ARGV[5]) end
+return 1
+"""
+)
+
+# KEYS: model, aliases, manifest.  ARGV: alias, version, history kept.
+# Returns 1, or -1: that version is not stored.
+PROMOTE = (
+    HISTORY
+    + POINT
+    + """
+if redis.call('EXISTS', KEYS[3]) == 0 then return -1 end
+point(KEYS[1], KEYS[2], ARGV[1], ARGV[2], ARGV[3])
+return 1
+"""
+)
+
+# KEYS: model, aliases.  ARGV: alias, prefix of the model's version keys.
+# Returns the version gone back to, or -1: nowhere to go, -2: no such alias.
+# Versions deleted meanwhile are passed over. Their manifests are in the slot of the model's keys.
+ROLLBACK = (
+    HISTORY
+    + """
+local now = redis.call('HGET', KEYS[2], ARGV[1])
+if not now then return -2 end
+local list = history(KEYS[1], ARGV[1])
+while #list > 0 do
+  local version = table.remove(list)
+  local manifest = ARGV[2] .. version .. ':manifest'
+  if version ~= tonumber(now) and redis.call('EXISTS', manifest) == 1 then
+    redis.call('HSET', KEYS[2], ARGV[1], version)
+    remember(KEYS[1], ARGV[1], list)
+    return version
+  end
+end
+return -1
+"""
+)
+
+# KEYS: model, aliases.  ARGV: alias.  Returns 1, or 0: no such alias.
+UNALIAS = """
+local gone = redis.call('HDEL', KEYS[2], ARGV[1])
+redis.call('HDEL', KEYS[1], 'previous:' .. ARGV[1])
+return gone
+"""
+
+# KEYS: aliases, versions, then every key of the version.  ARGV: version.
+# Returns the aliases that point to it, which keep it, or how many it was: 1 deleted, 0 not there.
+DELETE = """
+local users = {}
+local all = redis.call('HGETALL', KEYS[1])
+for i = 1, #all, 2 do
+  if all[i + 1] == ARGV[1] then users[#users + 1] = all[i] end
+end
+if #users > 0 then return users end
+local there = redis.call('SREM', KEYS[2], ARGV[1])
+for i = 3, #KEYS do redis.call('UNLINK', KEYS[i]) end
+return there
+"""

@@ -1,0 +1,81 @@
+"""Scanning finds every key of a pattern and type, on one Redis and on every node of a cluster."""
+
+import pytest
+
+from models.connecting import connect
+from models.errors import RedisUnavailable
+from models.features import FeatureView
+from models.scanning import redis_type, scan
+from models.store import Client
+from tests.servers import free_port
+
+
+async def test_every_key_of_the_pattern_is_found(client: Client) -> None:
+    wanted = {f"patient:{number}".encode() for number in range(3000)}
+    for key in wanted:
+        await client.hset(key, "age", 1)
+    await client.hset("other:1", "age", 1)
+
+    parts = [part async for part in scan(client, "patient:*", "hash")]
+
+    assert {key for part in parts for key in part.keys} == wanted
+    assert len(parts) > 1
+
+
+async def test_keys_of_another_type_are_passed_over(client: Client) -> None:
+    await client.set("patient:1", b"\x00\x00\x80?")
+    await client.hset("patient:2", "age", 1)
+    await client.rpush("patient:3", "1")
+
+    found = {
+        kind: [key async for part in scan(client, "patient:*", kind) for key in part.keys]
+        for kind in ("string", "hash", "list")
+    }
+
+    assert found == {"string": [b"patient:1"], "hash": [b"patient:2"], "list": [b"patient:3"]}
+
+
+async def test_the_share_grows_to_one(client: Client) -> None:
+    for number in range(5000):
+        await client.set(f"k:{number}", b"")
+
+    shares = [part.share async for part in scan(client, "k:*", "string")]
+
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0
+    assert all(0 < share <= 1 for share in shares)
+
+
+async def test_an_empty_redis_is_walked_in_one_part_a_node(client: Client) -> None:
+    parts = [part async for part in scan(client, "*", "hash")]
+
+    assert [part.keys for part in parts] == [[]] * len(parts)
+    assert parts[-1].share == 1.0
+
+
+async def test_redis_that_is_away_is_named() -> None:
+    client = connect(f"redis://127.0.0.1:{free_port()}")
+
+    with pytest.raises(RedisUnavailable, match="does not answer"):
+        await anext(aiter(scan(client, "*", "hash")))
+    await client.aclose()
+
+
+def test_each_source_that_reads_a_key_has_a_redis_type() -> None:
+    view = FeatureView.read(
+        {
+            "inputs": [
+                {
+                    "name": "a",
+                    "sources": [
+                        {"key": "a:{i}", "as": "hash", "fields": ["x"]},
+                        {"key": "b:{i}", "as": "json", "fields": ["x"]},
+                        {"key": "c:{i}", "as": "vector", "shape": [2]},
+                    ],
+                },
+                {"name": "b", "sources": [{"key": "d:{i}", "as": "list", "shape": [2], "last": 3}]},
+            ]
+        }
+    )
+
+    assert [redis_type(source) for source in view.keyed] == ["hash", "ReJSON-RL", "string", "list"]
