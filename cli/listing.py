@@ -134,7 +134,8 @@ def show_version(terminal: Terminal, manifest: Manifest, aliases: list[str]) -> 
             ("metrics", metrics_text(manifest, most=len(manifest.metrics))),
             ("size", f"{size_text(manifest.size_bytes)} in {manifest.chunks} chunk(s)"),
             ("SHA-256", manifest.digest),
-            ("ONNX", f"opset {opset_text(manifest)}, IR {manifest.ir_version}, from {manifest.producer}"),
+            ("ONNX", f"opset {opset_text(manifest)}, IR {manifest.ir_version}"),
+            ("made by", manifest.producer),
         ]
     )
 

@@ -1,6 +1,7 @@
 """train: recipes become stored models; what happens on the way is a bar, or JSON lines."""
 
 import asyncio
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from cli.manual import MODELS, Command
 from cli.options import AsJson, DataDir, Prefix, RedisUrl
 from cli.settings import Settings, read_settings
 from cli.terminal import Terminal
+from models.errors import shown
 
 if TYPE_CHECKING:
     from models.manifest import Manifest
@@ -63,7 +65,7 @@ def train(
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", metavar="DIR", help="Also write model.onnx, manifest.json and report.svg there."
+            "--out", metavar="DIR", help="Also write model.onnx, manifest.json and report.json there."
         ),
     ] = None,
     as_json: AsJson = False,
@@ -183,15 +185,16 @@ def write(result: "TrainResult", out: Path) -> None:
 
     Raises: WrongUsage, the directory cannot be written to.
     """
-    from trainer.report import write_report
+    from cli.training_view import as_data
 
+    report = json.dumps(as_data(result), indent=2)
     try:
         out.mkdir(parents=True, exist_ok=True)
         (out / "model.onnx").write_bytes(result.bundle.onnx)
         (out / "manifest.json").write_bytes(result.bundle.manifest.to_json())
-        write_report(result, out / "report.svg")
+        (out / "report.json").write_text(report + "\n", encoding="utf-8")
     except OSError as error:
-        raise WrongUsage(f"--out {out} cannot be written: {error.strerror}") from error
+        raise WrongUsage(f"--out {shown(str(out))} cannot be written: {error.strerror}") from error
 
 
 def show(terminal: Terminal, result: "TrainResult", published: "Manifest | None", plan: Plan) -> None:
@@ -209,7 +212,7 @@ def show(terminal: Terminal, result: "TrainResult", published: "Manifest | None"
         pointed = f", {plan.alias} points to it" if plan.alias else ""
         terminal.say(f"{name} version {version} is published{pointed}", "strong")
     if plan.out:
-        terminal.say(f"written to {plan.out}: model.onnx, manifest.json, report.svg")
+        terminal.say(f"written to {plan.out}: model.onnx, manifest.json, report.json")
 
 
 COMMANDS = (

@@ -1,0 +1,164 @@
+"""serve, up and predict: a real server process, asked over HTTP."""
+
+import json
+import signal
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.integration.cli.conftest import Result, Running, processes_about
+from tests.servers import bundled_server, free_port, wait_until
+
+Insitu = Callable[..., Result]
+Start = Callable[..., Running]
+
+needs_embedded = pytest.mark.skipif(bundled_server() is None, reason="the extra `embedded` is not installed")
+
+
+@pytest.fixture
+def server(running: Start, published: None) -> str:
+    return str(running("serve", "--port", "0", "--log-level", "error", "--json").told()["url"])
+
+
+def test_a_key_is_predicted_through_the_server(insitu: Insitu, server: str) -> None:
+    one = insitu("predict", "churn", "customer:2", "--url", server)
+    data = insitu("predict", "churn", "customer:2", "--json", INSITU_URL=server)
+
+    assert one.code == 0
+    assert "customer:2  leaves" in one.out
+    assert data.json["predictions"][0]["label"] == "leaves"
+
+
+def test_a_bad_row_fails_alone_and_the_command_says_so(insitu: Insitu, server: str) -> None:
+    mixed = insitu("predict", "churn", "customer:1", "customer:3", "other:1", "--json", "--url", server)
+
+    rows = mixed.json["predictions"]
+    assert mixed.code == 1
+    assert rows[0]["label"] == "stays"
+    assert [row["error"]["code"] for row in rows[1:]] == ["field_missing", "key_not_allowed"]
+
+
+def test_every_way_of_asking_gives_the_same_answer(insitu: Insitu, server: str) -> None:
+    ways = [
+        ("customer:1",),
+        ("customer:1", "--version", "1"),
+        ("--instances", '[{"id": 1}]'),
+        ("--inputs", '{"x": [[60, 10]]}'),
+    ]
+
+    rows = [
+        insitu("predict", "churn", *way, "--json", "--url", server).json["predictions"][0] for way in ways
+    ]
+
+    assert [row["label"] for row in rows] == ["stays"] * 4
+    assert [row["probabilities"] for row in rows] == [rows[0]["probabilities"]] * 4
+
+
+def test_rows_come_from_a_file_or_from_standard_input(insitu: Insitu, server: str, tmp_path: Path) -> None:
+    rows = json.dumps([{"id": 1}, {"id": 2}])
+    file = tmp_path / "rows.json"
+    file.write_text(rows)
+
+    from_file = insitu("predict", "churn", "--instances", f"@{file}", "--json", "--url", server)
+    from_pipe = insitu("predict", "churn", "--instances", "@-", "--json", "--url", server, given=rows)
+
+    assert from_file.json == from_pipe.json
+    assert [row["label"] for row in from_file.json["predictions"]] == ["stays", "leaves"]
+
+
+def test_a_missing_value_is_stood_in_for_when_asked(insitu: Insitu, server: str) -> None:
+    filled = insitu("predict", "churn", "customer:3", "--missing", "0", "--json", "--url", server)
+
+    assert filled.code == 0
+    assert filled.json["predictions"][0]["filled"]
+
+
+def test_an_unknown_model_is_the_servers_own_error(insitu: Insitu, server: str) -> None:
+    refused = insitu("predict", "nope", "k", "--url", server, "--json")
+
+    assert refused.code == 1
+    assert refused.json["error"]["reason"] == "model_not_found"
+
+
+def test_no_server_is_code_3(insitu: Insitu) -> None:
+    away = insitu("predict", "churn", "customer:1")
+
+    assert away.code == 3
+    assert "no server answers at http://127.0.0.1:1" in away.error
+
+
+def test_a_token_is_sent(insitu: Insitu, running: Start, published: None) -> None:
+    made = insitu("token", "--json").json
+    url = running(
+        "serve", "--port", "0", "--log-level", "error", "--json", INSITU_TOKENS=made["entry"]
+    ).told()["url"]
+
+    without = insitu("predict", "churn", "customer:1", "--url", url)
+    with_it = insitu("predict", "churn", "customer:1", "--url", url, INSITU_TOKEN=made["token"])
+
+    assert without.code == 1
+    assert with_it.code == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_server_with_code_0(running: Start, number: int) -> None:
+    server = running("serve", "--port", "0", "--log-level", "error", "--json")
+    server.told()
+
+    assert server.end(number) == 0
+
+
+def test_a_taken_port_is_named_with_the_cure(insitu: Insitu) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+
+        refused = insitu("serve", "--port", str(port), "--log-level", "error")
+
+    assert refused.code == 1
+    assert f"cannot listen on 127.0.0.1:{port} (Address already in use)" in refused.error
+
+
+def test_cuda_asked_for_by_name_and_not_there_refuses_to_start(insitu: Insitu) -> None:
+    refused = insitu("serve", "--port", "0", "--provider", "cuda", "--log-level", "error")
+
+    assert refused.code == 1
+    assert "INSITU_PROVIDER" in refused.error
+
+
+@needs_embedded
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_up_starts_redis_too_and_stops_both(running: Start, tmp_path: Path, number: int) -> None:
+    directory = tmp_path / "up"
+    words = ("up", "--port", "0", "--data-dir", str(directory), "--log-level", "error", "--json")
+    both = running(*words, without=("INSITU_REDIS_URL",))
+
+    told = both.told()
+
+    assert told["redis_url"].startswith("redis://127.0.0.1:")
+    assert both.end(number) == 0
+    wait_until(lambda: processes_about(str(directory)) == [], "a process is left")
+
+
+@needs_embedded
+def test_up_leaves_a_redis_alone_that_somebody_else_started(
+    running: Start, insitu: Insitu, tmp_path: Path
+) -> None:
+    words = ("up", "--port", "0", "--data-dir", str(tmp_path / "up"), "--log-level", "error", "--json")
+    first = running(*words, without=("INSITU_REDIS_URL",))
+    first.told()
+    second = running(*words, without=("INSITU_REDIS_URL",))
+    second.told()
+
+    assert second.end() == 0
+
+    listed = insitu("models", "--json", INSITU_REDIS_URL="", INSITU_DATA_DIR=str(tmp_path / "up"))
+    assert listed.json == []
+    assert first.end() == 0
+
+
+def test_up_uses_the_redis_that_is_named(running: Start, redis_url: str) -> None:
+    told = running("up", "--port", str(free_port()), "--log-level", "error", "--json").told()
+
+    assert told["redis_url"] == redis_url

@@ -1,0 +1,179 @@
+"""publish, models, promote, rollback and delete against a real Redis."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from tests.integration.cli.conftest import Result, publish
+from tests.integration.rest import graphs
+from tests.servers import free_port
+
+Insitu = Callable[..., Result]
+
+
+def test_a_published_file_is_listed(insitu: Insitu, published: None) -> None:
+    listed = insitu("models")
+
+    assert listed.code == 0
+    assert listed.out.splitlines()[1].split()[:4] == ["churn", "1", "1", "classification"]
+
+
+def test_a_pipe_gets_no_colour_and_no_frame(insitu: Insitu, published: None) -> None:
+    assert "\x1b" not in insitu("models").out
+    assert "\x1b[3" not in insitu("models", FORCE_COLOR="1", NO_COLOR="1").out
+
+
+def test_publishing_again_makes_the_next_version(
+    insitu: Insitu, published: None, churn: tuple[str, str]
+) -> None:
+    again = insitu("publish", churn[0], "-n", "churn", "--alias", "none", "--json")
+
+    assert again.json == {
+        "model": "churn",
+        "version": 2,
+        "alias": None,
+        "tried": True,
+        "digest": again.json["digest"],
+        "size_bytes": Path(churn[0]).stat().st_size,
+    }
+    assert insitu("models", "churn", "--json").json["aliases"] == {"production": 1}
+
+
+def test_a_version_is_shown_whole(insitu: Insitu, published: None) -> None:
+    shown = insitu("models", "churn:production")
+    data = insitu("models", "churn:1", "--json").json
+
+    assert ["reads", "customer:{id}", "(hash)"] in [line.split() for line in shown.out.splitlines()]
+    assert (data["name"], data["version"], data["labels"]) == ("churn", 1, ["stays", "leaves"])
+    assert data["aliases"] == ["production"]
+
+
+def test_an_alias_moves_and_goes_back(insitu: Insitu, published: None, churn: tuple[str, str]) -> None:
+    insitu("publish", churn[0], "--name", "churn", "--alias", "canary")
+
+    forward = insitu("promote", "churn", "canary", "--json")
+    back = insitu("rollback", "churn", "--json")
+    further = insitu("rollback", "churn")
+
+    assert forward.json == {"model": "churn", "alias": "production", "version": 2}
+    assert back.json == {"model": "churn", "alias": "production", "version": 1}
+    assert further.code == 1
+    assert "no earlier version to go back to" in further.error
+
+
+def test_a_version_is_deleted_when_nothing_points_to_it(
+    insitu: Insitu, published: None, redis_url: str
+) -> None:
+    asyncio.run(publish(redis_url, graphs.churn()))
+
+    refused = insitu("delete", "churn", "2", "--yes")
+    unasked = insitu("delete", "churn", "1")
+    done = insitu("delete", "churn", "1", "--yes", "--json")
+
+    assert refused.code == 1
+    assert "production points to" in refused.error
+    assert unasked.code == 2
+    assert "--yes" in unasked.error
+    assert done.json == {"model": "churn", "deleted": 1}
+    assert insitu("models", "churn", "--json").json["versions"] == [2]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("models", "nope"), "model 'nope' is not stored"),
+        (("models", "churn:9"), "no version 9; stored versions: 1"),
+        (("models", "churn:canary"), "no alias 'canary'"),
+        (("promote", "churn", "9"), "no version 9"),
+        (("rollback", "nope"), "model 'nope' is not stored"),
+        (("score", "nope"), "model 'nope' is not stored"),
+    ],
+)
+def test_what_is_not_there_is_named_and_code_1(
+    insitu: Insitu, published: None, words: tuple[str, ...], told: str
+) -> None:
+    missing = insitu(*words)
+
+    assert missing.code == 1
+    assert told in missing.error
+    assert missing.out == ""
+
+
+def test_a_file_that_is_no_model_is_refused(insitu: Insitu, tmp_path: Path) -> None:
+    file = tmp_path / "noise.onnx"
+    file.write_bytes(b"not a model at all")
+
+    refused = insitu("publish", str(file), "--name", "noise", "--json")
+
+    assert refused.code == 1
+    assert refused.json["error"]["code"] == "bad_model_file"
+    assert insitu("models", "--json").json == []
+
+
+def test_labels_that_do_not_fit_are_refused(insitu: Insitu, churn: tuple[str, str]) -> None:
+    refused = insitu("publish", churn[0], "--name", "churn", "--labels", "a,b,c")
+
+    assert refused.code == 1
+    assert insitu("models", "--json").json == []
+
+
+def test_a_name_that_is_none_is_wrong_usage(insitu: Insitu, churn: tuple[str, str]) -> None:
+    assert insitu("publish", churn[0], "--name", "../x").code == 2
+
+
+@pytest.mark.parametrize(
+    "words", [("models",), ("promote", "churn", "1"), ("train", "digits"), ("score", "churn")]
+)
+def test_a_redis_that_is_away_is_code_3(insitu: Insitu, words: tuple[str, ...]) -> None:
+    away = insitu(*words, "--redis-url", f"redis://user:secret@127.0.0.1:{free_port()}")
+
+    assert away.code == 3
+    assert "does not answer" in away.error
+    assert "secret" not in away.err
+
+
+@pytest.mark.parametrize("words", [("models",), ("serve",), ("score", "churn")])
+def test_without_any_redis_the_error_says_how_to_get_one(insitu: Insitu, words: tuple[str, ...]) -> None:
+    nowhere = insitu(*words, INSITU_REDIS_URL="")
+
+    assert nowhere.code == 3
+    assert "start one with `insitu up`" in nowhere.error
+
+
+def test_a_url_that_is_none_is_wrong_usage(insitu: Insitu) -> None:
+    assert insitu("models", INSITU_REDIS_URL="localhost").code == 2
+
+
+def test_two_prefixes_never_meet(insitu: Insitu, published: None) -> None:
+    assert insitu("models", "--prefix", "other", "--json").json == []
+
+
+def test_control_characters_of_a_description_are_not_obeyed(
+    insitu: Insitu, churn: tuple[str, str], redis_url: str
+) -> None:
+    insitu("publish", churn[0], "--name", "evil", "--description", "\x1b[2Jgone")
+
+    assert "\\x1b[2Jgone" in insitu("models").out
+
+
+def test_a_manifest_that_cannot_be_read_hides_no_other(
+    insitu: Insitu, published: None, redis_url: str
+) -> None:
+    asyncio.run(publish(redis_url, graphs.churn("broken")))
+    with Redis.from_url(redis_url) as client:
+        client.set("insitu:{broken}:v1:manifest", "{}")
+
+    listed = insitu("models")
+
+    assert listed.code == 0
+    assert "unreadable" in listed.out
+    assert "churn" in listed.out
+
+
+def test_model_names_are_completed_from_redis(insitu: Insitu, published: None) -> None:
+    words = {"COMP_WORDS": "insitu promote ch", "COMP_CWORD": "2", "_INSITU_COMPLETE": "complete_bash"}
+
+    assert insitu(**words).out.split() == ["churn"]
