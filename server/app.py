@@ -21,8 +21,9 @@ from models.keys import Keys
 from models.store import ModelStore
 from server.inference.admission import Trial
 from server.inference.batcher import BatchLimits
-from server.inference.catalogue import Catalogue, LoadOptions
+from server.inference.catalogue import Catalogue
 from server.inference.engine import Engine, Limits, Parts
+from server.inference.loading import Loader, LoadOptions
 from server.inference.predictor import Predictor
 from server.inference.reader import Reader
 from server.inference.sessions import choose_provider
@@ -35,6 +36,7 @@ log = logging.getLogger(__name__)
 
 BACKLOG = 2048
 KEEP_ALIVE_SECONDS = 75
+DRAIN_SECONDS = 0.1
 
 
 def build_engine(settings: ServerSettings) -> Engine:
@@ -45,7 +47,7 @@ def build_engine(settings: ServerSettings) -> Engine:
     metrics = Metrics()
     store = ModelStore(connect(settings.redis_url), Keys(settings.prefix))
     pool = ThreadPoolExecutor(settings.threads or os.cpu_count() or 1, thread_name_prefix="run")
-    catalogue = Catalogue(store, load_options(settings), pool, metrics)
+    catalogue = Catalogue(store, Loader(store, load_options(settings), pool, metrics))
     reader = Reader(store.redis, settings.redis_timeout_ms / 1000, metrics.pipeline)
     timeout = settings.request_timeout_seconds
     parts = Parts(
@@ -67,8 +69,10 @@ def load_options(settings: ServerSettings) -> LoadOptions:
     Raises: ProviderUnavailable.
     """
     wait = settings.max_batch_wait_ms / 1000
+    provider = choose_provider(settings.provider)
+    log.info("ONNX Runtime runs on %s", provider)
     return LoadOptions(
-        provider=choose_provider(settings.provider),
+        provider=provider,
         intra_op_threads=settings.intra_op_threads,
         memory_bytes=settings.model_memory_bytes,
         batch=BatchLimits(settings.max_batch_rows, settings.max_queue_rows, wait),
@@ -82,18 +86,20 @@ def quietly(_url: str) -> None:
 async def serve(settings: ServerSettings, started: Callable[[str], None] = quietly) -> None:
     """Serve until SIGTERM or SIGINT; `started` gets the address once requests are answered.
 
-    Raises: OSError, the port is taken; ProviderUnavailable; BadName.
+    Raises: OSError, the port is taken; ProviderUnavailable; BadName; RedisRefused.
     """
     begun = time.perf_counter()
     engine = build_engine(settings)
     listener = listen(settings)
-    log.info("serving %s, provider %s", without_password(settings.redis_url), load_options(settings).provider)
+    asked = ending_signals()
+    log.info("serving %s", without_password(settings.redis_url))
     try:
         await engine.start()
         api = create_api(engine, access(settings))
         server = Server(http_config(api, settings), lambda: started(address(settings, listener)))
-        log.info("ready on %s after %.2f s", address(settings, listener), time.perf_counter() - begun)
-        await server.run_until_signal(listener)
+        log.info("answers on %s after %.2f s", address(settings, listener), time.perf_counter() - begun)
+        server.should_exit = bool(asked)
+        await server.serve([listener])
     finally:
         listener.close()
         await engine.stop()
@@ -133,8 +139,21 @@ def http_config(api: FastAPI, settings: ServerSettings) -> uvicorn.Config:
     )
 
 
+def ending_signals() -> list[int]:
+    """Take SIGTERM and SIGINT from here on, and return where they are noted.
+
+    uvicorn raises the signal again when it is done, so that the process dies of it; with these
+    handlers it ends with status 0 instead, as PID 1 in a container too. A signal that comes before
+    the doors are open is not lost either.
+    """
+    noted: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, _frame: noted.append(number))
+    return noted
+
+
 class Server(uvicorn.Server):
-    """uvicorn, with a word when it answers and a clean exit on signals."""
+    """uvicorn, with a word when it answers, and nothing left unread when it ends."""
 
     def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
         super().__init__(config)
@@ -146,15 +165,13 @@ class Server(uvicorn.Server):
         if self.started:
             self._started()
 
-    async def run_until_signal(self, listener: socket.socket) -> None:
-        """Serve until SIGTERM or SIGINT.
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Read what had been sent before the signal, then take no more and end.
 
-        uvicorn raises the signal again when it is done, so that the process dies of it; with these
-        handlers it ends with status 0 instead, as PID 1 in a container too.
+        Closing at once would reset connections whose request lies unread in a buffer.
         """
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: None)
-        await self.serve([listener])
+        await asyncio.sleep(DRAIN_SECONDS)
+        await super().shutdown(sockets)
 
 
 def run(settings: ServerSettings, started: Callable[[str], None] = quietly) -> None:

@@ -76,6 +76,12 @@ class Metrics:
 
         return ModelMetrics(answered, self._read.labels(*labels).observe, ran)
 
+    def forget(self, model: str, version: int) -> None:
+        """Drop the series of a version that is no longer stored, or they would add up for good."""
+        series = (self._requests, self._rows, self._filled, self._seconds, self._read, self._run, self._batch)
+        for one in series:
+            one.remove(model, str(version))
+
     def failed(self, model: str, code: str) -> None:
         """Count a failed request or row; `model` is a stored one or `unknown`."""
         self._errors.labels(model, code).inc()

@@ -16,12 +16,13 @@ from typing import Any
 import orjson
 
 from models.errors import BadRequest, shown
+from models.redis_failures import connected
 from models.scanning import Scanned, redis_type, scan
-from models.store import redis_errors
 from models.values import Missing
 from server.inference.asking import Answer, Ask, Row
-from server.inference.catalogue import Serving
 from server.inference.engine import Engine
+from server.inference.errors import DeadlineExceeded, Overloaded
+from server.inference.loading import Serving
 
 PART_ROWS = 1024
 PARTS_AT_ONCE = 3
@@ -137,18 +138,38 @@ class Scoring:
     async def part(self, keys: list[str], gate: asyncio.Semaphore) -> None:
         """Score one part and write its answers."""
         try:
-            job = self._job
-            ask = Ask(job.model, self.summary.version, keys=keys, missing=job.missing, raw=job.raw)
-            answer = await self._engine.predictor.predict(ask)
-            await self._write(answer)
-            for row in answer.rows:
-                self._count(row)
-            self.report()
+            await self._scored(keys)
         finally:
             gate.release()
 
+    async def _scored(self, keys: list[str]) -> None:
+        """Score keys; by halves when all of them take too long."""
+        try:
+            answer = await self._answer(keys)
+        except DeadlineExceeded:
+            half = len(keys) // 2
+            if not half:
+                raise
+            await self._scored(keys[:half])
+            await self._scored(keys[half:])
+            return
+        await self._write(answer)
+        for row in answer.rows:
+            self._count(row)
+        self.report()
+
+    async def _answer(self, keys: list[str]) -> Answer:
+        """Predict keys, later while others fill the queue."""
+        job = self._job
+        ask = Ask(job.model, self.summary.version, keys=keys, missing=job.missing, raw=job.raw)
+        while True:
+            try:
+                return await self._engine.predictor.predict(ask)
+            except Overloaded as error:
+                await asyncio.sleep(error.retry_after_seconds)
+
     async def _write(self, answer: Answer) -> None:
-        async with redis_errors():
+        async with connected(self._engine.store.redis):
             pipeline: Any = self._engine.store.redis.pipeline(transaction=False)
             for row in answer.rows:
                 if row.error is None and row.key is not None:

@@ -5,69 +5,127 @@ from typing import Any
 
 import numpy as np
 
+from models.errors import InsituError
 from models.manifest import Manifest
 from models.tensors import Tensor
+from server.inference.errors import RunFailed
 
 Body = dict[str, Any]
+Worded = Body | InsituError  # a row's body, or why its output says nothing
 THRESHOLD = 0.5
 EVEN = 2  # labels of a network with a single sigmoid
+TEXT = "OU"
+WHOLE_NUMBERS = "iu"
 
 
-def bodies(manifest: Manifest, outputs: Mapping[str, Tensor], raw: bool = False) -> list[Body]:
-    """Return one body a row of the outputs; plain tensors on `raw` or without a task."""
-    if manifest.batching == "none":
-        return [{"outputs": {name: tensor.tolist() for name, tensor in outputs.items()}}]
+def bodies(manifest: Manifest, outputs: Mapping[str, Tensor], raw: bool = False) -> list[Worded]:
+    """Return one body a row of the outputs; plain tensors on `raw` or without a task.
+
+    Raises: RunFailed, when the output is of another width than the labels.
+    """
     if raw or manifest.task == "tensor" or manifest.output is None:
         return plain(outputs)
     return WORDINGS[manifest.task](manifest, outputs[manifest.output])
 
 
-def plain(outputs: Mapping[str, Tensor]) -> list[Body]:
+def entire(outputs: Mapping[str, Tensor]) -> list[Worded]:
+    """Every output as nested lists, all of it one answer."""
+    return [{"outputs": {name: tensor.tolist() for name, tensor in outputs.items()}}]
+
+
+def plain(outputs: Mapping[str, Tensor]) -> list[Worded]:
     """Every output as nested lists, row by row."""
     columns = {name: tensor.tolist() for name, tensor in outputs.items()}
     rows = len(next(iter(columns.values())))
     return [{"outputs": {name: column[row] for name, column in columns.items()}} for row in range(rows)]
 
 
-def classes(manifest: Manifest, output: Tensor) -> list[Body]:
-    """Label and probabilities; a graph that gives the class number itself has no probabilities."""
-    if output.dtype.kind in "iu":
-        return [{"label": manifest.labels[number]} for number in output.reshape(-1).tolist()]
-    probabilities = of_classes(output, len(manifest.labels))
+def classes(manifest: Manifest, output: Tensor) -> list[Worded]:
+    """Label and probabilities; a graph that gives the class itself has no probabilities."""
+    if output.dtype.kind in TEXT or output.dtype.kind in WHOLE_NUMBERS:
+        return [chosen(manifest, value) for value in flat(manifest, output, 1).reshape(-1).tolist()]
+    probabilities = of_classes(manifest, output)
     best = probabilities.argmax(axis=1).tolist()
     return [
         {"label": manifest.labels[label], "probabilities": dict(zip(manifest.labels, row, strict=True))}
-        for label, row in zip(best, probabilities.tolist(), strict=True)
+        if good
+        else unusable(manifest, row)
+        for label, row, good in zip(best, probabilities.tolist(), finite_rows(probabilities), strict=True)
     ]
 
 
-def of_classes(output: Tensor, labels: int) -> Tensor:
+def chosen(manifest: Manifest, value: str | int) -> Worded:
+    """The label that a graph chose itself, by its text or by its number from 0."""
+    if isinstance(value, str):
+        return {"label": value}
+    if 0 <= value < len(manifest.labels):
+        return {"label": manifest.labels[value]}
+    return failed(manifest, f"class {value}; its labels are numbered 0 to {len(manifest.labels) - 1}")
+
+
+def of_classes(manifest: Manifest, output: Tensor) -> Tensor:
     """Return probabilities as (B, labels); one sigmoid stands for the second of two labels."""
-    flat = output.reshape(len(output), -1)
-    if labels == EVEN and flat.shape[1] == 1:
-        return np.concatenate((1 - flat, flat), axis=1)
-    return flat
+    labels = len(manifest.labels)
+    if labels == EVEN and output.size == len(output):
+        second = output.reshape(len(output), 1)
+        return np.concatenate((1 - second, second), axis=1)
+    return flat(manifest, output, labels)
 
 
-def labels_alone(manifest: Manifest, output: Tensor) -> list[Body]:
+def labels_alone(manifest: Manifest, output: Tensor) -> list[Worded]:
     """One probability a label, and the labels at or over one half."""
-    rows = output.reshape(len(output), -1).tolist()
+    probabilities = flat(manifest, output, len(manifest.labels))
     return [
         {
             "labels": [label for label, p in zip(manifest.labels, row, strict=True) if p >= THRESHOLD],
             "probabilities": dict(zip(manifest.labels, row, strict=True)),
         }
-        for row in rows
+        if good
+        else unusable(manifest, row)
+        for row, good in zip(probabilities.tolist(), finite_rows(probabilities), strict=True)
     ]
 
 
-def values(_manifest: Manifest, output: Tensor) -> list[Body]:
+def values(manifest: Manifest, output: Tensor) -> list[Worded]:
     """One number a row; a list when the graph gives several."""
-    flat = output.reshape(len(output), -1)
-    return [{"value": row[0] if len(row) == 1 else row} for row in flat.tolist()]
+    numbers = output.reshape(len(output), -1)
+    return [
+        {"value": row[0] if len(row) == 1 else row} if good else unusable(manifest, row)
+        for row, good in zip(numbers.tolist(), finite_rows(numbers), strict=True)
+    ]
 
 
-WORDINGS: dict[str, Callable[[Manifest, Tensor], list[Body]]] = {
+def flat(manifest: Manifest, output: Tensor, width: int) -> Tensor:
+    """Return an output as (B, width).
+
+    Raises: RunFailed, when it has another width.
+    """
+    rows = output.reshape(len(output), -1)
+    if rows.shape[1] != width:
+        raise failed(manifest, f"{rows.shape[1]} values a row where {width} belong")
+    return rows
+
+
+def finite_rows(rows: Tensor) -> list[bool]:
+    """Whether every number of a row is finite, row by row."""
+    if rows.dtype.kind != "f":
+        return [True] * len(rows)
+    good: list[bool] = np.logical_and.reduce(np.isfinite(rows), axis=1).tolist()
+    return good
+
+
+def unusable(manifest: Manifest, row: list[float]) -> RunFailed:
+    """Return the error of a row whose numbers are not all finite."""
+    odd = next(value for value in row if not np.isfinite(value))
+    return failed(manifest, f"{odd}, which is no answer")
+
+
+def failed(manifest: Manifest, found: str) -> RunFailed:
+    """Return the error of a row whose output cannot be worded."""
+    return RunFailed(manifest.name, manifest.version, f"output {manifest.output!r} gave {found}")
+
+
+WORDINGS: dict[str, Callable[[Manifest, Tensor], list[Worded]]] = {
     "classification": classes,
     "multilabel": labels_alone,
     "regression": values,

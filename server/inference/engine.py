@@ -1,6 +1,6 @@
 """Engine: the core's objects as every door gets them, and the tasks that keep them true.
 
-start()   connect, load what is stored, follow what changes
+start()   connect, load what is stored, follow what changes; Redis may be away
 stop()    stop following, let what runs end, close Redis
 """
 
@@ -8,13 +8,15 @@ import asyncio
 import logging
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from models.errors import RedisUnavailable
-from models.store import ModelStore, redis_errors
+from models.errors import InsituError, RedisRefused, RedisUnavailable
+from models.redis_failures import connected
+from models.store import ModelStore
 from server.inference.admission import Trial
-from server.inference.catalogue import Catalogue
+from server.inference.catalogue import Catalogue, in_time
 from server.inference.predictor import Predictor
 from server.inference.reader import Reader
 from server.metrics import Metrics
@@ -22,7 +24,9 @@ from server.metrics import Metrics
 log = logging.getLogger(__name__)
 
 BLOCK_MS = 1000
+REPLY_SECONDS = 5.0  # a Redis that is silent for so long is away
 RECONNECT_SECONDS = 0.2
+FIRST_SECONDS = 1.5  # how long the doors wait for the stored models before they open anyway
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +69,10 @@ class Engine:
         self._pool = parts.pool
         self._preload = preload
         self._resync_seconds = resync_seconds
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._tried = asyncio.Event()  # whether Redis was asked at all by now
         self._preloaded = False
+        self._fault: InsituError | None = None
         self._reason: str | None = "the stored models are not loaded yet"
 
     @property
@@ -85,65 +91,85 @@ class Engine:
         return False, self._reason or "starting"
 
     async def start(self) -> None:
-        """Load what is stored, if Redis answers, and follow what changes from then on."""
+        """Load what is stored, if Redis answers soon, and follow what changes from then on.
+
+        Raises: RedisRefused, the credentials or the permissions are wrong.
+        """
         self.metrics.redis_up.set_function(lambda: float(self.redis_ok))
-        last = await self._connect()
-        self._spawn(self._follow(last))
+        self._spawn(self._follow())
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FIRST_SECONDS):
+                await self._tried.wait()
+        if isinstance(self._fault, RedisRefused):
+            raise self._fault
         self._spawn(self._resync())
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        self._tasks.append(asyncio.create_task(work))
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
-    async def _connect(self) -> str | None:
-        """Load what is stored and return the place in the event stream to follow from."""
-        try:
-            last = await self._last_event()
-            if not self._preloaded:
-                await self.catalogue.preload(self._preload)
-        except RedisUnavailable as error:
-            self._away(error)
-            return None
+    async def _caught_up(self) -> str:
+        """Load what is stored, look at what was met, and return the place in the events to go on from."""
+        last = await self._last_event()
+        if not self._preloaded:
+            await self.catalogue.preload(self._preload)
+        await self.catalogue.sync()
         if self._reason is not None:
             log.info("Redis answers; %d versions loaded", len(self.catalogue.loaded()))
-        self._preloaded, self._reason = True, None
+        self._preloaded, self._fault, self._reason = True, None, None
+        self._tried.set()
         return last
 
-    def _away(self, error: RedisUnavailable) -> None:
-        reason = str(error.details["reason"])
+    def _away(self, fault: InsituError) -> None:
+        reason = str(fault.details.get("reason", fault))
         if self._reason != reason:
             log.warning("Redis is away: %s", reason)
-        self._reason = reason
+        self._fault, self._reason = fault, reason
+        self._tried.set()
 
     async def _last_event(self) -> str:
-        async with redis_errors():
+        async with in_time(REPLY_SECONDS), connected(self.store.redis):
             newest = await self.store.redis.xrevrange(self.store.keys.events(), count=1)
         return newest[0][0].decode() if newest else "0-0"
 
-    async def _follow(self, last: str | None) -> None:
-        """Take over each change as its event comes; after a gap, look at everything."""
+    async def _follow(self) -> None:
+        """Take over each change as its event comes; after a gap, look at everything.
+
+        No fault ends it: a server that no longer follows would serve old versions for good.
+        """
+        last: str | None = None
         while True:
             try:
                 if last is None or self._reason is not None:
-                    last = await self._reconnected()
+                    last = await self._caught_up()
                 last = await self._next_events(last)
-            except RedisUnavailable as error:
+            except InsituError as error:
                 self._away(error)
                 await asyncio.sleep(RECONNECT_SECONDS)
-
-    async def _reconnected(self) -> str:
-        last = await self._last_event()
-        await self._connect()
-        await self.catalogue.sync()
-        return last
+            except Exception:
+                log.exception("following what changes in Redis")
+                last = None
+                await asyncio.sleep(RECONNECT_SECONDS)
 
     async def _next_events(self, last: str) -> str:
         events = self.store.keys.events()
-        async with redis_errors():
+        async with in_time(REPLY_SECONDS), connected(self.store.redis):
             replies = await self.store.redis.xread({events: last}, block=BLOCK_MS)
         entries = read_entries(replies)
-        for name in dict.fromkeys(fields[b"model"].decode() for _, fields in entries if b"model" in fields):
-            await self.catalogue.changed(name)
+        for name in dict.fromkeys(name_in(fields) for _, fields in entries):
+            self._spawn(self._take_over(name))
         return entries[-1][0].decode() if entries else last
+
+    async def _take_over(self, name: str) -> None:
+        """Take over the change of one model beside the others: a large one holds nobody up."""
+        try:
+            await self.catalogue.changed(name)
+        except RedisUnavailable as error:
+            self._away(error)
+        except Exception:
+            log.exception("taking over what changed about %s", name)
 
     async def _resync(self) -> None:
         """Look at everything now and then: an event may be trimmed before it is read."""
@@ -151,18 +177,26 @@ class Engine:
             await asyncio.sleep(self._resync_seconds)
             try:
                 await self.catalogue.sync()
-            except RedisUnavailable as error:
+            except InsituError as error:
                 self._away(error)
+            except Exception:
+                log.exception("looking at what is stored")
 
     async def stop(self) -> None:
-        """Stop following, let runs end, close Redis."""
-        for task in self._tasks:
+        """Stop following, let runs end or stop them, close Redis."""
+        tasks = list(self._tasks)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self.catalogue.close()
         await self._reader.close()
-        self._pool.shutdown(wait=True)
+        self._pool.shutdown(wait=False, cancel_futures=True)
         await self.store.redis.aclose()
+
+
+def name_in(fields: dict[bytes, bytes]) -> str:
+    """Return the model that an event is about."""
+    return fields.get(b"model", b"").decode("utf-8", "replace")
 
 
 def read_entries(replies: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:  # RESP2 list, RESP3 map

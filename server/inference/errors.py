@@ -1,6 +1,6 @@
 """Errors of the core beside those of `models/errors.py`; it knows no transport and no status code."""
 
-from models.errors import InsituError, shown
+from models.errors import InsituError
 
 
 class BadInput(InsituError):
@@ -24,15 +24,14 @@ class TooManyRows(InsituError):
 
 
 class Overloaded(InsituError):
-    """The queue of a model is full; nothing was run."""
+    """A queue is full; nothing was run."""
 
     code = "overloaded"
 
-    def __init__(self, model: str, waiting: int, retry_after_seconds: float) -> None:
+    def __init__(self, busy: str, waiting: int, retry_after_seconds: float) -> None:
         super().__init__(
-            f"model {model!r} has {waiting} rows waiting and takes no more; try again in "
-            f"{retry_after_seconds:g} s",
-            model=model,
+            f"{busy} has {waiting} waiting and takes no more; try again in {retry_after_seconds:g} s",
+            busy=busy,
             waiting=waiting,
             retry_after_seconds=retry_after_seconds,
         )
@@ -46,7 +45,7 @@ class DeadlineExceeded(InsituError):
 
     def __init__(self, seconds: float) -> None:
         super().__init__(
-            f"not answered within {seconds:g} s; ask for less at once or allow more time with `timeout_ms`",
+            f"not answered within {seconds:.3g} s; ask for less at once or allow more time with `timeout_ms`",
             seconds=round(seconds, 3),
         )
 
@@ -58,10 +57,10 @@ class ModelNotLoadable(InsituError):
 
     def __init__(self, name: str, version: int, reason: str) -> None:
         super().__init__(
-            f"version {version} of model {name!r} cannot be loaded: {shown(reason)}; roll back or publish again",
+            f"version {version} of model {name!r} cannot be loaded: {reason}; roll back or publish again",
             model=name,
             version=version,
-            reason=shown(reason),
+            reason=reason,
         )
 
 
@@ -72,10 +71,10 @@ class RunFailed(InsituError):
 
     def __init__(self, name: str, version: int, reason: str) -> None:
         super().__init__(
-            f"model {name!r} version {version} could not run this row: {shown(reason)}",
+            f"model {name!r} version {version} could not run this row: {reason}",
             model=name,
             version=version,
-            reason=shown(reason),
+            reason=reason,
         )
 
 

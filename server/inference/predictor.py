@@ -7,14 +7,18 @@ from typing import Any
 
 from models.assembly import Assembled, Group, Plan, Prepared
 from models.errors import BadFeatureView, BadRequest, InsituError
-from server.inference.answers import bodies
+from server.inference.answers import Worded, bodies, entire
 from server.inference.asking import Answer, Ask, Row
-from server.inference.batcher import Outcome
-from server.inference.catalogue import Catalogue, Serving
-from server.inference.errors import DeadlineExceeded, TooManyRows
+from server.inference.catalogue import Catalogue
+from server.inference.errors import DeadlineExceeded, RunFailed, TooManyRows
+from server.inference.grouping import by_length, row_by_row
+from server.inference.jobs import Outcome
+from server.inference.loading import Serving
 from server.inference.reader import Reader
 from server.inference.tensors import tensors_of
 from server.metrics import Metrics
+
+REQUEST_BYTES = 1 << 30  # features that one request may bring into memory
 
 
 class Predictor:
@@ -35,7 +39,8 @@ class Predictor:
         Raises: InsituError for what concerns the whole request: model, size, overload, deadline.
         """
         started = time.monotonic()
-        deadline = min(ask.deadline or started + self._timeout, started + self._timeout)
+        limit = started + self._timeout
+        deadline = limit if ask.deadline is None else min(ask.deadline, limit)
         try:
             async with asyncio.timeout(max(0.0, deadline - started)):
                 check_ways(ask)
@@ -68,50 +73,55 @@ class Predictor:
             rows[row].error = error
         for row, names in assembled.filled.items():
             rows[row].filled = names
-        batcher = serving.batcher
+        groups = parted(serving, assembled.groups, as_sent=ask.inputs is not None)
         outcomes = await gathered(
-            [batcher.submit(group.feeds, len(group.rows), deadline) for group in assembled.groups]
+            [serving.batcher.submit(group.feeds, len(group.rows), deadline) for group in groups]
         )
-        for group, outcome in zip(assembled.groups, outcomes, strict=True):
-            place(
-                rows,
-                group,
-                outcome,
-                bodies(serving.manifest, outcome.outputs, ask.raw) if outcome.rows else [],
-            )
+        for group, outcome in zip(groups, outcomes, strict=True):
+            place(rows, group, outcome, worded(serving, outcome, ask.raw))
         return Answer(serving.manifest.name, serving.manifest.version, rows)
 
     async def _read(self, ask: Ask, serving: Serving) -> tuple[list[Row], Assembled]:
         """Read the rows of keys or instances out of Redis."""
-        rows = self._rows_asked_for(ask)
+        rows = rows_asked_for(ask)
         plan = serving.plan
         if plan is None:
             raise BadFeatureView(
                 f"model {ask.model!r} has no feature view, so it reads no keys; ask with `inputs`, or publish "
                 "it with `--features view.yaml`"
             )
+        self._check_count(len(rows), serving)
         prepared = prepare(plan, ask)
         started = time.perf_counter()
         replies = await self._reader.read(prepared.commands)
         serving.metrics.read(time.perf_counter() - started)
         return rows, plan.assemble(prepared, replies, ask.missing)
 
-    def _rows_asked_for(self, ask: Ask) -> list[Row]:
-        rows = (
-            [Row(key) for key in ask.keys] if ask.keys is not None else [Row() for _ in ask.instances or ()]
-        )
-        if not rows:
-            raise BadRequest("the request has no rows; name at least one key or instance")
-        if len(rows) > self._rows:
-            raise TooManyRows(len(rows), self._rows)
-        return rows
+    def _check_count(self, rows: int, serving: Serving) -> None:
+        """Refuse more rows than a request may have, or than fit the memory of one.
+
+        Raises: TooManyRows.
+        """
+        most = max(1, min(self._rows, REQUEST_BYTES // serving.row_bytes))
+        if rows > most:
+            raise TooManyRows(rows, most)
 
     async def _dense(self, ask: Ask, serving: Serving) -> tuple[list[Row], Assembled]:
         """Take the rows of tensors as they came."""
-        feeds, count = tensors_of(serving.manifest, ask.inputs or {})
-        if count > self._rows:
-            raise TooManyRows(count, self._rows)
+        feeds, count = tensors_of(serving.manifest, ask.inputs or {}, serving.rows)
+        self._check_count(count, serving)
         return [Row() for _ in range(count)], Assembled([Group(list(range(count)), feeds)], {}, {})
+
+
+def rows_asked_for(ask: Ask) -> list[Row]:
+    """Return a row for each key or instance.
+
+    Raises: BadRequest, when there is none.
+    """
+    rows = [Row(key) for key in ask.keys] if ask.keys is not None else [Row() for _ in ask.instances or ()]
+    if not rows:
+        raise BadRequest("the request has no rows; name at least one key or instance")
+    return rows
 
 
 def check_ways(ask: Ask) -> None:
@@ -125,16 +135,50 @@ def prepare(plan: Plan, ask: Ask) -> Prepared:
     return plan.prepare_keys(ask.keys) if ask.keys is not None else plan.prepare(ask.instances or ())
 
 
+def parted(serving: Serving, groups: Sequence[Group], as_sent: bool) -> list[Group]:
+    """Return the groups as they may run: rows that see one another run alone.
+
+    With `as_sent`, tensors of a request stay together where no wording says what a row is.
+    """
+    manifest = serving.manifest
+    if serving.rows == "apart":
+        return by_length(manifest, groups)
+    if as_sent and (serving.rows == "whole" or manifest.task == "tensor"):
+        return list(groups)
+    return row_by_row(groups)
+
+
 async def gathered(works: Sequence[Coroutine[Any, Any, Outcome]]) -> list[Outcome]:
-    """Await submissions side by side; a single one without a task of its own."""
+    """Await submissions side by side, a single one without a task of its own; one fault ends all."""
     if len(works) == 1:
         return [await works[0]]
-    return list(await asyncio.gather(*works))
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        return list(await asyncio.gather(*tasks))
+    finally:
+        for task in tasks:
+            task.cancel()
 
 
-def place(rows: list[Row], group: Group, outcome: Outcome, worded: Sequence[dict[str, Any]]) -> None:
+def worded(serving: Serving, outcome: Outcome, raw: bool) -> list[Worded]:
+    """Word the rows that ran; an output that fits no wording is the error of each of them."""
+    if not outcome.rows:
+        return []
+    if serving.rows == "whole":
+        return entire(outcome.outputs)
+    try:
+        return bodies(serving.manifest, outcome.outputs, raw)
+    except RunFailed as error:
+        return [error for _ in outcome.rows]
+
+
+def place(rows: list[Row], group: Group, outcome: Outcome, answers: Sequence[Worded]) -> None:
     """Put the bodies and errors of one group at the rows of the request."""
-    for at, body in zip(outcome.rows, worded, strict=False):
-        rows[group.rows[at]].body = body
+    for at, answer in zip(outcome.rows, answers, strict=True):
+        row = rows[group.rows[at]]
+        if isinstance(answer, InsituError):
+            row.error = answer
+        else:
+            row.body = answer
     for at, error in outcome.errors.items():
         rows[group.rows[at]].error = error

@@ -11,15 +11,24 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from redis.exceptions import ResponseError
+
 from models.decoding import Command
-from models.errors import RedisUnavailable
-from models.store import Client, redis_errors
+from models.errors import InsituError, RedisRefused, RedisUnavailable
+from models.redis_failures import connected
+from models.store import Client
+from server.inference.errors import Overloaded
 
 log = logging.getLogger(__name__)
 
 IN_FLIGHT = 4  # pipelines at a time: one is parsed while the next is under way
 PIPELINE_COMMANDS = 8192
+WAITING_COMMANDS = 1 << 20
+RETRY_AFTER_SECONDS = 0.5
 PROBE_SECONDS = 0.1
+# What a Redis says that cannot answer anybody now, and one that does not let us read: no row is at fault.
+AWAY = ("BUSY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "LOADING")
+FORBIDDEN = ("NOPERM", "NOAUTH")
 
 
 def unobserved(_count: int, _seconds: float) -> None:
@@ -47,6 +56,8 @@ class Reader:
         self._timeout = timeout_seconds
         self._observe = observe
         self._waiting: deque[Read] = deque()
+        self._waiting_commands = 0
+        self._senders = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._probe: asyncio.Task[None] | None = None
         self._reason: str | None = None
@@ -59,53 +70,71 @@ class Reader:
     async def read(self, commands: Sequence[Command]) -> list[Any]:
         """Return one reply a command, in order; Redis' refusal of a command is its reply.
 
-        Raises: RedisUnavailable, at once while Redis is known to be away.
+        Raises: RedisUnavailable, at once while Redis is known to be away; Overloaded, at once when
+                too much waits; RedisRefused, when it lets nobody read.
         """
-        if self._reason is not None:
-            raise RedisUnavailable(self._reason)
         if not commands:
             return []
+        if self._reason is not None:
+            raise RedisUnavailable(self._reason)
+        if self._waiting and self._waiting_commands + len(commands) > WAITING_COMMANDS:
+            raise Overloaded("the reader of features", self._waiting_commands, RETRY_AFTER_SECONDS)
         read = Read(commands, asyncio.get_running_loop().create_future())
         self._waiting.append(read)
-        if len(self._tasks) < IN_FLIGHT:
-            self._start(self._send())
+        self._waiting_commands += len(commands)
+        if self._senders < IN_FLIGHT:
+            self._senders += 1
+            task = asyncio.create_task(self._send())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
         return await read.done
 
-    def _start(self, work: Any) -> None:  # a coroutine of _send
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
     async def _send(self) -> None:
-        """Send what waits, pipeline after pipeline, until nothing does."""
-        while self._waiting:
-            reads = self._take()
-            commands = [command for read in reads for command in read.commands]
-            try:
-                replies = await self._pipeline(commands)
-            except RedisUnavailable as error:
-                self._lost(error)
-                fail(reads, error)
-                fail(self._waiting, error)
-                self._waiting.clear()
-                return
-            except Exception as error:  # noqa: BLE001  # a fault of ours must fail its reads, not hang them
-                fail(reads, error)
-                continue
-            hand_out(reads, replies)
+        """Send what waits, pipeline after pipeline, until nothing does.
+
+        The count of senders falls in the same step that finds nothing waiting: a read that comes
+        between this and the end of the task starts a sender of its own.
+        """
+        try:
+            while self._waiting:
+                await self._send_once(self._take())
+        finally:
+            self._senders -= 1
+
+    async def _send_once(self, reads: Sequence[Read]) -> None:
+        try:
+            replies = await self._replies([command for read in reads for command in read.commands])
+        except RedisUnavailable as error:
+            self._lost(error)
+            fail((*reads, *self._waiting), error)
+        except Exception as error:  # noqa: BLE001  # a fault of ours must fail its reads, not hang them
+            fail(reads, error)
+        else:
+            self._hand_out(reads, replies)
 
     def _take(self) -> list[Read]:
-        taken, count = [self._waiting.popleft()], 0
-        count = len(taken[0].commands)
-        while self._waiting and count + len(self._waiting[0].commands) <= PIPELINE_COMMANDS:
-            taken.append(self._waiting.popleft())
-            count += len(taken[-1].commands)
+        """Take what fits one pipeline, at least one read; those whose caller has left are dropped."""
+        taken: list[Read] = []
+        count = 0
+        while self._waiting and (not taken or count + len(self._waiting[0].commands) <= PIPELINE_COMMANDS):
+            read = self._waiting.popleft()
+            self._waiting_commands -= len(read.commands)
+            if not read.done.done():
+                taken.append(read)
+                count += len(read.commands)
         return taken
+
+    async def _replies(self, commands: Sequence[Command]) -> list[Any]:
+        """Return the replies; a request of more than one pipeline's commands is sent in parts."""
+        replies: list[Any] = []
+        for at in range(0, len(commands), PIPELINE_COMMANDS):
+            replies += await self._pipeline(commands[at : at + PIPELINE_COMMANDS])
+        return replies
 
     async def _pipeline(self, commands: Sequence[Command]) -> list[Any]:
         started = asyncio.get_running_loop().time()
         try:
-            async with asyncio.timeout(self._timeout), redis_errors():
+            async with asyncio.timeout(self._timeout), connected(self._redis):
                 pipeline = self._redis.pipeline(transaction=False)
                 for command in commands:
                     pipeline.execute_command(*command)
@@ -114,6 +143,20 @@ class Reader:
             raise RedisUnavailable(f"no reply within {self._timeout:g} s") from error
         self._observe(len(commands), asyncio.get_running_loop().time() - started)
         return replies
+
+    def _hand_out(self, reads: Sequence[Read], replies: Sequence[Any]) -> None:
+        """Give each read its part of the replies, or the fault that is no row's."""
+        at = 0
+        for read in reads:
+            part = list(replies[at : at + len(read.commands)])
+            at += len(part)
+            fault = fault_of_redis(part)
+            if isinstance(fault, RedisUnavailable):
+                self._lost(fault)
+            if fault is not None:
+                fail([read], fault)
+            elif not read.done.done():
+                read.done.set_result(part)
 
     def _lost(self, error: RedisUnavailable) -> None:
         """Remember that Redis is away, and start asking whether it is back."""
@@ -127,9 +170,12 @@ class Reader:
         while self._reason is not None:
             await asyncio.sleep(PROBE_SECONDS)
             try:
-                async with asyncio.timeout(self._timeout), redis_errors():
+                async with asyncio.timeout(self._timeout), connected(self._redis):
                     await self._redis.ping()
-            except (RedisUnavailable, TimeoutError):
+            except (InsituError, TimeoutError):
+                continue
+            except Exception:
+                log.exception("asking whether Redis is back")
                 continue
             log.info("Redis is back")
             self._reason = None
@@ -138,21 +184,24 @@ class Reader:
         """Stop asking; reads under way end with their pipeline."""
         if self._probe is not None:
             self._probe.cancel()
+            await asyncio.gather(self._probe, return_exceptions=True)
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
-def fail(reads: Sequence[Read] | deque[Read], error: Exception) -> None:
+def fail(reads: Sequence[Read], error: Exception) -> None:
     """Give reads an error."""
     for read in reads:
         if not read.done.done():
             read.done.set_exception(error)
 
 
-def hand_out(reads: Sequence[Read], replies: Sequence[Any]) -> None:
-    """Give each read its part of the replies."""
-    at = 0
-    for read in reads:
-        end = at + len(read.commands)
-        if not read.done.done():
-            read.done.set_result(list(replies[at:end]))
-        at = end
+def fault_of_redis(replies: Sequence[Any]) -> RedisUnavailable | RedisRefused | None:
+    """Return the first refusal among replies that is no row's fault."""
+    for reply in replies:
+        if isinstance(reply, ResponseError):
+            text = f"{getattr(reply, 'status_code', None) or ''} {reply}".strip()
+            if text.startswith(AWAY):
+                return RedisUnavailable(text)
+            if text.startswith(FORBIDDEN):
+                return RedisRefused(text)
+    return None

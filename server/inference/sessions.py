@@ -1,6 +1,7 @@
 """Session: one bundle in ONNX Runtime, and the execution provider it really runs on."""
 
 import logging
+import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -10,7 +11,7 @@ import onnxruntime as ort
 from onnx import TensorProto, helper
 
 from models.bundle import Bundle
-from models.tensors import Tensor, TensorSpec, numpy_dtype
+from models.tensors import Tensor
 from server.inference.errors import ModelNotLoadable, ProviderUnavailable, RunFailed
 
 log = logging.getLogger(__name__)
@@ -19,8 +20,15 @@ Provider = Literal["auto", "cpu", "cuda"]
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
 SESSION_OVERHEAD_BYTES = 1 << 20  # a session of a tiny model, measured
-FREE_STEPS = 8  # what a free dimension other than the batch is tried with
 LOG_FATAL = 4
+REASON_CHARACTERS = 240
+# How ONNX Runtime 1.32 words a failure: [ONNXRuntimeError] : 1 : FAIL : Non-zero status code ...
+CODE = re.compile(r"\[ONNXRuntimeError\] : \d+ : \w+ : ")
+NODE = re.compile(
+    r"Non-zero status code returned while running (?P<operator>\w+) node\. Name:'(?P<name>[^']*)' "
+    r"Status Message: (?P<message>.*)"
+)
+SOURCE_LINE = re.compile(r"/onnxruntime_src/\S+ .*?\) ")
 
 
 def choose_provider(wanted: Provider) -> str:
@@ -81,47 +89,36 @@ class Session:
         self.manifest = bundle.manifest
         self.outputs = [spec.name for spec in bundle.manifest.outputs]
         self.memory_bytes = 2 * len(bundle.onnx) + SESSION_OVERHEAD_BYTES
+        # Operators stand in the file by name. How long a Loop runs is in the values, not in the shapes.
+        self.endless = b"Loop" in bundle.onnx
         providers = [provider] if provider == CPU else [provider, CPU]
         try:
             self._session = ort.InferenceSession(bundle.onnx, quiet(threads), providers=providers)
         except Exception as error:
             name, version = bundle.manifest.name, bundle.manifest.version
-            raise ModelNotLoadable(name, version, first_line(error)) from error
+            raise ModelNotLoadable(name, version, reason_of(error)) from error
         self.provider = str(self._session.get_providers()[0])
+        if self.provider != provider:
+            log.warning("%s v%d runs on %s", bundle.manifest.name, bundle.manifest.version, self.provider)
 
-    def run(self, feeds: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Run the graph on whole tensors.
+    def run(self, feeds: Mapping[str, Tensor], stop: ort.RunOptions | None = None) -> dict[str, Tensor]:
+        """Run the graph on whole tensors; `stop.terminate = True` ends it between two of its nodes.
 
         Raises: RunFailed, with what ONNX Runtime said.
         """
         try:
-            results: list[Any] = self._session.run(self.outputs, feeds)
+            results: list[Any] = self._session.run(self.outputs, feeds, stop)
         except Exception as error:
-            raise RunFailed(self.manifest.name, self.manifest.version, first_line(error)) from error
+            raise RunFailed(self.manifest.name, self.manifest.version, reason_of(error)) from error
         return dict(zip(self.outputs, results, strict=True))
 
-    def warm(self) -> None:
-        """Run once on zeros, so that the first request does not pay for allocations."""
-        try:
-            self.run(zeros(self.manifest.inputs))
-        except RunFailed as error:
-            log.info("warm-up of %s v%d: %s", self.manifest.name, self.manifest.version, error)
 
-
-def zeros(specs: tuple[TensorSpec, ...], rows: int = 1) -> dict[str, Tensor]:
-    """Return feeds of zeros (empty texts) for a signature: `rows` rows, free dimensions small."""
-    return {spec.name: zero(spec, rows) for spec in specs}
-
-
-def zero(spec: TensorSpec, rows: int) -> Tensor:
-    """Return one input of zeros; a length of one a row for int64 vectors keeps gathers in range."""
-    free = [rows if axis == 0 else FREE_STEPS for axis in range(len(spec.shape))]
-    shape = [dim if isinstance(dim, int) else free[axis] for axis, dim in enumerate(spec.shape)]
-    if spec.dtype == "string":
-        return np.full(shape, "", object)
-    return np.full(shape, 1 if len(shape) == 1 else 0, numpy_dtype(spec.dtype))
-
-
-def first_line(error: Exception) -> str:
-    """Return the message of ONNX Runtime without its stack of source lines."""
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+def reason_of(error: Exception) -> str:
+    """Return what ONNX Runtime said, without its own source lines: node, then message."""
+    text = (str(error).strip() or type(error).__name__).splitlines()[0]
+    text = CODE.sub("", text)
+    node = NODE.match(text)
+    if node is None:
+        return text[:REASON_CHARACTERS]
+    where = f"{node['operator']} {node['name']}".strip()
+    return f"{where}: {SOURCE_LINE.sub('', node['message'])}"[:REASON_CHARACTERS]

@@ -1,18 +1,21 @@
 """`inputs` of a request -> tensors, checked against the graph's signature before anything runs."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from models.errors import shown
+from models.errors import listed, shown
 from models.manifest import Manifest
 from models.tensors import Tensor, TensorSpec, numpy_dtype
 from server.inference.errors import BadInput
+from server.inference.samples import Rows
+
+NUMBERS = "biuf"  # numpy: truth values, integers, floats
 
 
-def tensors_of(manifest: Manifest, inputs: Mapping[str, Any]) -> tuple[dict[str, Tensor], int]:
+def tensors_of(manifest: Manifest, inputs: Mapping[str, Any], rows: Rows) -> tuple[dict[str, Tensor], int]:
     """Return the feeds of a request and their number of rows (1 when rows mean nothing here).
 
     Raises: BadInput, naming the input, its value and what the graph takes.
@@ -20,26 +23,25 @@ def tensors_of(manifest: Manifest, inputs: Mapping[str, Any]) -> tuple[dict[str,
     specs = {spec.name: spec for spec in manifest.inputs}
     for name in inputs:
         if name not in specs:
-            near = difflib.get_close_matches(name, specs, n=1)
+            near = difflib.get_close_matches(name[:128], specs, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise BadInput(f"the model has no input {shown(name)!r}, it has {', '.join(specs)}{hint}")
+            raise BadInput(f"the model has no input {shown(name)!r}, it has {listed(specs)}{hint}")
     absent = [name for name in specs if name not in inputs]
     if absent:
-        raise BadInput(f"input {', '.join(map(repr, absent))} is missing; the model takes {', '.join(specs)}")
+        raise BadInput(f"input {listed(absent)} is missing; the model takes {listed(specs)}")
     feeds = {name: tensor_of(spec, inputs[name]) for name, spec in specs.items()}
-    return feeds, rows_of(manifest, feeds)
+    return feeds, 1 if rows == "whole" else rows_of(feeds)
 
 
-def rows_of(manifest: Manifest, feeds: Mapping[str, Tensor]) -> int:
+def rows_of(feeds: Mapping[str, Tensor]) -> int:
     """Return how many rows the feeds have, the same in each.
 
     Raises: BadInput, when they differ or there is none.
     """
-    if manifest.batching == "none":
-        return 1
     counts = {name: len(tensor) for name, tensor in feeds.items()}
     if len(set(counts.values())) > 1:
-        raise BadInput(f"the inputs differ in their number of rows: {counts}")
+        told = listed(f"{name} {count}" for name, count in counts.items())
+        raise BadInput(f"the inputs differ in their number of rows: {told}")
     rows = next(iter(counts.values()))
     if rows == 0:
         raise BadInput("the inputs have no rows; send at least one")
@@ -51,51 +53,64 @@ def tensor_of(spec: TensorSpec, value: object) -> Tensor:
 
     Raises: BadInput, another shape, a value that is not of the type, a ragged list.
     """
-    if isinstance(value, np.ndarray) and value.dtype == numpy_dtype(spec.dtype):
+    if isinstance(value, np.ndarray) and spec.dtype != "string" and value.dtype == numpy_dtype(spec.dtype):
         return fitted(spec, value)
     try:
-        parsed = np.array(value)
+        parsed = np.array(value, object if spec.dtype == "string" else None)
     except (ValueError, OverflowError) as error:
         raise BadInput(
             f"input {spec.name!r} is ragged: rows differ in length; rows must agree, or be sent one by one"
         ) from error
-    if spec.dtype == "string":
-        return fitted(spec, of_text(spec, parsed))
-    if parsed.dtype.kind not in "biuf" and parsed.size:
-        odd = next((one for one in parsed.reshape(-1).tolist() if not is_number(one)), None)
-        raise BadInput(f"input {spec.name!r} holds {shown(odd)!r} where {spec.dtype} belongs")
-    return of_numbers(spec, fitted(spec, parsed))
+    if parsed.dtype.kind not in NUMBERS:
+        check_values(spec, value)
+    return fitted(spec, parsed) if spec.dtype == "string" else of_numbers(spec, fitted(spec, parsed))
 
 
-def is_number(value: object) -> bool:
-    """Whether a value of a mixed list reads as a number; numpy makes all of them text."""
-    try:
-        float(str(value))
-    except ValueError:
-        return False
-    return isinstance(value, str | int | float)
+def check_values(spec: TensorSpec, value: object) -> None:
+    """Refuse a value of another kind: numpy would make text of the numbers beside a text.
+
+    Raises: BadInput, naming the first one.
+    """
+    wanted: tuple[type, ...] = (str,) if spec.dtype == "string" else (bool, int, float)
+    for one in leaves(value):
+        if not isinstance(one, wanted):
+            raise BadInput(f"input {spec.name!r} holds {shown(one)!r} where {spec.dtype} belongs")
 
 
-def of_text(spec: TensorSpec, parsed: Tensor) -> Tensor:
-    """Return texts as the object array that ONNX Runtime takes."""
-    if parsed.dtype.kind != "U":
-        raise BadInput(f"input {spec.name!r} takes text")
-    return parsed.astype(object)
+def leaves(value: object) -> Iterator[object]:
+    """Walk what a nested list or an array holds."""
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    if isinstance(value, list | tuple):
+        for one in value:
+            yield from leaves(one)
+    else:
+        yield value
 
 
 def of_numbers(spec: TensorSpec, parsed: Tensor) -> Tensor:
-    """Cast numbers to the graph's type, none rounded to an integer, cut off or lost to infinity."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        cast = parsed.astype(numpy_dtype(spec.dtype))
+    """Cast numbers to the graph's type, none rounded to an integer, cut off or lost to infinity.
+
+    Raises: BadInput, naming the first one that would be.
+    """
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):
+            cast = parsed.astype(numpy_dtype(spec.dtype))
+    except OverflowError as error:  # an integer beyond 64 bits
+        largest = max(parsed.reshape(-1).tolist(), key=abs)
+        raise BadInput(f"input {spec.name!r} holds {shown(largest)}, which is no {spec.dtype}") from error
     bad = ~np.isfinite(cast) if cast.dtype.kind == "f" else cast != parsed
     if bad.any():
-        value = parsed.reshape(-1)[int(np.argmax(bad.reshape(-1)))]
+        value = parsed.reshape(-1).tolist()[int(np.argmax(bad.reshape(-1)))]
         raise BadInput(f"input {spec.name!r} holds {shown(value)!r}, which is not a finite {spec.dtype}")
     return cast
 
 
 def fitted(spec: TensorSpec, tensor: Tensor) -> Tensor:
-    """Return the tensor when it has the graph's shape; the batch axis takes any number of rows."""
+    """Return the tensor when it has the graph's shape; the batch axis takes any number of rows.
+
+    Raises: BadInput.
+    """
     wanted = spec.shape
     same = tensor.ndim == len(wanted) and all(
         axis == 0 or dim == want or isinstance(want, str)
@@ -104,5 +119,5 @@ def fitted(spec: TensorSpec, tensor: Tensor) -> Tensor:
     if same:
         return tensor
     shape = ["rows", *wanted[1:]] if wanted else []
-    listed = ", ".join(map(str, shape))
-    raise BadInput(f"input {spec.name!r} has shape {list(tensor.shape)}, the model takes [{listed}]")
+    taken = ", ".join(map(str, shape))
+    raise BadInput(f"input {spec.name!r} has shape {list(tensor.shape)}, the model takes [{taken}]")

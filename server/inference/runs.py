@@ -1,0 +1,128 @@
+"""Runs: a batch through one session, on the loop while that is short, in a thread when it is not.
+
+Which of the two is measured, for each size of batch by itself. A run that outlives its deadline is
+stopped, so that no graph can hold a thread for good.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any
+
+import onnxruntime as ort
+
+from models.tensors import Tensor
+from server.inference.errors import DeadlineExceeded, RunFailed
+from server.inference.jobs import Feeds
+from server.inference.samples import Rows
+from server.inference.sessions import Session
+from server.inference.stacking import filled_up, rows_of, stacked
+
+INLINE_SECONDS = 0.0005  # a shorter run costs less than handing it to a thread
+SMOOTHING = 0.2
+STOP_SECONDS = 1.0  # a stopped run ends between two nodes; one in a very long node is left to its thread
+
+
+def unobserved(_count: int, _seconds: float) -> None:
+    """Observe nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Runner:
+    """One session and how its batches are run: at most `most` rows at once."""
+
+    session: Session
+    rows: Rows
+    pool: Executor
+    most: int
+    observe: Callable[[int, float], None] = unobserved
+
+
+class Runs:
+    """The runs of one session, one at a time."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+        self._seconds: dict[int, float] = {}
+        self._stop: ort.RunOptions | None = None
+
+    async def run(self, feeds: Feeds, rows: int, deadline: float) -> dict[str, Tensor]:
+        """Run rows.
+
+        Units:  deadline, seconds of time.monotonic.
+        Raises: RunFailed; DeadlineExceeded, when the run had to be stopped.
+        """
+        size = sum(tensor.size for tensor in feeds.values()).bit_length()
+        if self._seconds.get(size, 1.0) < INLINE_SECONDS and not self._runner.session.endless:
+            results, seconds = self._timed(feeds, rows, None)
+        else:
+            results, seconds = await self._in_thread(feeds, rows, deadline)
+        previous = self._seconds.get(size, seconds)
+        self._seconds[size] = (1 - SMOOTHING) * previous + SMOOTHING * seconds
+        self._runner.observe(rows, seconds)
+        return results
+
+    async def _in_thread(self, feeds: Feeds, rows: int, deadline: float) -> tuple[dict[str, Tensor], float]:
+        started = time.monotonic()
+        stop = self._stop = ort.RunOptions()
+        run = asyncio.get_running_loop().run_in_executor(self._runner.pool, self._timed, feeds, rows, stop)
+        try:
+            await asyncio.wait([run], timeout=deadline - started)
+            if not run.done():
+                self.stop()
+                await asyncio.wait([run], timeout=STOP_SECONDS)
+        finally:
+            self._stop = None
+        if stop.terminate or not run.done():
+            run.add_done_callback(forget)
+            run.cancel()
+            raise DeadlineExceeded(time.monotonic() - started)
+        return run.result()
+
+    def stop(self) -> None:
+        """End the run that is under way in a thread, if there is one."""
+        if self._stop is not None:
+            self._stop.terminate = True
+
+    def _timed(self, feeds: Feeds, rows: int, stop: ort.RunOptions | None) -> tuple[dict[str, Tensor], float]:
+        started = time.perf_counter()
+        results = (
+            self._whole(feeds, stop) if self._runner.rows == "whole" else self._sliced(feeds, rows, stop)
+        )
+        return results, time.perf_counter() - started
+
+    def _whole(self, feeds: Feeds, stop: ort.RunOptions | None) -> dict[str, Tensor]:
+        return self._runner.session.run(feeds, stop)
+
+    def _sliced(self, feeds: Feeds, rows: int, stop: ort.RunOptions | None) -> dict[str, Tensor]:
+        """Run rows in slices the graph takes: at most the limit, exactly its own size when fixed."""
+        size = self._runner.session.manifest.fixed_rows or self._most(rows)
+        parts = [
+            self._slice(rows_of(feeds, range(at, at + size)), min(size, rows - at), stop)
+            for at in range(0, rows, size)
+        ]
+        return stacked(parts)
+
+    def _most(self, rows: int) -> int:
+        """Rows of one run; those of a request that depend on one another are not taken apart."""
+        return rows if self._runner.rows == "coupled" else self._runner.most
+
+    def _slice(self, feeds: Feeds, rows: int, stop: ort.RunOptions | None) -> dict[str, Tensor]:
+        """Run one slice; a graph of fixed batch size gets its last row repeated to fill it."""
+        session = self._runner.session
+        size = session.manifest.fixed_rows
+        results = session.run(filled_up(feeds, rows, size) if size > rows else feeds, stop)
+        wanted = max(size, rows)
+        for name, tensor in results.items():
+            if len(tensor) != wanted:
+                reason = f"output {name!r} has {len(tensor)} rows for {wanted} rows of inputs"
+                raise RunFailed(session.manifest.name, session.manifest.version, reason)
+        return results if wanted == rows else {name: tensor[:rows] for name, tensor in results.items()}
+
+
+def forget(run: "asyncio.Future[Any]") -> None:
+    """Take note of what a stopped run raised, so that nobody is told of it."""
+    if not run.cancelled():
+        run.exception()

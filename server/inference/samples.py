@@ -1,0 +1,116 @@
+"""Samples: made-up rows for a signature, and what a graph does with several of them at once.
+
+A batch holds rows of different callers, so a graph may only share one when no row sees another.
+Which graphs do is tried, not believed: an LSTM whose first axis is time, a BatchNormalization left
+in training mode and an attention over the batch look like any other graph from outside.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+
+from models.tensors import ELEMENT_LIMIT, Tensor, TensorSpec, elements, numpy_dtype
+from server.inference.errors import RunFailed
+from server.inference.sessions import Session
+
+log = logging.getLogger(__name__)
+
+# apart: no row sees another. coupled: one answer a row, but it depends on the other rows.
+# whole: the outputs have no row for each row of the inputs.
+Rows = Literal["apart", "coupled", "whole"]
+FREE_STEPS = 8  # what a free dimension other than the batch is tried with
+TOLERANCE = {2: 1e-2}  # of float16, by bytes an element
+FINE_TOLERANCE = 1e-3
+SEED = 0
+
+
+def try_rows(session: Session) -> Rows:
+    """Run a few rows and return how they are to one another; it warms the session too.
+
+    A graph that takes no made-up rows counts as what its signature says.
+    """
+    manifest = session.manifest
+    said: Rows = "whole" if manifest.batching == "none" else "apart"
+    rows = manifest.fixed_rows or 2
+    if too_large(manifest.inputs, rows):
+        return said
+    try:
+        found = said if said == "whole" else tried(session, rows)
+        session.run(zeros(manifest.inputs, max(1, manifest.fixed_rows)))
+    except RunFailed as error:
+        log.info("%s v%d does not run on made-up rows: %s", manifest.name, manifest.version, error)
+        return said
+    if found != said:
+        log.warning("%s v%d: rows are %s, so requests share no run", manifest.name, manifest.version, found)
+    return found
+
+
+def tried(session: Session, rows: int) -> Rows:
+    """Run rows twice, the second time with every other row changed, and compare the ones that stayed."""
+    specs = session.manifest.inputs
+    one, other = sample(specs, rows, SEED), sample(specs, rows, SEED + 1)
+    outputs = session.run(one)
+    if any(len(tensor) != rows for tensor in outputs.values()):
+        return "whole"
+    for changed in (0, 1):
+        mixed = {name: tensor.copy() for name, tensor in one.items()}
+        for name, tensor in mixed.items():
+            tensor[changed::2] = other[name][changed::2]
+        stayed = slice(1 - changed, None, 2)
+        if not same(outputs, session.run(mixed), stayed):
+            return "coupled"
+    return "apart"
+
+
+def same(one: Mapping[str, Tensor], other: Mapping[str, Tensor], rows: slice) -> bool:
+    """Whether the outputs of some rows agree."""
+    return all(close(tensor[rows], other[name][rows]) for name, tensor in one.items())
+
+
+def close(one: Tensor, other: Tensor) -> bool:
+    """Whether two tensors agree within what the order of a sum may change."""
+    if one.shape != other.shape or one.dtype.kind != "f":
+        return bool(np.array_equal(one, other))
+    tolerance = TOLERANCE.get(one.dtype.itemsize, FINE_TOLERANCE)
+    return bool(np.allclose(one, other, rtol=tolerance, atol=tolerance / 10, equal_nan=True))
+
+
+def too_large(specs: Sequence[TensorSpec], rows: int) -> bool:
+    """Whether made-up rows would take more memory than one real row may."""
+    return any(elements(shape_of(spec, rows)) > ELEMENT_LIMIT for spec in specs)
+
+
+def shape_of(spec: TensorSpec, rows: int) -> list[int]:
+    """Return a shape that a signature allows: `rows` rows, other free dimensions small."""
+    free = [rows if axis == 0 else FREE_STEPS for axis in range(len(spec.shape))]
+    return [dim if isinstance(dim, int) else free[axis] for axis, dim in enumerate(spec.shape)]
+
+
+def zeros(specs: Sequence[TensorSpec], rows: int = 1) -> dict[str, Tensor]:
+    """Return feeds of zeros (empty texts), and ones for one number a row: a length of one is in range."""
+    return {
+        spec.name: np.full(shape_of(spec, rows), "", object)
+        if spec.dtype == "string"
+        else np.full(shape_of(spec, rows), int(len(spec.shape) == 1), numpy_dtype(spec.dtype))
+        for spec in specs
+    }
+
+
+def sample(specs: Sequence[TensorSpec], rows: int, seed: int) -> dict[str, Tensor]:
+    """Return feeds of random values: small indices for integers, lengths of one or two a row."""
+    random = np.random.default_rng(seed)
+    return {spec.name: random_tensor(random, spec, rows) for spec in specs}
+
+
+def random_tensor(random: np.random.Generator, spec: TensorSpec, rows: int) -> Tensor:
+    """Return random values of one input."""
+    shape = shape_of(spec, rows)
+    if spec.dtype == "string":
+        return random.choice(np.array(["", "a"], object), shape)
+    if spec.dtype.startswith("float"):
+        return random.normal(size=shape).astype(numpy_dtype(spec.dtype))
+    least = int(len(shape) == 1)
+    top = 1 if spec.dtype == "bool" else least + 1
+    return random.integers(least, top, shape, endpoint=True).astype(numpy_dtype(spec.dtype))
