@@ -44,6 +44,8 @@ async def redis_errors() -> AsyncIterator[None]:
     except REFUSED as error:
         raise RedisRefused(reason(error)) from error
     except UNAVAILABLE as error:
+        if isinstance(error.__cause__, REFUSED):  # what a server says while the connection is made
+            raise RedisRefused(reason(error.__cause__)) from error
         raise RedisUnavailable(str(error) or type(error).__name__) from error
 
 
@@ -65,4 +67,4 @@ async def connected(redis: Any) -> AsyncIterator[None]:  # Redis or RedisCluster
 def reason(error: Exception) -> str:
     """Return what Redis said; a pipeline's error repeats the command before it."""
     found = PIPELINE_REASON.search(str(error))
-    return found[1] if found else str(error)
+    return (found[1] if found else str(error)).rstrip(".")
