@@ -1,6 +1,9 @@
 """The HTTP door as one ASGI application: routes, access, errors and bounds put together."""
 
+from collections.abc import Iterable
+
 from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute
 
 from server.inference.engine import Engine
 from server.rest import catalogue, errors, health, pages, predict, publish
@@ -32,15 +35,18 @@ def create_api(engine: Engine, access: Access) -> FastAPI:
         description=DESCRIPTION,
         version=health.program_version(),
         license_info={"name": "MIT", "identifier": "MIT"},
+        openapi_url=None,  # served by pages.py, made outside the event loop
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
     )
-    for router in routers(engine, access):
+    documented = routers(engine, access)
+    for router in documented:
         api.include_router(router)
     describe(api, TAGS)
-    errors.install(api)
+    api.include_router(pages.create_router(api.openapi))
+    errors.install(api, paths_of(documented))
     limits = BodyLimits(engine.limits.body_bytes, engine.limits.model_bytes)
     api.add_middleware(Net)
     api.add_middleware(BoundedBodies, limits=limits)  # the last added is the outermost
@@ -56,5 +62,10 @@ def routers(engine: Engine, access: Access) -> tuple[APIRouter, ...]:
         catalogue.create_writers(engine, access),
         health.create_router(engine),
         health.create_metrics(engine, access),
-        pages.create_router(),
     )
+
+
+def paths_of(routers: Iterable[APIRouter]) -> list[str]:
+    """Return the paths of routes, each once."""
+    every = (route.path for router in routers for route in router.routes if isinstance(route, APIRoute))
+    return list(dict.fromkeys(every))

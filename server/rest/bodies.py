@@ -16,7 +16,6 @@ from server.rest.refusals import BodyTooLarge, BodyTooSlow, Broken, Refusal
 log = logging.getLogger(__name__)
 
 UPLOAD_PATH = re.compile(r"/v1/models/[^/]+/versions/?")
-LINGER_SECONDS = 2.0
 FORM_BYTES = 2 << 20  # what an upload may carry beside the model file: the view, the form itself
 
 
@@ -24,12 +23,14 @@ FORM_BYTES = 2 << 20  # what an upload may carry beside the model file: the view
 class BodyLimits:
     """Bounds of a body.
 
-    Units: silence_seconds, how long the next part of a body may be waited for.
+    Units: silence_seconds, how long the next part of a body may be waited for; linger_seconds, how
+    long the rest of a refused one is read.
     """
 
     body_bytes: int
     model_bytes: int
     silence_seconds: float = 30.0
+    linger_seconds: float = 2.0
 
     def of(self, scope: Scope) -> int:
         """Return how many bytes the body of a request may have."""
@@ -52,7 +53,7 @@ class BoundedBodies:
         limit = self.limits.of(scope)
         told = content_length(scope)
         if told is not None and told > limit:
-            await refuse(BodyTooLarge(limit, told), scope, receive, send)
+            await self.refuse(BodyTooLarge(limit, told), scope, receive, send)
             return
         body = BoundedBody(receive, limit, self.limits.silence_seconds)
         replies = Replies(body, send)
@@ -62,7 +63,26 @@ class BoundedBodies:
             if body.refusal is None:
                 raise
         if body.refusal is not None and not replies.started:
-            await refuse(body.refusal, scope, receive, send)
+            await self.refuse(body.refusal, scope, receive, send)
+
+    async def refuse(self, refusal: Refusal, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a body that is not wanted, and end the connection.
+
+        The rest is read for a moment and thrown away: a client that is still sending when the
+        connection closes would get a reset in place of the answer. One that asked first (Expect)
+        sends nothing.
+        """
+        response = answer(refusal)
+        response.headers["Connection"] = "close"
+        head = {"status": response.status_code, "headers": response.raw_headers}
+        await send({"type": "http.response.start", **head})
+        await send({"type": "http.response.body", "body": response.body, "more_body": True})
+        if isinstance(refusal, BodyTooLarge) and not any(name == b"expect" for name, _ in scope["headers"]):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self.limits.linger_seconds):
+                    while (await receive()).get("more_body", False):
+                        pass
+        await send({"type": "http.response.body", "body": b""})
 
 
 class BoundedBody:
@@ -111,25 +131,6 @@ class Replies:
             return
         self.started = True
         await self._send(message)
-
-
-async def refuse(refusal: Refusal, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer a body that is not wanted, and end the connection.
-
-    The rest is read for a moment and thrown away: a client that is still sending when the connection
-    closes would get a reset in place of the answer. One that asked first (Expect) sends nothing.
-    """
-    response = answer(refusal)
-    response.headers["Connection"] = "close"
-    start = {"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers}
-    await send(start)
-    await send({"type": "http.response.body", "body": response.body, "more_body": True})
-    if isinstance(refusal, BodyTooLarge) and not any(name == b"expect" for name, _ in scope["headers"]):
-        with suppress(TimeoutError):
-            async with asyncio.timeout(LINGER_SECONDS):
-                while (await receive()).get("more_body", False):
-                    pass
-    await send({"type": "http.response.body", "body": b""})
 
 
 def content_length(scope: Scope) -> int | None:

@@ -2,6 +2,7 @@
 
 import logging
 import math
+from collections.abc import Sequence
 from difflib import get_close_matches
 
 from fastapi import FastAPI, Request
@@ -89,8 +90,8 @@ def answer(error: InsituError) -> Json:
     return Json({"error": facts(error)}, status_of(error), headers_of(error))
 
 
-def install(api: FastAPI) -> None:
-    """Let every error of a route leave through `answer`."""
+def install(api: FastAPI, paths: Sequence[str]) -> None:
+    """Let every error of a route leave through `answer`; `paths` are what a misspelt one may mean."""
 
     async def known(_request: Request, error: Exception) -> Json:
         if not isinstance(error, InsituError):
@@ -100,7 +101,7 @@ def install(api: FastAPI) -> None:
     async def routing(request: Request, error: Exception) -> Json:
         if not isinstance(error, HTTPException):
             raise error
-        return answer(of_routing(request, error, paths_of(api)))
+        return answer(of_routing(request, error, paths))
 
     async def validation(_request: Request, error: Exception) -> Json:
         if not isinstance(error, RequestValidationError):
@@ -112,12 +113,7 @@ def install(api: FastAPI) -> None:
     api.add_exception_handler(RequestValidationError, validation)
 
 
-def paths_of(api: FastAPI) -> list[str]:
-    """Return the paths that the API documents."""
-    return list(api.openapi()["paths"])
-
-
-def of_routing(request: Request, error: HTTPException, paths: list[str]) -> InsituError:
+def of_routing(request: Request, error: HTTPException, paths: Sequence[str]) -> InsituError:
     """Return what the router found, in our words."""
     path, headers = request.url.path, error.headers or {}
     if error.status_code == 404:

@@ -1,13 +1,17 @@
 """What a browser is shown: the console and the documentation, from files; nothing comes from elsewhere."""
 
+import asyncio
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from starlette.responses import FileResponse
 from starlette.staticfiles import NotModifiedResponse
 
 from server.rest.refusals import PathNotFound
+from server.rest.wire import Json
 
 CONSOLE = Path(__file__).parent / "console"
 SWAGGER = Path(str(files("fastapi_swagger") / "resources"))
@@ -36,19 +40,26 @@ WITH_STYLES = OURS_ONLY.replace("style-src 'self'", "style-src 'self' 'unsafe-in
 )
 
 
-def create_router() -> APIRouter:
+def create_router(describe: Callable[[], dict[str, Any]]) -> APIRouter:
     """Return the routes of pages; they hold no data, so they are open."""
     router = APIRouter(include_in_schema=False)
+    ours = {path.name: path for path in CONSOLE.iterdir() if path.suffix in KINDS}
+    swagger = {name: SWAGGER / name for name in SWAGGER_FILES}
 
     @router.get("/")
     async def console(request: Request) -> Response:
         """Show the console."""
         return page(request, CONSOLE / "index.html", OURS_ONLY)
 
-    @router.get("/console/{name:path}")
+    @router.get("/console/{name}")
     async def console_file(request: Request, name: str) -> Response:
         """Return one file of the console."""
-        return page(request, known(CONSOLE, name), OURS_ONLY)
+        return page(request, chosen(ours, request, name), OURS_ONLY)
+
+    @router.get("/openapi.json")
+    async def openapi() -> Json:
+        """Return the description of the API; making it takes a good part of a second, once."""
+        return Json(await asyncio.to_thread(describe))
 
     @router.get("/docs")
     async def docs(request: Request) -> Response:
@@ -58,22 +69,19 @@ def create_router() -> APIRouter:
     @router.get("/docs/{name}")
     async def docs_file(request: Request, name: str) -> Response:
         """Return one file of Swagger UI."""
-        if name not in SWAGGER_FILES:
-            raise PathNotFound(request.url.path, [])
-        return page(request, SWAGGER / name, WITH_STYLES)
+        return page(request, chosen(swagger, request, name), WITH_STYLES)
 
     return router
 
 
-def known(folder: Path, name: str) -> Path:
-    """Return a file of a folder, never one outside it.
+def chosen(files_there: dict[str, Path], request: Request, name: str) -> Path:
+    """Return a file by its name: looked up, never made into a path.
 
     Raises: PathNotFound.
     """
-    path = (folder / name).resolve()
-    if folder.resolve() not in path.parents or path.suffix not in KINDS or not path.is_file():
-        raise PathNotFound(f"/console/{name}", [])
-    return path
+    if name not in files_there:
+        raise PathNotFound(request.url.path, [])
+    return files_there[name]
 
 
 def page(request: Request, path: Path, policy: str) -> Response:

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.rest.bodies import FORM_BYTES, BodyLimits, BoundedBodies, Net
 
-LIMITS = BodyLimits(body_bytes=10, model_bytes=100, silence_seconds=0.05)
+LIMITS = BodyLimits(body_bytes=10, model_bytes=100, silence_seconds=0.05, linger_seconds=0.05)
 
 
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,0 +1,98 @@
+"""Tokens over HTTP: which route asks for which, and what an answer without one is."""
+
+from hashlib import sha256
+
+import pytest
+
+from tests.integration.rest.conftest import Client, StartDoor
+
+READER, OWNER = "reader-token", "owner-token"
+OPEN = ["/health/live", "/health/ready", "/", "/docs", "/openapi.json", "/console/console.js"]
+PREDICT = [
+    ("POST", "/v1/models/m/predict"),
+    ("GET", "/v1/models/m/predict"),
+    ("POST", "/v1/models/m/versions/1/predict"),
+    ("GET", "/v1/models/m/versions/1/predict"),
+    ("GET", "/v1/models"),
+    ("GET", "/v1/models/m"),
+    ("GET", "/v1/models/m/versions/1"),
+    ("GET", "/metrics"),
+]
+ADMIN = [
+    ("POST", "/v1/models/m/versions"),
+    ("PUT", "/v1/models/m/aliases/production"),
+    ("POST", "/v1/models/m/aliases/production/rollback"),
+    ("DELETE", "/v1/models/m/aliases/production"),
+    ("DELETE", "/v1/models/m/versions/1"),
+]
+
+
+def digest(token: str) -> str:
+    return sha256(token.encode()).hexdigest()
+
+
+@pytest.fixture
+async def locked(start: StartDoor) -> Client:
+    return await start(tokens=f"predict:{digest(READER)},admin:{digest(OWNER)}")
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {token}"}
+
+
+@pytest.mark.parametrize("path", OPEN)
+async def test_pages_and_health_are_open(locked: Client, path: str) -> None:
+    assert (await locked.get(path)).status_code == 200
+
+
+@pytest.mark.parametrize(("method", "path"), PREDICT + ADMIN)
+async def test_everything_else_asks_for_a_token(locked: Client, method: str, path: str) -> None:
+    response = await locked.request(method, path)
+
+    assert (response.status_code, response.json()["error"]["code"]) == (401, "unauthorized")
+    assert response.headers["www-authenticate"] == 'Bearer realm="insitu"'
+
+
+@pytest.mark.parametrize(("method", "path"), PREDICT + ADMIN)
+async def test_an_unknown_token_is_told_so(locked: Client, method: str, path: str) -> None:
+    response = await locked.request(method, path, headers=bearer("guess"))
+
+    assert response.status_code == 401
+    assert 'error="invalid_token"' in response.headers["www-authenticate"]
+
+
+@pytest.mark.parametrize(("method", "path"), PREDICT)
+@pytest.mark.parametrize("token", [READER, OWNER])
+async def test_either_token_may_look_and_predict(locked: Client, method: str, path: str, token: str) -> None:
+    assert (await locked.request(method, path, headers=bearer(token))).status_code not in (401, 403)
+
+
+@pytest.mark.parametrize(("method", "path"), ADMIN)
+async def test_only_an_admin_may_change_models(locked: Client, method: str, path: str) -> None:
+    refused = await locked.request(method, path, headers=bearer(READER))
+    passed = await locked.request(method, path, headers=bearer(OWNER))
+
+    assert (refused.status_code, refused.json()["error"]["needed"]) == (403, "admin")
+    assert passed.status_code not in (401, 403)
+
+
+async def test_a_token_is_asked_for_before_the_body_is_read(locked: Client) -> None:
+    response = await locked.post(
+        "/v1/models/m/predict", content=b"{", headers={"content-type": "application/json"}
+    )
+
+    assert response.status_code == 401
+
+
+async def test_a_page_of_another_origin_may_not_publish(client: Client) -> None:
+    response = await client.post(
+        "/v1/models/m/versions", files={"model": b"x"}, headers={"origin": "https://evil.example"}
+    )
+
+    assert (response.status_code, response.json()["error"]["code"]) == (403, "forbidden")
+
+
+async def test_a_server_open_to_its_machine_answers_to_no_other_name(client: Client) -> None:
+    response = await client.get("/v1/models", headers={"host": "evil.example:8000"})
+
+    assert (response.status_code, response.json()["error"]["code"]) == (403, "forbidden")

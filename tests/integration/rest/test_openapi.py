@@ -1,0 +1,118 @@
+"""OpenAPI: whole, valid in its references, with examples that the API really takes."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from models.store import ModelStore
+from server.rest import asks
+from server.rest.errors import STATUS
+from server.rest.schemas import ErrorBody, PredictAnswer, PredictRequest
+from tests.integration.rest.conftest import Client, StartDoor
+from tests.integration.rest.graphs import churn
+
+Operation = tuple[str, str, dict[str, Any]]
+
+
+@pytest.fixture
+async def description(client: Client) -> dict[str, Any]:
+    found: dict[str, Any] = (await client.get("/openapi.json")).json()
+    return found
+
+
+def operations(description: dict[str, Any]) -> list[Operation]:
+    return [
+        (method, path, operation)
+        for path, methods in description["paths"].items()
+        for method, operation in methods.items()
+    ]
+
+
+async def test_every_route_is_described(description: dict[str, Any]) -> None:
+    found = {(method.upper(), path) for method, path, _ in operations(description)}
+
+    assert found == {
+        ("POST", "/v1/models/{name}/predict"),
+        ("GET", "/v1/models/{name}/predict"),
+        ("POST", "/v1/models/{name}/versions/{version}/predict"),
+        ("GET", "/v1/models/{name}/versions/{version}/predict"),
+        ("GET", "/v1/models"),
+        ("GET", "/v1/models/{name}"),
+        ("GET", "/v1/models/{name}/versions/{version}"),
+        ("POST", "/v1/models/{name}/versions"),
+        ("PUT", "/v1/models/{name}/aliases/{alias}"),
+        ("POST", "/v1/models/{name}/aliases/{alias}/rollback"),
+        ("DELETE", "/v1/models/{name}/aliases/{alias}"),
+        ("DELETE", "/v1/models/{name}/versions/{version}"),
+        ("GET", "/health/live"),
+        ("GET", "/health/ready"),
+        ("GET", "/metrics"),
+    }
+
+
+async def test_every_operation_has_a_summary_a_description_and_a_name_of_its_own(
+    description: dict[str, Any],
+) -> None:
+    found = [operation for _, _, operation in operations(description)]
+
+    assert all(operation["summary"] and operation["description"] for operation in found)
+    names = [operation["operationId"] for operation in found]
+    assert len(set(names)) == len(names)
+
+
+async def test_every_reference_leads_somewhere(description: dict[str, Any]) -> None:
+    references = set(re.findall(r'"#/components/schemas/([^"]+)"', json.dumps(description)))
+
+    assert references <= description["components"]["schemas"].keys()
+    assert {"PredictRequest", "AliasTarget", "ErrorBody", "VersionDetail"} <= references
+
+
+async def test_every_error_example_has_the_status_of_its_code(description: dict[str, Any]) -> None:
+    statuses: dict[str, set[int]] = {}
+    for known, status in STATUS.items():
+        statuses.setdefault(known.code, set()).add(status)
+    for _, _, operation in operations(description):
+        for status, response in operation["responses"].items():
+            examples = response.get("content", {}).get("application/json", {}).get("examples", {})
+            for example in examples.values() if int(status) >= 400 else ():
+                error = ErrorBody.model_validate(example["value"]).error
+                assert int(status) in statuses.get(error.code, {422})
+
+
+async def test_what_needs_a_token_says_so(description: dict[str, Any]) -> None:
+    open_paths = {path for _, path, operation in operations(description) if "security" not in operation}
+
+    assert open_paths == {"/health/live", "/health/ready"}
+
+
+async def test_the_examples_of_a_request_are_requests(description: dict[str, Any]) -> None:
+    body = description["paths"]["/v1/models/{name}/predict"]["post"]["requestBody"]["content"][
+        "application/json"
+    ]
+
+    for example in body["examples"].values():
+        PredictRequest.model_validate(example["value"])
+        asks.of_body("m", None, example["value"])
+
+
+async def test_the_examples_of_an_answer_are_answers(description: dict[str, Any]) -> None:
+    responses = description["paths"]["/v1/models/{name}/predict"]["post"]["responses"]
+
+    for example in responses["200"]["content"]["application/json"]["examples"].values():
+        PredictAnswer.model_validate(example["value"])
+
+
+def test_the_request_that_is_described_is_the_one_that_is_read() -> None:
+    assert tuple(PredictRequest.model_fields) == asks.FIELDS
+
+
+async def test_the_description_is_made_once(start: StartDoor, store: ModelStore) -> None:
+    await store.publish(churn())
+    client = await start()
+
+    first = await client.get("/openapi.json")
+    second = await client.get("/openapi.json")
+
+    assert first.content == second.content

@@ -1,0 +1,148 @@
+"""Uploads: any ONNX file becomes a version, tried first, or is refused by name."""
+
+import json
+from typing import Any
+
+import pytest
+
+from models.store import ModelStore
+from server.rest.schemas import VersionDetail
+from tests.integration.rest.conftest import Client, StartDoor
+from tests.integration.rest.graphs import CHURN_VIEW, CHURN_WEIGHTS, PRICE_WEIGHTS, linear
+
+PATH = "/v1/models/churn/versions"
+CHURN = linear(CHURN_WEIGHTS, softmax=True)
+WORDS = {"labels": "stays,leaves", "description": "Will a customer leave?"}
+VIEW = json.dumps(CHURN_VIEW)
+
+
+async def test_a_form_publishes_a_version_that_answers(client: Client) -> None:
+    files: dict[str, tuple[str, bytes | str]] = {
+        "model": ("model.onnx", CHURN),
+        "features": ("view.yaml", VIEW),
+    }
+
+    response = await client.post(PATH, data=WORDS, files=files)
+
+    assert response.status_code == 201
+    assert response.headers["location"] == "/v1/models/churn/versions/1"
+    detail = VersionDetail.model_validate(response.json())
+    assert (detail.version, detail.aliases, detail.labels) == (1, ["production"], ["stays", "leaves"])
+    answer = (await client.post("/v1/models/churn/predict", json={"inputs": {"x": [[21, 10]]}})).json()
+    assert answer["predictions"][0]["label"] == "stays"
+
+
+async def test_the_file_itself_publishes_a_version_too(client: Client) -> None:
+    response = await client.post(
+        PATH,
+        params={**WORDS, "features": VIEW, "alias": "canary"},
+        content=CHURN,
+        headers={"content-type": "application/octet-stream"},
+    )
+
+    assert response.status_code == 201
+    assert response.json()["aliases"] == ["canary"]
+    assert response.json()["keys"] == ["customer:{id}"]
+
+
+async def test_a_view_may_be_sent_as_text_of_the_form(client: Client) -> None:
+    response = await client.post(PATH, data={**WORDS, "features": VIEW}, files={"model": CHURN})
+
+    assert response.json()["keys"] == ["customer:{id}"]
+
+
+async def test_an_empty_alias_moves_none(client: Client) -> None:
+    response = await client.post(PATH, data={"alias": ""}, files={"model": CHURN})
+
+    assert (response.status_code, response.json()["aliases"]) == (201, [])
+
+
+async def test_versions_are_counted_up(client: Client) -> None:
+    versions = [(await client.post(PATH, files={"model": CHURN})).json()["version"] for _ in range(3)]
+
+    assert versions == [1, 2, 3]
+
+
+async def test_a_regression_is_worded_as_one(client: Client) -> None:
+    await client.post(
+        "/v1/models/price/versions", data={"task": "regression"}, files={"model": linear(PRICE_WEIGHTS)}
+    )
+
+    answer = (await client.post("/v1/models/price/predict", json={"inputs": {"x": [[1, 2, 3]]}})).json()
+
+    assert answer["predictions"] == [{"value": 123.0}]
+
+
+Refused = tuple[dict[str, Any], dict[str, Any], int, str]
+REFUSED: list[Refused] = [
+    ({}, {"model": b"no model"}, 422, "bad_model_file"),
+    ({}, {"model": b""}, 422, "bad_model_file"),
+    ({"labels": "a,b,c"}, {"model": CHURN}, 422, "bad_model_file"),
+    ({"task": "classification"}, {"model": CHURN}, 422, "bad_model_file"),
+    ({"output": "nope", "task": "regression"}, {"model": CHURN}, 422, "bad_model_file"),
+    ({"labels": "stays,leaves"}, {"model": linear(CHURN_WEIGHTS)}, 422, "bad_model_file"),
+    ({"features": "inputs: 7"}, {"model": CHURN}, 422, "bad_feature_view"),
+    ({"features": VIEW.replace('"x"', '"z"')}, {"model": CHURN}, 422, "bad_feature_view"),
+    ({"alias": "Prod!"}, {"model": CHURN}, 422, "bad_name"),
+    ({"task": "guess"}, {"model": CHURN}, 422, "bad_parameter"),
+    ({"label": "a,b"}, {"model": CHURN}, 422, "bad_parameter"),
+    ({"model": "text"}, {"features": VIEW}, 422, "bad_parameter"),
+    ({}, {"features": VIEW}, 422, "bad_parameter"),
+    ({}, {"model": CHURN, "features": b"\xff\xfe"}, 422, "bad_parameter"),
+]
+
+
+@pytest.mark.parametrize("case", REFUSED, ids=lambda case: f"{case[3]}-{'-'.join(case[0])}")
+async def test_what_cannot_be_served_is_refused_and_not_stored(
+    client: Client, store: ModelStore, case: Refused
+) -> None:
+    data, files, status, code = case
+
+    response = await client.post(PATH, data=data, files=files)
+
+    assert (response.status_code, response.json()["error"]["code"]) == (status, code)
+    assert await store.names() == []
+
+
+async def test_a_model_over_the_limit_is_refused(start: StartDoor) -> None:
+    client = await start(model_limit_bytes=1024)
+
+    response = await client.post(PATH, files={"model": b"x" * 2048})
+
+    assert (response.status_code, response.json()["error"]["code"]) == (413, "model_too_large")
+
+
+async def test_a_body_far_over_the_limit_is_not_read_at_all(start: StartDoor) -> None:
+    client = await start(model_limit_bytes=1024)
+
+    response = await client.post(PATH, content=b"", headers={"content-length": str(10 << 30)})
+
+    assert (response.status_code, response.json()["error"]["code"]) == (413, "body_too_large")
+
+
+async def test_a_name_that_is_none_is_refused_before_the_file_is_read(client: Client) -> None:
+    response = await client.post("/v1/models/no such/versions", files={"model": CHURN})
+
+    assert (response.status_code, response.json()["error"]["code"]) == (422, "bad_name")
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "code"),
+    [
+        ("application/json", 415, "unsupported_media_type"),
+        ("multipart/form-data", 422, "bad_parameter"),
+        ("multipart/form-data; boundary=x", 422, "bad_parameter"),
+    ],
+)
+async def test_a_body_of_another_kind_is_refused_with_the_cure(
+    client: Client, kind: str, status: int, code: str
+) -> None:
+    response = await client.post(PATH, content=CHURN, headers={"content-type": kind})
+
+    assert (response.status_code, response.json()["error"]["code"]) == (status, code)
+
+
+async def test_fields_of_a_form_do_not_hide_in_the_query(client: Client) -> None:
+    response = await client.post(PATH + "?labels=a,b", files={"model": CHURN})
+
+    assert (response.status_code, response.json()["error"]["code"]) == (422, "bad_parameter")
