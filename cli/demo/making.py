@@ -3,6 +3,7 @@
 import time
 from contextlib import ExitStack
 from typing import Any
+from urllib.parse import urlsplit
 
 from cli.demo.children import Child
 from cli.demo.story import Story
@@ -26,10 +27,18 @@ def start_redis(tour: Tour, running: ExitStack) -> None:
     tour.redis, shown = redis_for(tour.settings, running)
     what = described(tour.redis)
     named = tour.settings.redis_url is not None
-    tour.reached = f"-u {shown}" if named else f"-p {shown.rpartition(':')[2]}"
+    tour.reached = reaching(tour.redis) if named else f"-p {shown.rpartition(':')[2]}"
     kind = "the one of INSITU_REDIS_URL" if named else "embedded, its data stay in " + directory_text(tour)
     story.result(f"{what} at {shown}: {kind}", time.monotonic() - began)
     story.repeat(tour.redis_cli("PING"))
+
+
+def reaching(url: str) -> str:
+    """Return the options with which redis-cli reaches the Redis of INSITU_REDIS_URL, without its password."""
+    parts = urlsplit(url)
+    if parts.scheme == "unix":
+        return f"-s {parts.path}"
+    return '-c -u "${INSITU_REDIS_URL/+cluster/}"' if "+cluster" in parts.scheme else '-u "$INSITU_REDIS_URL"'
 
 
 def directory_text(tour: Tour) -> str:
