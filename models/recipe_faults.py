@@ -1,0 +1,127 @@
+"""What is wrong with a recipe, worded for the person who wrote it: line, value and cure."""
+
+import re
+from collections.abc import Iterator
+from difflib import get_close_matches
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from models.documents import Document
+from models.errors import BadRecipe, shown
+from models.layers import LAYERS
+
+MODEL_NAME = re.compile(r"a valid dictionary or (instance of|object) \w+( to extract fields from)?")
+FAULTS_SHOWN = 5
+LISTED = 12
+
+Location = tuple[str | int, ...]
+
+
+def fault(problem: str, *at: str | int) -> PydanticCustomError:
+    """Return the error of a check that pydantic cannot make, `at` a place below the model's."""
+    return PydanticCustomError("fault", "{problem}", {"problem": problem, "at": at})
+
+
+def worded(error: ValidationError, document: Document, where: str, model: type[BaseModel]) -> BadRecipe:
+    """Return a validation error as the error a user reads."""
+    found = root_causes(error.errors(include_url=False))
+    faults = sorted({(document.line(location(detail)), problem(detail, model)) for detail in found})
+    lines = [f"{where}, line {line}: {text}" for line, text in faults[:FAULTS_SHOWN]]
+    if len(faults) > FAULTS_SHOWN:
+        lines.append(f"and {len(faults) - FAULTS_SHOWN} more")
+    listed = [{"line": line, "problem": text} for line, text in faults]
+    return BadRecipe("\n".join(lines), where=where, line=faults[0][0], faults=listed)
+
+
+def root_causes(found: list[ErrorDetails]) -> list[ErrorDetails]:
+    """Leave out what is wrong only because something inside it is."""
+    places = [detail["loc"] for detail in found]
+
+    def inside(outer: Location) -> bool:
+        return any(at[: len(outer)] == outer and at != outer for at in places)
+
+    return [detail for detail in found if not inside(detail["loc"])]
+
+
+def location(detail: ErrorDetails) -> Location:
+    """Return where a fault is, the place its check names included."""
+    return (*detail["loc"], *detail.get("ctx", {}).get("at", ()))
+
+
+def place(at: Location) -> str:
+    """Return a location as text: `network, layer 4: conv2d.kernel`."""
+    if len(at) > 1 and at[0] == "network" and isinstance(at[1], int):
+        rest = ".".join(map(str, at[2:]))
+        return f"network, layer {at[1] + 1}" + (f": {rest}" if rest else "")
+    return ".".join(map(str, at)) or "the recipe"
+
+
+def problem(detail: ErrorDetails, model: type[BaseModel]) -> str:
+    """Return one fault as a sentence."""
+    at, kind = location(detail), detail["type"]
+    if kind == "extra_forbidden":
+        known = [key for key in keys(at, model) if key != at[-1]]
+        return f"{place(at[:-1])} has no key {shown(at[-1])!r}{meant(at[-1], known)}"
+    if kind == "missing":
+        return f"{place(at)} is missing; it has no default"
+    if kind == "union_tag_invalid":
+        context = detail["ctx"]
+        known = [tag.strip(" '") for tag in context["expected_tags"].split(",")]
+        return f"{place(at)}: {shown(context['tag'])!r} is not known{meant(context['tag'], known)}"
+    if kind == "union_tag_not_found" or (kind == "model_attributes_type" and at[0] == "network"):
+        return f"{place(at)} is {shown(detail['input'])!r}; {shape_of(at)}"
+    if kind == "fault":
+        return f"{place(at)} {detail['msg']}"
+    return f"{place(at)} is {shown(detail['input'])!r}: {rule(detail)}"
+
+
+def rule(detail: ErrorDetails) -> str:
+    """Return what the value should have been."""
+    message = detail["msg"].removeprefix("Value error, ").replace("Input should", "it should")
+    message = MODEL_NAME.sub("a mapping", message)
+    return message.replace("a valid tuple", "a list").replace("a valid", "a")
+
+
+def shape_of(at: Location) -> str:
+    """Return how an entry that is of the wrong form is written."""
+    if at[0] == "network":
+        return "a layer is one word, or one word with its options: `- linear: 64`"
+    return "its kind is missing: `as:` for a source of features, `source:` for data"
+
+
+def meant(word: object, known: list[str]) -> str:
+    """Return the likely word, or the list of those there are."""
+    close = get_close_matches(str(word), known, n=1, cutoff=0.6)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    listed = ", ".join(sorted(known)[:LISTED]) + (", ..." if len(known) > LISTED else "")
+    return f"; there are: {listed}" if known else "; it takes none"
+
+
+def keys(at: Location, model: type[BaseModel]) -> list[str]:
+    """Return the keys that could have been meant at a location."""
+    if at[0] == "network" and len(at) > 2:
+        return [name for name in LAYERS[str(at[2])].model_fields if name != "layer"]
+    if len(at) == 1:
+        return list(names(model))
+    field = model.model_fields[str(at[0])]
+    return sorted({name for part in models_in(field.annotation) for name in names(part)})
+
+
+def names(model: type[BaseModel]) -> Iterator[str]:
+    """Give the keys of one model as a file writes them."""
+    for name, field in model.model_fields.items():
+        yield field.alias or name
+
+
+def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    """Give every model that a field's type is made of, however deep."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+        for field in annotation.model_fields.values():
+            yield from models_in(field.annotation)
+        return
+    for part in get_args(annotation):
+        yield from models_in(part)

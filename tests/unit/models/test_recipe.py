@@ -1,0 +1,272 @@
+"""Recipes: what they hold, and how they say what is wrong with one."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from models.errors import BadRecipe
+from models.layers import LAYERS, Conv2d, Linear
+from models.recipe import Recipe, ready_recipe, ready_recipes
+
+RECIPE = """\
+name: churn
+task: classification
+data:
+  source: redis
+  match: "user:*"
+  target: {key: "user:{id}:truth", as: hash, field: left}
+features:
+  inputs:
+    - name: x
+      sources:
+        - {key: "user:{id}", as: hash, fields: [age, visits]}
+labels: {"0": stays, "1": leaves}
+network:
+  - standardize
+  - linear: 16
+  - relu
+training:
+  lr: 0.01
+  epochs: 20
+"""
+
+
+def refused(text: str) -> str:
+    with pytest.raises(BadRecipe) as caught:
+        Recipe.parse(text, "churn.yaml")
+    return str(caught.value)
+
+
+def changed(old: str, new: str) -> str:
+    assert old in RECIPE
+    return RECIPE.replace(old, new)
+
+
+def test_a_recipe_is_read_with_its_defaults() -> None:
+    recipe = Recipe.parse(RECIPE)
+
+    assert recipe.classes == ("stays", "leaves")
+    assert recipe.rows.text == "user:{id}"
+    assert [layer.layer for layer in recipe.network] == ["standardize", "linear", "relu"]
+    assert (recipe.training.lr, recipe.training.epochs, recipe.training.batch) == (0.01, 20, 64)
+    assert recipe.data.max_rows == 100_000
+
+
+def test_a_recipe_never_changes() -> None:
+    recipe = Recipe.parse(RECIPE)
+
+    with pytest.raises(ValueError, match="frozen"):
+        recipe.name = "other"  # type: ignore[misc]  # that it cannot is the point
+
+
+@pytest.mark.parametrize("name", ready_recipes())
+def test_every_ready_recipe_survives_a_manifest(name: str) -> None:
+    recipe = ready_recipe(name)
+
+    again = Recipe.model_validate(recipe.as_data())
+
+    assert again == recipe
+    assert again.as_data() == recipe.as_data()
+
+
+def test_three_recipes_are_ready() -> None:
+    assert ready_recipes() == ("breast_cancer", "digits", "japanese_vowels")
+
+
+def test_no_ready_recipe_has_that_name() -> None:
+    with pytest.raises(BadRecipe, match="no ready recipe is called 'digit'; there are breast_cancer, digits"):
+        ready_recipe("digit")
+
+
+def test_a_recipe_is_loaded_from_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "churn.yaml"
+    path.write_text(RECIPE)
+
+    assert Recipe.load(path) == Recipe.parse(RECIPE)
+
+
+def test_a_file_that_is_not_there_names_the_ready_recipes(tmp_path: Path) -> None:
+    with pytest.raises(BadRecipe, match=r"cannot be read .* ready recipes: breast_cancer, digits"):
+        Recipe.load(tmp_path / "nowhere.yaml")
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "churn.yaml"
+    path.write_bytes(b"\xff\xfe\x00")
+
+    with pytest.raises(BadRecipe, match="cannot be read"):
+        Recipe.load(path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "said"),
+    [
+        ("  epochs: 20", "  epoch: 20", 19, "training has no key 'epoch'; did you mean 'epochs'?"),
+        ("training:", "trainin:", 17, "has no key 'trainin'; did you mean 'training'?"),
+        ("lr: 0.01", "lr: -1", 18, "training.lr is '-1': it should be greater than 0"),
+        ("lr: 0.01", "lr: true", 18, "training.lr is 'True': should be a number, not yes or no"),
+        ("lr: 0.01", "lr: .nan", 18, "training.lr is 'nan': it should be a finite number"),
+        ("epochs: 20", "epochs: 2.5", 19, "training.epochs is '2.5'"),
+        ("epochs: 20", "optimizer: adm", 19, "training.optimizer is 'adm': it should be 'sgd', 'momentum'"),
+        (
+            "epochs: 20",
+            "patience: 3\n  validation: 0",
+            19,
+            "training.patience needs a validation share above 0",
+        ),
+        ("- relu", "- rellu", 16, "network, layer 3: 'rellu' is not known; did you mean 'relu'?"),
+        ("- relu", "- xyz", 16, "network, layer 3: 'xyz' is not known; there are: avg_pool, batch_norm"),
+        ("- relu", "- relu: 3", 16, "relu takes no single value; write the word alone"),
+        ("- relu", "- embedding: 3", 16, "embedding takes no single value; name what it sets: count, size"),
+        (
+            "- relu",
+            "- conv2d: {chanels: 3}",
+            16,
+            "layer 3: conv2d has no key 'chanels'; did you mean 'channels'?",
+        ),
+        ("- relu", "- conv2d: {kernel: 3}", 16, "network, layer 3: conv2d.channels is missing"),
+        ("- relu", "- clip: {low: 2, high: 1}", 16, "has low at or above high; swap them"),
+        ("- relu", "- {relu: , tanh: }", 16, "a layer is one word, or one word with its options"),
+        ("- relu", "- 7", 16, "a layer is one word, or one word with its options"),
+        ("linear: 16", "linear: 0", 15, "linear.features is '0': it should be greater than or equal to 1"),
+        ("linear: 16", "linear: yes", 15, "linear.features is 'True': it should be a integer"),
+        ("as: hash, fields", "as: hsh, fields", 11, "'hsh' is not known; did you mean 'hash'?"),
+        ("fields: [age, visits]", "feilds: [age]", 11, "did you mean 'fields'?"),
+        ("fields: [age, visits]", "fields: [age, age, {nam: x}]", 11, "did you mean 'name'?"),
+        ('"user:{id}", as', '"user:{id", as', 11, "is no placeholder; write {name}"),
+        ("user:{id}:truth", "user:{i d}", 6, "is no placeholder; write {name}"),
+        ("user:{id}:truth", "user:{nr}:truth", 6, "needs nr, which the rows' key 'user:{id}' does not give"),
+        ("source: redis", "source: sql", 4, "data.source is 'sql': it should be 'redis'"),
+        ('  match: "user:*"\n', "", 3, "data.match is missing"),
+        ("task: classification", "task: regression", 12, "labels are for classification; task is regression"),
+        (
+            '{"0": stays, "1": leaves}',
+            "[stays]",
+            12,
+            "labels name 1 classes, classification needs two or more",
+        ),
+        ('{"0": stays, "1": leaves}', "[no, leaves]", 12, "label False is no text in YAML; quote it"),
+        ("name: churn", "name: my churn", 1, "name is 'my churn'; a model's name is 1 to 128 of"),
+        ("lr: 0.01", "lr: 0.01\n  lr: 0.02", 19, "the key 'lr' is given twice"),
+        (
+            "lr: 0.01",
+            "lr: &rate 0.01\n  weight_decay: *rate",
+            19,
+            "the alias *rate is not followed; write it out",
+        ),
+        ("- standardize", "- [standardize", 15, "no YAML"),
+        (
+            "fields: [age, visits]}",
+            "fields: [age]}\n        - {inline: true, fields: [hour]}",
+            12,
+            "is inline; rows in Redis have no request",
+        ),
+        ("as: hash, fields: [age, visits]", "as: list, shape: [2], last: 9", 9, "lengths: x_length"),
+        ("    - name: x\n", "    - name: x\n      dtype: string\n", 10, "is text; a network takes numbers"),
+    ],
+)
+def test_a_fault_is_named_with_its_line_and_cure(old: str, new: str, line: int, said: str) -> None:
+    message = refused(changed(old, new))
+
+    assert said in message
+    assert f"churn.yaml, line {line}: " in message
+
+
+def test_one_look_shows_every_fault() -> None:
+    message = refused(
+        changed("lr: 0.01", "lr: 0").replace("epochs: 20", "epochs: 0").replace("- relu", "- rlu")
+    )
+
+    assert [line.split(": ")[0] for line in message.splitlines()] == [
+        "churn.yaml, line 16",
+        "churn.yaml, line 18",
+        "churn.yaml, line 19",
+    ]
+
+
+def test_what_is_wrong_is_also_there_for_programs() -> None:
+    with pytest.raises(BadRecipe) as caught:
+        Recipe.parse(changed("lr: 0.01", "lr: 0"), "churn.yaml")
+
+    assert caught.value.details["line"] == 18
+    assert caught.value.details["where"] == "churn.yaml"
+
+
+def test_several_inputs_are_refused_with_the_cure() -> None:
+    more = '    - {name: y, sources: [{key: "user:{id}", as: hash, fields: [age]}]}\nlabels'
+
+    assert "has 2 inputs, the network reads one" in refused(changed("labels", more))
+
+
+def test_sources_that_cannot_be_joined_are_refused() -> None:
+    more = '[age]}\n        - {key: "user:{id}:v", as: vector, shape: [2, 2]}\nlabels'
+
+    assert "cannot be joined" in refused(changed("[age, visits]}\nlabels", more))
+
+
+@pytest.mark.parametrize("text", ["", "5", "[]", "text"])
+def test_what_is_no_mapping_is_no_recipe(text: str) -> None:
+    assert "the recipe is" in refused(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\0",
+        "[" * 200,
+        "? [a]\n: 1",
+        "a: !!python/object:os.system x",
+        "a: 2020-99-99",
+        "a: " + "9" * 5000,
+        "x" * (1 << 21),
+    ],
+    ids=["control", "deep", "key", "object", "date", "number", "large"],
+)
+def test_hostile_text_is_refused_and_never_raises_anything_else(text: str) -> None:
+    assert "churn.yaml, line" in refused(text)
+
+
+def test_small_numbers_may_be_written_as_people_write_them() -> None:
+    assert math.isclose(Recipe.parse(changed("0.01", "1e-3")).training.lr, 0.001)
+
+
+def test_labels_may_be_a_list() -> None:
+    recipe = Recipe.parse(changed('{"0": stays, "1": leaves}', "[0, 1, other]"))
+
+    assert recipe.labels == {"0": "0", "1": "1", "other": "other"}
+
+
+def test_two_stored_values_may_be_one_label() -> None:
+    recipe = Recipe.parse(changed('{"0": stays, "1": leaves}', "{n: stays, N: stays, y: leaves}"))
+
+    assert recipe.classes == ("stays", "leaves")
+
+
+def test_a_regression_needs_no_labels() -> None:
+    text = changed("task: classification", "task: regression").replace(
+        'labels: {"0": stays, "1": leaves}\n', ""
+    )
+
+    assert Recipe.parse(text).classes == ()
+
+
+@pytest.mark.parametrize(
+    ("written", "layer"),
+    [
+        ("linear: 8", Linear(layer="linear", features=8)),
+        ("linear: {features: 8}", Linear(layer="linear", features=8)),
+        ("conv2d: 4", Conv2d(layer="conv2d", channels=4)),
+        ("conv2d: {channels: 4, kernel: 5}", Conv2d(layer="conv2d", channels=4, kernel=5)),
+    ],
+)
+def test_a_layer_is_a_word_a_number_or_a_mapping(written: str, layer: Any) -> None:
+    recipe = Recipe.parse(changed("- relu", f"- {written}"))
+
+    assert recipe.network[-1] == layer
+
+
+def test_every_layer_word_is_described() -> None:
+    assert all(layer.__doc__ for layer in LAYERS.values())
+    assert {"linear", "gru", "conv2d", "swish", "maxout", "prelu", "standardize"} <= set(LAYERS)

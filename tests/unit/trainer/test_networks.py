@@ -1,0 +1,323 @@
+"""Layers: each is built, learns, is exported and answers in ONNX Runtime as in PyTorch."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from models.layers import LAYERS
+from models.recipe import Training
+from tests.unit.trainer.networks import TASK, exported, layers, network, rows
+from trainer.errors import BadNetwork
+from trainer.networks.forms import Form
+from trainer.networks.network import build, check
+from trainer.optimizers import optimizer
+
+VECTOR = (6,)
+SEQUENCE = (None, 4)
+STEPS = (7, 4)
+IMAGE = (8, 8)
+NUMBERS = (None, 1)
+
+ACTIVATIONS = (
+    "sigmoid",
+    "relu",
+    "relu6",
+    "leaky_relu",
+    "elu",
+    "selu",
+    "gelu",
+    "tanh",
+    "softmax",
+    "log_softmax",
+    "silu",
+    "swish",
+    "softplus",
+    "softsign",
+    "mish",
+    "hard_sigmoid",
+    "hard_swish",
+    "hard_tanh",
+    "prelu",
+)
+Case = tuple[tuple[int | None, ...], list[Any]]
+CASES: dict[str, Case] = {
+    **{word: (VECTOR, [{"linear": 8}, word]) for word in ACTIVATIONS},
+    "prelu, a slope each": (IMAGE, [{"conv2d": 3}, {"prelu": {"each_channel": True}}, "flatten"]),
+    "softmax of pixels": (IMAGE, [{"conv2d": 3}, "softmax", "flatten"]),
+    "maxout": (VECTOR, [{"maxout": {"features": 5, "pieces": 3}}]),
+    "linear": (VECTOR, [{"linear": {"features": 5, "bias": False}}]),
+    "linear of steps": (SEQUENCE, [{"linear": 5}, "tanh", "global_avg_pool"]),
+    "dropout": (VECTOR, [{"linear": 8}, {"dropout": 0.2}]),
+    "flatten": (IMAGE, ["flatten", {"linear": 5}]),
+    "reshape": (VECTOR, [{"reshape": [2, 3]}, {"gru": 4}]),
+    "embedding": (NUMBERS, [{"embedding": {"count": 5, "size": 3}}, "global_avg_pool"]),
+    "embedding of a vector": (VECTOR, [{"embedding": {"count": 5, "size": 3}}, "flatten"]),
+    "conv1d": (
+        SEQUENCE,
+        [{"conv1d": {"channels": 5, "kernel": 5, "padding": 1, "stride": 2}}, "global_avg_pool"],
+    ),
+    "conv1d of fixed steps": (STEPS, [{"conv1d": {"channels": 5, "padding": 1}}, "flatten"]),
+    "conv2d": (
+        IMAGE,
+        [{"conv2d": {"channels": 4, "kernel": 3, "padding": 1, "stride": 2}}, "relu", "flatten"],
+    ),
+    "max_pool": (SEQUENCE, [{"linear": 5}, {"max_pool": {"size": 3, "stride": 2}}, {"gru": 4}]),
+    "avg_pool": (SEQUENCE, [{"linear": 5}, {"avg_pool": {"size": 3, "stride": 2}}, {"gru": 4}]),
+    "pools of pixels": (
+        IMAGE,
+        [{"conv2d": 4}, {"max_pool": 2}, {"avg_pool": {"size": 2, "stride": 1}}, "flatten"],
+    ),
+    "global_max_pool": (SEQUENCE, [{"linear": 5}, "global_max_pool"]),
+    "global_avg_pool": (SEQUENCE, [{"linear": 5}, "global_avg_pool"]),
+    "global pools of pixels": (IMAGE, [{"conv2d": 4}, {"conv2d": 5}, "global_avg_pool"]),
+    "rnn": (SEQUENCE, [{"rnn": {"hidden": 6, "layers": 2, "bidirectional": True}}]),
+    "lstm": (SEQUENCE, [{"lstm": {"hidden": 6, "layers": 2, "bidirectional": True}}]),
+    "gru": (SEQUENCE, [{"gru": {"hidden": 6, "layers": 2, "bidirectional": True, "dropout": 0.1}}]),
+    "gru, every step": (SEQUENCE, [{"gru": {"hidden": 6, "output": "all"}}, "global_max_pool"]),
+    "gru of fixed steps": (STEPS, [{"gru": {"hidden": 6, "bidirectional": True}}]),
+    "batch_norm": (SEQUENCE, ["batch_norm", {"gru": 4}]),
+    "batch_norm of a vector": (VECTOR, ["batch_norm", {"linear": 4}]),
+    "batch_norm of pixels": (IMAGE, [{"conv2d": 4}, "batch_norm", "flatten"]),
+    "layer_norm": (SEQUENCE, ["layer_norm", {"gru": 4}]),
+    "layer_norm of pixels": (IMAGE, [{"conv2d": 4}, "layer_norm", "flatten"]),
+    "standardize": (SEQUENCE, ["standardize", {"gru": 4}]),
+    "scaling": (VECTOR, [{"scale": 2}, "log1p", {"clip": {"low": -1, "high": 1}}, "standardize", "min_max"]),
+    "scaling of pixels": (
+        IMAGE,
+        [{"reshape": [1, 8, 8]}, "min_max", "standardize", {"conv2d": 3}, "flatten"],
+    ),
+}
+
+
+def batch(form: tuple[int | None, ...], lengths: list[int]) -> tuple[torch.Tensor, torch.Tensor | None]:
+    feed = rows(form, lengths)
+    of_rows = torch.from_numpy(feed["x_length"]) if "x_length" in feed else None
+    return torch.from_numpy(feed["x"]), of_rows
+
+
+def test_every_layer_of_a_recipe_has_a_case() -> None:
+    learned, answered = (
+        {layer.layer for _, written in cases.values() for layer in layers(*written)}
+        for cases in (CASES, EXPORTS)
+    )
+
+    assert learned == answered == set(LAYERS)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_layer_learns_by_backpropagation(case: str) -> None:
+    form, written = CASES[case]
+    net = network(form, *written)
+    x, lengths = batch(form, [3, 9, 1, 5, 7, 2, 8, 4])
+    targets = torch.tensor([0, 1, 2, 0, 1, 2, 0, 1])
+    net.fit_scaling(x, lengths)
+    descent = optimizer(net, Training(lr=0.02))
+    losses = []
+
+    for _ in range(40):
+        net.train()
+        loss = TASK.loss(net(x, lengths), targets)
+        descent.zero_grad()
+        loss.backward()
+        descent.step()
+        losses.append(loss.item())
+
+    assert losses[-1] < 0.9 * losses[0]
+    assert [name for name, one in net.named_parameters() if one.grad is None or not one.grad.any()] == []
+
+
+# An export takes a second, most of it to set the exporter up: layers share a few.
+SCALING = [{"scale": 2}, "log1p", {"clip": {"low": -1, "high": 1}}, "standardize", "min_max"]
+LEARNED = [
+    "batch_norm",
+    {"linear": {"features": 8, "bias": False}},
+    "layer_norm",
+    {"maxout": 6},
+    {"dropout": 0.2},
+]
+PIXELS = [
+    "batch_norm",
+    {"prelu": {"each_channel": True}},
+    {"max_pool": 2},
+    "layer_norm",
+    "softmax",
+    {"avg_pool": 2},
+]
+WINDOWS = [{"max_pool": {"size": 3, "stride": 2}}, "softmax", {"avg_pool": {"size": 3, "stride": 2}}]
+RECURRENT = {"hidden": 5, "layers": 2, "bidirectional": True}
+EXPORTS: dict[str, Case] = {
+    **{
+        " and ".join(words): (VECTOR, [part for word in words for part in ({"linear": 8}, word)])
+        for words in (ACTIVATIONS[:7], ACTIVATIONS[7:13], ACTIVATIONS[13:])
+    },
+    "a vector": (VECTOR, [*SCALING, *LEARNED, {"reshape": [2, 3]}, "flatten"]),
+    "whole numbers": (VECTOR, [{"embedding": {"count": 5, "size": 3}}, "flatten"]),
+    "an image": (IMAGE, [{"reshape": [1, 8, 8]}, "min_max", {"conv2d": 4}, *PIXELS, "flatten"]),
+    "a small image": (IMAGE, [{"conv2d": {"channels": 4, "stride": 2, "padding": 1}}, "global_max_pool"]),
+    "fixed steps": (STEPS, [{"conv1d": 5}, *WINDOWS, {"gru": {**RECURRENT, "output": "all"}}, "flatten"]),
+    "steps": (
+        SEQUENCE,
+        [{"conv1d": {"channels": 5, "kernel": 5, "stride": 2}}, "layer_norm", *WINDOWS, {"gru": 3}],
+    ),
+    "steps to their mean": (
+        SEQUENCE,
+        ["standardize", "batch_norm", {"rnn": {**RECURRENT, "output": "all"}}, "global_avg_pool"],
+    ),
+    "steps to their most": (
+        NUMBERS,
+        [{"embedding": {"count": 5, "size": 3}}, {"gru": {**RECURRENT, "output": "all"}}, "global_max_pool"],
+    ),
+    **{word: (SEQUENCE, [{word: RECURRENT}]) for word in ("rnn", "lstm", "gru")},
+}
+
+
+@pytest.mark.parametrize("case", EXPORTS)
+def test_layers_answer_in_onnx_runtime_as_in_pytorch(case: str) -> None:
+    form, written = EXPORTS[case]
+    feeds = [rows(form, lengths) for lengths in ([1], [11], [2, 9], [5, 1, 3, 8, 7])]
+
+    result = exported(form, *written, feeds=feeds)
+
+    assert result.difference < 1e-5
+    assert not any(trace in result.onnx for trace in (b"/work", b"/tmp", b"/home", b".py", b"site-packages"))
+
+
+RAGGED = [case for case, (form, _) in CASES.items() if None in form]
+
+
+@pytest.mark.parametrize("case", RAGGED)
+def test_padding_does_not_change_an_answer(case: str) -> None:
+    form, written = CASES[case]
+    net = network(form, *written).eval()
+    feed = rows(form, [3, 9, 1, 5])
+    x, lengths = torch.from_numpy(feed["x"]), torch.from_numpy(feed["x_length"])
+
+    together = net(x, lengths)
+    alone = [net(x[row : row + 1, : lengths[row]], lengths[row : row + 1]) for row in range(4)]
+
+    torch.testing.assert_close(together, torch.cat(alone), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("case", RAGGED)
+def test_what_stands_in_the_padding_is_never_read(case: str) -> None:
+    form, written = CASES[case]
+    net = network(form, *written)
+    x, lengths = batch(form, [3, 9, 1, 5])
+    assert lengths is not None
+    padding = torch.arange(9)[None, :] >= lengths[:, None]
+    other = torch.where(padding[:, :, None], 1e6, x)
+
+    for mode in (False, True):
+        net.train(mode)
+        torch.manual_seed(1)
+        answer = net(x, lengths)
+        torch.manual_seed(1)
+        same = net(other, lengths)
+
+        torch.testing.assert_close(answer, same, rtol=0, atol=0)
+
+
+def test_scaling_is_measured_on_the_rows_and_not_on_the_padding() -> None:
+    net = network(SEQUENCE, "standardize", "global_avg_pool")
+    x = torch.tensor([[[1.0, 0, 5, 2], [3, 0, 5, 4]], [[5, 0, 5, 9], [99, 99, 99, 99]]])
+    lengths = torch.tensor([2, 1])
+
+    net.fit_scaling(x, lengths)
+
+    scaled, _ = net.steps[0](x, lengths)
+    real = torch.stack([scaled[0, 0], scaled[0, 1], scaled[1, 0]])
+    torch.testing.assert_close(real.mean(0), torch.zeros(4), atol=1e-6, rtol=0)
+    torch.testing.assert_close(real.std(0, correction=0)[[0, 3]], torch.ones(2))
+    assert real[:, 1:3].abs().max() == 0
+
+
+def test_min_max_brings_each_channel_between_zero_and_one() -> None:
+    net = network((2,), "min_max")
+    x = torch.tensor([[1.0, -4.0], [3.0, 4.0], [2.0, 0.0]])
+
+    net.fit_scaling(x, None)
+
+    scaled, _ = net.steps[0](x, None)
+    assert scaled.tolist() == [[0.0, 0.0], [1.0, 1.0], [0.5, 0.5]]
+
+
+def test_scaling_is_fitted_after_the_layers_before_it() -> None:
+    net = network((1,), {"scale": 10}, "min_max")
+    x = torch.tensor([[0.0], [100.0]])
+
+    net.fit_scaling(x, None)
+
+    scaled, _ = net.steps[1](net.steps[0](x, None)[0], None)
+    assert scaled.flatten().tolist() == [0.0, 1.0]
+
+
+def test_log1p_mirrors_negative_numbers() -> None:
+    net = network((3,), "log1p")
+
+    scaled, _ = net.steps[0](torch.tensor([[-1.0, 0.0, 1.0]]), None)
+
+    assert scaled[0].tolist() == pytest.approx([-np.log(2), 0.0, np.log(2)])
+
+
+def test_an_embedding_takes_a_number_outside_for_the_nearest() -> None:
+    net = network((1,), {"embedding": {"count": 3, "size": 2}}, "flatten").eval()
+
+    answers = net(torch.tensor([[-7.0], [0.0], [2.0], [99.0]]))
+
+    assert torch.equal(answers[0], answers[1])
+    assert torch.equal(answers[2], answers[3])
+
+
+@pytest.mark.parametrize(
+    ("form", "written", "said"),
+    [
+        (
+            IMAGE,
+            [{"conv2d": 3}, {"linear": 4}],
+            "layer 1 (conv2d) gives (3, 6, 6), layer 2 (linear) takes (features)",
+        ),
+        (
+            IMAGE,
+            [{"conv2d": 3}],
+            "layer 1 (conv2d) gives (3, 6, 6), the head takes (features); end the network with `flatten`",
+        ),
+        (VECTOR, [{"gru": 4}], "the input gives (6), layer 1 (gru) takes (steps, features)"),
+        (VECTOR, [{"conv2d": 4}], "the input gives (6), layer 1 (conv2d) takes (channels, height, width)"),
+        (VECTOR, [{"conv1d": 4}], "layer 1 (conv1d) takes (steps, channels)"),
+        (VECTOR, [{"max_pool": 2}], "layer 1 (max_pool) takes"),
+        (VECTOR, ["global_avg_pool"], "layer 1 (global_avg_pool) takes"),
+        (VECTOR, [{"reshape": [4, 2]}], "takes 8 numbers for the shape (4, 2)"),
+        (SEQUENCE, ["flatten"], "the input gives (steps, 4), layer 1 (flatten) takes rows of one size"),
+        (SEQUENCE, [{"conv2d": 3}], "takes (channels, height, width)"),
+        (
+            SEQUENCE,
+            ["relu"],
+            "layer 1 (relu) gives (steps, 4), the head takes (features); end the network with `gru`",
+        ),
+        (SEQUENCE, [{"embedding": {"count": 3, "size": 2}}], "takes (numbers) or (steps, 1)"),
+        (IMAGE, [{"conv2d": {"channels": 3, "kernel": 9}}], "takes at least 9 on a side"),
+        (IMAGE, [{"conv2d": 3}, {"max_pool": 7}], "layer 2 (max_pool) takes at least 7 on a side"),
+        (IMAGE, [{"conv2d": 3}, {"maxout": 3}], "layer 2 (maxout) takes (features)"),
+        (IMAGE, [{"conv2d": 3}, {"gru": 3}], "layer 2 (gru) takes (steps, features)"),
+        (STEPS, [{"conv1d": {"channels": 3, "kernel": 9}}], "takes at least 9 on a side"),
+        (VECTOR, [{"linear": 3}, "standardize"], "layer 2 (standardize) is fitted on the training rows"),
+    ],
+)
+def test_layers_that_do_not_fit_are_named_with_both_shapes(form: Any, written: list[Any], said: str) -> None:
+    with pytest.raises(BadNetwork) as caught:
+        check(layers(*written), Form(form), 3)
+
+    assert said in str(caught.value)
+
+
+def test_a_network_too_large_is_refused_before_it_is_allocated() -> None:
+    written = layers({"linear": 65_536}, {"linear": 65_536})
+
+    with pytest.raises(BadNetwork, match=r"4,29.*,... parameters, over 268,435,456"):
+        build(written, Form((6,)), 3)
+
+
+def test_a_network_of_no_layers_is_a_linear_model() -> None:
+    assert check([], Form((6,)), 3) == 6 * 3 + 3

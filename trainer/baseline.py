@@ -1,0 +1,54 @@
+"""A linear model of scikit-learn on the same rows: what a network has to beat to be worth it."""
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from trainer.evaluate import Scores, evaluate
+from trainer.table import Table
+from trainer.tasks import Classification, Task
+
+ITERATIONS = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """A linear model's scores on the held-out rows."""
+
+    name: str
+    scores: Scores
+
+
+def baseline(task: Task, train: Table, held_out: Table) -> Baseline:
+    """Fit a linear model to every row that is not held out, and score it on those that are."""
+    classifies = isinstance(task, Classification)
+    linear = LogisticRegression(max_iter=ITERATIONS) if classifies else Ridge()
+    model = make_pipeline(StandardScaler(), linear)
+    with warnings.catch_warnings():
+        # A baseline that is not quite at its optimum is still a baseline.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(flat_features(train), train.targets)
+    rows = flat_features(held_out)
+    answers = model.predict_proba(rows) if classifies else model.predict(rows)[:, None]
+    about = "mean, deviation, least and most of each channel" if train.lengths is not None else "the features"
+    name = f"scikit-learn {'logistic' if classifies else 'ridge'} regression on {about}, standardised"
+    return Baseline(name, evaluate(task, np.asarray(answers), held_out.targets))
+
+
+def flat_features(table: Table) -> NDArray[np.float64]:
+    """Return one vector a row: the row itself, or statistics of each channel of a sequence."""
+    if table.lengths is None:
+        return table.x.reshape(len(table), -1).astype(np.float64)
+    rows = (row[:length] for row, length in zip(table.x, table.lengths, strict=True))
+    return np.stack([channel_statistics(row.astype(np.float64)) for row in rows])
+
+
+def channel_statistics(steps: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Shape: (T, F) -> (4 * F,): mean, standard deviation, least and most of each channel."""
+    return np.concatenate([steps.mean(0), steps.std(0), steps.min(0), steps.max(0)])

@@ -1,0 +1,33 @@
+"""Dataset: rows of real data and how an application would keep them in Redis."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+Value = Mapping[str, str] | bytes | tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """One key: a hash of text, a string or a list of bytes."""
+
+    key: str
+    value: Value
+
+
+Row = tuple[Stored, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """A data set that comes with the product.
+
+    `layout` says in one line a key template what lies there; `rows` gives every row anew, the same
+    ones each time.
+    """
+
+    name: str
+    description: str
+    attribution: str
+    layout: tuple[str, ...]
+    count: int
+    rows: Callable[[], Iterator[Row]]

@@ -1,0 +1,229 @@
+"""Training rows read from Redis through the recipe's own feature view: what is served is learned.
+
+SCAN finds the keys, the view reads them in pipelines, and the target field of each is read beside.
+A row that cannot be used is counted by its reason and left out.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from math import isfinite
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from redis.exceptions import RedisError
+
+from models.assembly import Plan
+from models.errors import InsituError, shown
+from models.features import FeatureView
+from models.recipe import Recipe
+from models.redis_failures import redis_errors
+from models.scanning import redis_type, scan
+from models.sources import HashSource, JsonSource, ListSource, VectorSource
+from models.store import Client
+from models.templates import KeyTemplate
+from models.tensors import Tensor, elements
+from trainer.errors import NoRows, TooManyBadRows, TooMuchData, UnlabelledRow
+from trainer.events import Stage
+from trainer.table import Table
+
+ROWS_A_TRIP = 512
+ELEMENTS_A_TRIP = 1 << 20
+TABLE_LIMIT_BYTES = 4 << 30
+
+
+async def read_table(redis: Client, recipe: Recipe, stage: Stage) -> Table:
+    """Read every row that a recipe names.
+
+    Raises: NoRows, TooManyBadRows, TooMuchData, RedisUnavailable.
+    """
+    keys = await find_keys(redis, recipe)
+    reader = RowReader(recipe)
+    stage.total = len(keys)
+    for start in range(0, len(keys), reader.trip):
+        part = keys[start : start + reader.trip]
+        async with redis_errors():
+            replies = await reader.ask(redis, part)
+        reader.take(part, replies)
+        stage.advance(start + len(part))
+    return reader.table(len(keys))
+
+
+async def find_keys(redis: Client, recipe: Recipe) -> list[str]:
+    """Return the keys that are rows, sorted; when there are more than `max_rows`, always the same ones.
+
+    Raises: NoRows, RedisUnavailable.
+    """
+    data, most = recipe.data, recipe.data.max_rows
+    found: set[str] = set()
+    async for part in scan(redis, data.match, redis_type(recipe.features.keyed[0])):
+        keys = (raw.decode("utf-8", "surrogateescape") for raw in part.keys)
+        found.update(key for key in keys if recipe.rows.match(key) is not None)
+        if len(found) > 2 * most:
+            found = set(chosen(found, most))
+    if not found:
+        raise NoRows(data.match, recipe.rows.text, data.dataset)
+    return sorted(chosen(found, most))
+
+
+def chosen(keys: set[str], most: int) -> list[str]:
+    """Return at most so many keys: those that come first in an order that looks drawn by chance."""
+    if len(keys) <= most:
+        return list(keys)
+    return sorted(keys, key=lambda key: blake2b(key.encode(), digest_size=16).digest())[:most]
+
+
+def without_age_limit(view: FeatureView) -> FeatureView:
+    """Return the view for rows of the past: how fresh features must be is a rule for serving."""
+    inputs = [
+        one.model_copy(
+            update={
+                "sources": tuple(
+                    source.model_copy(update={"max_age_seconds": None})
+                    if isinstance(source, HashSource | JsonSource)
+                    else source
+                    for source in one.sources
+                )
+            }
+        )
+        for one in view.inputs
+    ]
+    return view.model_copy(update={"inputs": tuple(inputs)})
+
+
+@dataclass(slots=True)
+class RowReader:
+    """Rows as they come in, part by part."""
+
+    recipe: Recipe
+    plan: Plan = field(init=False)
+    target: KeyTemplate = field(init=False)
+    keys: list[str] = field(default_factory=list)
+    parts: list[dict[str, Tensor]] = field(default_factory=list)
+    targets: list[float] = field(default_factory=list)
+    skipped: Counter[str] = field(default_factory=Counter)
+    example: str = ""
+
+    def __post_init__(self) -> None:
+        self.plan = Plan(without_age_limit(self.recipe.features))
+        self.target = KeyTemplate(self.recipe.data.target.key)
+
+    @property
+    def trip(self) -> int:
+        """How many rows go over the wire together."""
+        return max(1, min(ROWS_A_TRIP, ELEMENTS_A_TRIP // most_elements(self.recipe)))
+
+    async def ask(self, redis: Client, keys: Sequence[str]) -> list[Any]:
+        """Return the replies for the rows' features, in the plan's order, and then their targets'."""
+        pipeline: Any = redis.pipeline(transaction=False)
+        for command in self.plan.prepare_keys(keys).commands:
+            pipeline.execute_command(*command)
+        for key in keys:
+            values = self.recipe.rows.read(key)
+            pipeline.execute_command("HGET", self.target.fill(values), self.recipe.data.target.field)
+        replies: list[Any] = await pipeline.execute(raise_on_error=False)
+        return replies
+
+    def take(self, keys: Sequence[str], replies: Sequence[Any]) -> None:
+        """Keep the rows of one trip that can be used, and count the others by their reason."""
+        prepared = self.plan.prepare_keys(keys)
+        features, answers = replies[: len(prepared.commands)], replies[len(prepared.commands) :]
+        assembled = self.plan.assemble(prepared, features)
+        for error in assembled.errors.values():
+            self._skip(error)
+        for group in assembled.groups:
+            good = [at for at, row in enumerate(group.rows) if self._label(keys[row], answers[row])]
+            self.keys.extend(keys[group.rows[at]] for at in good)
+            self.parts.append({name: values[good] for name, values in group.feeds.items()})
+        check_size(self.parts, len(self.keys), self.recipe)
+
+    def _label(self, key: str, answer: Any) -> bool:
+        try:
+            self.targets.append(target_of(answer, key, self.recipe))
+        except UnlabelledRow as error:
+            self._skip(error)
+            return False
+        return True
+
+    def _skip(self, error: InsituError) -> None:
+        self.skipped[error.code] += 1
+        self.example = self.example or str(error)
+
+    def table(self, rows: int) -> Table:
+        """Return everything that was kept, of `rows` that were read.
+
+        Raises: TooManyBadRows.
+        """
+        limit = self.recipe.data.max_bad_share
+        if not self.keys or self.skipped.total() > limit * rows:
+            raise TooManyBadRows(self.skipped, rows, limit, self.example)
+        one = self.recipe.input
+        x = joined([part[one.name] for part in self.parts])
+        lengths = np.concatenate([part[one.lengths] for part in self.parts]) if one.lengths else None
+        kind = np.int64 if self.recipe.classes else np.float32
+        return Table(tuple(self.keys), x, lengths, np.array(self.targets, kind), dict(self.skipped))
+
+
+def target_of(answer: Any, key: str, recipe: Recipe) -> float:
+    """Return the class number or value of one row.
+
+    Raises: UnlabelledRow, absent, a text the recipe does not know, or no number.
+    """
+    target = recipe.data.target
+    if isinstance(answer, RedisError):
+        raise UnlabelledRow(f"the target of {shown(key)!r} cannot be read: {shown(answer)}", key=shown(key))
+    if answer is None:
+        raise UnlabelledRow(
+            f"{shown(key)!r} has no target: no field {target.field!r} in {target.key!r}", key=shown(key)
+        )
+    text = answer.decode("utf-8", "backslashreplace")
+    if recipe.classes:
+        if text not in recipe.labels:
+            raise UnlabelledRow(
+                f"the target of {shown(key)!r} is {shown(text)!r}, which is none of the recipe's labels",
+                key=shown(key),
+            )
+        return recipe.classes.index(recipe.labels[text])
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not isfinite(value):
+        raise UnlabelledRow(f"the target of {shown(key)!r} is {shown(text)!r}, no number", key=shown(key))
+    return value
+
+
+def most_elements(recipe: Recipe) -> int:
+    """Return how many numbers one row can have at most."""
+    count = 0
+    for source in recipe.input.sources:
+        if isinstance(source, ListSource):
+            count += source.last * elements(source.shape)
+        elif isinstance(source, VectorSource):
+            count += elements(source.shape)
+        else:
+            count += len(source.fields)
+    return count
+
+
+def check_size(parts: Sequence[dict[str, Tensor]], rows: int, recipe: Recipe) -> None:
+    """Refuse more rows than fit into memory once they are all padded to the longest."""
+    arrays = [part[recipe.input.name] for part in parts]
+    longest = max((array[0].nbytes for array in arrays if len(array)), default=0)
+    if rows * longest > TABLE_LIMIT_BYTES:
+        raise TooMuchData(rows, longest, TABLE_LIMIT_BYTES, recipe.data.max_rows)
+
+
+def joined(arrays: Sequence[NDArray[Any]]) -> Tensor:
+    """Join the parts of one input; sequences are padded at the right to the longest of all."""
+    if len({array.shape[1:] for array in arrays}) == 1:
+        return np.concatenate(arrays)
+    longest = max(array.shape[1] for array in arrays)
+    result = np.zeros((sum(map(len, arrays)), longest, *arrays[0].shape[2:]), arrays[0].dtype)
+    start = 0
+    for array in arrays:
+        result[start : start + len(array), : array.shape[1]] = array
+        start += len(array)
+    return result

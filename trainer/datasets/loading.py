@@ -1,0 +1,116 @@
+"""A data set put into Redis as an application would have it, without touching anything else.
+
+The names are plain ones (`patient:17`) and the Redis may be somebody's own. So everything is looked
+at before anything is written: what is there as it should be stays, and a key that holds something
+else stops the work, unless told to overwrite.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from redis.exceptions import ResponseError
+
+from models.redis_failures import redis_errors
+from models.store import Client
+from trainer.datasets.dataset import Dataset, Stored
+from trainer.errors import DatasetConflict
+
+KEYS_A_TRIP = 256  # bounds what is in flight to a few hundred kilobytes
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """How many rows of a data set lie in Redis now, and how many keys had to be written for it."""
+
+    rows: int
+    written: int
+
+
+def unheard(_done: int, _total: int) -> None:
+    """Tell nobody how far it is."""
+
+
+async def load_into(
+    redis: Client, dataset: Dataset, progress: Progress = unheard, *, overwrite: bool = False
+) -> Loaded:
+    """Put a data set into Redis; doing it again changes nothing.
+
+    `progress` is told how many keys are looked at or written, and how many that will be in all.
+
+    Raises: DatasetConflict, a key holds something else, and nothing was written; RedisUnavailable.
+    """
+    every = [stored for row in dataset.rows() for stored in row]
+    absent: list[Stored] = []
+    async with redis_errors():
+        for start, part in trips(every):
+            for stored, there in zip(part, await look(redis, part), strict=True):
+                if not there and not overwrite and there is not None:
+                    raise DatasetConflict(dataset.name, stored.key)
+                if not there:
+                    absent.append(stored)
+            progress(start + len(part), 2 * len(every))
+        done = 2 * len(every) - len(absent)
+        for start, part in trips(absent):
+            await write(redis, part)
+            progress(done + start + len(part), 2 * len(every))
+    return Loaded(dataset.count, len(absent))
+
+
+def trips(every: Sequence[Stored]) -> Iterator[tuple[int, Sequence[Stored]]]:
+    """Give the keys in parts that go over the wire together, each with its place."""
+    for start in range(0, len(every), KEYS_A_TRIP):
+        yield start, every[start : start + KEYS_A_TRIP]
+
+
+async def look(redis: Client, part: Sequence[Stored]) -> list[bool | None]:
+    """Return for each key whether it holds what it should; None when there is no such key."""
+    pipeline: Any = redis.pipeline(transaction=False)
+    for stored in part:
+        pipeline.exists(stored.key)
+        pipeline.execute_command(*reading(stored))
+    replies = await pipeline.execute(raise_on_error=False)
+    return [
+        holds(stored, found) if exists else None
+        for stored, exists, found in zip(part, replies[::2], replies[1::2], strict=True)
+    ]
+
+
+def reading(stored: Stored) -> tuple[str | int, ...]:
+    """Return the command that reads a key, never more of it than is compared and one beyond."""
+    if isinstance(stored.value, bytes):
+        return ("GETRANGE", stored.key, 0, len(stored.value))
+    if isinstance(stored.value, tuple):
+        return ("LRANGE", stored.key, 0, len(stored.value))
+    return ("HMGET", stored.key, *stored.value)
+
+
+def holds(stored: Stored, found: Any) -> bool:
+    """Whether a key holds what it should; a hash may have other fields beside.
+
+    Raises: ResponseError, Redis refused for another reason than the type of the key.
+    """
+    if isinstance(found, ResponseError) and str(found).startswith("WRONGTYPE"):
+        return False
+    if isinstance(found, Exception):
+        raise found
+    if isinstance(stored.value, bytes):
+        return bool(found == stored.value)
+    wanted = stored.value if isinstance(stored.value, tuple) else [v.encode() for v in stored.value.values()]
+    return list(found) == list(wanted)
+
+
+async def write(redis: Client, part: Sequence[Stored]) -> None:
+    """Write keys anew, each whole."""
+    pipeline: Any = redis.pipeline(transaction=False)
+    for stored in part:
+        pipeline.delete(stored.key)
+        if isinstance(stored.value, bytes):
+            pipeline.set(stored.key, stored.value)
+        elif isinstance(stored.value, tuple):
+            pipeline.rpush(stored.key, *stored.value)
+        else:
+            pipeline.hset(stored.key, mapping=dict(stored.value))
+    await pipeline.execute()

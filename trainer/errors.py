@@ -1,0 +1,152 @@
+"""What can go wrong while a model is made, with the facts each error carries.
+
+InsituError > TrainerError
+  BadNetwork          layers that do not fit one another; found before any data is read
+  NoRows  TooManyBadRows  TooMuchData  NotEnoughRows  UnlabelledRow
+  UnknownDataset  DatasetConflict
+  TrainingDiverged  ExportFailed  ExportMismatch  BadReportPath
+"""
+
+from collections.abc import Mapping, Sequence
+
+from models.errors import InsituError, shown
+
+
+class TrainerError(InsituError):
+    """Root of the trainer's errors."""
+
+    code = "trainer_error"
+
+
+class BadNetwork(TrainerError):
+    """Layers that cannot be put together."""
+
+    code = "bad_network"
+
+
+class UnlabelledRow(TrainerError):
+    """One row's target is not there or is none that the recipe knows."""
+
+    code = "unlabelled_row"
+
+
+class NoRows(TrainerError):
+    """Nothing to train on."""
+
+    code = "no_rows"
+
+    def __init__(self, match: str, template: str, dataset: str | None) -> None:
+        cure = (
+            f"`insitu demo` loads the data set {dataset}" if dataset else "check the database and the pattern"
+        )
+        super().__init__(
+            f"no key in this Redis matches {match!r} and the template {template!r}; {cure}",
+            match=match,
+            template=template,
+        )
+
+
+class TooManyBadRows(TrainerError):
+    """More rows are unusable than the recipe allows."""
+
+    code = "too_many_bad_rows"
+
+    def __init__(self, skipped: Mapping[str, int], rows: int, limit: float, example: str) -> None:
+        bad = sum(skipped.values())
+        reasons = ", ".join(f"{count} {reason}" for reason, count in skipped.items())
+        super().__init__(
+            f"{bad} of {rows} rows cannot be used ({reasons}), {bad / rows:.1%} where the recipe allows "
+            f"{limit:.1%}; the first: {example}; mend them or raise data.max_bad_share",
+            skipped=dict(skipped),
+            rows=rows,
+            max_bad_share=limit,
+        )
+
+
+class TooMuchData(TrainerError):
+    """More rows than are trained on in memory."""
+
+    code = "too_much_data"
+
+    def __init__(self, rows: int, row_bytes: int, limit_bytes: int, max_rows: int) -> None:
+        fit = limit_bytes // max(row_bytes, 1)
+        super().__init__(
+            f"{rows} rows of {row_bytes} bytes are over {limit_bytes} bytes; "
+            f"set data.max_rows to {fit} or less (it is {max_rows}) or read fewer steps",
+            rows=rows,
+            row_bytes=row_bytes,
+            limit_bytes=limit_bytes,
+        )
+
+
+class NotEnoughRows(TrainerError):
+    """Too few rows to train, validate and hold out."""
+
+    code = "not_enough_rows"
+
+
+class UnknownDataset(TrainerError):
+    """No data set of that name comes with the product."""
+
+    code = "unknown_dataset"
+
+    def __init__(self, name: str, known: Sequence[str]) -> None:
+        super().__init__(
+            f"no data set is called {shown(name)!r}; there are: {', '.join(known)}",
+            name=shown(name),
+            known=list(known),
+        )
+
+
+class DatasetConflict(TrainerError):
+    """A key of the data set is taken by something else, which is left as it is."""
+
+    code = "dataset_conflict"
+
+    def __init__(self, dataset: str, key: str) -> None:
+        super().__init__(
+            f"key {shown(key)!r} is already in this Redis and is not what the data set {dataset} puts there; "
+            "nothing more was written. Use another database (redis://host:6379/1), or delete the key",
+            dataset=dataset,
+            key=shown(key),
+        )
+
+
+class TrainingDiverged(TrainerError):
+    """The loss is no number any more."""
+
+    code = "training_diverged"
+
+    def __init__(self, epoch: int, lr: float) -> None:
+        super().__init__(
+            f"the loss is not a number in epoch {epoch}; take a smaller training.lr than {lr:g}, set "
+            "training.clip, or begin the network with standardize",
+            epoch=epoch,
+            lr=lr,
+        )
+
+
+class ExportFailed(TrainerError):
+    """The network has no ONNX form."""
+
+    code = "export_failed"
+
+
+class ExportMismatch(TrainerError):
+    """ONNX Runtime does not answer as PyTorch does."""
+
+    code = "export_mismatch"
+
+    def __init__(self, difference: float, tolerance: float, feed: str) -> None:
+        super().__init__(
+            f"ONNX Runtime and PyTorch differ by {difference:.3g} on {feed}, {tolerance:g} is allowed; "
+            "nothing was published",
+            difference=difference,
+            tolerance=tolerance,
+        )
+
+
+class BadReportPath(TrainerError):
+    """A report can only be written as a PNG or SVG picture."""
+
+    code = "bad_report_path"

@@ -1,0 +1,139 @@
+"""Scaling and normalisation: fixed, fitted on the training rows, or learned."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from models.layers import Clip, Fitted, Layer, Log1p, Normalisation, Scale
+from trainer.networks.forms import Form
+from trainer.networks.steps import Each, Flow, Step, is_real
+
+
+class Divide(nn.Module):
+    """Every number divided by one."""
+
+    def __init__(self, by: float) -> None:
+        super().__init__()
+        self.by = by
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shape: unchanged."""
+        return x / self.by
+
+
+class SignedLog(nn.Module):
+    """log(1 + x), mirrored for negative x, so that every number has one."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shape: unchanged."""
+        return torch.sign(x) * torch.log1p(x.abs())
+
+
+class Hold(nn.Module):
+    """Every number held between two bounds."""
+
+    def __init__(self, low: float, high: float) -> None:
+        super().__init__()
+        self.low, self.high = low, high
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shape: unchanged."""
+        return x.clamp(self.low, self.high)
+
+
+class FittedScale(Step):
+    """(x - shift) * factor for each channel; `fit` measures the two on the training rows."""
+
+    shift: Tensor
+    factor: Tensor
+
+    def __init__(self, kind: str, form: Form) -> None:
+        super().__init__()
+        self.kind = kind
+        shape = (form.channels, 1, 1) if form.rank == 3 else (form.channels,)
+        self.register_buffer("shift", torch.zeros(shape))
+        self.register_buffer("factor", torch.ones(shape))
+
+    def forward(self, x: Tensor, lengths: Tensor | None) -> Flow:
+        """Shape: unchanged."""
+        return (x - self.shift) * self.factor, lengths
+
+    def fit(self, x: Tensor, lengths: Tensor | None) -> None:
+        """Measure every channel over all rows, and over all steps or pixels that are no padding.
+
+        A channel that is always the same keeps its size: it is only shifted to 0.
+        """
+        values = channel_values(x, lengths).double()  # (values, channels)
+        if self.kind == "standardize":
+            shift, spread = values.mean(0), values.std(0, correction=0)
+        else:
+            shift, spread = values.amin(0), values.amax(0) - values.amin(0)
+        spread = torch.where(spread > 1e-12 * (1 + shift.abs()), spread, 1.0)
+        self.shift.copy_(shift.reshape(self.shift.shape))
+        self.factor.copy_((1 / spread).reshape(self.factor.shape))
+
+
+class SequenceNorm(Step):
+    """Batch normalisation of each step's features; padding is not counted."""
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(features)
+
+    def forward(self, x: Tensor, lengths: Tensor | None) -> Flow:
+        """Shape: unchanged, (B, T, F)."""
+        if not self.training or lengths is None:
+            return self.norm(x.transpose(1, 2)).transpose(1, 2), lengths
+        real = is_real(x, lengths)
+        result = torch.zeros_like(x)
+        result[real] = self.norm(x[real])
+        return result, lengths
+
+
+def channel_values(x: Tensor, lengths: Tensor | None) -> Tensor:
+    """Return every real value of each channel: (values, channels)."""
+    if x.ndim == 4:
+        return x.transpose(0, 1).flatten(1).T
+    if lengths is not None:
+        return x[is_real(x, lengths)]
+    return x.reshape(-1, x.shape[-1])
+
+
+def divide(spec: Scale, form: Form) -> tuple[Step, Form]:
+    """Build a division."""
+    return Each(Divide(spec.divide_by)), form
+
+
+def log1p(_spec: Log1p, form: Form) -> tuple[Step, Form]:
+    """Build a logarithm."""
+    return Each(SignedLog()), form
+
+
+def hold(spec: Clip, form: Form) -> tuple[Step, Form]:
+    """Build two bounds."""
+    return Each(Hold(spec.low, spec.high)), form
+
+
+def fitted(spec: Fitted, form: Form) -> tuple[Step, Form]:
+    """Build a scaling whose numbers come from the training rows."""
+    return FittedScale(spec.layer, form), form
+
+
+def normalisation(spec: Normalisation, form: Form) -> tuple[Step, Form]:
+    """Build a normalisation over rows or over each row's features."""
+    width = form.channels
+    if spec.layer == "layer_norm":
+        return Each(nn.GroupNorm(1, width) if form.rank == 3 else nn.LayerNorm(width)), form
+    if form.rank == 2:
+        return SequenceNorm(width), form
+    return Each(nn.BatchNorm2d(width) if form.rank == 3 else nn.BatchNorm1d(width)), form
+
+
+BUILDERS: dict[type[Layer], Callable[..., tuple[Step, Form]]] = {
+    Scale: divide,
+    Log1p: log1p,
+    Clip: hold,
+    Fitted: fitted,
+    Normalisation: normalisation,
+}

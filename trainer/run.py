@@ -1,0 +1,162 @@
+"""From a recipe to a bundle: read, part, fit, export, evaluate, compare, judge.
+
+    train       a recipe and the URL of a Redis -> TrainResult
+    train_on    the same for rows that are already in memory
+
+Only reading waits for anything, so only reading is asynchronous: fitting keeps processors busy.
+"""
+
+import asyncio
+
+import torch
+
+from models.binding import row_shape
+from models.connecting import connect
+from models.recipe import Recipe
+from trainer.baseline import Baseline, baseline
+from trainer.datasets.from_redis import read_table
+from trainer.diagnose import Parts, diagnose
+from trainer.evaluate import Scores, evaluate
+from trainer.events import Events, Journal, silent
+from trainer.export import Exported, Served, Signature, answers, export, feed
+from trainer.fit import Fit, History, Rows, reproducible
+from trainer.networks.forms import FREE, Form
+from trainer.networks.network import Network, build, check
+from trainer.outcome import HeldOut, Outcome, RowCounts, TrainResult
+from trainer.publish import compose
+from trainer.split import split
+from trainer.table import Table
+from trainer.tasks import Task, outputs_of, task_of
+
+PARITY_ROWS = (1, 2, 7)  # sizes of the batches on which PyTorch and ONNX Runtime are compared
+
+
+def train(recipe: Recipe, redis_url: str, events: Events = silent) -> TrainResult:
+    """Train a recipe's model on the rows of a Redis.
+
+    Raises: BadNetwork, before anything is read; NoRows, TooManyBadRows, TooMuchData, NotEnoughRows,
+        TrainingDiverged, ExportFailed, ExportMismatch, RedisUnavailable.
+    """
+    check(recipe.network, form_of(recipe), outputs_of(recipe))
+    journal = Journal(events)
+    table = asyncio.run(read(recipe, redis_url, journal))
+    return train_on(recipe, table, journal)
+
+
+async def read(recipe: Recipe, redis_url: str, journal: Journal) -> Table:
+    """Read the rows of a recipe from a Redis.
+
+    Raises: NoRows, TooManyBadRows, TooMuchData, RedisUnavailable.
+    """
+    with journal.stage("read") as stage:
+        async with connect(redis_url) as client:
+            table = await read_table(client, recipe, stage)
+        skipped = sum(table.skipped.values())
+        stage.result = f"{len(table)} rows of {recipe.data.match}" + (
+            f", {skipped} skipped" if skipped else ""
+        )
+    return table
+
+
+def train_on(recipe: Recipe, table: Table, journal: Journal | None = None) -> TrainResult:
+    """Train a recipe's model on a table.
+
+    Raises: as `train`, but for what concerns Redis.
+    """
+    return Training(recipe, table, journal or Journal()).result()
+
+
+class Training:
+    """One training, from a table to a bundle."""
+
+    def __init__(self, recipe: Recipe, table: Table, journal: Journal) -> None:
+        self.recipe, self.table, self.journal = recipe, table, journal
+        parts = split(table, recipe)
+        self.train = table.take(parts.train)
+        self.validation = table.take(parts.validation)
+        self.held_out = table.take(parts.held_out)
+        self.task = task_of(recipe, self.train)
+        self.signature = signature_of(recipe, self.task)
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+    def result(self) -> TrainResult:
+        """Do all of it."""
+        network, history = self._fit()
+        exported = self._export(network)
+        scores, on_train = self._evaluate(exported)
+        plain = self._baseline()
+        parts = Parts(on_train, scores, plain.scores, len(self.train), len(self.held_out))
+        outcome = Outcome(
+            exported=exported,
+            rows=self._counts(),
+            held_out=held_out(self.recipe, self.held_out),
+            history=history,
+            scores=scores,
+            baseline=plain,
+            diagnosis=diagnose(self.task, parts, history),
+            device=device_name(self.device),
+            seconds=dict(self.journal.seconds),
+        )
+        return TrainResult(compose(self.recipe, self.task.output, outcome), outcome)
+
+    def _fit(self) -> tuple[Network, History]:
+        training = self.recipe.training
+        with self.journal.stage("fit", training.epochs) as stage, reproducible(training):
+            network = build(self.recipe.network, form_of(self.recipe), outputs_of(self.recipe))
+            train = Rows.of(self.train, self.device)
+            validation = Rows.of(self.validation, self.device) if len(self.validation) else None
+            fit = Fit(network.to(self.device), self.task, training, train, validation, self.journal.events)
+            history = fit.run()
+            stage.result = f"{len(history.epochs)} epochs, the best was {history.best}"
+        return network, history
+
+    def _export(self, network: Network) -> Exported:
+        with self.journal.stage("export") as stage:
+            samples = [self.held_out.take(rows) for rows in self.held_out.samples(PARITY_ROWS)]
+            feeds = [feed(sample, self.signature) for sample in samples]
+            exported = export(Served(network, self.task), self.signature, feeds)
+            stage.result = f"{len(exported.onnx)} bytes of ONNX, within {exported.difference:.1e} of PyTorch"
+        return exported
+
+    def _evaluate(self, exported: Exported) -> tuple[Scores, Scores]:
+        with self.journal.stage("evaluate") as stage:
+            scores, on_train = (
+                evaluate(self.task, answers(exported.onnx, self.signature, part), part.targets)
+                for part in (self.held_out, self.train)
+            )
+            stage.result = (
+                f"{self.task.metric} {scores.values[self.task.metric]:.4f} on {len(self.held_out)} rows"
+            )
+        return scores, on_train
+
+    def _baseline(self) -> Baseline:
+        with self.journal.stage("baseline") as stage:
+            plain = baseline(self.task, self.train.joined_with(self.validation), self.held_out)
+            stage.result = f"{self.task.metric} {plain.scores.values[self.task.metric]:.4f}, {plain.name}"
+        return plain
+
+    def _counts(self) -> RowCounts:
+        return RowCounts(len(self.train), len(self.validation), len(self.held_out), self.table.skipped)
+
+
+def form_of(recipe: Recipe) -> Form:
+    """Return the form of one row as the recipe's view gives it."""
+    shape = row_shape(recipe.input)
+    return Form(tuple(None if dim == FREE else int(dim) for dim in shape))
+
+
+def signature_of(recipe: Recipe, task: Task) -> Signature:
+    """Return the names and types that the graph shall have."""
+    return Signature(recipe.input.name, recipe.input.dtype or "float32", recipe.input.lengths, task.output)
+
+
+def held_out(recipe: Recipe, table: Table) -> HeldOut:
+    """Return the held-out rows with their labels or values."""
+    classes = recipe.classes
+    targets = [classes[int(target)] if classes else float(target) for target in table.targets]
+    return HeldOut(table.keys, tuple(targets))
+
+
+def device_name(device: torch.device) -> str:
+    """Return what trained, as a person knows it."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
