@@ -1,5 +1,7 @@
 """Small ONNX files and their bundles, made by hand so that every answer can be worked out on paper."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
@@ -43,15 +45,17 @@ def linear(weights: NDArray[np.float32], *, softmax: bool = False) -> bytes:
     return data
 
 
-def churn(name: str = "churn", description: str = "Will a customer leave?") -> Bundle:
-    """Return two labels read from a hash."""
+def churn(
+    name: str = "churn", description: str = "Will a customer leave?", card: dict[str, Any] | None = None
+) -> Bundle:
+    """Return two labels read from a hash, with a model card."""
     wording = Wording(
         features=FeatureView.read(CHURN_VIEW),
         labels=("stays", "leaves"),
         description=description,
     )
     bundle = compose_bundle(linear(CHURN_WEIGHTS, softmax=True), name, wording)
-    facts = {"metrics": {"accuracy": 0.91, "roc_auc": 0.95}, "card": CARD}
+    facts = {"metrics": {"accuracy": 0.91, "roc_auc": 0.95}, "card": CARD if card is None else card}
     return Bundle(bundle.manifest.model_copy(update=facts), bundle.onnx)
 
 
@@ -68,7 +72,7 @@ def embed() -> Bundle:
     return compose_bundle(linear(CHURN_WEIGHTS), "embed", Wording())
 
 
-CARD = {
+CARD: dict[str, Any] = {
     "verdict": "good",
     "findings": ["accuracy 0.930 on the rows it learned from, 0.910 on those held out"],
     "confusion": [[80, 7], [9, 82]],

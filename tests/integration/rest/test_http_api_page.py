@@ -1,0 +1,129 @@
+"""docs/http-api.md: its commands run as printed and answer what is printed, its tables are the code's."""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from models.errors import InsituError
+from models.store import ModelStore
+from server.inference import errors as core
+from server.rest import refusals
+from server.rest.errors import STATUS, status_of
+from server.rest.uploads import FIELDS
+from server.settings import ServerSettings
+from tests.conftest import missing
+from tests.integration.rest.graphs import CHURN_WEIGHTS, churn, linear
+from tests.integration.rest.served import ServerProcess
+from tests.servers import RedisServer
+
+PAGE = Path(__file__).parents[3] / "docs" / "http-api.md"
+PRINTED = "http://127.0.0.1:8000"
+# What differs from one run to the next: moments, digests of files, memory, program versions.
+CHANGING = re.compile(
+    r"\d{4}-\d\d-\d\dT[\d:.]+\+00:00|date: [^\n]+|[0-9a-f]{64}"
+    r"|(?<=\"memory_bytes\": )\d+|(?<=\"version\":\")[^\"]+"
+)
+SHELL = shutil.which("bash") or "/bin/sh"
+NUMBER = re.compile(r"\d+\.\d{4,}")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", PAGE.read_text(), re.DOTALL)
+
+
+def told(text: str) -> str:
+    """What must agree of an output: numbers to four digits, changing things as dots."""
+    return NUMBER.sub(
+        lambda found: f"{float(found[0]):.4f}", CHANGING.sub("...", text.replace("\r", ""))
+    ).strip()
+
+
+def rows(heading: str) -> list[list[str]]:
+    """The cells of the first table under a heading."""
+    section = PAGE.read_text().partition(f"\n{heading}\n")[2]
+    lines = re.search(r"(?:^\|.*\n)+", section, re.MULTILINE)
+    assert lines is not None
+    return [[cell.strip(" `") for cell in line.strip("|").split("|")] for line in lines[0].splitlines()[2:]]
+
+
+@pytest.fixture
+async def served(redis_url: str, store: ModelStore, shared_server: RedisServer) -> ServerProcess:
+    await store.publish(churn(card={"verdict": "good", "rows": {"train": 890, "held_out": 178}}))
+    with shared_server.connect() as client:
+        for line in "".join(blocks("redis")).splitlines():
+            client.execute_command(*shlex.split(line))
+    return ServerProcess(redis_url)
+
+
+@pytest.fixture
+def shell(served: ServerProcess, tmp_path: Path) -> Iterator[tuple[ServerProcess, Path]]:
+    if shutil.which("curl") is None:
+        missing("no curl")
+    (tmp_path / "model.onnx").write_bytes(linear(CHURN_WEIGHTS, softmax=True))
+    (tmp_path / "view.yaml").write_text(blocks("yaml")[0])
+    try:
+        yield served.start(), tmp_path
+    finally:
+        served.close()
+
+
+def run(command: str, url: str, folder: Path) -> str:
+    """Return what a command prints."""
+    done = subprocess.run(
+        [SHELL, "-c", command.replace(PRINTED, url)],
+        cwd=folder,
+        env={**os.environ, "no_proxy": "127.0.0.1"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    return done.stdout.replace(url, PRINTED)
+
+
+def test_every_command_of_the_page_prints_what_the_page_says(shell: tuple[ServerProcess, Path]) -> None:
+    server, folder = shell
+    differing = []
+
+    for block in blocks("console"):
+        command, _, printed = block.removeprefix("$ ").partition("\n")
+        output = run(command, server.url, folder)
+        if told(output) != told(printed):
+            differing.append((command, printed, output))
+
+    assert differing == []
+
+
+def test_the_table_of_errors_is_the_table_of_the_code() -> None:
+    every = [*STATUS, *every_row_error()]
+
+    assert sorted((int(status), code) for status, code, _ in rows("## Errors")) == sorted(
+        {(status_of_class(one), one.code) for one in every}
+    )
+
+
+def every_row_error() -> list[type[InsituError]]:
+    return [one for family in STATUS for one in family.__subclasses__() if one.__module__ in OURS]
+
+
+OURS = {InsituError.__module__, core.__name__, refusals.__name__}
+
+
+def status_of_class(error: type[InsituError]) -> int:
+    return status_of(error.__new__(error))
+
+
+def test_the_table_of_an_upload_names_every_field() -> None:
+    assert [name for name, _ in rows("### Publish")] == list(FIELDS)
+
+
+def test_the_table_of_bounds_names_settings_that_there_are() -> None:
+    settings = {f"INSITU_{name.upper()}" for name in ServerSettings.model_fields}
+
+    assert {name for _, name, _ in rows("## Bounds") if name} <= settings
