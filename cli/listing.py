@@ -12,9 +12,7 @@ from models.sources import InlineSource
 from models.store import PRODUCTION, ModelStore
 from models.tensors import TensorSpec
 
-METRICS_SHOWN = 1
 BASELINE = "baseline_"
-DIGEST_SHOWN = 12
 
 
 @dataclass(slots=True)
@@ -81,7 +79,7 @@ def show_models(terminal: Terminal, found: list[Stored]) -> None:
     if not found:
         terminal.say("no models are stored; `insitu train breast_cancer --load` makes one")
         return
-    columns = ["name", ">production", ">versions", "task", "metrics", ">size", "published", "description"]
+    columns = ["name", ">production", ">versions", "score", ">baseline", "published"]
     terminal.table(columns, [model_row(stored) for stored in found])
 
 
@@ -90,9 +88,8 @@ def model_row(stored: Stored) -> list[object]:
     head = [stored.name, stored.aliases.get(PRODUCTION, "-"), len(stored.versions)]
     manifest = stored.shown
     if manifest is None:
-        return [*head, "unreadable", "", "", "", "; ".join(stored.faults.values())]
-    facts = [manifest.task, metrics_text(manifest), size_text(manifest.size_bytes), created_text(manifest)]
-    return [*head, *facts, manifest.description]
+        return [*head, "unreadable", "", "; ".join(stored.faults.values())]
+    return [*head, *score(manifest), created_text(manifest)]
 
 
 def show_model(terminal: Terminal, stored: Stored) -> None:
@@ -105,7 +102,7 @@ def show_model(terminal: Terminal, stored: Stored) -> None:
     if manifest:
         terminal.fields(wording(manifest))
     rows = [version_row(stored, version) for version in stored.versions]
-    terminal.table([">version", "aliases", "published", "metrics", ">size", "SHA-256"], rows)
+    terminal.table([">version", "aliases", "score", ">baseline", ">size", "published"], rows)
 
 
 def version_row(stored: Stored, version: int) -> list[object]:
@@ -113,9 +110,8 @@ def version_row(stored: Stored, version: int) -> list[object]:
     head = [version, ", ".join(stored.aliases_of(version))]
     manifest = stored.manifests.get(version)
     if manifest is None:
-        return [*head, "unreadable", stored.faults[version], "", ""]
-    digest = manifest.digest[:DIGEST_SHOWN]
-    return [*head, created_text(manifest), metrics_text(manifest), size_text(manifest.size_bytes), digest]
+        return [*head, "unreadable", "", "", stored.faults[version]]
+    return [*head, *score(manifest), size_text(manifest.size_bytes), created_text(manifest)]
 
 
 def show_version(terminal: Terminal, manifest: Manifest, aliases: list[str]) -> None:
@@ -131,7 +127,7 @@ def show_version(terminal: Terminal, manifest: Manifest, aliases: list[str]) -> 
             ("published", created_text(manifest)),
             ("description", manifest.description),
             *wording(manifest),
-            ("metrics", metrics_text(manifest, most=len(manifest.metrics))),
+            ("metrics", metrics_text(manifest.metrics)),
             ("size", f"{size_text(manifest.size_bytes)} in {manifest.chunks} chunk(s)"),
             ("SHA-256", manifest.digest),
             ("ONNX", f"opset {opset_text(manifest)}, IR {manifest.ir_version}"),
@@ -169,10 +165,19 @@ def features_text(view: FeatureView | None) -> str:
     )
 
 
-def metrics_text(manifest: Manifest, most: int = METRICS_SHOWN) -> str:
-    """Return the first metrics in one line, each with its baseline where there is one."""
-    own = [name for name in manifest.metrics if not name.startswith(BASELINE)]
-    return ", ".join(metric_text(manifest.metrics, name) for name in own[:most])
+def score(manifest: Manifest) -> tuple[str, str]:
+    """Return the first metric, and the baseline's beside it."""
+    name = next(iter(manifest.metrics), None)
+    if name is None:
+        return "", ""
+    beside = manifest.metrics.get(BASELINE + name)
+    return f"{name} {manifest.metrics[name]:.4f}", "" if beside is None else f"{beside:.4f}"
+
+
+def metrics_text(metrics: Mapping[str, float]) -> str:
+    """Return every metric in one line, each with its baseline where there is one."""
+    own = [name for name in metrics if not name.startswith(BASELINE)]
+    return ", ".join(metric_text(metrics, name) for name in own)
 
 
 def metric_text(metrics: Mapping[str, float], name: str) -> str:

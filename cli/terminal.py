@@ -58,11 +58,12 @@ class Terminal:
         """Write a table; a column whose name begins with '>' is aligned right."""
         where = self.err if self.as_json else self.out
         cells = [[printable(str(cell)) for cell in row] for row in rows]
-        if where.is_terminal:
+        lines = list(aligned(columns, cells))
+        if where.is_terminal and max(map(len, lines)) > where.width:
             where.print(framed(columns, cells))
             return
-        for line in aligned(columns, cells):
-            where.print(Text(line), soft_wrap=True)
+        for number, line in enumerate(lines):
+            where.print(Text(line, style="" if number else ACCENTS["strong"]), soft_wrap=True)
 
     def fields(self, pairs: Iterable[tuple[str, object]]) -> None:
         """Write named values, one a line, the names in one column."""
@@ -73,18 +74,19 @@ class Terminal:
 
 
 def framed(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    """Return a table for a screen: long cells are folded to its width."""
+    """Return a table for a screen it does not fit in: text is folded, the first column and numbers are not."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for column in columns:
-        justify: Literal["left", "right"] = "right" if column.startswith(">") else "left"
-        table.add_column(column.lstrip(">"), justify=justify, overflow="fold")
+    for number, column in enumerate(columns):
+        right = column.startswith(">")
+        justify: Literal["left", "right"] = "right" if right else "left"
+        table.add_column(column.lstrip(">"), justify=justify, overflow="fold", no_wrap=right or number == 0)
     for row in rows:
         table.add_row(*map(Text, row))
     return table
 
 
 def aligned(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Yield the lines of a table for a pipe or a file: a line a row, whatever its length."""
+    """Yield the lines of a table, a line a row, whatever its length."""
     names = [column.lstrip(">") for column in columns]
     widths = [max(map(len, cells)) for cells in zip(names, *rows, strict=True)]
     for row in (names, *rows):

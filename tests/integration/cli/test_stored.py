@@ -18,7 +18,7 @@ def test_a_published_file_is_listed(insitu: Insitu, published: None) -> None:
     listed = insitu("models")
 
     assert listed.code == 0
-    assert listed.out.splitlines()[1].split()[:4] == ["churn", "1", "1", "classification"]
+    assert listed.out.splitlines()[1].split()[:5] == ["churn", "1", "1", "accuracy", "0.9100"]
 
 
 def test_a_pipe_gets_no_colour_and_no_frame(insitu: Insitu, published: None) -> None:
@@ -156,7 +156,7 @@ def test_control_characters_of_a_description_are_not_obeyed(
 ) -> None:
     insitu("publish", churn[0], "--name", "evil", "--description", "\x1b[2Jgone")
 
-    assert "\\x1b[2Jgone" in insitu("models").out
+    assert "\\x1b[2Jgone" in insitu("models", "evil").out
 
 
 def test_a_manifest_that_cannot_be_read_hides_no_other(
