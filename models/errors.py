@@ -322,8 +322,10 @@ class NotANumber(FeatureError):
     code = "not_a_number"
 
     def __init__(self, place: str, value: object, dtype: str) -> None:
+        words = {"string": "text", "time": "a Unix or ISO 8601 time"}
+        wanted = words.get(dtype, f"{'an' if dtype.startswith('i') else 'a'} {dtype} number")
         super().__init__(
-            f"{place} holds {shown(value)!r}, which is not a {dtype} number",
+            f"{place} holds {shown(value)!r}, which is not {wanted}",
             place=place,
             value=shown(value),
             dtype=dtype,

@@ -62,7 +62,8 @@ def worded(fault: ErrorDetails, words: Iterable[str]) -> str:
         tags = [tag.strip("' ") for tag in str(context["expected_tags"]).split(",")]
         return f"`as` is {shown(context['tag'])!r}; it is one of: {listed(tags)}"
     quote = "; quote it, YAML reads it otherwise" if kind == "string_type" else ""
-    return f"{rule(fault['msg'])}{quote} (got {shown(fault['input'])})"
+    given = shown(fault["input"])
+    return f"{rule(fault['msg'])}{quote} (got {repr(given) if isinstance(fault['input'], str) else given})"
 
 
 def rule(message: str) -> str:
@@ -74,6 +75,7 @@ def rule(message: str) -> str:
         ("should be a list", "Input should be a valid tuple"),
         ("should be text", "Input should be a valid string"),
         ("the list should", "Tuple should"),
+        ("should", "String should"),
         ("should", "Input should"),
     ):
         if message.startswith(theirs):

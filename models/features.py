@@ -9,7 +9,7 @@ what a network is trained on is what it is served.
 
 import json
 from collections.abc import Callable
-from typing import Annotated, Self
+from typing import Annotated, Self, TypeGuard
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -106,7 +106,10 @@ class FeatureView(Strict):
             document = Document(text, where)
         except BadRecipe as error:
             raise BadFeatureView(str(error), **error.details) from error
-        return cls._validated(document.data, where, lambda at: f"line {document.line(at)}, {path(at)}")
+        above = ("features",) if has_level_above(document.data) else ()
+        return cls._validated(
+            document.data, where, lambda at: f"line {document.line(above + at)}, {path(at)}"
+        )
 
     @classmethod
     def read(cls, data: object, where: str = "feature view") -> "FeatureView":
@@ -118,12 +121,15 @@ class FeatureView(Strict):
 
     @classmethod
     def _validated(cls, data: object, where: str, place: Callable[[Location], str]) -> "FeatureView":
-        if isinstance(data, dict) and set(data) == {"features"}:
-            data = data["features"]
         try:
-            return cls.model_validate(data)
+            return cls.model_validate(data["features"] if has_level_above(data) else data)
         except ValidationError as error:
             raise BadFeatureView(f"{where}: {explain(error, WORDS, place)}", where=where) from error
+
+
+def has_level_above(data: object) -> TypeGuard[dict[str, object]]:
+    """Whether the view lies under a `features:` of its own."""
+    return isinstance(data, dict) and set(data) == {"features"}
 
 
 def from_json(text: str) -> object:

@@ -22,7 +22,7 @@ UNIX_SECONDS = {"s": 1.0, "ms": 1e-3}
 TEXTS = (bytes, str)
 WHOLE_NUMBERS = (int, np.integer, np.bool)
 NUMBERS = (int, float, np.number, np.bool)
-EXACT_INTEGER = 2**53  # beyond it float64 no longer holds every integer
+EXACT_INTEGER = 2**53  # from here on float64 no longer holds every integer
 INTEGERS = frozenset(("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"))
 
 
@@ -137,7 +137,7 @@ def integer(value: Raw) -> int:
         if text.isascii() and text.lstrip("+-").isdigit():
             return int(text)
     whole = real(value)
-    if not whole.is_integer() or abs(whole) > EXACT_INTEGER:
+    if not whole.is_integer() or abs(whole) >= EXACT_INTEGER:
         raise ValueError("not an exact integer")
     return int(whole)
 
