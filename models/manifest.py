@@ -84,7 +84,9 @@ class Manifest(BaseModel):
         if answer is None:
             raise ValueError(f"output {self.output!r} is none of the graph's outputs")
         width = answer.shape[1] if len(answer.shape) > 1 else 1
-        fitting = (len(self.labels), 1) if len(self.labels) == 2 else (len(self.labels),)
+        # One value a row: a sigmoid for two labels, or the class itself as its number or text.
+        one = len(self.labels) == 2 or not answer.dtype.startswith("float")
+        fitting = (len(self.labels), 1) if one else (len(self.labels),)
         if self.labels and isinstance(width, int) and width not in fitting:
             raise ValueError(
                 f"output {self.output!r} gives {width} values a row, but there are {len(self.labels)} labels"
