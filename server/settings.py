@@ -100,6 +100,11 @@ class ServerSettings(BaseSettings):
     log_format: Literal["text", "json"] = "text"
     """Form of the log lines."""
 
+    @field_validator("provider", "log_level", "log_format", mode="before")
+    @classmethod
+    def _lower(cls, value: object) -> object:
+        return value.lower() if isinstance(value, str) else value
+
     @field_validator("tokens", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:

@@ -40,7 +40,8 @@ def try_rows(session: Session) -> Rows:
         found = said if said == "whole" else tried(session, rows)
         session.run(zeros(manifest.inputs, max(1, manifest.fixed_rows)))
     except RunFailed as error:
-        log.info("%s v%d does not run on made-up rows: %s", manifest.name, manifest.version, error)
+        reason = error.details["reason"]
+        log.info("%s v%d does not run on made-up rows: %s", manifest.name, manifest.version, reason)
         return said
     if found != said:
         log.warning("%s v%d: rows are %s, so requests share no run", manifest.name, manifest.version, found)

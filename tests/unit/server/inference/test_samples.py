@@ -1,0 +1,150 @@
+"""Which graphs may put rows of different callers into one run is found by trying."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from models.bundle import Bundle
+from models.manifest import Manifest
+from models.tensors import TensorSpec
+from server.inference.samples import Rows, sample, too_large, try_rows, zeros
+from server.inference.sessions import Session
+from tests.graphs import (
+    BOOL,
+    HALF,
+    INT64,
+    TEXT,
+    bundle,
+    constant,
+    dense,
+    every_step,
+    f32,
+    last_step,
+    looked_up,
+    looping,
+    model,
+    node,
+    numbered,
+    passed,
+    positions,
+    running_total,
+    scaled,
+    summed_over_steps,
+    total,
+    value,
+)
+
+
+def batch_mean(rows: int | str = "rows") -> bytes:
+    """y = x - the mean over the batch: a BatchNormalization left in training mode."""
+    nodes = [node("ReduceMean", "x", "m", axes=[0]), node("Sub", "x m", "y")]
+    return model(nodes, [value("x", [rows, 2])], [value("y", [rows, 2])])
+
+
+def time_first() -> bytes:
+    """An RNN whose first axis is time, as torch makes it without batch_first."""
+    nodes = [node("RNN", "x w r", "h", hidden_size=2), node("Squeeze", "h axes", "y")]
+    weights = {
+        "w": np.ones((1, 2, 2), np.float32),
+        "r": np.ones((1, 2, 2), np.float32),
+        "axes": np.array([1]),
+    }
+    return model(nodes, [value("x", ["steps", 1, 2])], [value("y", ["steps", 1, 2])], weights)
+
+
+def found(onnx: bytes) -> Rows:
+    return try_rows(Session(numbered(bundle(onnx))))
+
+
+@pytest.mark.parametrize(
+    "graph",
+    [
+        scaled,
+        lambda: scaled(rows=1),
+        lambda: scaled(rows=4),
+        lambda: scaled(width="free"),
+        lambda: constant(7.0),
+        lambda: dense(np.eye(3, dtype=np.float32), "Softmax"),
+        lambda: looked_up(np.eye(3, dtype=np.float32)),
+        lambda: passed(TEXT, ["rows", 2]),
+        lambda: passed(BOOL, ["rows", 2]),
+        lambda: passed(INT64, ["rows"]),
+        summed_over_steps,
+        last_step,
+        every_step,
+        lambda: looping(3),
+    ],
+)
+def test_rows_that_stand_alone_may_share_a_run(graph: Callable[[], bytes]) -> None:
+    assert found(graph()) == "apart"
+
+
+@pytest.mark.parametrize(
+    "graph", [running_total, batch_mean, lambda: batch_mean(rows=4), time_first], ids=str
+)
+def test_rows_that_see_one_another_are_found(
+    graph: Callable[[], bytes], caplog: pytest.LogCaptureFixture
+) -> None:
+    assert found(graph()) == "coupled"
+    assert "m v1: rows are coupled" in caplog.text
+
+
+@pytest.mark.parametrize("graph", [positions, total])
+def test_outputs_without_a_row_for_each_row_are_found(graph: Callable[[], bytes]) -> None:
+    assert found(graph()) == "whole"
+
+
+@pytest.mark.parametrize(("coupling", "expected"), [("CumSum", "coupled"), ("Max", "apart")])
+def test_outputs_of_half_precision_are_compared_with_its_precision(coupling: str, expected: str) -> None:
+    nodes = [node(coupling, "x zero", "s"), node("Cast", "s", "y", to=HALF)]
+    zero = {"zero": np.array(0) if coupling == "CumSum" else f32(0.0)}
+    onnx = model(nodes, [value("x", ["rows", 2])], [value("y", ["rows", 2], HALF)], zero)
+
+    assert found(onnx) == expected
+
+
+def test_a_graph_that_takes_no_made_up_rows_counts_as_its_signature_says(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    picky = model(
+        [node("Reshape", "x shape", "y")],
+        [value("x", ["rows", "free"])],
+        [value("y", ["rows", 3])],
+        {"shape": np.array([-1, 3])},
+    )
+    caplog.set_level("INFO")
+
+    assert found(picky) == "apart"
+    assert "does not run on made-up rows: Reshape: size" in caplog.text
+
+
+def test_a_signature_too_large_to_make_rows_of_is_not_tried() -> None:
+    spec = TensorSpec(name="x", dtype="float32", shape=("rows", 1 << 30))
+    manifest = Manifest(name="m", version=1, inputs=(spec,), outputs=(spec,))
+
+    assert too_large((spec,), 2)
+    assert try_rows(Session(Bundle(manifest, scaled()))) == "apart"
+
+
+def test_zeros_are_texts_lengths_of_one_and_small_free_dimensions() -> None:
+    specs = (
+        TensorSpec(name="x", dtype="float32", shape=("rows", 2, "steps")),
+        TensorSpec(name="n", dtype="int64", shape=("rows",)),
+        TensorSpec(name="t", dtype="string", shape=("rows", 1)),
+    )
+
+    made = zeros(specs, 3)
+
+    assert made["x"].shape == (3, 2, 8)
+    assert made["n"].tolist() == [1, 1, 1]
+    assert made["t"].tolist() == [[""], [""], [""]]
+
+
+def test_samples_differ_and_repeat() -> None:
+    specs = (TensorSpec(name="x", dtype="float32", shape=("rows", 2)),)
+
+    one, again, other = (sample(specs, 2, seed)["x"] for seed in (1, 1, 2))
+
+    assert np.array_equal(one, again)
+    assert not np.array_equal(one, other)

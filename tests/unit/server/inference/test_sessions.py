@@ -1,0 +1,106 @@
+"""A session says which provider runs it and, in plain words, what ONNX Runtime refuses."""
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+
+from models.bundle import Bundle
+from server.inference.errors import ModelNotLoadable, ProviderUnavailable, RunFailed
+from server.inference.sessions import (
+    CPU,
+    CUDA,
+    REASON_CHARACTERS,
+    Session,
+    choose_provider,
+    cuda_runs,
+    reason_of,
+)
+from tests.graphs import bundle, looked_up, looping, model, node, numbered, scaled, value
+
+FAILED = "[ONNXRuntimeError] : 1 : FAIL : Non-zero status code returned while running Reshape node."
+no_cuda = pytest.mark.skipif(CUDA in ort.get_available_providers(), reason="this machine may have CUDA")
+
+
+def test_the_cpu_is_taken_when_it_is_asked_for() -> None:
+    assert choose_provider("cpu") == CPU
+
+
+@no_cuda
+def test_auto_takes_the_cpu_where_there_is_no_cuda() -> None:
+    assert choose_provider("auto") == CPU
+
+
+@no_cuda
+def test_cuda_asked_for_by_name_and_not_there_is_refused() -> None:
+    with pytest.raises(
+        ProviderUnavailable, match=r"INSITU_PROVIDER=cuda.*CPUExecutionProvider.*insitu\[gpu\]"
+    ):
+        choose_provider("cuda")
+
+
+@no_cuda
+def test_a_package_without_cuda_does_not_run_on_it() -> None:
+    assert not cuda_runs()
+
+
+@no_cuda
+def test_a_session_says_which_provider_really_runs_it(caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.warns(UserWarning, match="CUDAExecutionProvider"):
+        session = Session(numbered(bundle(scaled())), CUDA)
+
+    assert session.provider == CPU
+    assert "m v1 runs on CPUExecutionProvider" in caplog.text
+
+
+def test_a_session_runs_on_the_cpu_without_a_word(caplog: pytest.LogCaptureFixture) -> None:
+    session = Session(numbered(bundle(scaled(3.0))))
+
+    outputs = session.run({"x": np.ones((1, 2), np.float32)})
+
+    assert outputs["y"].tolist() == [[3, 3]]
+    assert session.provider == CPU
+    assert caplog.text == ""
+
+
+def test_bytes_that_onnx_runtime_refuses_are_named() -> None:
+    manifest = bundle(scaled()).manifest.model_copy(update={"version": 4})
+    unknown = model([node("Nope", "x", "y")], [value("x", ["rows", 2])], [value("y", ["rows", 2])])
+
+    with pytest.raises(ModelNotLoadable, match=r"version 4 of model 'm' .*No Op registered for Nope"):
+        Session(Bundle(manifest, unknown))
+
+
+def test_a_graph_with_a_loop_is_known() -> None:
+    assert Session(numbered(bundle(looping(1)))).endless
+    assert not Session(numbered(bundle(scaled()))).endless
+
+
+def test_a_row_that_fails_is_told_by_node_and_value() -> None:
+    session = Session(numbered(bundle(looked_up(np.eye(3, dtype=np.float32)))))
+
+    with pytest.raises(RunFailed) as caught:
+        session.run({"i": np.array([7])})
+
+    assert str(caught.value) == (
+        "model 'm' version 1 could not run this row: "
+        "Gather: indices element out of data bounds, idx=7 must be within the inclusive range [-3,2]"
+    )
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (
+            "[ONNXRuntimeError] : 2 : INVALID_ARGUMENT : Invalid rank for input: i",
+            "Invalid rank for input: i",
+        ),
+        (
+            f"{FAILED} Name:'r' Status Message: /onnxruntime_src/core/r.h:91 f(const T&, bool) it cannot be\nmore",
+            "Reshape r: it cannot be",
+        ),
+        ("", "RuntimeError"),
+        ("x" * 1000, "x" * REASON_CHARACTERS),
+    ],
+)
+def test_what_onnx_runtime_says_is_told_without_its_source_lines(said: str, told: str) -> None:
+    assert reason_of(RuntimeError(said)) == told

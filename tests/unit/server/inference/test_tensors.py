@@ -1,0 +1,91 @@
+"""`inputs` of a request become tensors of exactly the graph's type and shape, or are refused by value."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from models.manifest import Manifest
+from models.tensors import TensorSpec
+from server.inference.errors import BadInput
+from server.inference.tensors import tensors_of
+
+
+def manifest(*specs: tuple[str, str, tuple[int | str, ...]]) -> Manifest:
+    made = tuple(TensorSpec.model_validate({"name": n, "dtype": d, "shape": s}) for n, d, s in specs)
+    return Manifest(name="m", version=1, inputs=made, outputs=made)
+
+
+PAIR = manifest(("x", "float32", ("rows", 2)))
+COUNTS = manifest(("n", "int64", ("rows",)))
+TEXTS = manifest(("t", "string", ("rows", 2)))
+BOTH = manifest(("x", "float32", ("rows", 2)), ("n", "int64", ("rows",)))
+
+
+def read(one: Manifest, **inputs: Any) -> Any:
+    return tensors_of(one, inputs, "apart")
+
+
+@pytest.mark.parametrize(
+    ("one", "value", "dtype"),
+    [
+        (PAIR, [[1, 2.5], [3, 4]], "float32"),
+        (PAIR, ((1, 2), (3, 4)), "float32"),
+        (PAIR, np.array([[1, 2], [3, 4]], np.float32), "float32"),
+        (PAIR, np.array([[1, 2], [3, 4]], np.int64), "float32"),
+        (PAIR, [[True, 2], [3, 4]], "float32"),
+        (COUNTS, [7, 8.0], "int64"),
+        (TEXTS, [["a", "b\x00"], ["", "c"]], "object"),
+        (manifest(("x", "bool", ("rows",))), [True, 0], "bool"),
+        (manifest(("x", "uint8", ("rows",))), [0, 255], "uint8"),
+        (manifest(("x", "float32", ("rows", "free", 1))), [[[1], [2], [3]], [[1], [2], [3]]], "float32"),
+    ],
+)
+def test_values_of_the_type_become_a_tensor_of_it(one: Manifest, value: Any, dtype: str) -> None:
+    (name,) = (spec.name for spec in one.inputs)
+
+    feeds, rows = read(one, **{name: value})
+
+    assert rows == 2
+    assert feeds[name].dtype == dtype
+    assert feeds[name].tolist() == np.array(value, object).tolist()
+
+
+@pytest.mark.parametrize(
+    ("one", "inputs", "told"),
+    [
+        (PAIR, {}, "input x is missing; the model takes x"),
+        (PAIR, {"x": [[1, 2]], "X": []}, "the model has no input 'X', it has x"),
+        (BOTH, {"x": [[1, 2]], "nn": [1]}, "no input 'nn'.*; did you mean 'n'?"),
+        (PAIR, {"x": [[1, 2, 3]]}, r"has shape \[1, 3\], the model takes \[rows, 2\]"),
+        (PAIR, {"x": [1, 2]}, r"has shape \[2\]"),
+        (PAIR, {"x": 1}, r"has shape \[\]"),
+        (PAIR, {"x": [[1, 2], [1]]}, "is ragged"),
+        (PAIR, {"x": [[1, "2"]]}, "holds '2' where float32 belongs"),
+        (PAIR, {"x": [[1, "a"]]}, "holds 'a' where float32 belongs"),
+        (PAIR, {"x": [[1, None]]}, "holds 'None' where float32 belongs"),
+        (PAIR, {"x": [[1, {"a": 1}]]}, "holds .* where float32 belongs"),
+        (PAIR, {"x": np.array([["a", "b"]])}, "holds 'a' where float32 belongs"),
+        (PAIR, {"x": [[1, 1e39]]}, r"holds '1e\+39', which is not a finite float32"),
+        (PAIR, {"x": [[1, 10**400]]}, "digits, which is no float32|which is no float32"),
+        (COUNTS, {"n": [1, 1.5]}, "holds '1.5', which is not a finite int64"),
+        (COUNTS, {"n": [1, 1e19]}, "holds '1e.19', which is not a finite int64"),
+        (COUNTS, {"n": [1, 2**70]}, "holds 1180591620717411303424, which is no int64"),
+        (TEXTS, {"t": [["a", 1]]}, "holds '1' where string belongs"),
+        (TEXTS, {"t": [["a"], ["a", "b"]]}, "has shape"),
+        (BOTH, {"x": [[1, 2]], "n": [1, 2]}, "differ in their number of rows: x 1, n 2"),
+        (PAIR, {"x": np.zeros((0, 2), np.float32)}, "no rows; send at least one"),
+    ],
+)
+def test_anything_else_is_refused_by_name_value_and_rule(one: Manifest, inputs: Any, told: str) -> None:
+    with pytest.raises(BadInput, match=told):
+        read(one, **inputs)
+
+
+def test_rows_mean_nothing_where_the_graph_has_none() -> None:
+    one = manifest(("x", "float32", ("rows", 2)), ("k", "int64", ()))
+
+    feeds, rows = tensors_of(one, {"x": [[1, 2], [3, 4]], "k": 7}, "whole")
+
+    assert rows == 1
+    assert feeds["k"].shape == ()

@@ -1,0 +1,75 @@
+"""Settings come from the environment, have bounds, and do not open the server by accident."""
+
+import pytest
+from pydantic import ValidationError
+
+from server.settings import ServerSettings
+
+HASH = "a" * 64
+EVERYWHERE = "0.0.0.0"  # noqa: S104  # nothing listens here
+
+
+@pytest.fixture(autouse=True)
+def nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ServerSettings.model_fields:
+        monkeypatch.delenv(f"INSITU_{name.upper()}", raising=False)
+
+
+def test_the_environment_sets_every_field_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {"PORT": "0", "TOKENS": f"predict:{HASH}, admin:{HASH},", "MAX_BATCH_WAIT_MS": "2.5"}
+    for name, value in given.items():
+        monkeypatch.setenv(f"INSITU_{name}", value)
+
+    settings = ServerSettings()
+
+    assert settings.port == 0
+    assert settings.tokens == (f"predict:{HASH}", f"admin:{HASH}")
+    assert settings.max_batch_wait_ms == 2.5
+
+
+def test_choices_are_taken_in_any_case(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("LOG_LEVEL", "INFO"), ("LOG_FORMAT", "Json"), ("PROVIDER", "CPU")):
+        monkeypatch.setenv(f"INSITU_{name}", value)
+
+    settings = ServerSettings()
+
+    assert (settings.log_level, settings.log_format, settings.provider) == ("info", "json", "cpu")
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"port": 65536}, "less than or equal to 65535"),
+        ({"max_queue_rows": 0}, "greater than or equal to 1"),
+        ({"redis_timeout_ms": 1}, "greater than or equal to 10"),
+        ({"provider": "tpu"}, "'auto', 'cpu' or 'cuda'"),
+        ({"provider": 7}, "'auto', 'cpu' or 'cuda'"),
+        ({"prot": 1}, "Extra inputs are not permitted"),
+        ({"tokens": f"root:{HASH}"}, "entry 1 is not predict:SHA256 or admin:SHA256"),
+        ({"tokens": (f"predict:{HASH}", "admin:secret")}, "entry 2 is not"),
+        ({"tls_cert": "cert.pem"}, "tls_cert and tls_key go together"),
+        ({"host": EVERYWHERE}, "host 0.0.0.0 is beyond loopback and there are no tokens"),
+    ],
+)
+def test_what_is_out_of_bounds_is_refused_with_the_rule(given: dict[str, object], told: str) -> None:
+    with pytest.raises(ValidationError, match=told):
+        ServerSettings.model_validate(given)
+
+
+def test_a_refused_token_is_not_repeated() -> None:
+    with pytest.raises(ValidationError) as caught:
+        ServerSettings.model_validate({"tokens": "admin:my-secret-password"})
+
+    assert "entry 1 is not" in caught.value.errors()[0]["msg"]
+    assert "my-secret" not in caught.value.errors()[0]["msg"]
+
+
+@pytest.mark.parametrize("given", [{"tokens": (f"admin:{HASH}",)}, {"allow_anonymous": True}])
+def test_the_server_listens_beyond_loopback_when_that_is_meant(given: dict[str, object]) -> None:
+    assert ServerSettings.model_validate({"host": EVERYWHERE, **given}).host == EVERYWHERE
+
+
+def test_every_setting_says_what_it_is_for() -> None:
+    silent = [name for name, field in ServerSettings.model_fields.items() if not field.description]
+
+    assert silent == []
