@@ -19,9 +19,9 @@ class ServerClient:
     def __init__(self, url: str, token: str | None = None) -> None:
         self.url = url
         timeout = httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS)
-        headers = {"authorization": f"Bearer {token}"} if token else {}
+        self.headers = {"authorization": f"Bearer {token}"} if token else {}
         # A proxy of the environment has no business between two programs of one machine.
-        self._http = httpx.Client(base_url=url, timeout=timeout, headers=headers, trust_env=False)
+        self._http = httpx.Client(base_url=url, timeout=timeout, headers=self.headers, trust_env=False)
 
     @classmethod
     def of(cls, settings: Settings) -> Self:

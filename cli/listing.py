@@ -13,6 +13,7 @@ from models.store import PRODUCTION, ModelStore
 from models.tensors import TensorSpec
 
 BASELINE = "baseline_"
+DATE = len("2026-11-22")
 
 
 @dataclass(slots=True)
@@ -89,7 +90,7 @@ def model_row(stored: Stored) -> list[object]:
     manifest = stored.shown
     if manifest is None:
         return [*head, "unreadable", "", "; ".join(stored.faults.values())]
-    return [*head, *score(manifest), created_text(manifest)]
+    return [*head, *score(manifest), created_text(manifest)[:DATE]]
 
 
 def show_model(terminal: Terminal, stored: Stored) -> None:

@@ -54,10 +54,11 @@ class Child:
         Raises: StepFailed, it told an error or ended with another code than 0.
         """
         for line in self.process.stdout or ():
-            told = json.loads(line)
+            told = as_object(line)
             if "error" in told:
                 raise StepFailed(self._name, told["error"]["message"], self.process.wait(STOP_SECONDS))
-            yield told
+            if told:
+                yield told
         code = self.process.wait(STOP_SECONDS)
         if code != 0:
             raise StepFailed(self._name, self._last_words(), code)
@@ -81,6 +82,15 @@ class Child:
         for stream in (self.process.stdout, self._told):
             if stream is not None:
                 stream.close()
+
+
+def as_object(line: str) -> dict[str, Any]:
+    """Return a JSON object, empty for a line that is none: a library may print what it likes."""
+    try:
+        told = json.loads(line)
+    except ValueError:
+        return {}
+    return told if isinstance(told, dict) else {}
 
 
 def resident_bytes(pid: int) -> int | None:
