@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from models.errors import RedisRefused, RedisUnavailable
-from models.redis_failures import redis_errors
+from models.redis_failures import connected
 
 log = logging.getLogger(__name__)
 
@@ -26,12 +26,13 @@ class Event:
 async def announce(redis: Any, key: str, event: Event) -> None:  # Redis or RedisCluster
     """Append an event to the stream `key`, capped, and publish it on the channel of that name.
 
-    The change is made by now: when nobody can be told, it stands, and the log says so. Servers
-    look at everything now and then.
+    The stream is in order; through the nodes of a cluster the channel need not be. The change is
+    made by now: when nobody can be told, it stands, and the log says so. Servers look at
+    everything now and then.
     """
     facts = asdict(event)
     try:
-        async with redis_errors():
+        async with connected(redis):
             await redis.xadd(key, facts, maxlen=EVENTS_KEPT, approximate=True)
             await redis.publish(key, json.dumps(facts))
     except (RedisRefused, RedisUnavailable) as error:
