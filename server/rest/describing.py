@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from models.errors import BundleCorrupt, InsituError, ManifestUnreadable, VersionNotFound
+from models.features import FeatureView
 from models.manifest import Manifest
 from models.store import PRODUCTION
 from server.inference.engine import Engine
@@ -84,8 +85,18 @@ def stored_facts(manifest: Manifest) -> Facts:
     """Return what a manifest says, the feature view as its YAML would be."""
     facts = manifest.model_dump(exclude={"format", "chunks", "features"})
     view = manifest.features
-    facts["features"] = view.model_dump(by_alias=True, exclude_defaults=True) if view else None
+    facts["features"] = view_facts(view) if view else None
     facts["keys"] = list(dict.fromkeys(source.key for source in view.keyed)) if view else []
+    return facts
+
+
+def view_facts(view: FeatureView) -> Facts:
+    """Return a view as short as a person would write it; it reads back as the same view."""
+    facts = view.model_dump(by_alias=True, exclude_defaults=True)
+    for one in facts["inputs"]:
+        one["sources"] = [
+            {"inline": True, **source} if "as" not in source else source for source in one["sources"]
+        ]
     return facts
 
 

@@ -2,6 +2,8 @@
 
 import { h, number, s } from "./elements.js";
 
+const FEW = 4;  // labels whose names fit side by side
+
 /** A line without axes, for a tile. */
 export function sparkline(values, label) {
   const [width, height] = [160, 36];
@@ -24,7 +26,7 @@ export function bars(probabilities, chosen, most = 8) {
   };
   return [
     h("ul", { class: "bars" }, pairs.slice(0, most).map(bar)),
-    pairs.length > most && h("details", {}, h("summary", {}, `${pairs.length - most} more labels`),
+    pairs.length > most && h("details", {}, h("summary", {}, pairs.length === most + 1 ? "1 more label" : `${pairs.length - most} more labels`),
       h("ul", { class: "bars" }, pairs.slice(most).map(bar))),
   ];
 }
@@ -66,7 +68,7 @@ export function confusion(matrix, labels) {
     return box;
   };
   return h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Confusion matrix" },
-    h("table", { class: "confusion" },
+    h("table", { class: labels.length > FEW ? "confusion many" : "confusion" },
       h("caption", {}, "Rows are true, columns are what the model said"),
       h("thead", {}, h("tr", {}, h("th"), labels.map((label) => h("th", { scope: "col" }, label)))),
       h("tbody", {}, matrix.map((counts, row) =>

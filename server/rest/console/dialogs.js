@@ -15,7 +15,10 @@ export function question(title, fields, confirm, danger = false) {
         h("button", { class: danger ? "danger" : "primary" }, confirm)));
     let values = null;
     form.addEventListener("submit", () => { values = Object.fromEntries(new FormData(form)); });
-    dialog.onclose = () => resolve(values);
+    dialog.onclose = () => {
+      dialog.replaceChildren();  // a token that was typed stays nowhere in the page
+      resolve(values);
+    };
     dialog.replaceChildren(form);
     dialog.showModal();
   });

@@ -31,8 +31,8 @@ export async function modelPage(main, name, reference, recent) {
       h("h1", {}, name, " ", h("span", { class: "badge" }, `v${version.version ?? shown}`)),
       h("p", {}, version.description ?? model.description), live),
     version instanceof Error ? fault(version) : h("div", { class: "columns" },
-      h("div", {}, predicting(name, version, choices(model, reference)), featureView(version), signatures(version)),
-      h("div", {}, versions, metrics(version), modelCard(version), origin(version))),
+      h("div", {}, predicting(name, version, choices(model, reference)), featureView(version), signatures(version), origin(version)),
+      h("div", {}, versions, metrics(version), modelCard(version))),
     version instanceof Error ? versions : "");
   const timer = setInterval(() => document.hidden || refresh(), 5000);
   return {

@@ -4,19 +4,36 @@ import { confusion, curves } from "./charts.js";
 import { bytes, card, facts, h, moment, number, provider } from "./elements.js";
 
 const DEPTH = 6;
+const SHOWN = 12;  // entries of a list before the rest is folded away
+const FIRST = ["verdict", "findings", "diagnosis", "confusion"];  // what a reader asks first
+const TITLES = { confusion: "Confusion matrix" };
+const BASELINE = "baseline_";
 
-/** How good a version is, in numbers. */
+/** How good a version is, in numbers, beside the baseline's where there is one. */
 export function metrics(version) {
-  const values = Object.entries(version.metrics);
-  if (!values.length) return null;
-  return card("Metrics", h("ul", { class: "numbers" }, values.map(([name, value]) =>
-    h("li", {}, h("strong", {}, number(value, 4)), h("span", {}, words(name))))));
+  const values = version.metrics;
+  const own = Object.keys(values).filter((name) => !name.startsWith(BASELINE) || !(name.slice(BASELINE.length) in values));
+  if (!own.length) return null;
+  return card("Metrics", h("ul", { class: "numbers" }, own.map((name) =>
+    h("li", {}, h("strong", {}, number(values[name], 4)), h("span", {}, words(name)),
+      BASELINE + name in values && h("small", {}, `baseline ${number(values[BASELINE + name], 4)}`)))));
 }
 
-/** The model card. */
+/** The model card: what a reader asks first, drawn; the rest folded. */
 export function modelCard(version) {
-  const entries = Object.entries(version.card);
-  return entries.length ? card("Model card", h("div", { class: "report" }, entries.map(([name, value]) => part(name, value, version.labels, 0)))) : null;
+  const { labels } = version;
+  const entries = Object.entries(version.card).filter(([, value]) => !isEmpty(value));
+  if (!entries.length) return null;
+  const place = ([name]) => (FIRST.includes(name) ? FIRST.indexOf(name) : FIRST.length);
+  const open = ([name, value]) => FIRST.includes(name) || typeof value !== "object" || asSeries(value) || isMatrix(value, labels) || Array.isArray(value);
+  const drawn = entries.filter(open).sort((a, b) => place(a) - place(b));
+  const nested = entries.filter((entry) => !open(entry));
+  const curve = nested.flatMap(([, value]) => Object.values(value)).find((value) => value && typeof value === "object" && asSeries(value));
+  return card("Model card", h("div", { class: "report" },
+    drawn.map(([name, value]) => part(name, value, labels, 0)),
+    curve && block("learning_curve", curves(asSeries(curve), "Learning curve")),
+    nested.map(([name, value]) => h("details", {}, h("summary", {}, words(name)),
+      h("div", { class: "nested" }, Object.entries(value).filter(([, one]) => one !== curve).map(([key, one]) => part(key, one, labels, 1)))))));
 }
 
 /** Where a version comes from and where it runs. */
@@ -36,7 +53,8 @@ export function origin(version) {
 }
 
 function part(name, value, labels, depth) {
-  if (value === null || value === undefined || value === "" || depth > DEPTH) return null;
+  if (isEmpty(value) || depth > DEPTH) return null;
+  if (name === "verdict") return h("p", { class: "line" }, h("span", {}, "Verdict"), h("b", { class: value === "good" ? "badge good" : "badge warn" }, String(value)));
   const series = asSeries(value);
   if (series) return block(name, curves(series, words(name)));
   if (isMatrix(value, labels)) return block(name, confusion(value, labels));
@@ -45,22 +63,27 @@ function part(name, value, labels, depth) {
   return h("p", { class: "line" }, h("span", {}, words(name)), h("b", {}, typeof value === "number" ? number(value) : String(value)));
 }
 
+function isEmpty(value) {
+  return value === null || value === undefined || value === "" || (typeof value === "object" && !Object.keys(value).length);
+}
+
 function block(name, content) {
-  return h("div", { class: "block" }, h("h3", {}, words(name)), content);
+  return h("div", { class: "block" }, h("h3", {}, TITLES[name] ?? words(name)), content);
 }
 
 function listed(values, labels, depth) {
   if (values.every((value) => typeof value !== "object")) {
-    return values.every((value) => typeof value === "number")
-      ? h("p", {}, values.slice(0, 64).map((value) => number(value)).join(", ") + (values.length > 64 ? ", …" : ""))
-      : h("ul", {}, values.slice(0, 64).map((value) => h("li", {}, String(value))));
+    if (values.length <= SHOWN && values.some((value) => String(value).length > 24)) return h("ul", {}, values.map((value) => h("li", {}, String(value))));
+    const text = (some) => h("p", { class: "hint break" }, some.map((value) => (typeof value === "number" ? number(value) : String(value))).join(", "));
+    return [text(values.slice(0, SHOWN)), values.length > SHOWN && h("details", {}, h("summary", {}, `${values.length - SHOWN} more`), text(values.slice(SHOWN)))];
   }
   return h("div", { class: "nested" }, values.slice(0, 64).map((value, at) => part(String(at + 1), value, labels, depth + 1)));
 }
 
-// Numbers over epochs, as {name: [...]} or as [{name: number}, ...]; null when it is neither.
+// Numbers over epochs: {name: [...]}, [{name: number}, ...], or the trainer's rows of epoch, losses
+// and score; null when it is none of them.
 function asSeries(value) {
-  const columns = Array.isArray(value) ? transposed(value) : value;
+  const columns = Array.isArray(value) ? transposed(value) ?? trained(value) : value;
   if (!columns || typeof columns !== "object") return null;
   const lines = Object.entries(columns).filter(([, values]) => isLine(values));
   const losses = lines.filter(([name]) => name.includes("loss"));
@@ -73,6 +96,11 @@ function transposed(rows) {
   if (rows.length < 2 || !rows.every((row) => row && typeof row === "object" && !Array.isArray(row))) return null;
   const names = Object.keys(rows[0]).filter((name) => name !== "epoch" && rows.some((row) => typeof row[name] === "number"));
   return names.length ? Object.fromEntries(names.map((name) => [name, rows.map((row) => row[name])])) : null;
+}
+
+function trained(rows) {
+  const fits = rows.length > 1 && rows.every((row, at) => Array.isArray(row) && row.length === 4 && row[0] > at);
+  return fits ? { "training loss": rows.map((row) => row[1]), "validation loss": rows.map((row) => row[2]) } : null;
 }
 
 function isLine(values) {

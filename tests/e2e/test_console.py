@@ -1,0 +1,310 @@
+"""The console and the documentation in a real browser, over a real server and a real Redis."""
+
+import asyncio
+import json
+import re
+import shutil
+import struct
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+import pytest
+from redis.asyncio import Redis
+
+from models.store import ModelStore
+from tests.conftest import missing
+from tests.integration.rest.graphs import churn, price
+from tests.integration.rest.served import ServerProcess
+from tests.servers import RedisServer
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+HOSTILE = "<script>document.title = 'taken'</script><img src=x onerror=\"document.title = 'taken'\">"
+READER, OWNER = "reader-token", "owner-token"
+PHONE = {"width": 390, "height": 844}
+
+
+@pytest.fixture(scope="session")
+def browser() -> "Iterator[Browser]":
+    if find_spec("playwright") is None:
+        missing("no playwright: pip install 'insitu[e2e]'")
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415  # the extra may be absent
+
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
+        missing("no browser: apt install chromium")
+    with sync_playwright() as play:
+        started = play.chromium.launch(executable_path=path, args=QUIET)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def stored(redis_url: str) -> None:
+    """Models and keys; in a thread, because Playwright keeps an event loop running in this one."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, store(redis_url)).result()
+
+
+async def store(redis_url: str) -> None:
+    async with Redis.from_url(redis_url) as redis:
+        models = ModelStore(redis)
+        await models.publish(churn())
+        await models.publish(churn(description=HOSTILE), alias="canary")
+        await models.publish(price())
+        await redis.hset("customer:1", mapping={"age": 40, "spend": 12.5})
+        await redis.hset("customer:3", mapping={"age": 35})
+        await redis.set("flat:1", struct.pack("<2f", 3, 4))
+
+
+@pytest.fixture
+def serve(redis_url: str, stored: None) -> Iterator[Callable[..., str]]:
+    """A factory: the address of a server with these settings."""
+    started: list[ServerProcess] = []
+
+    def start(**settings: str) -> str:
+        url = settings.pop("INSITU_REDIS_URL", redis_url)
+        started.append(ServerProcess(url, settings).start())
+        return started[-1].url
+
+    yield start
+    for server in started:
+        server.close()
+
+
+@pytest.fixture
+def page(browser: "Browser") -> "Iterator[Page]":
+    context = browser.new_context(color_scheme="light")
+    shown = context.new_page()
+    yield shown
+    context.close()
+
+
+@pytest.fixture
+def complaints(page: "Page") -> list[str]:
+    """What the page says is wrong: errors, and what its policy refused."""
+    found: list[str] = []
+    page.on("pageerror", lambda error: found.append(str(error)))
+    page.on(
+        "console", lambda line: found.append(line.text) if "Content Security Policy" in line.text else None
+    )
+    return found
+
+
+def ask(page: "Page", rows: str) -> None:
+    page.fill("#rows", rows)
+    page.click("text=Predict >> nth=-1")
+    page.wait_for_selector(".repeat")
+
+
+def test_the_first_page_lists_models_and_the_state_of_redis(
+    page: "Page", serve: Callable[..., str], complaints: list[str]
+) -> None:
+    page.goto(serve())
+
+    page.wait_for_selector(".model")
+    assert page.locator(".model h3").all_inner_texts() == ["churn", "price"]
+    page.wait_for_selector("#redis-state.good")
+    assert page.inner_text("#redis-state") == "Redis up"
+    assert "production" in page.inner_text(".model >> nth=0")
+    assert complaints == []
+
+
+def test_a_key_is_predicted_and_drawn_with_the_command_that_repeats_it(
+    page: "Page", serve: Callable[..., str], complaints: list[str]
+) -> None:
+    url = serve()
+    page.goto(f"{url}/#/models/churn")
+
+    ask(page, "customer:1")
+
+    assert page.inner_text(".verdict") == "stays"
+    assert page.locator(".bar-value").all_inner_texts() == ["97.1 %", "2.9 %"]
+    command = page.inner_text(".repeat pre")
+    assert f"{url}/v1/models/churn/predict" in command
+    assert json.dumps({"keys": ["customer:1"]}, separators=(",", ":")) in command
+    assert complaints == []
+
+
+def test_a_row_that_fails_shows_its_error_beside_the_others(page: "Page", serve: Callable[..., str]) -> None:
+    page.goto(f"{serve()}/#/models/churn")
+
+    ask(page, "customer:1\ncustomer:99\ncustomer:3")
+
+    assert page.locator(".answer .fault strong").all_inner_texts() == ["key_missing", "field_missing"]
+    assert "customer:99" in page.inner_text(".answer .fault >> nth=0")
+    assert page.locator(".verdict").count() == 1
+
+
+def test_a_single_key_that_is_not_there_shows_the_error_of_the_server(
+    page: "Page", serve: Callable[..., str]
+) -> None:
+    page.goto(f"{serve()}/#/models/churn")
+
+    ask(page, "customer:99")
+
+    assert page.inner_text(".answer .fault strong") == "key_missing"
+    assert "is not in Redis" in page.inner_text(".answer .fault")
+
+
+def test_a_value_that_stood_in_is_named(page: "Page", serve: Callable[..., str]) -> None:
+    page.goto(f"{serve()}/#/models/churn")
+    page.fill("[name=missing]", "20")
+
+    ask(page, "customer:3")
+
+    assert "Filled in, because absent: spend" in page.inner_text(".rows")
+
+
+def test_a_view_with_values_of_the_request_offers_instances_first(
+    page: "Page", serve: Callable[..., str]
+) -> None:
+    page.goto(f"{serve()}/#/models/price")
+    page.wait_for_selector("#rows")
+    skeleton = page.input_value("#rows")
+
+    ask(page, '[{"id": "1", "month": 6}]')
+
+    assert json.loads(skeleton) == [{"id": "", "month": 0}]
+    assert page.inner_text(".verdict") == "346"
+
+
+def test_what_a_model_says_of_itself_is_shown_as_text(
+    page: "Page", serve: Callable[..., str], complaints: list[str]
+) -> None:
+    page.goto(f"{serve()}/#/models/churn/2")
+
+    page.wait_for_selector(".title")
+
+    assert HOSTILE in page.inner_text(".title")
+    assert page.locator("main script, main img").count() == 0
+    assert page.title() == "churn · Insitu"
+    assert complaints == []
+
+
+def test_the_feature_view_signature_and_card_are_drawn(page: "Page", serve: Callable[..., str]) -> None:
+    page.goto(f"{serve()}/#/models/churn")
+    page.wait_for_selector(".curves")
+
+    assert page.inner_text(".source .template") == "customer:{id}"
+    assert page.locator(".source .fields li").all_inner_texts() == ["age", "spend"]
+    assert page.locator(".confusion td").all_inner_texts() == ["80", "7", "9", "82"]
+    assert page.locator("polyline.curve").count() == 2
+
+
+def test_a_version_is_promoted_and_rolled_back_by_buttons(page: "Page", serve: Callable[..., str]) -> None:
+    page.goto(f"{serve()}/#/models/churn")
+    pointer = page.locator(".pointers li", has_text="production").locator("b")
+
+    page.click(".versions li:has-text('v2') >> text=Promote")
+    page.click("dialog >> text=Promote >> nth=-1")
+    page.wait_for_selector(".pointers .main b:text-is('v2')")
+    promoted = pointer.inner_text()
+    page.click(".pointers li:has-text('production') >> text=Roll back")
+    page.click("dialog button.primary")
+    page.wait_for_selector(".pointers .main b:text-is('v1')")
+
+    assert (promoted, pointer.inner_text()) == ("v2", "v1")
+
+
+def test_a_server_with_tokens_asks_for_one_and_for_a_larger_one(
+    page: "Page", serve: Callable[..., str]
+) -> None:
+    digests = [
+        f"{scope}:{sha256(token.encode()).hexdigest()}"
+        for scope, token in (("predict", READER), ("admin", OWNER))
+    ]
+    page.goto(f"{serve(INSITU_TOKENS=','.join(digests))}/#/models/churn")
+    page.click("text=Give a token")
+    page.fill("dialog input", READER)
+    page.click("dialog >> text=Use")
+    page.wait_for_selector(".versions")
+
+    page.click(".versions li:has-text('v2') >> text=Promote")
+    page.click("dialog >> text=Promote >> nth=-1")
+    page.wait_for_selector("dialog input[type=password]")
+    refused = page.inner_text("dialog .fault")
+    page.fill("dialog input", OWNER)
+    page.click("dialog >> text=Use")
+    page.wait_for_selector(".pointers .main b:text-is('v2')")
+
+    assert "needs a token of scope admin" in refused
+    ask(page, "customer:1")
+    assert "$INSITU_TOKEN" in page.inner_text(".repeat pre")
+    assert OWNER not in page.content()
+
+
+def test_the_header_says_when_redis_is_away_and_back(
+    page: "Page", serve: Callable[..., str], redis_server: Callable[..., RedisServer]
+) -> None:
+    server = redis_server()
+    page.goto(serve(INSITU_REDIS_URL=server.url))
+    page.wait_for_selector("#redis-state.good")
+
+    server.kill()
+    page.wait_for_selector("#redis-state.bad")
+    away = page.inner_text("#redis-state")
+    server.start()
+    page.wait_for_selector("#redis-state.good")
+
+    assert away == "Redis away"
+
+
+def test_rates_come_from_the_metrics(page: "Page", serve: Callable[..., str]) -> None:
+    url = serve()
+    page.goto(f"{url}/#/models/churn")
+    ask(page, "customer:1")
+
+    page.goto(f"{url}/#/")
+
+    page.wait_for_selector(".tile:has-text('Latency') strong:text-matches('[0-9] (ms|µs)')")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pages_fit_a_phone(browser: "Browser", serve: Callable[..., str], scheme: str) -> None:
+    url = serve()
+    context = browser.new_context(viewport=PHONE, color_scheme="dark" if scheme == "dark" else "light")  # type: ignore[arg-type]  # a TypedDict
+    page = context.new_page()
+    widths = []
+
+    for place, landmark in (("/", ".model"), ("/#/models/churn", ".curves")):
+        page.goto(url + place)
+        page.wait_for_selector(landmark)
+        widths.append(page.evaluate("document.documentElement.scrollWidth"))
+    background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    context.close()
+
+    assert widths == [PHONE["width"]] * 2
+    dark = sum(map(int, re.findall(r"\d+", background)[:3])) < 3 * 128
+    assert dark is (scheme == "dark")
+
+
+def test_the_documentation_is_drawn_without_any_other_host(
+    page: "Page", serve: Callable[..., str], complaints: list[str]
+) -> None:
+    url = serve()
+    hosts = set()
+    page.on("request", lambda request: hosts.add(request.url.partition("//")[2].partition("/")[0]))
+
+    page.goto(f"{url}/docs")
+
+    page.wait_for_selector(".opblock")
+    assert page.locator(".opblock").count() == 15
+    page.click("#operations-predict-predict .opblock-summary-control")
+    page.wait_for_selector("#operations-predict-predict .opblock-body")
+    assert hosts == {url.partition("//")[2]}
+    assert complaints == []
