@@ -240,7 +240,7 @@ class Clip(Layer):
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if self.low >= self.high:
-            raise PydanticCustomError("order", "has low at or above high; swap them")
+            raise PydanticCustomError("order", "low is at or above high; swap them")
         return self
 
 

@@ -132,7 +132,7 @@ def labels_spelled_out(value: object) -> object:
         return value
     for raw in value:
         if not isinstance(raw, str | int) or isinstance(raw, bool):
-            raise PydanticCustomError("label", "label {raw} is no text in YAML; quote it", {"raw": repr(raw)})
+            raise PydanticCustomError("label", "{raw} is no text in YAML; quote it", {"raw": repr(raw)})
     return {str(raw): str(raw) if text is None else text for raw, text in value.items()}
 
 

@@ -1,6 +1,5 @@
 """What is wrong with a recipe, worded for the person who wrote it: line, value and cure."""
 
-import re
 from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import Any, get_args
@@ -9,14 +8,11 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from models.documents import Document
-from models.errors import BadRecipe, shown
+from models.errors import BadRecipe, listed, shown
+from models.faults import Location, roots, rule
 from models.layers import LAYERS
 
-MODEL_NAME = re.compile(r"a valid dictionary or (instance of|object) \w+( to extract fields from)?")
 FAULTS_SHOWN = 5
-LISTED = 12
-
-Location = tuple[str | int, ...]
 
 
 def fault(problem: str, *at: str | int) -> PydanticCustomError:
@@ -26,27 +22,17 @@ def fault(problem: str, *at: str | int) -> PydanticCustomError:
 
 def worded(error: ValidationError, document: Document, where: str, model: type[BaseModel]) -> BadRecipe:
     """Return a validation error as the error a user reads."""
-    found = root_causes(error.errors(include_url=False))
+    found = roots(error.errors(include_url=False))
     faults = sorted({(document.line(location(detail)), problem(detail, model)) for detail in found})
     lines = [f"{where}, line {line}: {text}" for line, text in faults[:FAULTS_SHOWN]]
     if len(faults) > FAULTS_SHOWN:
         lines.append(f"and {len(faults) - FAULTS_SHOWN} more")
-    listed = [{"line": line, "problem": text} for line, text in faults]
-    return BadRecipe("\n".join(lines), where=where, line=faults[0][0], faults=listed)
-
-
-def root_causes(found: list[ErrorDetails]) -> list[ErrorDetails]:
-    """Leave out what is wrong only because something inside it is."""
-    places = [detail["loc"] for detail in found]
-
-    def inside(outer: Location) -> bool:
-        return any(at[: len(outer)] == outer and at != outer for at in places)
-
-    return [detail for detail in found if not inside(detail["loc"])]
+    every = [{"line": line, "problem": text} for line, text in faults]
+    return BadRecipe("\n".join(lines), where=where, line=faults[0][0], faults=every)
 
 
 def location(detail: ErrorDetails) -> Location:
-    """Return where a fault is, the place its check names included."""
+    """Return where a fault is in the file, the place its check names included."""
     return (*detail["loc"], *detail.get("ctx", {}).get("at", ()))
 
 
@@ -55,7 +41,8 @@ def place(at: Location) -> str:
     if len(at) > 1 and at[0] == "network" and isinstance(at[1], int):
         rest = ".".join(map(str, at[2:]))
         return f"network, layer {at[1] + 1}" + (f": {rest}" if rest else "")
-    return ".".join(map(str, at)) or "the recipe"
+    kinds = zip(("", "", *at), at, strict=False)  # pydantic puts a source's kind between, the file does not
+    return ".".join(str(step) for before, step in kinds if before != "sources") or "the recipe"
 
 
 def problem(detail: ErrorDetails, model: type[BaseModel]) -> str:
@@ -63,25 +50,23 @@ def problem(detail: ErrorDetails, model: type[BaseModel]) -> str:
     at, kind = location(detail), detail["type"]
     if kind == "extra_forbidden":
         known = [key for key in keys(at, model) if key != at[-1]]
-        return f"{place(at[:-1])} has no key {shown(at[-1])!r}{meant(at[-1], known)}"
+        return f"{place(at[:-1])} has no key {shown(str(at[-1]))!r}{meant(at[-1], known)}"
     if kind == "missing":
         return f"{place(at)} is missing; it has no default"
     if kind == "union_tag_invalid":
-        context = detail["ctx"]
-        known = [tag.strip(" '") for tag in context["expected_tags"].split(",")]
-        return f"{place(at)}: {shown(context['tag'])!r} is not known{meant(context['tag'], known)}"
+        tag = str(detail["ctx"]["tag"])
+        known = [one.strip(" '") for one in str(detail["ctx"]["expected_tags"]).split(",")]
+        return f"{place(at)}: {shown(tag)!r} is not known{meant(tag, known)}"
     if kind == "union_tag_not_found" or (kind == "model_attributes_type" and at[0] == "network"):
-        return f"{place(at)} is {shown(detail['input'])!r}; {shape_of(at)}"
+        return f"{place(at)}: {shape_of(at)} (got {given(detail['input'])})"
     if kind == "fault":
         return f"{place(at)} {detail['msg']}"
-    return f"{place(at)} is {shown(detail['input'])!r}: {rule(detail)}"
+    return f"{place(at)}: {rule(detail['msg'])} (got {given(detail['input'])})"
 
 
-def rule(detail: ErrorDetails) -> str:
-    """Return what the value should have been."""
-    message = detail["msg"].removeprefix("Value error, ").replace("Input should", "it should")
-    message = MODEL_NAME.sub("a mapping", message)
-    return message.replace("a valid tuple", "a list").replace("a valid", "a")
+def given(value: object) -> str:
+    """Return a value as it was meant: text in quotes, a number without."""
+    return repr(shown(value)) if isinstance(value, str) else shown(value)
 
 
 def shape_of(at: Location) -> str:
@@ -96,8 +81,7 @@ def meant(word: object, known: list[str]) -> str:
     close = get_close_matches(str(word), known, n=1, cutoff=0.6)
     if close:
         return f"; did you mean {close[0]!r}?"
-    listed = ", ".join(sorted(known)[:LISTED]) + (", ..." if len(known) > LISTED else "")
-    return f"; there are: {listed}" if known else "; it takes none"
+    return f"; there are: {listed(sorted(known))}" if known else "; it takes none"
 
 
 def keys(at: Location, model: type[BaseModel]) -> list[str]:

@@ -147,6 +147,6 @@ class ExportMismatch(TrainerError):
 
 
 class BadReportPath(TrainerError):
-    """A report can only be written as a PNG or SVG picture."""
+    """A report that cannot be drawn or written."""
 
     code = "bad_report_path"

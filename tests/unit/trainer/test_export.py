@@ -1,0 +1,128 @@
+"""Exporting: what is checked, what is refused, and what a file does not give away."""
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from torch import Tensor, nn
+
+from models.graph import inspect_graph
+from models.tensors import Tensor as Array
+from tests.unit.trainer.networks import TASK, exported, network, rows, signature
+from trainer.errors import ExportFailed, ExportMismatch
+from trainer.export import Exported, Served, Signature, answers, export
+from trainer.networks.forms import Form
+from trainer.networks.network import Network, build
+from trainer.networks.steps import Each
+from trainer.table import Table
+from trainer.tasks import Regression
+
+
+class Reversed(nn.Module):
+    """Depends on the size of its batch, as no row's answer may."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + torch.zeros(3, 1)
+
+
+class Fixed(nn.Module):
+    """What its exporter sees is not what it does otherwise."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * 2 if torch.onnx.is_in_onnx_export() else x
+
+
+def with_layer(module: nn.Module) -> Network:
+    net = network((4,), {"linear": 4})
+    net.steps.append(Each(module))
+    return net
+
+
+def made(net: Network, *feeds: Mapping[str, Array]) -> Exported:
+    return export(Served(net, TASK), signature((4,)), feeds)
+
+
+def test_a_graph_that_answers_otherwise_is_refused() -> None:
+    with pytest.raises(ExportMismatch, match=r"differ by 0\..* on x \[2, 4\], 0.0001 is allowed"):
+        made(with_layer(Fixed()), rows((4,), [1, 1]))
+
+
+def test_a_network_bound_to_one_batch_size_is_refused() -> None:
+    with pytest.raises(ExportFailed, match=r"PyTorch cannot write this network|does not run the network"):
+        made(with_layer(Reversed()), rows((4,), [1]))
+
+
+def test_the_graph_has_the_names_and_free_axes_that_a_manifest_tells() -> None:
+    result = exported((None, 4), {"gru": 3}, feeds=[rows((None, 4), [3, 5])])
+
+    graph = inspect_graph(result.onnx)
+    assert [(one.name, one.dtype, one.shape) for one in graph.inputs] == [
+        ("x", "float32", ("batch", "steps", 4)),
+        ("x_length", "int64", ("batch",)),
+    ]
+    assert [(one.name, one.shape) for one in graph.outputs] == [("probabilities", ("batch", 3))]
+    assert graph.opset == {"": 18}
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int64", "float64"])
+def test_rows_keep_the_type_they_are_stored_in(dtype: str) -> None:
+    feed = {"x": np.array([[1, 2, 3, 4], [5, 6, 7, 200]], dtype)}
+    served = Served(network((4,), {"scale": 16}, {"linear": 3}), TASK)
+
+    result = export(served, signature((4,), dtype), [feed])
+
+    assert inspect_graph(result.onnx).inputs[0].dtype == dtype
+    assert result.difference < 1e-6
+
+
+def test_a_regression_answers_in_its_own_unit() -> None:
+    task = Regression(mean=1000.0, deviation=50.0)
+    net = build([], Form((4,)), task.outputs)
+    feed = rows((4,), [1, 1, 1])
+
+    result = export(Served(net, task), Signature("x", "float32", None, task.output), [feed])
+
+    table = Table(("a", "b", "c"), feed["x"], None, np.zeros(3))
+    values = answers(result.onnx, Signature("x", "float32", None, "value"), table)
+    assert values.shape == (3, 1)
+    assert np.abs(values - 1000).max() < 500
+    assert np.abs(values - 1000).max() > 1
+
+
+def test_a_file_holds_no_notes_of_the_machine_it_was_made_on() -> None:
+    model = onnx.load_from_string(exported((4,), {"linear": 3}, feeds=[rows((4,), [1])]).onnx)
+
+    parts: list[Any] = [model, model.graph, *model.graph.node, *model.graph.initializer, *model.graph.input]
+    assert [part for part in parts if part.doc_string or part.metadata_props] == []
+    assert len(model.graph.value_info) == 0
+
+
+def test_the_same_network_gives_the_same_bytes() -> None:
+    feeds = [rows((4,), [1])]
+
+    assert exported((4,), {"linear": 3}, feeds=feeds).onnx == exported((4,), {"linear": 3}, feeds=feeds).onnx
+
+
+def test_an_export_leaves_the_caller_s_warnings_alone() -> None:
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        exported((4,), feeds=[rows((4,), [1])])
+        warnings.warn("still heard", stacklevel=1)
+
+    assert "still heard" in [str(one.message) for one in told]
+
+
+def test_answers_to_many_rows_are_those_to_each() -> None:
+    result = exported((None, 4), {"gru": 3}, feeds=[rows((None, 4), [3, 5])])
+    feed = rows((None, 4), [3, 9, 1, 5])
+    table = Table(("a", "b", "c", "d"), feed["x"], feed["x_length"], np.zeros(4))
+
+    together = answers(result.onnx, signature((None, 4)), table)
+    alone = [answers(result.onnx, signature((None, 4)), table.take(np.array([row]))) for row in range(4)]
+
+    np.testing.assert_allclose(together, np.concatenate(alone), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(together.sum(1), 1, rtol=1e-6)
