@@ -1,0 +1,220 @@
+"""Training rows out of a real Redis, through the feature view that serves."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from redis.asyncio import Redis
+
+from models.assembly import Plan
+from models.connecting import connect
+from models.recipe import Recipe, ready_recipe
+from tests.servers import RedisNodes
+from trainer.datasets.catalogue import dataset
+from trainer.datasets.from_redis import read_table
+from trainer.datasets.loading import load_into
+from trainer.errors import NoRows, TooManyBadRows, TooMuchData
+from trainer.events import Event, Stage, StageAdvanced, silent
+from trainer.table import Table
+
+CHURN = """\
+name: churn
+task: classification
+data:
+  source: redis
+  match: "user:*"
+  target: {key: "user:{id}:truth", as: hash, field: left}
+  max_bad_share: 0.5
+features:
+  inputs:
+    - name: x
+      sources:
+        - {key: "user:{id}", as: hash, fields: [age, {name: plan, categories: [free, paid]}]}
+        - {key: "user:{id}:v", as: vector, dtype: float64, shape: [2]}
+labels: {"0": stays, "1": leaves}
+network: [{linear: 4}]
+"""
+WALKS = """\
+name: walks
+task: classification
+data: {source: redis, match: "walk:*", target: {key: "walk:{id}:meta", as: hash, field: way}}
+features:
+  inputs:
+    - {name: x, lengths: x_length, sources: [{key: "walk:{id}", as: list, shape: [16], last: 65536}]}
+labels: [up, down]
+network: [{gru: 4}]
+"""
+
+
+async def read(redis: Any, recipe: Recipe) -> Table:
+    return await read_table(redis, recipe, Stage("read", silent))
+
+
+async def put_user(redis: Redis, number: int, left: str | None = "0", **fields: str) -> None:
+    values: dict[Any, Any] = {"age": str(20 + number), "plan": "paid", **fields}
+    await redis.hset(f"user:{number}", mapping=values)
+    await redis.set(f"user:{number}:v", np.array([number, -number], "<f8").tobytes())
+    if left is not None:
+        await redis.hset(f"user:{number}:truth", "left", left)
+
+
+@pytest.mark.parametrize("name", ["breast_cancer", "digits", "japanese_vowels"])
+async def test_rows_are_read_as_the_server_would_assemble_them(redis: Redis, name: str) -> None:
+    recipe = ready_recipe(name)
+    await load_into(redis, dataset(name))
+
+    table = await read(redis, recipe)
+
+    plan = Plan(recipe.features)
+    chosen = [0, 5, len(table) - 1]
+    prepared = plan.prepare_keys([table.keys[row] for row in chosen])
+    replies = [await redis.execute_command(*command) for command in prepared.commands]
+    (group,) = plan.assemble(prepared, replies).groups
+    served = group.feeds[recipe.input.name]
+    width = served.shape[1]
+    assert len(table) == dataset(name).count
+    assert np.array_equal(table.x[chosen][:, :width], served)
+    assert table.x.dtype == served.dtype
+    if recipe.input.lengths:
+        assert table.lengths is not None
+        assert table.lengths[chosen].tolist() == group.feeds[recipe.input.lengths].tolist()
+        assert not table.x[chosen][:, width:].any()
+
+
+async def test_rows_come_sorted_with_their_targets(redis: Redis) -> None:
+    for number in (3, 1, 2):
+        await put_user(redis, number, "1" if number == 2 else "0")
+
+    table = await read(redis, Recipe.parse(CHURN))
+
+    assert table.keys == ("user:1", "user:2", "user:3")
+    assert table.targets.tolist() == [0, 1, 0]
+    assert table.x.tolist() == [[21, 1, 1, -1], [22, 1, 2, -2], [23, 1, 3, -3]]
+
+
+async def test_rows_that_cannot_be_used_are_counted_by_reason(redis: Redis) -> None:
+    for number in range(20):
+        await put_user(redis, number)
+    await put_user(redis, 20, left=None)
+    await put_user(redis, 21, left="perhaps")
+    await put_user(redis, 22, age="old")
+    await put_user(redis, 23, plan="gold")
+    await put_user(redis, 24)
+    await redis.delete("user:24:v")
+    await put_user(redis, 25)
+    await redis.set("user:25:truth", "no hash")
+
+    table = await read(redis, Recipe.parse(CHURN))
+
+    assert len(table) == 20
+    assert dict(table.skipped) == {
+        "not_a_number": 1,
+        "unknown_category": 1,
+        "key_missing": 1,
+        "unlabelled_row": 3,
+    }
+
+
+async def test_too_many_unusable_rows_are_an_error_with_an_example(redis: Redis) -> None:
+    for number in range(10):
+        await put_user(redis, number, left="0" if number else "perhaps")
+
+    with pytest.raises(
+        TooManyBadRows, match=r"1 of 10 rows cannot be used \(1 unlabelled_row\), 10.0% where .* 5.0%"
+    ):
+        await read(redis, Recipe.parse(CHURN.replace("0.5", "0.05")))
+    with pytest.raises(TooManyBadRows, match="the target of 'user:0' is 'perhaps', which is none of"):
+        await read(redis, Recipe.parse(CHURN.replace("0.5", "0.05")))
+
+
+async def test_when_no_row_is_left_it_is_an_error_whatever_is_allowed(redis: Redis) -> None:
+    await put_user(redis, 1, left="perhaps")
+
+    with pytest.raises(TooManyBadRows):
+        await read(redis, Recipe.parse(CHURN.replace("0.5", "1")))
+
+
+async def test_keys_that_only_look_like_rows_are_passed_over(redis: Redis) -> None:
+    await put_user(redis, 1)
+    await redis.set("user:2", "a string")
+    await redis.hset("user:3:settings", "age", "3")
+    await redis.hset(b"user:\xff", "age", "3")
+
+    assert (await read(redis, Recipe.parse(CHURN))).keys == ("user:1",)
+
+
+async def test_no_rows_say_what_was_looked_for(redis: Redis) -> None:
+    with pytest.raises(
+        NoRows, match=r"no key in this Redis matches 'user:\*' and the template 'user:\{id\}'; check"
+    ):
+        await read(redis, Recipe.parse(CHURN))
+    with pytest.raises(NoRows, match="`insitu demo` loads the data set digits"):
+        await read(redis, ready_recipe("digits"))
+
+
+async def test_a_sample_is_bounded_and_always_the_same(redis: Redis) -> None:
+    await load_into(redis, dataset("breast_cancer"))
+    whole = ready_recipe("breast_cancer")
+    recipe = whole.model_copy(update={"data": whole.data.model_copy(update={"max_rows": 50})})
+
+    first, second = await read(redis, recipe), await read(redis, recipe)
+
+    assert len(first) == 50
+    assert first.keys == second.keys == tuple(sorted(first.keys))
+    assert len({int(key.split(":")[1]) // 100 for key in first.keys}) > 3
+
+
+async def test_an_age_limit_is_for_serving_and_not_for_learning(redis: Redis) -> None:
+    await put_user(redis, 1, seen="1600000000")
+    timed = CHURN.replace(
+        "as: hash, fields: [age", "as: hash, time_field: seen, max_age_seconds: 60, fields: [age"
+    )
+
+    assert len(await read(redis, Recipe.parse(timed))) == 1
+
+
+async def test_a_regression_skips_targets_that_are_no_numbers(redis: Redis) -> None:
+    text = CHURN.replace("classification", "regression").replace('labels: {"0": stays, "1": leaves}\n', "")
+    for number, value in enumerate(["1.5", "-2e3", "nan", "inf", "much"]):
+        await put_user(redis, number, left=value)
+
+    table = await read(redis, Recipe.parse(text.replace("0.5", "0.9")))
+
+    assert table.targets.tolist() == [1.5, -2000]
+    assert table.targets.dtype == np.float32
+    assert table.skipped == {"unlabelled_row": 3}
+
+
+async def test_more_rows_than_memory_should_hold_are_refused_before_they_are_padded(redis: Redis) -> None:
+    recipe = Recipe.parse(WALKS)
+    pipeline = redis.pipeline(transaction=False)
+    for number in range(1100):
+        pipeline.rpush(f"walk:{number}", bytes(64))
+        pipeline.hset(f"walk:{number}:meta", "way", "up")
+    pipeline.rpush("walk:0", *[bytes(64)] * 65_535)
+    await pipeline.execute()
+
+    with pytest.raises(
+        TooMuchData, match=r"rows of 4194304 bytes are over .* set data\.max_rows to 1024 or less"
+    ):
+        await read(redis, recipe)
+
+
+async def test_progress_reaches_every_row(redis: Redis) -> None:
+    await load_into(redis, dataset("digits"))
+    told: list[Event] = []
+
+    await read_table(redis, ready_recipe("digits"), Stage("read", told.append))
+
+    advanced = [event for event in told if isinstance(event, StageAdvanced)]
+    assert [event.done for event in advanced] == [512, 1024, 1536, 1797]
+    assert {event.total for event in advanced} == {1797}
+
+
+async def test_rows_are_read_from_every_node_of_a_cluster(redis_cluster: RedisNodes) -> None:
+    async with connect(redis_cluster.url.replace("redis://", "redis+cluster://")) as client:
+        await load_into(client, dataset("japanese_vowels"))
+
+        table = await read(client, ready_recipe("japanese_vowels"))
+
+    assert len(table) == 640

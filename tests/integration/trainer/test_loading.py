@@ -1,0 +1,110 @@
+"""Data sets in a real Redis: whole, twice the same, and never over somebody's own keys."""
+
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from models.connecting import connect
+from models.errors import RedisUnavailable
+from tests.servers import RedisNodes
+from trainer.datasets.catalogue import DATASETS, dataset
+from trainer.datasets.loading import Loaded, load_into
+from trainer.errors import DatasetConflict
+
+
+@pytest.mark.parametrize("name", sorted(DATASETS))
+async def test_a_data_set_lies_in_redis_as_it_says(redis: Redis, name: str) -> None:
+    every = [stored for row in dataset(name).rows() for stored in row]
+
+    loaded = await load_into(redis, dataset(name))
+
+    assert loaded == Loaded(dataset(name).count, len(every))
+    assert await redis.dbsize() == len(every)
+    for stored in (every[0], every[1], every[-2], every[-1]):
+        kind = await redis.type(stored.key)
+        if isinstance(stored.value, bytes):
+            assert (kind, await redis.get(stored.key)) == (b"string", stored.value)
+        elif isinstance(stored.value, tuple):
+            assert (kind, await redis.lrange(stored.key, 0, -1)) == (b"list", list(stored.value))
+        else:
+            found: dict[Any, Any] = await redis.hgetall(stored.key)
+            assert {field.decode(): text.decode() for field, text in found.items()} == stored.value
+
+
+async def test_loading_again_writes_nothing(redis: Redis) -> None:
+    await load_into(redis, dataset("digits"))
+
+    assert await load_into(redis, dataset("digits")) == Loaded(1797, 0)
+
+
+async def test_a_load_that_was_cut_off_is_completed(redis: Redis) -> None:
+    await load_into(redis, dataset("japanese_vowels"))
+    await redis.delete("utterance:7", "utterance:300:meta")
+
+    assert await load_into(redis, dataset("japanese_vowels")) == Loaded(640, 2)
+    assert await redis.llen("utterance:7") > 0
+
+
+@pytest.mark.parametrize(
+    "command", [("SET", "x"), ("HSET", "name", "Ada"), ("HSET", "mean_radius", "1"), ("RPUSH", "x")]
+)
+async def test_somebody_s_own_key_is_left_alone_and_nothing_is_written(
+    redis: Redis, command: tuple[str, ...]
+) -> None:
+    await redis.execute_command(command[0], "patient:500", *command[1:])
+    before = await redis.dump("patient:500")
+
+    with pytest.raises(DatasetConflict, match="key 'patient:500' is already in this Redis and is not what"):
+        await load_into(redis, dataset("breast_cancer"))
+
+    assert await redis.dbsize() == 1
+    assert await redis.dump("patient:500") == before
+
+
+async def test_a_longer_value_under_the_same_key_is_a_conflict_too(redis: Redis) -> None:
+    await load_into(redis, dataset("digits"))
+    await redis.append("digit:3", b"x")
+
+    with pytest.raises(DatasetConflict, match="digit:3"):
+        await load_into(redis, dataset("digits"))
+
+
+async def test_told_to_overwrite_a_load_replaces_what_is_there(redis: Redis) -> None:
+    await redis.set("utterance:5", "mine")
+
+    loaded = await load_into(redis, dataset("japanese_vowels"), overwrite=True)
+
+    assert loaded.rows == 640
+    assert await redis.type("utterance:5") == b"list"
+
+
+async def test_a_field_that_was_added_beside_is_kept(redis: Redis) -> None:
+    await load_into(redis, dataset("breast_cancer"))
+    await redis.hset("patient:3", "score", "0.9")
+
+    assert (await load_into(redis, dataset("breast_cancer"))).written == 0
+    assert await redis.hget("patient:3", "score") == b"0.9"
+
+
+async def test_progress_reaches_its_end(redis: Redis) -> None:
+    told: list[tuple[int, int]] = []
+
+    await load_into(redis, dataset("breast_cancer"), lambda done, total: told.append((done, total)))
+    first, told[:] = told[-1], []
+    await load_into(redis, dataset("breast_cancer"), lambda done, total: told.append((done, total)))
+
+    assert first == (1138, 1138)
+    assert [done for done, _ in told] == sorted(done for done, _ in told)
+
+
+async def test_a_data_set_is_spread_over_a_cluster(redis_cluster: RedisNodes) -> None:
+    async with connect(redis_cluster.url.replace("redis://", "redis+cluster://")) as client:
+        assert await load_into(client, dataset("japanese_vowels")) == Loaded(640, 1280)
+        assert await load_into(client, dataset("japanese_vowels")) == Loaded(640, 0)
+
+
+async def test_a_redis_that_is_away_is_named() -> None:
+    with pytest.raises(RedisUnavailable):
+        async with connect("redis://127.0.0.1:1") as client:
+            await load_into(client, dataset("digits"))

@@ -1,0 +1,78 @@
+"""The three ready recipes, from keys in a real Redis to a version that answers as it was judged."""
+
+import asyncio
+from typing import Any
+
+import numpy as np
+import pytest
+from redis.asyncio import Redis
+
+from models.assembly import Plan
+from models.connecting import connect
+from models.errors import BadName, RedisUnavailable
+from models.recipe import ready_recipe, ready_recipes
+from models.store import ModelStore
+from trainer.datasets.catalogue import dataset
+from trainer.datasets.loading import load_into
+from trainer.events import Event, StageEnded
+from trainer.export import session
+from trainer.publish import publish
+from trainer.run import train
+
+ACCURACY_AIMED_AT = {"breast_cancer": 0.97, "digits": 0.98, "japanese_vowels": 0.97}
+
+
+async def load(url: str, name: str) -> None:
+    async with connect(url) as client:
+        await load_into(client, dataset(name))
+
+
+async def predict(redis: Redis, name: str, keys: list[str]) -> list[str]:
+    """What the stored version says of keys, asked of ONNX Runtime directly."""
+    store = ModelStore(redis)
+    bundle = await store.load(name, await store.resolve(name))
+    assert bundle.manifest.features is not None
+    plan = Plan(bundle.manifest.features)
+    prepared = plan.prepare_keys(keys)
+    replies: list[Any] = [await redis.execute_command(*command) for command in prepared.commands]
+    (group,) = plan.assemble(prepared, replies).groups
+    probabilities = session(bundle.onnx).run([bundle.manifest.output], group.feeds)[0]
+    return [bundle.manifest.labels[number] for number in np.argmax(probabilities, 1)]
+
+
+@pytest.mark.parametrize("name", ready_recipes())
+def test_a_ready_recipe_beats_its_baseline_and_is_served_as_it_was_judged(redis_url: str, name: str) -> None:
+    told: list[Event] = []
+    asyncio.run(load(redis_url, name))
+
+    result = train(ready_recipe(name), redis_url, told.append)
+    manifest = asyncio.run(publish(result.bundle, redis_url))
+
+    async def answers() -> list[str]:
+        async with Redis.from_url(redis_url) as client:
+            return await predict(client, name, list(result.outcome.held_out.keys))
+
+    right = np.mean(np.array(asyncio.run(answers())) == np.array(result.outcome.held_out.targets))
+    assert manifest.version == 1
+    assert manifest.metrics["accuracy"] == pytest.approx(right, abs=1e-6)
+    assert manifest.metrics["accuracy"] >= ACCURACY_AIMED_AT[name]
+    assert manifest.metrics["accuracy"] >= manifest.metrics["baseline_accuracy"]
+    assert manifest.card["data"]["rows"]["skipped"] == {}
+    assert [event.stage for event in told if isinstance(event, StageEnded)] == [
+        "read",
+        "fit",
+        "export",
+        "evaluate",
+        "baseline",
+    ]
+    assert sum(result.outcome.seconds.values()) < 90
+
+
+def test_a_redis_that_is_away_is_named_before_any_work() -> None:
+    with pytest.raises(RedisUnavailable):
+        train(ready_recipe("digits"), "redis://127.0.0.1:1")
+
+
+def test_a_url_that_is_none_is_refused() -> None:
+    with pytest.raises(BadName, match="Redis URL"):
+        train(ready_recipe("digits"), "localhost")
