@@ -1,10 +1,13 @@
 """POST and GET .../predict."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from fastapi import APIRouter, Request
 
 from models import errors as domain
+from models.errors import InsituError
 from server.inference.asking import Answer, Ask, Row
 from server.inference.engine import Engine
 from server.rest import asks
@@ -17,8 +20,8 @@ from server.rest.schemas import PredictAnswer
 from server.rest.wire import Json, read_json
 
 MODEL = "/v1/models/{name}/predict"
-Options = dict[str, Any]
 VERSION = "/v1/models/{name}/versions/{version}/predict"
+Options = dict[str, Any]
 
 
 def create_router(engine: Engine, access: Access) -> APIRouter:
@@ -30,24 +33,42 @@ def create_router(engine: Engine, access: Access) -> APIRouter:
     @router.post(MODEL, summary="Predict", **post)
     async def predict(request: Request, name: str) -> Json:
         """Predict by the version that the alias `production` means."""
-        return await answer(engine, await posted(request, name, None))
+        with counted(engine):
+            ask = await posted(request, name, None)
+        return await answer(engine, ask)
 
     @router.post(VERSION, summary="Predict by one version", **post)
     async def predict_by_version(request: Request, name: str, version: str) -> Json:
         """Predict by one version: a number, or an alias."""
-        return await answer(engine, await posted(request, name, version))
+        with counted(engine):
+            ask = await posted(request, name, version)
+        return await answer(engine, ask)
 
     @router.get(MODEL, summary="Predict keys", **get)
     async def predict_keys(request: Request, name: str) -> Json:
         """Predict by keys from a terminal: `?key=customer:1&key=customer:2`."""
-        return await answer(engine, queried(request, name, None))
+        with counted(engine):
+            ask = queried(request, name, None)
+        return await answer(engine, ask)
 
     @router.get(VERSION, summary="Predict keys by one version", **get)
     async def predict_keys_by_version(request: Request, name: str, version: str) -> Json:
         """Predict by keys and one version: a number, or an alias."""
-        return await answer(engine, queried(request, name, version))
+        with counted(engine):
+            ask = queried(request, name, version)
+        return await answer(engine, ask)
 
     return router
+
+
+@contextmanager
+def counted(engine: Engine) -> Iterator[None]:
+    """Count a request that the core never gets to see; the model it names may be any text."""
+    try:
+        yield
+    except InsituError as error:
+        engine.metrics.failed("unknown", error.code)
+        raise
 
 
 async def posted(request: Request, name: str, version: str | None) -> Ask:

@@ -110,6 +110,7 @@ async def test_metrics_count_what_was_answered(start: StartDoor, store: ModelSto
     await client.post("/v1/models/churn/predict", json={"inputs": {"x": [[1, 2], [3, 4]]}})
     await client.post("/v1/models/churn/predict", json={"keys": ["customer:99"]})
     await client.post("/v1/models/nope/predict", json=ROW)
+    await client.post("/v1/models/any-text-at-all/predict", content=b"{")
 
     response = await client.get("/metrics")
 
@@ -122,4 +123,6 @@ async def test_metrics_count_what_was_answered(start: StartDoor, store: ModelSto
     assert samples["insitu_rows_total", "churn", None] == 3
     assert samples["insitu_errors_total", "churn", "key_missing"] == 1
     assert samples["insitu_errors_total", "unknown", "model_not_found"] == 1
+    assert samples["insitu_errors_total", "unknown", "malformed_json"] == 1
+    assert not [name for _, name, _ in samples if name == "any-text-at-all"]
     assert samples["insitu_redis_up", None, None] == 1

@@ -1,5 +1,6 @@
 """Uploads: any ONNX file becomes a version, tried first, or is refused by name."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -61,6 +62,12 @@ async def test_versions_are_counted_up(client: Client) -> None:
     versions = [(await client.post(PATH, files={"model": CHURN})).json()["version"] for _ in range(3)]
 
     assert versions == [1, 2, 3]
+
+
+async def test_uploads_at_the_same_time_wait_for_one_another(client: Client) -> None:
+    responses = await asyncio.gather(*[client.post(PATH, files={"model": CHURN}) for _ in range(3)])
+
+    assert sorted(response.json()["version"] for response in responses) == [1, 2, 3]
 
 
 async def test_a_regression_is_worded_as_one(client: Client) -> None:
