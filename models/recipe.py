@@ -129,7 +129,7 @@ def labels_spelled_out(value: object) -> object:
     if isinstance(value, list):
         value = dict.fromkeys(value) if all(isinstance(raw, str | int) for raw in value) else value
     if not isinstance(value, dict):
-        return value
+        raise PydanticCustomError("labels", "should be a list, or a mapping {stored value: label}")
     for raw in value:
         if not isinstance(raw, str | int) or isinstance(raw, bool):
             raise PydanticCustomError("label", "{raw} is no text in YAML; quote it", {"raw": repr(raw)})

@@ -1,13 +1,16 @@
 """Recipes: what they hold, and how they say what is wrong with one."""
 
 import math
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from models.errors import BadRecipe
-from models.layers import LAYERS, Conv2d, Linear
+from models.layers import LAYERS, Activation, Conv2d, Linear
 from models.recipe import Recipe, ready_recipe, ready_recipes
 
 RECIPE = """\
@@ -48,7 +51,7 @@ def test_a_recipe_is_read_with_its_defaults() -> None:
     recipe = Recipe.parse(RECIPE)
 
     assert recipe.classes == ("stays", "leaves")
-    assert recipe.rows.text == "user:{id}"
+    assert (recipe.rows.text, recipe.input.name) == ("user:{id}", "x")
     assert [layer.layer for layer in recipe.network] == ["standardize", "linear", "relu"]
     assert (recipe.training.lr, recipe.training.epochs, recipe.training.batch) == (0.01, 20, 64)
     assert recipe.data.max_rows == 100_000
@@ -153,6 +156,14 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
             "labels name 1 classes, classification needs two or more",
         ),
         ('{"0": stays, "1": leaves}', "[no, leaves]", 12, "False is no text in YAML; quote it"),
+        ("as: hash, fields", "fields", 11, "its kind is missing: `as:` for a source"),
+        (
+            '{"0": stays, "1": leaves}',
+            "stays",
+            12,
+            "labels: should be a list, or a mapping {stored value: label} (got 'stays')",
+        ),
+        ("user:{id}:truth", "user:{nr", 6, "is no placeholder"),
         ("name: churn", "name: my churn", 1, "name is 'my churn'; a model's name is 1 to 128 of"),
         ("lr: 0.01", "lr: 0.01\n  lr: 0.02", 19, "the key 'lr' is given twice"),
         (
@@ -188,6 +199,15 @@ def test_one_look_shows_every_fault() -> None:
         "churn.yaml, line 16",
         "churn.yaml, line 18",
         "churn.yaml, line 19",
+    ]
+
+
+def test_a_file_full_of_faults_shows_the_first_ones() -> None:
+    text = changed("- relu", "\n".join(["- rlu"] * 9).replace("\n", "\n  "))
+
+    assert refused(text).splitlines()[4:] == [
+        "churn.yaml, line 20: network, layer 7: 'rlu' is not known; did you mean 'relu'?",
+        "and 4 more",
     ]
 
 
@@ -262,6 +282,7 @@ def test_a_regression_needs_no_labels() -> None:
     [
         ("linear: 8", Linear(layer="linear", features=8)),
         ("linear: {features: 8}", Linear(layer="linear", features=8)),
+        ("relu:", Activation(layer="relu")),
         ("conv2d: 4", Conv2d(layer="conv2d", channels=4)),
         ("conv2d: {channels: 4, kernel: 5}", Conv2d(layer="conv2d", channels=4, kernel=5)),
     ],
@@ -275,3 +296,31 @@ def test_a_layer_is_a_word_a_number_or_a_mapping(written: str, layer: Any) -> No
 def test_every_layer_word_is_described() -> None:
     assert all(layer.__doc__ for layer in LAYERS.values())
     assert {"linear", "gru", "conv2d", "swish", "maxout", "prelu", "standardize"} <= set(LAYERS)
+
+
+@given(
+    name=st.sampled_from(ready_recipes()),
+    cuts=st.lists(
+        st.tuples(st.integers(0, 400), st.integers(0, 40), st.text(max_size=12)), min_size=1, max_size=4
+    ),
+)
+@settings(max_examples=150, deadline=None)
+def test_a_recipe_spoilt_anywhere_is_read_or_refused_with_a_line(
+    name: str, cuts: list[tuple[int, int, str]]
+) -> None:
+    text = (files("models") / "recipes" / f"{name}.yaml").read_text()
+    for start, length, other in cuts:
+        at = start * len(text) // 400
+        text = text[:at] + other + text[at + length :]
+
+    refusal = refusal_of(text)
+
+    assert refusal is None or str(refusal).startswith("spoilt.yaml, line ")
+
+
+def refusal_of(text: str) -> BadRecipe | None:
+    try:
+        Recipe.parse(text, "spoilt.yaml")
+    except BadRecipe as refusal:
+        return refusal
+    return None
