@@ -15,6 +15,7 @@ from server.rest.access import Access
 from server.rest.describing import detail, summaries, version_detail
 from server.rest.documenting import body_of, failures
 from server.rest.guarding import needs
+from server.rest.parameters import Alias, ModelName, Version, VersionNumber
 from server.rest.refusals import ParameterRefused
 from server.rest.schemas import AliasAnswer, AliasTarget, ModelDetail, ModelList, VersionDetail
 from server.rest.wire import Json, read_json
@@ -50,7 +51,7 @@ def create_readers(engine: Engine, access: Access) -> APIRouter:
         return Json({"models": await summaries(engine, page), "next": more})
 
     @router.get(MODEL, summary="Show a model", response_model=ModelDetail, responses=failures(*ABSENT))
-    async def show_model(name: str) -> Json:
+    async def show_model(name: ModelName) -> Json:
         """Show one model with its newest versions and their metrics."""
         return Json(await detail(engine, name))
 
@@ -60,7 +61,7 @@ def create_readers(engine: Engine, access: Access) -> APIRouter:
         response_model=VersionDetail,
         responses=failures(*ABSENT, domain.VersionNotFound, domain.AliasNotFound),
     )
-    async def show_version(name: str, version: str) -> Json:
+    async def show_version(name: ModelName, version: Version) -> Json:
         """Show one version, a number or an alias: signature, feature view, metrics, card, provider."""
         return Json(await version_detail(engine, name, await resolved(engine, name, version)))
 
@@ -84,7 +85,7 @@ def create_writers(engine: Engine, access: Access) -> APIRouter:
             refusals.ParameterRefused,
         ),
     )
-    async def promote(request: Request, name: str, alias: str) -> Json:
+    async def promote(request: Request, name: ModelName, alias: Alias) -> Json:
         """Point an alias to a version; every server switches between two requests."""
         version = target(await read_json(request, ("version",)))
         await engine.store.promote(name, version, alias)
@@ -96,14 +97,14 @@ def create_writers(engine: Engine, access: Access) -> APIRouter:
         response_model=AliasAnswer,
         responses=failures(*ABSENT, domain.AliasNotFound, domain.NothingToRollBack),
     )
-    async def rollback(name: str, alias: str) -> Json:
+    async def rollback(name: ModelName, alias: Alias) -> Json:
         """Point an alias back to the version it pointed to before."""
         return moved(name, alias, await engine.store.rollback(name, alias))
 
     @router.delete(
         ALIAS, summary="Remove an alias", status_code=204, responses=failures(*ABSENT, domain.AliasNotFound)
     )
-    async def remove_alias(name: str, alias: str) -> Response:
+    async def remove_alias(name: ModelName, alias: Alias) -> Response:
         """Take an alias away; its version stays."""
         await engine.store.remove_alias(check_name(name), alias)
         return Response(status_code=204)
@@ -114,7 +115,7 @@ def create_writers(engine: Engine, access: Access) -> APIRouter:
         status_code=204,
         responses=failures(*ABSENT, domain.VersionNotFound, domain.VersionInUse, refusals.ParameterRefused),
     )
-    async def delete_version(name: str, version: str) -> Response:
+    async def delete_version(name: ModelName, version: VersionNumber) -> Response:
         """Delete a version for good; one that an alias points to is not deleted."""
         number = asks.reference(version)
         if not isinstance(number, int):

@@ -15,6 +15,7 @@ from server.rest.access import Access
 from server.rest.errors import facts
 from server.rest.examples import BODY, POSTED, QUERIED, QUERY
 from server.rest.guarding import needs
+from server.rest.parameters import ModelName, Version
 from server.rest.refusals import MalformedJson
 from server.rest.schemas import PredictAnswer
 from server.rest.wire import Json, read_json
@@ -31,28 +32,28 @@ def create_router(engine: Engine, access: Access) -> APIRouter:
     get: Options = {"response_model": PredictAnswer, "openapi_extra": QUERY, "responses": QUERIED}
 
     @router.post(MODEL, summary="Predict", **post)
-    async def predict(request: Request, name: str) -> Json:
+    async def predict(request: Request, name: ModelName) -> Json:
         """Predict by the version that the alias `production` means."""
         with counted(engine):
             ask = await posted(request, name, None)
         return await answer(engine, ask)
 
     @router.post(VERSION, summary="Predict by one version", **post)
-    async def predict_by_version(request: Request, name: str, version: str) -> Json:
+    async def predict_by_version(request: Request, name: ModelName, version: Version) -> Json:
         """Predict by one version: a number, or an alias."""
         with counted(engine):
             ask = await posted(request, name, version)
         return await answer(engine, ask)
 
     @router.get(MODEL, summary="Predict keys", **get)
-    async def predict_keys(request: Request, name: str) -> Json:
+    async def predict_keys(request: Request, name: ModelName) -> Json:
         """Predict by keys from a terminal: `?key=customer:1&key=customer:2`."""
         with counted(engine):
             ask = queried(request, name, None)
         return await answer(engine, ask)
 
     @router.get(VERSION, summary="Predict keys by one version", **get)
-    async def predict_keys_by_version(request: Request, name: str, version: str) -> Json:
+    async def predict_keys_by_version(request: Request, name: ModelName, version: Version) -> Json:
         """Predict by keys and one version: a number, or an alias."""
         with counted(engine):
             ask = queried(request, name, version)

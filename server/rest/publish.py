@@ -19,6 +19,7 @@ from server.rest.access import Access
 from server.rest.describing import version_detail
 from server.rest.documenting import failures, parameter
 from server.rest.guarding import needs
+from server.rest.parameters import ModelName
 from server.rest.schemas import VersionDetail
 from server.rest.uploads import FORM, RAW, Upload, read_upload
 from server.rest.wire import Json
@@ -88,7 +89,7 @@ def create_router(engine: Engine, access: Access) -> APIRouter:
             domain.RedisUnavailable,
         ),
     )
-    async def publish(request: Request, name: str) -> Json:
+    async def publish(request: Request, name: ModelName) -> Json:
         """Publish an ONNX file as the next version: a form, or the file itself with query parameters.
 
         It is inspected, and loaded and run once in a separate process, before anything is stored.

@@ -62,6 +62,17 @@ async def test_every_operation_has_a_summary_a_description_and_a_name_of_its_own
     assert len(set(names)) == len(names)
 
 
+async def test_every_parameter_is_explained(description: dict[str, Any]) -> None:
+    found = [
+        (path, parameter["name"], parameter.get("description"))
+        for _, path, operation in operations(description)
+        for parameter in operation.get("parameters", [])
+    ]
+
+    assert len(found) > 20
+    assert [place for *place, explained in found if not explained] == []
+
+
 async def test_every_reference_leads_somewhere(description: dict[str, Any]) -> None:
     references = set(re.findall(r'"#/components/schemas/([^"]+)"', json.dumps(description)))
 
