@@ -86,7 +86,7 @@ class Catalogue:
                 self._refreshing.pop(name, None)
 
     async def _refresh(self, name: str) -> None:
-        async with in_time():
+        async with in_time(LOOK_UP_SECONDS):
             stored = await self._store.aliases(name)
         if not stored:
             await self._stored_versions(name)
@@ -103,7 +103,7 @@ class Catalogue:
         Raises: ModelNotFound.
         """
         try:
-            async with in_time():
+            async with in_time(LOOK_UP_SECONDS):
                 return set(await self._store.versions(name))
         except ModelNotFound:
             self._aliases.pop(name, None)
@@ -169,7 +169,7 @@ class Catalogue:
 
 
 @asynccontextmanager
-async def in_time(seconds: float = LOOK_UP_SECONDS) -> AsyncIterator[None]:
+async def in_time(seconds: float) -> AsyncIterator[None]:
     """Bound a look-up: a Redis that hangs counts as away.
 
     Raises: RedisUnavailable.

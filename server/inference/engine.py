@@ -17,6 +17,7 @@ from models.redis_failures import connected
 from models.store import ModelStore
 from server.inference.admission import Trial
 from server.inference.catalogue import Catalogue, in_time
+from server.inference.ending import ended
 from server.inference.predictor import Predictor
 from server.inference.reader import Reader
 from server.metrics import Metrics
@@ -184,10 +185,7 @@ class Engine:
 
     async def stop(self) -> None:
         """Stop following, let runs end or stop them, close Redis."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await ended(self._tasks)
         await self.catalogue.close()
         await self._reader.close()
         self._pool.shutdown(wait=False, cancel_futures=True)

@@ -19,6 +19,7 @@ from models.sources import ListSource, VectorSource
 from models.store import ModelStore
 from models.tensors import elements, numpy_dtype
 from server.inference.batcher import Batcher, BatchLimits
+from server.inference.ending import ended
 from server.inference.errors import ModelNotLoadable
 from server.inference.runs import Runner
 from server.inference.samples import Rows, try_rows
@@ -215,9 +216,7 @@ class Loader:
 
     async def close(self) -> None:
         """Stop loading; let what runs end, or stop it when that takes long."""
-        for task in self._loading.values():
-            task.cancel()
-        await asyncio.gather(*self._loading.values(), return_exceptions=True)
+        await ended(self._loading.values())
         await asyncio.gather(*(one.batcher.close(CLOSE_SECONDS) for one in self._loaded.values()))
         self._threads.shutdown(wait=False, cancel_futures=True)
 

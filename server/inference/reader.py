@@ -1,28 +1,30 @@
 """Reader: features out of Redis; the commands of everybody waiting leave in one pipeline.
 
 Commands that arrive while a pipeline is under way go out together in the next one. When Redis
-does not answer, whoever asks is told at once; a probe finds out when it is back.
+does not answer, whoever asks is told at once; a probe finds out when it is back. One pipeline that
+takes too long is no proof: the probe asks first.
 """
 
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from redis.exceptions import ResponseError
 
 from models.decoding import Command
-from models.errors import InsituError, RedisRefused, RedisUnavailable
+from models.errors import RedisRefused, RedisUnavailable
 from models.redis_failures import connected
 from models.store import Client
+from server.inference.ending import ended
 from server.inference.errors import Overloaded
 
 log = logging.getLogger(__name__)
 
 IN_FLIGHT = 4  # pipelines at a time: one is parsed while the next is under way
-PIPELINE_COMMANDS = 8192
+PIPELINE_COMMANDS = 1024  # some 20 ms of this process' own time
 WAITING_COMMANDS = 1 << 20
 RETRY_AFTER_SECONDS = 0.5
 PROBE_SECONDS = 0.1
@@ -33,6 +35,10 @@ FORBIDDEN = ("NOPERM", "NOAUTH")
 
 def unobserved(_count: int, _seconds: float) -> None:
     """Observe nothing."""
+
+
+class TooSlow(Exception):
+    """One pipeline was not answered in time; Redis may still be well."""
 
 
 @dataclass(slots=True)
@@ -104,9 +110,12 @@ class Reader:
     async def _send_once(self, reads: Sequence[Read]) -> None:
         try:
             replies = await self._replies([command for read in reads for command in read.commands])
+        except TooSlow as error:
+            fail(reads, RedisUnavailable(str(error)))
+            self._probe_now()
         except RedisUnavailable as error:
+            fail(reads, error)
             self._lost(error)
-            fail((*reads, *self._waiting), error)
         except Exception as error:  # noqa: BLE001  # a fault of ours must fail its reads, not hang them
             fail(reads, error)
         else:
@@ -140,7 +149,7 @@ class Reader:
                     pipeline.execute_command(*command)
                 replies: list[Any] = await pipeline.execute(raise_on_error=False)
         except TimeoutError as error:
-            raise RedisUnavailable(f"no reply within {self._timeout:g} s") from error
+            raise TooSlow(f"no reply within {self._timeout:g} s") from error
         self._observe(len(commands), asyncio.get_running_loop().time() - started)
         return replies
 
@@ -159,36 +168,47 @@ class Reader:
                 read.done.set_result(part)
 
     def _lost(self, error: RedisUnavailable) -> None:
-        """Remember that Redis is away, and start asking whether it is back."""
+        """Remember that Redis is away, tell whoever waits, and ask whether it is back."""
+        reason = str(error.details["reason"])
         if self._reason is None:
-            log.warning("Redis lost: %s", error.details["reason"])
-        self._reason = str(error.details["reason"])
+            log.warning("Redis lost: %s", reason)
+        self._reason = reason
+        fail(self._waiting, error)
+        self._probe_now()
+
+    def _probe_now(self) -> None:
         if self._probe is None or self._probe.done():
             self._probe = asyncio.create_task(self._ask_until_back())
 
     async def _ask_until_back(self) -> None:
-        while self._reason is not None:
+        while (fault := await self._ping()) is not None:
+            self._lost(fault)
             await asyncio.sleep(PROBE_SECONDS)
-            try:
-                async with asyncio.timeout(self._timeout), connected(self._redis):
-                    await self._redis.ping()
-            except (InsituError, TimeoutError):
-                continue
-            except Exception:
-                log.exception("asking whether Redis is back")
-                continue
+        if self._reason is not None:
             log.info("Redis is back")
-            self._reason = None
+        self._reason = None
+
+    async def _ping(self) -> RedisUnavailable | None:
+        """Return why Redis does not answer, None when it does."""
+        try:
+            async with asyncio.timeout(self._timeout), connected(self._redis):
+                await self._redis.ping()
+        except TimeoutError:
+            return RedisUnavailable(f"no reply within {self._timeout:g} s")
+        except RedisUnavailable as error:
+            return error
+        except Exception as error:  # noqa: BLE001  # whatever it is: asking must go on, or it never comes back
+            return RedisUnavailable(str(error))
+        return None
 
     async def close(self) -> None:
         """Stop asking; reads under way end with their pipeline."""
         if self._probe is not None:
-            self._probe.cancel()
-            await asyncio.gather(self._probe, return_exceptions=True)
+            await ended([self._probe])
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
-def fail(reads: Sequence[Read], error: Exception) -> None:
+def fail(reads: Iterable[Read], error: Exception) -> None:
     """Give reads an error."""
     for read in reads:
         if not read.done.done():

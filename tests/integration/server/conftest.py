@@ -1,0 +1,66 @@
+"""The core on a real Redis.
+
+store           models in the test's Redis
+engine(...)     a factory: a started engine with these settings, stopped after the test
+reader(url)     a factory: a reader of features
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from models.connecting import connect
+from models.store import ModelStore
+from server import app
+from server.inference.engine import Engine
+from server.inference.reader import Reader
+from server.settings import ServerSettings
+
+WAIT_SECONDS = 10.0
+POLL_SECONDS = 0.01
+
+StartEngine = Callable[..., Awaitable[Engine]]
+MakeReader = Callable[..., Reader]
+
+
+async def until(true: Callable[[], bool]) -> None:
+    """Wait until something outside of the test has come true."""
+    async with asyncio.timeout(WAIT_SECONDS):
+        while not true():  # noqa: ASYNC110  # nobody tells a test
+            await asyncio.sleep(POLL_SECONDS)
+
+
+@pytest.fixture
+def store(redis: Redis) -> ModelStore:
+    return ModelStore(redis)
+
+
+@pytest.fixture
+async def engine(redis_url: str) -> AsyncIterator[StartEngine]:
+    async with AsyncExitStack() as stack:
+
+        async def start(**settings: Any) -> Engine:
+            one = app.build_engine(ServerSettings(**{"redis_url": redis_url, **settings}))
+            stack.push_async_callback(one.stop)
+            await one.start()
+            return one
+
+        yield start
+
+
+@pytest.fixture
+async def reader() -> AsyncIterator[MakeReader]:
+    async with AsyncExitStack() as stack:
+
+        def make(url: str, timeout_seconds: float = 1.0, **observed: Any) -> Reader:
+            client = connect(url)
+            one = Reader(client, timeout_seconds, **observed)
+            stack.push_async_callback(client.aclose)
+            stack.push_async_callback(one.close)
+            return one
+
+        yield make
