@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from models.binding import bind
 from models.bundle import Bundle
-from models.errors import BadModelFile
+from models.errors import BadModelFile, listed
 from models.faults import explain
 from models.features import FeatureView
 from models.graph import MODEL_LIMIT_BYTES, GraphSummary, inspect_graph
@@ -47,7 +47,7 @@ def compose_bundle(
     if task in ("classification", "multilabel") and not said.labels:
         raise BadModelFile(f"task {task} needs labels, in the order of the output's columns")
     if len(set(said.labels)) != len(said.labels):
-        raise BadModelFile(f"a label is listed twice: {', '.join(said.labels)}")
+        raise BadModelFile(f"a label is listed twice: {listed(said.labels)}")
     output = None if task == "tensor" else choose_output(graph, said)
     features = bind(said.features, graph.inputs) if said.features else None
     try:

@@ -24,12 +24,11 @@ from models.sources import (
     JsonSource,
     Keyed,
     ListSource,
-    Name,
     Source,
     Strict,
     VectorSource,
 )
-from models.tensors import Dtype, Size
+from models.tensors import Dtype, Name, Size
 
 SOURCES_LIMIT = 32
 INPUTS_LIMIT = 32

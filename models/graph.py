@@ -63,10 +63,7 @@ def inspect_graph(data: bytes, limit_bytes: int = MODEL_LIMIT_BYTES) -> GraphSum
     """
     if len(data) > limit_bytes:
         raise ModelTooLarge(len(data), limit_bytes)
-    try:
-        return summary(parsed(data))
-    except UnicodeDecodeError as error:  # a name that protobuf let through
-        raise BadModelFile(f"a name in the model is no UTF-8 text: {shown(error.object)!r}") from error
+    return summary(parsed(data))
 
 
 def summary(model: ModelProto) -> GraphSummary:

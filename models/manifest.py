@@ -23,6 +23,8 @@ from models.tensors import TensorSpec
 FORMAT: Literal[1] = 1
 
 CHUNKS_LIMIT = 1 << 20
+DESCRIPTION_LIMIT = 16_384
+Label = Annotated[str, Field(max_length=512)]
 
 Task = Literal["classification", "multilabel", "regression", "tensor"]
 Batching = Literal["dynamic", "fixed", "none"]
@@ -55,9 +57,9 @@ class Manifest(BaseModel):
     name: Annotated[str, Field(pattern=f"^{NAME.pattern}$")]
     version: Annotated[int, Field(ge=0)] = 0
     created: datetime | None = None
-    description: str = ""
+    description: Annotated[str, Field(max_length=DESCRIPTION_LIMIT)] = ""
     task: Task = "tensor"
-    labels: tuple[str, ...] = ()
+    labels: Annotated[tuple[Label, ...], Field(max_length=65_536)] = ()
     output: str | None = None
     inputs: Annotated[tuple[TensorSpec, ...], Field(min_length=1)]
     outputs: Annotated[tuple[TensorSpec, ...], Field(min_length=1)]

@@ -23,12 +23,14 @@ from pydantic import (
 
 from models.errors import BadFeatureView
 from models.templates import KeyTemplate
-from models.tensors import ELEMENT_LIMIT, NumericDtype, Size, elements
+from models.tensors import ELEMENT_LIMIT, Name, NumericDtype, Size, elements
 
 FIELDS_LIMIT = 4096
 STEPS_LIMIT = 65_536
 
-Name = Annotated[str, Field(min_length=1, max_length=512)]
+TEXT_LIMIT = 512
+Category = Annotated[str, Field(max_length=TEXT_LIMIT)]
+LONE_SURROGATE = re.compile(r"[\ud800-\udfff]")
 PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -36,6 +38,8 @@ def finite_default(value: object) -> object:
     """Refuse what could stand in for nothing."""
     if not isinstance(value, str | int | float) or (isinstance(value, float) and not isfinite(value)):
         raise ValueError("should be a finite number or text")
+    if isinstance(value, str) and (len(value) > TEXT_LIMIT or LONE_SURROGATE.search(value)):
+        raise ValueError(f"should be at most {TEXT_LIMIT} characters of text")
     return int(value) if isinstance(value, bool) else value
 
 
@@ -57,8 +61,8 @@ class FeatureField(Strict):
 
     name: Name
     default: Default | None = None
-    categories: Annotated[tuple[str, ...], Field(max_length=65_536)] = ()
-    unknown: str | None = None
+    categories: Annotated[tuple[Category, ...], Field(max_length=65_536)] = ()
+    unknown: Category | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

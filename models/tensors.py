@@ -41,6 +41,8 @@ Tensor = NDArray[Any]
 ELEMENT_LIMIT = 1 << 26  # elements in one row of one input: 256 MiB of float32
 UNNAMED = "?"
 
+# A length limit also refuses what has no UTF-8 form, which could not be stored.
+Name = Annotated[str, Field(min_length=1, max_length=512)]
 Size = Annotated[int, Field(ge=1, le=ELEMENT_LIMIT)]
 Dim = Annotated[int, Field(ge=0, le=2**40)] | Annotated[str, Field(min_length=1, max_length=256)]
 
@@ -54,7 +56,7 @@ class TensorSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str
+    name: Name
     dtype: Dtype
     shape: tuple[Dim, ...]
 

@@ -6,6 +6,7 @@ once, None when any row is irregular) and `row` (one row, naming what is wrong w
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from models.decoding import Cell, Command, checked
@@ -18,30 +19,40 @@ from models.values import Place, Raw, unix_time
 CLOCK_SKEW_SECONDS = 300.0  # two machines' clocks; a time further ahead is in another unit
 
 
-def check_age(source: TimedSource, cell: Cell, written: Raw) -> None:
-    """Refuse what is older than the source allows, or was written in the future.
+@dataclass(frozen=True, slots=True)
+class Age:
+    """The age that a source allows, and the field that holds the time of writing."""
 
-    Raises: FieldMissing without a time, NotANumber for no time, Stale.
-    """
-    if source.max_age_seconds is None or source.time_field is None:
-        return
-    if written is None:
-        raise FieldMissing(cell.key, source.time_field)
-    place = Place("field", source.time_field, f"key {shown(cell.key)!r}")
-    age = cell.now - unix_time(written, source.time_unit, place)
-    if age > source.max_age_seconds or age < -CLOCK_SKEW_SECONDS:
-        raise Stale(cell.key, age, source.max_age_seconds)
+    field: str
+    unit: str
+    max_seconds: float
+
+    def check(self, cell: Cell, written: Raw) -> None:
+        """Refuse what is older than the source allows, or was written in the future.
+
+        Raises: FieldMissing without a time, NotANumber for no time, Stale.
+        """
+        if written is None:
+            raise FieldMissing(cell.key, self.field)
+        age = cell.now - unix_time(written, self.unit, Place("field", self.field, f"key {shown(cell.key)!r}"))
+        if age > self.max_seconds or age < -CLOCK_SKEW_SECONDS:
+            raise Stale(cell.key, age, self.max_seconds)
+
+
+def age_limit(source: TimedSource) -> Age | None:
+    """Return the age that a source allows, None when any will do."""
+    if source.time_field is None or source.max_age_seconds is None:
+        return None
+    return Age(source.time_field, source.time_unit, source.max_age_seconds)
 
 
 class HashReader:
     """HMGET of the fields, and of the time when the source has an age limit."""
 
     def __init__(self, source: HashSource, dtype: str) -> None:
-        self._source = source
         self._fields = FieldsReader(source.fields, dtype)
-        names = [field.name for field in source.fields]
-        self._timed = source.max_age_seconds is not None and source.time_field is not None
-        self._names = (*names, source.time_field or "") if self._timed else tuple(names)
+        self._age = age_limit(source)
+        self._names = [field.name for field in source.fields] + ([self._age.field] if self._age else [])
 
     def command(self, key: str) -> Command:
         """One reply: a list as long as the fields."""
@@ -49,17 +60,17 @@ class HashReader:
 
     def columns(self, replies: Sequence[Any]) -> Tensor | None:
         """All rows at once: (B, fields)."""
-        return None if self._timed else self._fields.columns(replies)
+        return None if self._age else self._fields.columns(replies)
 
     def row(self, cell: Cell) -> Tensor:
         """One row: (fields,)."""
         values = checked(cell, "HMGET", "a hash")
         if not isinstance(values, list) or len(values) != len(self._names):
             raise WrongType(cell.key, "a hash")
-        if self._timed:
+        if self._age:
             *values, written = values
             if written is not None or any(value is not None for value in values):
-                check_age(self._source, cell, written)
+                self._age.check(cell, written)
         quick = self._fields.columns([values])
         return quick[0] if quick is not None else self._fields.row(values, cell.key, cell.fills)
 
@@ -68,12 +79,10 @@ class JsonReader:
     """JSON.GET of every path in one command; of several matches of a path the first counts."""
 
     def __init__(self, source: JsonSource, dtype: str) -> None:
-        self._source = source
         self._fields = FieldsReader(source.fields, dtype)
+        self._age = age_limit(source)
         self._paths = [field.where for field in source.fields]
-        self._timed = source.max_age_seconds is not None and source.time_field is not None
-        if self._timed:
-            self._paths.append(json_path(source.time_field or ""))
+        self._paths += [json_path(self._age.field)] if self._age else []
 
     def command(self, key: str) -> Command:
         """One reply: JSON text, an object path -> matches, or the matches of a single path."""
@@ -81,7 +90,7 @@ class JsonReader:
 
     def columns(self, replies: Sequence[Any]) -> Tensor | None:
         """All rows at once: (B, fields)."""
-        if self._timed or not all(type(reply) is bytes for reply in replies):
+        if self._age or not all(type(reply) is bytes for reply in replies):
             return None
         try:
             return self._fields.columns([self._values("", reply) for reply in replies])
@@ -92,10 +101,10 @@ class JsonReader:
         """One row: (fields,)."""
         reply = checked(cell, "JSON.GET", "a JSON document")
         values = [None] * len(self._paths) if reply is None else self._values(cell.key, reply)
-        if self._timed:
+        if self._age:
             *values, written = values
             if reply is not None:
-                check_age(self._source, cell, written)
+                self._age.check(cell, written)
         quick = self._fields.columns([values])
         return quick[0] if quick is not None else self._fields.row(values, cell.key, cell.fills)
 

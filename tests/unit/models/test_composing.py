@@ -1,0 +1,102 @@
+"""A bundle is composed from any ONNX file, and refused while its publisher can still mend it."""
+
+from typing import Any
+
+import pytest
+from onnx import TensorProto
+
+from models.composing import Wording, compose_bundle
+from models.errors import BadFeatureView, BadModelFile, BadName, ModelTooLarge
+from tests.unit.models.graphs import onnx_bytes, value
+from tests.unit.models.views import view
+
+ONNX = onnx_bytes(outputs=[value("y", ("batch", 2))])
+
+
+def test_a_file_alone_answers_with_tensors() -> None:
+    bundle = compose_bundle(ONNX, "churn")
+
+    assert bundle.onnx == ONNX
+    manifest = bundle.manifest
+    assert (manifest.name, manifest.task, manifest.output, manifest.labels) == ("churn", "tensor", None, ())
+    assert (manifest.version, manifest.opset, manifest.ir_version) == (0, {"": 20}, 10)
+
+
+def test_labels_make_a_classifier_of_the_only_output_that_fits() -> None:
+    manifest = compose_bundle(ONNX, "churn", Wording(labels=["stays", "leaves"])).manifest
+
+    assert (manifest.task, manifest.output, manifest.labels) == ("classification", "y", ("stays", "leaves"))
+
+
+@pytest.mark.parametrize("shape", [("batch",), ("batch", 1), ("batch", 2), ("batch", "classes")])
+def test_an_output_of_one_value_or_one_a_label_fits(shape: tuple[Any, ...]) -> None:
+    data = onnx_bytes(
+        outputs=[value("y", shape), value("n", ("batch",), TensorProto.INT64), value("h", ("batch", 4, 2))]
+    )
+
+    assert compose_bundle(data, "churn", Wording(labels=["a", "b"])).manifest.output == "y"
+
+
+def test_a_view_is_fitted_to_the_graph() -> None:
+    features = view({"key": "c:{id}", "as": "hash", "fields": ["a", "b", "c"]})
+
+    bound = compose_bundle(ONNX, "churn", Wording(features=features)).manifest.features
+
+    assert bound is not None
+    assert bound.inputs[0].dtype == "float32"
+
+
+def test_what_the_publisher_says_is_kept() -> None:
+    manifest = compose_bundle(
+        ONNX, "churn", Wording(task="regression", output="y", description="why")
+    ).manifest
+
+    assert (manifest.task, manifest.output, manifest.description) == ("regression", "y", "why")
+
+
+@pytest.mark.parametrize(
+    ("wording", "fault"),
+    [
+        (Wording(task="classification"), "task classification needs labels"),
+        (Wording(task="multilabel"), "task multilabel needs labels"),
+        (Wording(labels=["a", "a"]), "a label is listed twice: a, a"),
+        (Wording(labels=["a", "b"], output="z"), "the graph has no output 'z', it has y"),
+        (Wording(labels=["a", "b", "c"]), "say which output holds the answer with `output`; none fits: y"),
+        (
+            Wording(labels=["a", "b", "c"], output="y"),
+            "output 'y' gives 2 values a row, but there are 3 labels",
+        ),
+        (Wording(labels=["\ud800", "b"]), "labels.0: should be text"),
+        (Wording(description="\ud800"), "description: should be text"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "wording",
+)
+def test_what_does_not_fit_the_file_is_named(wording: Wording, fault: str) -> None:
+    with pytest.raises(BadModelFile) as caught:
+        compose_bundle(ONNX, "churn", wording)
+
+    assert fault in str(caught.value)
+
+
+def test_several_outputs_that_fit_are_listed() -> None:
+    data = onnx_bytes(outputs=[value("y", ("batch", 2)), value("z", ("batch", 1))])
+
+    with pytest.raises(BadModelFile, match="several fit: y, z"):
+        compose_bundle(data, "churn", Wording(labels=["a", "b"]))
+
+
+def test_a_name_that_is_none_is_refused_before_the_file_is_read() -> None:
+    with pytest.raises(BadName):
+        compose_bundle(b"no model", "a b")
+
+
+def test_a_file_over_the_limit_is_refused() -> None:
+    with pytest.raises(ModelTooLarge):
+        compose_bundle(ONNX, "churn", limit_bytes=10)
+
+
+def test_a_view_that_does_not_fit_is_refused() -> None:
+    with pytest.raises(BadFeatureView, match="rows of shape"):
+        compose_bundle(
+            ONNX, "churn", Wording(features=view({"key": "c:{id}", "as": "hash", "fields": ["a"]}))
+        )

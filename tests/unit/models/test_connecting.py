@@ -1,0 +1,77 @@
+"""A URL becomes a client with bounded waits, or is refused without its password."""
+
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+from redis.asyncio.cluster import RedisCluster
+
+from models.connecting import CONNECT_SECONDS, connect, without_password
+from models.errors import BadName
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://localhost",
+        "redis://u:p@localhost:7000/3",
+        "rediss://localhost",
+        "unix:///tmp/redis.sock?db=2",
+    ],
+)
+def test_a_url_of_one_server_gives_a_client_with_bounded_waits(url: str) -> None:
+    client = connect(url, reply_seconds=7)
+
+    assert isinstance(client, Redis)
+    options: dict[str, Any] = client.get_connection_kwargs()
+    assert (options["socket_timeout"], options["socket_connect_timeout"]) == (7, CONNECT_SECONDS)
+    assert not client.get_encoder().decode_responses
+
+
+@pytest.mark.parametrize("url", ["redis+cluster://localhost:7000", "rediss+cluster://u:p@localhost:7000"])
+def test_a_url_of_a_cluster_gives_a_cluster_client(url: str) -> None:
+    assert isinstance(connect(url), RedisCluster)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "localhost:6379", "http://localhost", "redis:", "redis://", "redis://h:port", "redis://h:99999", "redis://h/x?db=x",
+     "redis://h?socket_timeout=soon", "redis://h?no_such_option=1"],
+)  # fmt: skip
+def test_what_is_no_url_of_redis_is_refused_with_the_rule(url: str) -> None:
+    with pytest.raises(BadName, match="Redis URL"):
+        connect(url)
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://h?decode_responses=true", "redis+cluster://h?decode_responses=true"]
+)
+def test_a_client_that_decodes_replies_is_refused(url: str) -> None:
+    with pytest.raises(BadName, match="one without decode_responses"):
+        connect(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://u:secret@h:1/0", "redis://u:***@h:1/0"),
+        ("redis://:secret@h", "redis://:***@h"),
+        ("redis://:se@cret@h", "redis://:***@h"),
+        ("redis://h:1", "redis://h:1"),
+        ("unix:///tmp/redis.sock", "unix:///tmp/redis.sock"),
+        ("redis+cluster://u:secret@h", "redis+cluster://u:***@h"),
+        ("redis://h?password=secret&db=1", "redis://h?password=***&db=1"),
+    ],
+)
+def test_a_url_is_shown_without_its_password(url: str, shown: str) -> None:
+    assert without_password(url) == shown
+
+
+@pytest.mark.parametrize(
+    "url", ["http://u:secret@h", "redis://u:secret@h:port", "redis://h:x?password=secret"]
+)
+def test_a_refusal_never_tells_the_password(url: str) -> None:
+    with pytest.raises(BadName) as caught:
+        connect(url)
+
+    assert "secret" not in str(caught.value) + str(caught.value.details)
