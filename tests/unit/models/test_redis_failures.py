@@ -1,0 +1,80 @@
+"""What goes wrong with Redis is either a silence or a refusal, never an error of the client library."""
+
+import pytest
+from redis import exceptions
+
+from models.errors import InsituError, RedisRefused, RedisUnavailable
+from models.redis_failures import reason, redis_errors
+
+SILENT = [
+    exceptions.ConnectionError("Error 111 connecting"),
+    exceptions.TimeoutError("Timeout reading"),
+    exceptions.BusyLoadingError("Redis is loading the dataset in memory"),
+    exceptions.MaxConnectionsError("Too many connections"),
+    exceptions.ClusterDownError("CLUSTERDOWN The cluster is down"),
+    exceptions.MasterDownError("MASTERDOWN Link with MASTER is down"),
+    exceptions.RedisClusterException("Redis Cluster cannot be connected"),
+    exceptions.SlotNotCoveredError("slot 1 not covered"),
+    exceptions.InvalidResponse("Protocol Error"),
+    ConnectionResetError("reset"),
+    TimeoutError(),
+]
+REFUSALS = [
+    exceptions.ResponseError("WRONGTYPE Operation"),
+    exceptions.OutOfMemoryError("command not allowed"),
+    exceptions.NoPermissionError("User guest has no permissions"),
+    exceptions.ReadOnlyError("You can't write against a read only replica."),
+    exceptions.AuthenticationError("invalid username-password pair"),
+    exceptions.AuthorizationError("not authorised"),
+]
+
+
+async def failing(error: Exception) -> None:
+    async with redis_errors():
+        raise error
+
+
+@pytest.mark.parametrize("error", SILENT, ids=lambda error: type(error).__name__)
+async def test_a_redis_that_does_not_answer_is_unavailable(error: Exception) -> None:
+    with pytest.raises(RedisUnavailable) as caught:
+        await failing(error)
+
+    assert caught.value.__cause__ is error
+    assert caught.value.details["reason"]
+
+
+@pytest.mark.parametrize("error", REFUSALS, ids=lambda error: type(error).__name__)
+async def test_a_redis_that_says_no_refuses(error: Exception) -> None:
+    with pytest.raises(RedisRefused) as caught:
+        await failing(error)
+
+    assert str(caught.value) == f"Redis refused: {str(error).rstrip('.')}; nothing was changed"
+
+
+async def test_a_refusal_while_connecting_is_no_silence() -> None:
+    refusal = exceptions.ConnectionError("wrapped")
+    refusal.__cause__ = exceptions.AuthenticationError("invalid username-password pair")
+
+    with pytest.raises(RedisRefused, match="invalid username-password pair"):
+        await failing(refusal)
+
+
+@pytest.mark.parametrize("error", [ValueError("ours"), InsituError("ours"), KeyError("ours")])
+async def test_faults_of_our_own_are_left_as_they_are(error: Exception) -> None:
+    with pytest.raises(type(error)) as caught:
+        await failing(error)
+
+    assert caught.value is error
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("WRONGTYPE Operation", "WRONGTYPE Operation"),
+        ("Command # 1 (SET k v) of pipeline caused error: ('OOM not allowed.',)", "OOM not allowed"),
+        ('Command # 1 (SET k v) of pipeline caused error: ("can\'t",)', "can't"),
+        ("Command # 2 (SET k v) of pipeline caused error: OOM", "OOM"),
+    ],
+)
+def test_the_reason_is_what_redis_said_without_the_command(text: str, told: str) -> None:
+    assert reason(exceptions.ResponseError(text)) == told
