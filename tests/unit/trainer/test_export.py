@@ -56,10 +56,17 @@ def test_a_network_bound_to_one_batch_size_is_refused() -> None:
         made(with_layer(Reversed()), rows((4,), [1]))
 
 
-def test_the_graph_has_the_names_and_free_axes_that_a_manifest_tells() -> None:
-    result = exported((None, 4), {"gru": 3}, feeds=[rows((None, 4), [3, 5])])
+SEQUENCE = (None, 4)
 
-    graph = inspect_graph(result.onnx)
+
+@pytest.fixture(scope="module")
+def sequences() -> bytes:
+    return exported(SEQUENCE, {"gru": 3}, feeds=[rows(SEQUENCE, [3, 5])]).onnx
+
+
+def test_the_graph_has_the_names_and_free_axes_that_a_manifest_tells(sequences: bytes) -> None:
+    graph = inspect_graph(sequences)
+
     assert [(one.name, one.dtype, one.shape) for one in graph.inputs] == [
         ("x", "float32", ("batch", "steps", 4)),
         ("x_length", "int64", ("batch",)),
@@ -68,7 +75,7 @@ def test_the_graph_has_the_names_and_free_axes_that_a_manifest_tells() -> None:
     assert graph.opset == {"": 18}
 
 
-@pytest.mark.parametrize("dtype", ["uint8", "int64", "float64"])
+@pytest.mark.parametrize("dtype", ["uint8", "float64"])
 def test_rows_keep_the_type_they_are_stored_in(dtype: str) -> None:
     feed = {"x": np.array([[1, 2, 3, 4], [5, 6, 7, 200]], dtype)}
     served = Served(network((4,), {"scale": 16}, {"linear": 3}), TASK)
@@ -93,18 +100,12 @@ def test_a_regression_answers_in_its_own_unit() -> None:
     assert np.abs(values - 1000).max() > 1
 
 
-def test_a_file_holds_no_notes_of_the_machine_it_was_made_on() -> None:
-    model = onnx.load_from_string(exported((4,), {"linear": 3}, feeds=[rows((4,), [1])]).onnx)
+def test_a_file_holds_no_notes_of_the_machine_it_was_made_on(sequences: bytes) -> None:
+    model = onnx.load_from_string(sequences)
 
     parts: list[Any] = [model, model.graph, *model.graph.node, *model.graph.initializer, *model.graph.input]
     assert [part for part in parts if part.doc_string or part.metadata_props] == []
     assert len(model.graph.value_info) == 0
-
-
-def test_the_same_network_gives_the_same_bytes() -> None:
-    feeds = [rows((4,), [1])]
-
-    assert exported((4,), {"linear": 3}, feeds=feeds).onnx == exported((4,), {"linear": 3}, feeds=feeds).onnx
 
 
 def test_an_export_leaves_the_caller_s_warnings_alone() -> None:
@@ -116,13 +117,21 @@ def test_an_export_leaves_the_caller_s_warnings_alone() -> None:
     assert "still heard" in [str(one.message) for one in told]
 
 
-def test_answers_to_many_rows_are_those_to_each() -> None:
-    result = exported((None, 4), {"gru": 3}, feeds=[rows((None, 4), [3, 5])])
-    feed = rows((None, 4), [3, 9, 1, 5])
+def test_answers_to_many_rows_are_those_to_each(sequences: bytes) -> None:
+    feed = rows(SEQUENCE, [3, 9, 1, 5])
     table = Table(("a", "b", "c", "d"), feed["x"], feed["x_length"], np.zeros(4))
 
-    together = answers(result.onnx, signature((None, 4)), table)
-    alone = [answers(result.onnx, signature((None, 4)), table.take(np.array([row]))) for row in range(4)]
+    together = answers(sequences, signature(SEQUENCE), table)
+    alone = [answers(sequences, signature(SEQUENCE), table.take(np.array([row]))) for row in range(4)]
 
     np.testing.assert_allclose(together, np.concatenate(alone), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(together.sum(1), 1, rtol=1e-6)
+
+
+def test_what_is_no_graph_or_no_row_of_it_is_refused(sequences: bytes) -> None:
+    table = Table(("a",), np.zeros((1, 7), np.float32), None, np.zeros(1))
+
+    with pytest.raises(ExportFailed, match="ONNX Runtime does not load"):
+        answers(b"no graph", signature((4,)), table)
+    with pytest.raises(ExportFailed, match=r"ONNX Runtime does not run the network on x \[1, 7\]"):
+        answers(sequences, signature((4,)), table)

@@ -147,6 +147,7 @@ PIXELS = [
 ]
 WINDOWS = [{"max_pool": {"size": 3, "stride": 2}}, "softmax", {"avg_pool": {"size": 3, "stride": 2}}]
 RECURRENT = {"hidden": 5, "layers": 2, "bidirectional": True}
+EVERY_STEP = {**RECURRENT, "output": "all"}
 EXPORTS: dict[str, Case] = {
     **{
         " and ".join(words): (VECTOR, [part for word in words for part in ({"linear": 8}, word)])
@@ -156,20 +157,14 @@ EXPORTS: dict[str, Case] = {
     "whole numbers": (VECTOR, [{"embedding": {"count": 5, "size": 3}}, "flatten"]),
     "an image": (IMAGE, [{"reshape": [1, 8, 8]}, "min_max", {"conv2d": 4}, *PIXELS, "flatten"]),
     "a small image": (IMAGE, [{"conv2d": {"channels": 4, "stride": 2, "padding": 1}}, "global_max_pool"]),
-    "fixed steps": (STEPS, [{"conv1d": 5}, *WINDOWS, {"gru": {**RECURRENT, "output": "all"}}, "flatten"]),
+    "fixed steps": (STEPS, [{"conv1d": 5}, *WINDOWS, {"gru": EVERY_STEP}, "flatten"]),
     "steps": (
         SEQUENCE,
         [{"conv1d": {"channels": 5, "kernel": 5, "stride": 2}}, "layer_norm", *WINDOWS, {"gru": 3}],
     ),
-    "steps to their mean": (
-        SEQUENCE,
-        ["standardize", "batch_norm", {"rnn": {**RECURRENT, "output": "all"}}, "global_avg_pool"],
-    ),
-    "steps to their most": (
-        NUMBERS,
-        [{"embedding": {"count": 5, "size": 3}}, {"gru": {**RECURRENT, "output": "all"}}, "global_max_pool"],
-    ),
-    **{word: (SEQUENCE, [{word: RECURRENT}]) for word in ("rnn", "lstm", "gru")},
+    "rnn": (SEQUENCE, ["standardize", "batch_norm", {"rnn": EVERY_STEP}, "global_avg_pool"]),
+    "gru": (NUMBERS, [{"embedding": {"count": 5, "size": 3}}, {"gru": EVERY_STEP}, "global_max_pool"]),
+    "lstm": (SEQUENCE, [{"lstm": RECURRENT}]),
 }
 
 
