@@ -9,6 +9,7 @@ TERMINATED = 128 + signal.SIGTERM
 
 def unwind_on_signals() -> None:
     """Let SIGTERM unwind this process, so that what it started is stopped; SIGHUP counts as SIGTERM."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts what is in the background deaf to it
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
 

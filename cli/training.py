@@ -1,7 +1,6 @@
 """train: recipes become stored models; what happens on the way is a bar, or JSON lines."""
 
 import asyncio
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,7 +64,7 @@ def train(
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", metavar="DIR", help="Also write model.onnx, manifest.json and report.json there."
+            "--out", metavar="DIR", help="Also write model.onnx, manifest.json and report.svg there."
         ),
     ] = None,
     as_json: AsJson = False,
@@ -183,18 +182,17 @@ async def publish_bundle(result: "TrainResult", settings: Settings, alias: str |
 def write(result: "TrainResult", out: Path) -> None:
     """Write the model as files.
 
-    Raises: WrongUsage, the directory cannot be written to.
+    Raises: WrongUsage, BadReportPath, the directory cannot be written to.
     """
-    from cli.training_view import as_data
+    from trainer.report import write_report
 
-    report = json.dumps(as_data(result), indent=2)
     try:
         out.mkdir(parents=True, exist_ok=True)
         (out / "model.onnx").write_bytes(result.bundle.onnx)
         (out / "manifest.json").write_bytes(result.bundle.manifest.to_json())
-        (out / "report.json").write_text(report + "\n", encoding="utf-8")
     except OSError as error:
         raise WrongUsage(f"--out {shown(str(out))} cannot be written: {error.strerror}") from error
+    write_report(result.bundle.manifest, out / "report.svg")
 
 
 def show(terminal: Terminal, result: "TrainResult", published: "Manifest | None", plan: Plan) -> None:
@@ -212,7 +210,7 @@ def show(terminal: Terminal, result: "TrainResult", published: "Manifest | None"
         pointed = f", {plan.alias} points to it" if plan.alias else ""
         terminal.say(f"{name} version {version} is published{pointed}", "strong")
     if plan.out:
-        terminal.say(f"written to {plan.out}: model.onnx, manifest.json, report.json")
+        terminal.say(f"written to {plan.out}: model.onnx, manifest.json, report.svg")
 
 
 COMMANDS = (

@@ -76,7 +76,7 @@ def summary(result: TrainResult) -> list[str]:
     ]
 
 
-def as_data(result: TrainResult, version: int | None = None, alias: str | None = None) -> dict[str, Any]:
+def as_data(result: TrainResult, version: int | None, alias: str | None) -> dict[str, Any]:
     """Return what a training came to, for a program."""
     outcome, manifest = result.outcome, result.bundle.manifest
     return {

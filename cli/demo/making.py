@@ -2,6 +2,7 @@
 
 import time
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -45,7 +46,8 @@ def directory_text(tour: Tour) -> str:
     """Return where the embedded Redis keeps its data."""
     from cli.embedded import default_directory
 
-    return str(tour.settings.data_dir or default_directory())
+    directory = tour.settings.data_dir or default_directory()
+    return f"~/{directory.relative_to(Path.home())}" if directory.is_relative_to(Path.home()) else str(directory)
 
 
 def train_all(tour: Tour) -> None:

@@ -1,14 +1,17 @@
 """demo: the whole main job for real, twice on one data directory, and stopped in the middle of it."""
 
 import json
+import re
+import shlex
 import signal
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.integration.cli.conftest import Result, Running, processes_about
+from tests.integration.cli.conftest import ROOT, Result, Running, processes_about
 from tests.servers import bundled_server, wait_until
 
 Insitu = Callable[..., Result]
@@ -31,6 +34,8 @@ def test_the_demo_does_the_main_job_and_does_it_again(insitu: Insitu, running: S
     assert first.code == 0, first.err
     assert_it_beat_the_baseline(first)
     assert answer(f"{url}/v1/models/digits/predict?key=digit:7")["version"] == 2
+    for command, printed in readme_session():
+        assert_it_prints(insitu, command, printed, url, tmp_path / "demo")
     assert again.end(signal.SIGINT) == 0
     wait_until(lambda: processes_about(str(tmp_path)) == [], "a process is left")
 
@@ -45,10 +50,43 @@ def assert_it_beat_the_baseline(done: Result) -> None:
     assert (told["scored"]["scored"], told["scored"]["skipped"]) == (569, {})
 
 
-def answer(url: str) -> dict[str, object]:
+def readme_session() -> list[tuple[str, str]]:
+    """Return each command of the README's second terminal, and what it printed."""
+    block = re.search(r"```console\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert block is not None
+    steps = [step.partition("\n") for step in block[1].removeprefix("$ ").split("\n$ ")]
+    return [(command, printed) for command, _, printed in steps]
+
+
+def assert_it_prints(insitu: Insitu, command: str, printed: str, url: str, data_dir: Path) -> None:
+    if command.startswith("curl "):
+        path = re.search(r"(/v1/[^']+)'", command)
+        assert path is not None
+        assert said(answer(url + path[1])) == said(json.loads(printed))
+        return
+    words = shlex.split(command)
+    assert words[0] == ".venv/bin/insitu"
+    done = insitu(*words[1:], INSITU_REDIS_URL="", INSITU_DATA_DIR=str(data_dir))
+    assert (done.code, shape(done.out)) == (0, shape(printed))
+
+
+def said(told: Any) -> list[tuple[str, str, float]]:
+    """Return what an answer says, its probabilities as far as they are alike on every machine."""
+    return [
+        (row["key"], row["label"], round(max(row["probabilities"].values()), 1))
+        for row in told["predictions"]
+    ]
+
+
+def shape(text: str) -> list[list[str]]:
+    """Return the words of each line, every number and time as '#'."""
+    alike = re.sub(r"[\d.,:-]*\d( (ms|s)\b)?", "#", text)
+    return [line.split() for line in alike.strip().splitlines()]
+
+
+def answer(url: str) -> Any:
     with urllib.request.urlopen(url, timeout=30) as reply:  # noqa: S310  # our own loopback address
-        told: dict[str, object] = json.load(reply)
-    return told
+        return json.load(reply)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

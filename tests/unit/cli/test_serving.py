@@ -4,7 +4,7 @@ import inspect
 
 import pytest
 
-from cli import main
+from cli import program
 from cli.errors import WrongUsage
 from cli.serving import OWN_OPTIONS, as_parameter, serve, server_settings, up
 from server.settings import ServerSettings
@@ -15,7 +15,7 @@ URL = "redis://127.0.0.1:1"
 
 @pytest.mark.parametrize("command", ["serve", "up"])
 def test_no_setting_is_missing_from_the_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    main.run([command, "--help"])
+    program.run([command, "--help"])
 
     words = capsys.readouterr().out.split()
     assert [name for name in FIELDS if f"--{name.replace('_', '-')}" not in words] == []

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from cli import main
+from cli import program
 from cli.errors import (
     MEANINGS,
     ExitCode,
@@ -24,7 +24,7 @@ COMMANDS = [
 
 
 def test_help_names_every_command_and_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
-    code = main.run(["--help"])
+    code = program.run(["--help"])
 
     shown = capsys.readouterr().out
     assert code == ExitCode.DONE
@@ -36,7 +36,7 @@ def test_help_names_every_command_and_exit_code(capsys: pytest.CaptureFixture[st
 def test_every_command_has_help_with_an_example_and_its_exit_codes(
     command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code = main.run([command, "--help"])
+    code = program.run([command, "--help"])
 
     shown = capsys.readouterr().out
     assert code == ExitCode.DONE
@@ -45,12 +45,12 @@ def test_every_command_has_help_with_an_example_and_its_exit_codes(
 
 
 def test_the_version_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main.run(["--version"]) == ExitCode.DONE
+    assert program.run(["--version"]) == ExitCode.DONE
     assert capsys.readouterr().out.startswith("insitu ")
 
 
 def test_no_command_shows_the_help_and_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main.run([]) == ExitCode.USAGE
+    assert program.run([]) == ExitCode.USAGE
     assert "Usage: insitu" in capsys.readouterr().out
 
 
@@ -73,7 +73,7 @@ def test_no_command_shows_the_help_and_is_wrong_usage(capsys: pytest.CaptureFixt
 def test_wrong_usage_is_one_line_and_code_2(
     words: list[str], told: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code = main.run(words)
+    code = program.run(words)
 
     streams = capsys.readouterr()
     assert code == ExitCode.USAGE
@@ -88,12 +88,12 @@ def test_a_misspelt_variable_stops_every_command(
 ) -> None:
     monkeypatch.setenv("INSITU_REDIS_ULR", "redis://")
 
-    assert main.run(["token"]) == ExitCode.USAGE
+    assert program.run(["token"]) == ExitCode.USAGE
     assert "did you mean INSITU_REDIS_URL?" in capsys.readouterr().err
 
 
 def test_a_program_gets_the_error_as_json_too(capsys: pytest.CaptureFixture[str]) -> None:
-    code = main.run(["publish", "/nowhere.onnx", "--name", "m", "--json"])
+    code = program.run(["publish", "/nowhere.onnx", "--name", "m", "--json"])
 
     streams = capsys.readouterr()
     assert code == ExitCode.USAGE
@@ -105,13 +105,13 @@ def test_a_program_gets_the_error_as_json_too(capsys: pytest.CaptureFixture[str]
     "words", [["--debug", "publish", "/no", "-n", "m"], ["publish", "/no", "-n", "m", "--debug"]]
 )
 def test_debug_shows_where_an_error_comes_from(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    main.run(words)
+    program.run(words)
 
     assert "Traceback (most recent call last)" in capsys.readouterr().err
 
 
 def test_a_word_after_two_dashes_is_no_option_of_ours() -> None:
-    assert main.without_debug(["predict", "--", "--debug"]) == (False, ["predict", "--", "--debug"])
+    assert program.without_debug(["predict", "--", "--debug"]) == (False, ["predict", "--", "--debug"])
 
 
 @pytest.mark.parametrize(

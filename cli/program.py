@@ -1,0 +1,146 @@
+"""The command line put together: every command, what holds for all of them, and what becomes of an error."""
+
+import json
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+from typer.main import get_command
+
+from cli import checking, predicting, publishing, scoring, serving, stored, tokens, training
+from cli.demo import command as demo
+from cli.errors import ExitCode, exit_code
+from cli.manual import Chapters, exit_codes, listed
+from cli.settings import unknown_environment
+from cli.terminal import console, styled
+from models.errors import InsituError
+from server.settings import ServerSettings
+
+SUMMARY = """Neural-network inference where your Redis data lives.
+
+Train a network, keep it in Redis, serve it, and predict from the keys where your features already are.
+"""
+DEBUG = "--debug"
+JSON = "--json"
+
+ENVIRONMENT = (
+    "Environment: INSITU_REDIS_URL, INSITU_URL, INSITU_TOKEN, INSITU_DATA_DIR and INSITU_PREFIX; "
+    "`insitu serve --help` names those of the server."
+)
+EPILOG = "\n\n".join(
+    [
+        listed(
+            "Examples:",
+            (
+                "insitu demo",
+                "insitu up",
+                "insitu train breast_cancer --load",
+                "insitu predict breast_cancer patient:17",
+            ),
+        ),
+        exit_codes(),
+        ENVIRONMENT,
+    ]
+)
+
+app = typer.Typer(
+    name="insitu",
+    cls=Chapters,
+    help=SUMMARY,
+    epilog=EPILOG,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+
+def show_version(asked: bool) -> None:
+    """Write the version and stop."""
+    if asked:
+        sys.stdout.write(f"insitu {version('insitu')}\n")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def begin(
+    context: typer.Context,
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=show_version, is_eager=True, help="Show the version and exit."),
+    ] = False,
+    _debug: Annotated[
+        bool, typer.Option(DEBUG, help="Show where an error comes from; anywhere on the line.")
+    ] = False,
+) -> None:
+    """Check what holds for every command."""
+    if context.invoked_subcommand is None:
+        sys.stdout.write(context.get_help() + "\n")
+        raise typer.Exit(ExitCode.USAGE)
+    unknown_environment(ServerSettings.model_fields)
+
+
+for command in (
+    *demo.COMMANDS,
+    *serving.COMMANDS,
+    *checking.COMMANDS,
+    *training.COMMANDS,
+    *publishing.COMMANDS,
+    *stored.COMMANDS,
+    *predicting.COMMANDS,
+    *scoring.COMMANDS,
+    *tokens.COMMANDS,
+):
+    app.command(command.name, epilog=command.epilog, rich_help_panel=command.panel)(command.run)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code; what it met is told in one line on stderr."""
+    debug, words = without_debug(arguments)
+    try:
+        result = get_command(app).main(args=words, prog_name="insitu", standalone_mode=False)
+    except InsituError as error:
+        return failed(error, exit_code(error), arguments, debug=debug)
+    except typer.TyperException as error:
+        return misused(error, arguments)
+    except typer.Abort:
+        return ExitCode.STOPPED
+    except Exception as error:  # noqa: BLE001  # the process ends here; a bug is told, not dumped
+        return failed(error, ExitCode.FAULT, arguments, debug=debug)
+    return result if isinstance(result, int) else ExitCode.DONE
+
+
+def without_debug(arguments: Sequence[str]) -> tuple[bool, list[str]]:
+    """Take --debug out, wherever it stands before a `--`."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    options, rest = arguments[:end], arguments[end:]
+    return DEBUG in options, [word for word in options if word != DEBUG] + list(rest)
+
+
+def failed(error: Exception, code: ExitCode, arguments: Sequence[str], *, debug: bool) -> int:
+    """Tell an error, and where it comes from when that was asked for."""
+    if debug:
+        traceback.print_exception(error)
+    if isinstance(error, InsituError):
+        tell({"code": error.code, "message": str(error), **error.details}, arguments)
+    else:
+        cure = "this is a fault of insitu; add --debug to see where, and report it"
+        tell({"code": "fault", "message": f"{type(error).__name__}: {error}; {cure}"}, arguments)
+    return code
+
+
+def misused(error: typer.TyperException, arguments: Sequence[str]) -> int:
+    """Tell wrong usage."""
+    message = error.format_message().strip().rstrip(".")
+    tell({"code": "wrong_usage", "message": f"{message[:1].lower()}{message[1:]} (see --help)"}, arguments)
+    return ExitCode.USAGE
+
+
+def tell(error: dict[str, object], arguments: Sequence[str]) -> None:
+    """Write an error as one line to stderr; to a program that asked for JSON also as JSON to stdout."""
+    line = styled("error: ", "error").append_text(styled(str(error["message"])))
+    console(stderr=True).print(line, soft_wrap=True)
+    if JSON in arguments:
+        sys.stdout.write(json.dumps({"error": error}, default=str) + "\n")
