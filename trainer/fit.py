@@ -170,7 +170,7 @@ def raw_outputs(network: nn.Module, rows: Rows) -> Tensor:
 def reproducible(training: Training) -> Iterator[None]:
     """Draw every random number from the recipe's seed, on its number of threads; restore both after."""
     threads = torch.get_num_threads()
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(training.seed)
         torch.set_num_threads(training.threads)
         try:

@@ -97,6 +97,7 @@ def check(layers: Sequence[Layer], form: Form, outputs: int) -> int:
 
 def assemble(layers: Sequence[Layer], form: Form, outputs: int) -> Network:
     """Put the layers together, each built for the form that the one before it gives."""
+    check_form(form)
     check_fitted_come_first(layers)
     steps: list[Step] = []
     now = form
@@ -130,6 +131,17 @@ def named(layers: Sequence[Layer], number: int) -> str:
     if number == 0:
         return "the input"
     return f"layer {number} ({layers[number - 1].layer})" if number <= len(layers) else "the head"
+
+
+def check_form(form: Form) -> None:
+    """Refuse rows that are neither a vector nor a sequence nor an image."""
+    if 1 <= form.rank <= 3 and (form.rank == 2 or not form.free):
+        return
+    raise BadNetwork(
+        f"the input gives {form}; a network takes (features), (steps, features) or (channels, height, width): "
+        "give the input of the view another `shape`, or store each step as one row of numbers",
+        gives=str(form),
+    )
 
 
 def check_fitted_come_first(layers: Sequence[Layer]) -> None:

@@ -307,6 +307,12 @@ def test_layers_that_do_not_fit_are_named_with_both_shapes(form: Any, written: l
     assert said in str(caught.value)
 
 
+@pytest.mark.parametrize("form", [(), (2, 3, 4, 5), (None, 4, 4)])
+def test_rows_that_are_no_vector_sequence_or_image_are_refused(form: Any) -> None:
+    with pytest.raises(BadNetwork, match="a network takes"):
+        check(layers("relu"), Form(form), 3)
+
+
 def test_a_network_too_large_is_refused_before_it_is_allocated() -> None:
     written = layers({"linear": 65_536}, {"linear": 65_536})
 
