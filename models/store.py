@@ -93,7 +93,8 @@ class ModelStore:
         chunks = [self.keys.chunk(name, version, index) for index in range(manifest.chunks)]
         model = (self.keys.model(name), self.keys.aliases(name), self.keys.versions(name))
         keys = (*model, self.keys.manifest(name, version), *chunks)
-        facts = (version, data, str(manifest.created), manifest.description, HISTORY_KEPT, alias or "")
+        created = manifest.model_dump(mode="json", include={"created"})["created"]
+        facts = (version, data, created, manifest.description, HISTORY_KEPT, alias or "")
         try:
             for key, piece in zip(chunks, bundle.pieces(self._chunk_bytes), strict=True):
                 await self.redis.set(key, piece, ex=UPLOAD_SECONDS)
