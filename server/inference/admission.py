@@ -6,6 +6,7 @@ A file that crashes, hangs or eats memory is refused by name and never meets the
 
 import asyncio
 import json
+import re
 import resource
 import signal
 import struct
@@ -18,9 +19,10 @@ from typing import BinaryIO
 import numpy as np
 
 from models.bundle import Bundle
-from models.errors import REASON_CHARACTERS, BadModelFile, InsituError, shown
+from models.errors import REASON_CHARACTERS, BadModelFile, shown
 from models.manifest import Manifest
 from models.tensors import Tensor
+from server.inference.errors import ModelNotLoadable, RunFailed
 from server.inference.samples import try_rows, zeros
 from server.inference.sessions import Session
 
@@ -29,6 +31,7 @@ CHOSEN_KINDS = "iuOU"  # numpy: integers and text, the class itself
 NUMBER_KINDS = "fiu"
 HEADER = struct.Struct("<QQ")  # bytes of the manifest, bytes of the ONNX file
 SUM_TOLERANCE = 0.01
+MEMORY = re.compile(r"alloc", re.IGNORECASE)  # in what ONNX Runtime and C++ say when memory is short
 # Started so and not with -m: the folder a user happens to be in may have a `server` of its own.
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
@@ -109,7 +112,7 @@ def refusal(bundle: Bundle) -> str | None:
     manifest = bundle.manifest
     try:
         session = Session(bundle)
-    except InsituError as error:
+    except ModelNotLoadable as error:
         return str(error.details["reason"])
     if try_rows(session) == "whole" and manifest.task != "tensor":
         return (
@@ -118,9 +121,19 @@ def refusal(bundle: Bundle) -> str | None:
         )
     try:
         outputs = session.run(zeros(manifest.inputs, max(1, manifest.fixed_rows)))
-    except InsituError:
-        return None  # made-up rows may be no input of this graph; real rows are judged one by one
+    except RunFailed as error:
+        return memory_refusal(str(error.details["reason"]))
     return wording_refusal(manifest, outputs)
+
+
+def memory_refusal(reason: str) -> str | None:
+    """Return why a failed run means a refusal: only when memory was short.
+
+    Made-up rows may be no input of this graph at all; real ones are judged one by one.
+    """
+    if not MEMORY.search(reason):
+        return None
+    return f"one row of zeros takes more memory than a model may have here: {reason}"
 
 
 def wording_refusal(manifest: Manifest, outputs: dict[str, Tensor]) -> str | None:

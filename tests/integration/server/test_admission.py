@@ -1,0 +1,77 @@
+"""A file that crashes, hangs or eats memory ends a process of its own, and is refused by name."""
+
+import asyncio
+import time
+from pathlib import Path
+
+import pytest
+
+from models.errors import BadModelFile
+from server.inference.admission import Trial
+from tests.graphs import bundle, crashing, greedy, looping, scaled
+
+
+def processes_of(program: str) -> list[int]:
+    """Return the processes whose command line has a text."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and program.encode() in (entry / "cmdline").read_bytes():
+                found.append(int(entry.name))
+        except OSError:
+            continue  # it ended meanwhile
+    return found
+
+
+async def test_a_file_that_can_be_served_is_admitted() -> None:
+    await Trial(seconds=30).admit(bundle(scaled()))
+
+
+async def test_a_file_that_crashes_is_refused_by_the_signal_it_ended_with() -> None:
+    with pytest.raises(
+        BadModelFile, match=r"ended the process it was tried in \(signal SIGFPE\).*nothing was publ"
+    ):
+        await Trial(seconds=30).admit(bundle(crashing()))
+
+
+async def test_a_file_that_eats_memory_is_refused() -> None:
+    with pytest.raises(BadModelFile, match="takes more memory than a model may have here"):
+        await Trial(memory_bytes=4 << 30, seconds=30).admit(bundle(greedy()))
+
+
+async def test_too_little_memory_for_the_trial_itself_is_told() -> None:
+    with pytest.raises(BadModelFile, match="bad_alloc|ended the process it was tried in"):
+        await Trial(memory_bytes=64 << 20, seconds=30).admit(bundle(scaled()))
+
+
+async def test_a_file_without_an_end_is_refused_in_time_and_leaves_no_process() -> None:
+    started = time.monotonic()
+
+    with pytest.raises(BadModelFile, match=r"did not load and run once within 3 s; nothing was published"):
+        await Trial(memory_bytes=(8 << 30) + 12_345, seconds=3).admit(bundle(looping(1 << 60)))
+
+    assert time.monotonic() - started < 10
+    assert processes_of(str((8 << 30) + 12_345)) == []
+
+
+async def test_a_trial_that_is_given_up_leaves_no_process() -> None:
+    mark = (8 << 30) + 54_321
+    trial = asyncio.create_task(Trial(memory_bytes=mark, seconds=60).admit(bundle(looping(1 << 60))))
+    while not processes_of(str(mark)):  # noqa: ASYNC110  # nobody tells a test
+        await asyncio.sleep(0.01)
+
+    trial.cancel()
+    await asyncio.gather(trial, return_exceptions=True)
+
+    assert processes_of(str(mark)) == []
+
+
+async def test_the_folder_the_user_is_in_does_not_matter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("server", "models"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise SystemExit('not this one')")
+    monkeypatch.chdir(tmp_path)
+
+    await Trial(seconds=30).admit(bundle(scaled()))
