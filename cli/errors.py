@@ -29,6 +29,7 @@ class ExitCode(IntEnum):
     NOT_INSTALLED = 4
     FAULT = 70  # EX_SOFTWARE of sysexits.h
     STOPPED = 130  # 128 + SIGINT, as a shell reports it
+    TERMINATED = 143  # 128 + SIGTERM
 
 
 MEANINGS = {
@@ -38,7 +39,8 @@ MEANINGS = {
     ExitCode.UNREACHABLE: "Redis or the server is not reachable",
     ExitCode.NOT_INSTALLED: "a part is not installed; the message names the pip install",
     ExitCode.FAULT: "a fault in insitu itself; --debug shows where",
-    ExitCode.STOPPED: "stopped by Ctrl-C",
+    ExitCode.STOPPED: "stopped by Ctrl-C in the middle of its work",
+    ExitCode.TERMINATED: "the same by SIGTERM",
 }
 
 

@@ -4,19 +4,21 @@ import os
 import signal
 from types import FrameType
 
-TERMINATED = 128 + signal.SIGTERM
+from cli.errors import ExitCode
 
 
 def unwind_on_signals() -> None:
     """Let SIGTERM unwind this process, so that what it started is stopped; SIGHUP counts as SIGTERM."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts what is in the background deaf to it
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # a shell starts what is in the background deaf to it
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
 
 
 def end(_number: int, _frame: FrameType | None) -> None:
     """Leave by an exception, through every `finally`."""
-    raise SystemExit(TERMINATED)
+    raise SystemExit(ExitCode.TERMINATED)
 
 
 def deaf() -> None:

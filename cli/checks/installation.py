@@ -64,8 +64,11 @@ def check_runtime() -> list[Finding]:
 
 def check_providers(package: str) -> Finding:
     """Look at the providers that can be chosen, beside the graphics card that is there."""
-    import onnxruntime
-
+    try:
+        import onnxruntime
+    except ImportError as error:
+        what = f"{package} {installed(package)} cannot be loaded: {error}"
+        return fail("ONNX Runtime", what, f"pip install --force-reinstall {package}")
     found = [name.removesuffix("ExecutionProvider") for name in onnxruntime.get_available_providers()]
     providers = [name for name in found if name != "Azure"]  # calls a cloud; never used here
     what = f"{package} {installed(package)}, runs on {', '.join(providers)}"

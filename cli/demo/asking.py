@@ -9,11 +9,12 @@ from cli.client import ServerClient
 from cli.demo.children import Child, resident_bytes
 from cli.demo.measuring import measure
 from cli.demo.tour import SCORED, Made, Tour
-from cli.errors import StepFailed
+from cli.errors import StepFailed, WrongUsage
 from cli.predicting import share_text
 from cli.serving import server_settings
 from cli.terminal import duration_text, size_text
 from models.errors import InsituError
+from server.settings import ServerSettings
 
 PORTS_TRIED = 50
 ANSWER_SHOWN = 220
@@ -25,14 +26,35 @@ class NoFreePort(InsituError):
     code = "no_free_port"
 
 
+def check_ahead(tour: Tour, asked: int | None) -> None:
+    """Stop before any work on settings with which the later steps would fail.
+
+    Raises: WrongUsage.
+    """
+    settings = wanted(tour, asked)
+    if settings.tokens and not settings.allow_anonymous and tour.settings.token is None:
+        raise WrongUsage(
+            "INSITU_TOKENS is set, so the demo needs a token itself; put its text into INSITU_TOKEN"
+        )
+
+
+def wanted(tour: Tour, asked: int | None) -> ServerSettings:
+    """Return the server's settings.
+
+    Raises: WrongUsage.
+    """
+    given: dict[str, str | bool | None] = {"port": None if asked is None else str(asked)}
+    return server_settings(tour.redis or "redis://to.be.known", given)
+
+
 def start_server(tour: Tour, asked: int | None) -> Child:
     """Start the server as a process of its own; the caller ends it.
 
-    Raises: NoFreePort, StepFailed, WrongUsage.
+    Raises: NoFreePort, StepFailed.
     """
     story = tour.story
     story.step("Serve")
-    settings = server_settings(tour.redis, {"port": None if asked is None else str(asked)})
+    settings = wanted(tour, asked)
     port = free_port(settings.host, settings.port)
     if port != settings.port and settings.port:
         story.result(f"port {settings.port} is taken, the next free one is {port}")

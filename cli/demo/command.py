@@ -44,6 +44,7 @@ def demo(
     settings = read_settings(data_dir=data_dir)
     directory = settings.data_dir and settings.data_dir.resolve()
     tour = Tour(Story(Terminal(as_json=as_json)), settings.model_copy(update={"data_dir": directory}))
+    asking.check_ahead(tour, port)
     unwind_on_signals()
     with ExitStack() as running:
         try:

@@ -47,7 +47,9 @@ def directory_text(tour: Tour) -> str:
     from cli.embedded import default_directory
 
     directory = tour.settings.data_dir or default_directory()
-    return f"~/{directory.relative_to(Path.home())}" if directory.is_relative_to(Path.home()) else str(directory)
+    return (
+        f"~/{directory.relative_to(Path.home())}" if directory.is_relative_to(Path.home()) else str(directory)
+    )
 
 
 def train_all(tour: Tour) -> None:

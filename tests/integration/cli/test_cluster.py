@@ -1,0 +1,33 @@
+"""The same commands against a Redis Cluster."""
+
+from collections.abc import Callable
+
+from tests.integration.cli.conftest import Result
+from tests.servers import RedisNodes
+
+Insitu = Callable[..., Result]
+
+
+def test_models_are_published_listed_and_checked_in_a_cluster(
+    insitu: Insitu, redis_cluster: RedisNodes, churn: tuple[str, str]
+) -> None:
+    place = redis_cluster.url.replace("redis://", "redis+cluster://")
+    model, view = churn
+
+    published = insitu(
+        "publish",
+        model,
+        "-n",
+        "churn",
+        "--features",
+        view,
+        "--labels",
+        "stays,leaves",
+        INSITU_REDIS_URL=place,
+    )
+    listed = insitu("models", "--json", INSITU_REDIS_URL=place)
+    checked = insitu("check", INSITU_REDIS_URL=place)
+
+    assert published.code == 0, published.err
+    assert [one["name"] for one in listed.json] == ["churn"]
+    assert "churn version 1 (production) is whole, and runs" in checked.out
