@@ -108,6 +108,10 @@ class Scoring:
         self._plan = plan
         self._progress = progress
         self._target = result_template(job.to)
+        if job.ttl_seconds is not None and job.ttl_seconds < 1:
+            raise BadRequest(
+                f"ttl_seconds is {job.ttl_seconds}; an answer is kept for at least 1 s, or for good"
+            )
         self._started = time.perf_counter()
         self._template = plan.template
         self.summary = Summary(serving.manifest.name, serving.manifest.version)
@@ -143,13 +147,14 @@ class Scoring:
             gate.release()
 
     async def _scored(self, keys: list[str]) -> None:
-        """Score keys; by halves when all of them take too long."""
+        """Score keys; by halves when all of them take too long, down to the one that does."""
         try:
             answer = await self._answer(keys)
-        except DeadlineExceeded:
+        except DeadlineExceeded as error:
+            if len(keys) == 1:
+                self._count(Row(keys[0], error))
+                return
             half = len(keys) // 2
-            if not half:
-                raise
             await self._scored(keys[:half])
             await self._scored(keys[half:])
             return
