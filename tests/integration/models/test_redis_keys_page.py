@@ -1,0 +1,190 @@
+"""docs/redis-keys.md says what the code does: its table, its examples, its access rights."""
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from models import keys as keys_module
+from models.errors import RedisRefused
+from models.keys import Keys
+from models.store import ModelStore
+from tests.data.make_contract import bundle
+
+ROOT = Path(__file__).parents[3]
+PAGE = (ROOT / "docs" / "redis-keys.md").read_text()
+PROMPT = "127.0.0.1:6379> "
+
+
+def rows(after: str) -> list[list[str]]:
+    """The cells of the first table after a heading, without its head."""
+    section = PAGE.split(f"\n{after}\n", 1)[1].split("\n## ", 1)[0]
+    lines = [line for line in section.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+def documented() -> dict[str, str]:
+    """Key -> type, as the page says."""
+    return {key.strip("`"): kind for key, kind, *_ in rows("## The table")}
+
+
+def shape(key: str) -> str:
+    """A real key of the model `churn` as the table words it."""
+    key = key.replace("{churn}", "{NAME}")
+    return re.sub(r":onnx:\d+$", ":onnx:I", re.sub(r":v\d+:", ":vN:", key))
+
+
+def test_the_table_has_every_key_that_the_code_builds_and_no_other() -> None:
+    keys = Keys()
+    built = [keys.models(), keys.events(), keys.model("churn"), keys.aliases("churn"), keys.versions("churn")]
+    built += [keys.manifest("churn", 3), keys.chunk("churn", 3, 7)]
+    methods = [name for name in vars(Keys) if not name.startswith("_") and callable(getattr(Keys, name))]
+
+    assert {shape(key) for key in built} == set(documented())
+    assert len(built) == len(methods)
+
+
+def test_the_head_of_the_module_is_the_same_table() -> None:
+    found = re.findall(r"^    (insitu:\S+) +(\w+) ", keys_module.__doc__ or "", re.MULTILINE)
+
+    assert dict(found) == documented()
+
+
+async def test_a_real_publish_writes_the_keys_of_the_table_with_their_types(redis: Any) -> None:
+    await ModelStore(redis, chunk_bytes=100).publish(bundle())
+
+    found = {shape(key.decode()): (await redis.type(key)).decode() async for key in redis.scan_iter()}
+
+    assert found == documented()
+
+
+async def test_the_fields_of_the_models_hash_are_those_of_the_table(redis: Any) -> None:
+    store = ModelStore(redis)
+    await store.publish(bundle())
+    await store.publish(bundle())
+
+    found = {
+        field.decode().replace("production", "ALIAS")
+        for field in await redis.hgetall(store.keys.model("churn"))
+    }
+
+    (cells,) = [cells for cells in rows("## The table") if cells[0] == "`insitu:{NAME}`"]
+    assert found == set(re.findall(r"`([\w:]+)`", cells[2]))
+
+
+def examples() -> list[tuple[str, str]]:
+    """Every command of the page with what it printed."""
+    blocks = re.findall(r"^```console\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    parts = [part for block in blocks for part in block.split(PROMPT)[1:]]
+    return [(part.split("\n", 1)[0], part.split("\n", 1)[1].rstrip("\n")) for part in parts]
+
+
+def printed(reply: Any, indent: str = "") -> str:
+    """A reply as redis-cli prints it."""
+    if isinstance(reply, int):
+        return f"(integer) {reply}"
+    if isinstance(reply, bytes):
+        text = reply.decode().replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{text}"'
+    lines = []
+    for number, part in enumerate(reply, 1):
+        head = f"{number}) "
+        lines.append(head + printed(part, indent + " " * len(head)))
+    return f"\n{indent}".join(lines)
+
+
+@pytest.fixture
+async def published_twice(redis_url: str) -> Any:
+    async with Redis.from_url(redis_url, protocol=2) as plain:
+        store = ModelStore(plain)
+        await store.publish(bundle())
+        await store.publish(bundle())
+        plain.response_callbacks.clear()  # replies as the server sends them
+        yield plain
+
+
+async def test_every_example_prints_what_the_page_shows(published_twice: Redis) -> None:
+    shown, real = [], []
+    for command, output in examples():
+        reply = await published_twice.execute_command(*shlex.split(command))
+        real.append(re.sub(r'"\d+-\d+"', '"ID"', printed(reply)))
+        shown.append(re.sub(r'"\d+-\d+"', '"ID"', output))
+
+    assert len(shown) == PAGE.count(PROMPT) == 10
+    assert shown == real
+
+
+async def test_the_message_of_the_page_is_a_message_of_the_channel(redis: Any) -> None:
+    async with redis.pubsub(ignore_subscribe_messages=True) as channel:
+        await channel.subscribe("insitu:events")
+        await channel.get_message(timeout=1)
+
+        await ModelStore(redis).publish(bundle())
+        await ModelStore(redis).publish(bundle())
+
+        heard = [(await channel.get_message(timeout=5))["data"].decode() for _ in range(2)]
+    assert f"A message on the channel: `{heard[1]}`" in PAGE
+
+
+def test_every_event_is_in_its_table() -> None:
+    code = (ROOT / "models" / "store.py").read_text()
+
+    assert {event.strip("`") for event, *_ in rows("## Events")} == set(re.findall(r'_tell\("(\w+)"', code))
+
+
+def rights(user: str) -> list[str]:
+    """The arguments of ACL SETUSER that the page gives a user."""
+    (line,) = re.findall(rf"^ACL SETUSER {user} (.*)$", PAGE, re.MULTILINE)
+    rules: list[str] = shlex.split(line)
+    return rules
+
+
+@pytest.fixture
+async def as_user(redis: Redis, redis_url: str) -> Any:
+    """A factory: a client with the rights that the page gives a user."""
+    clients: list[Redis] = []
+
+    async def log_in(user: str) -> Redis:
+        await redis.execute_command("ACL", "SETUSER", user, "reset", *rights(user))
+        clients.append(Redis.from_url(redis_url, username=user, password="PASSWORD"))
+        return clients[-1]
+
+    yield log_in
+    for client in clients:
+        await redis.execute_command("ACL", "DELUSER", client.get_connection_kwargs()["username"])
+        await client.aclose()
+
+
+async def test_the_publishers_rights_are_enough_for_every_change(as_user: Any) -> None:
+    store = ModelStore(await as_user("insitu-publisher"))
+
+    await store.publish(bundle())
+    await store.publish(bundle())
+    await store.rollback("churn")
+    await store.promote("churn", 2, "canary")
+    await store.remove_alias("churn", "canary")
+    await store.delete("churn", 2)
+
+    assert await store.names() == ["churn"]
+    assert len(await store.redis.xrange(store.keys.events())) == 6
+
+
+async def test_the_servers_rights_are_enough_to_read_and_no_more(redis: Redis, as_user: Any) -> None:
+    await ModelStore(redis).publish(bundle())
+    await redis.hset("patient:1", "age", 40)
+    await redis.hset("salary:1", "amount", 1)
+    guest = await as_user("insitu-server")
+    store = ModelStore(guest)
+
+    assert (await store.load("churn", await store.resolve("churn"))).manifest.version == 1
+    assert await store.names() == ["churn"]
+    assert await guest.hmget("patient:1", "age") == [b"40"]
+    assert len(await guest.xread({store.keys.events(): "0"})) == 1
+    for refused in (store.publish(bundle()), store.promote("churn", 1, "canary"), store.delete("churn", 1)):
+        with pytest.raises(RedisRefused):
+            await refused
+    with pytest.raises(RedisRefused):
+        await ModelStore(guest, Keys("salary")).names()
