@@ -1,6 +1,7 @@
 """The three ready recipes, from keys in a real Redis to a version that answers as it was judged."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -66,6 +67,35 @@ def test_a_ready_recipe_beats_its_baseline_and_is_served_as_it_was_judged(redis_
         "baseline",
     ]
     assert sum(result.outcome.seconds.values()) < 90
+
+
+def test_what_the_page_on_recipes_shows_runs(
+    redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asyncio.run(put_customers(redis_url))
+    page = (Path(__file__).parents[3] / "docs" / "recipes.md").read_text(encoding="utf-8")
+    recipe, program = (page.split(f"```{language}\n")[1].split("```")[0] for language in ("yaml", "python"))
+    (tmp_path / "churn.yaml").write_text(recipe)
+    monkeypatch.chdir(tmp_path)
+
+    exec(program.replace("redis://127.0.0.1:6379", redis_url), {})  # noqa: S102  # the page's own program
+
+    assert "'accuracy': " in capsys.readouterr().out
+    assert (tmp_path / "churn.png").stat().st_size > 5000
+
+
+async def put_customers(url: str) -> None:
+    """Customers as the page has them; the ones who spend little leave."""
+    random = np.random.default_rng(0)
+    async with Redis.from_url(url) as client:
+        pipeline = client.pipeline(transaction=False)
+        for number, spend in enumerate(random.uniform(0, 100, 300)):
+            plan = ("free", "paid")[number % 2]
+            pipeline.hset(
+                f"customer:{number}", mapping={"age": number % 80, "spend": float(spend), "plan": plan}
+            )
+            pipeline.hset(f"customer:{number}:truth", "left", str(int(spend < 30)))
+        await pipeline.execute()
 
 
 def test_a_redis_that_is_away_is_named_before_any_work() -> None:
