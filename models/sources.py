@@ -26,6 +26,7 @@ from models.templates import KeyTemplate
 from models.tensors import ELEMENT_LIMIT, Name, NumericDtype, Size, elements
 
 FIELDS_LIMIT = 4096
+CATEGORIES_LIMIT = 65_536
 STEPS_LIMIT = 65_536
 
 TEXT_LIMIT = 512
@@ -61,7 +62,7 @@ class FeatureField(Strict):
 
     name: Name
     default: Default | None = None
-    categories: Annotated[tuple[Category, ...], Field(max_length=65_536)] = ()
+    categories: Annotated[tuple[Category, ...], Field(max_length=CATEGORIES_LIMIT)] = ()
     unknown: Category | None = None
 
     @model_validator(mode="after")
