@@ -153,15 +153,17 @@ class Catalogue:
         Raises: RedisUnavailable.
         """
         for name in (await self._store.names())[:most]:
-            if self._loader.full:
-                log.info("the memory for models is full; the others are loaded when they are asked for")
-                return
+            before = len(self.loaded())
             try:
                 await self.get(name)
             except RedisUnavailable:
                 raise
             except InsituError as error:
                 log.warning("not loaded: %s", error)
+                continue
+            if len(self.loaded()) <= before:
+                log.info("the memory for models is full; the others are loaded when they are asked for")
+                return
 
     async def close(self) -> None:
         """Stop loading, and end what runs."""

@@ -101,11 +101,6 @@ class Loader:
         """Return a version when it is loaded."""
         return self._loaded.get((name, version))
 
-    @property
-    def full(self) -> bool:
-        """Whether what is loaded takes all the memory that there is for it."""
-        return sum(one.memory_bytes for one in self._loaded.values()) >= self._options.memory_bytes
-
     def failures(self, name: str) -> dict[int, str]:
         """Return what was wrong with the versions of a model that did not load."""
         return {version: str(one.error) for (held, version), one in self._failures.items() if held == name}

@@ -233,6 +233,22 @@ async def test_a_damaged_version_fails_by_name_and_is_not_fetched_for_every_requ
     assert after == before
 
 
+async def test_a_damaged_version_that_is_deleted_is_told_no_more(
+    store: ModelStore, engine: StartEngine, redis: Redis
+) -> None:
+    await store.publish(telling(1))
+    await store.publish(telling(2), alias=None)
+    await alter_chunk(redis, 2)
+    running = await engine()
+    with pytest.raises(BundleCorrupt):
+        await answer(running, 2)
+
+    await store.delete("m", 2)
+
+    await until(lambda: running.catalogue.failures("m") == {})
+    assert await answer(running) == 1
+
+
 async def test_a_version_that_is_mended_is_tried_again(
     store: ModelStore, engine: StartEngine, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -381,9 +397,9 @@ async def test_no_more_is_loaded_beforehand_than_there_is_memory_for(
     for number in range(5):
         await store.publish(telling(1, f"m{number}"))
 
-    running = await engine(model_memory_bytes=int(1.5 * (1 << 20)))
+    running = await engine(model_memory_bytes=int(2.5 * (1 << 20)))
 
-    assert len(running.catalogue.loaded()) == 1
+    assert [one.manifest.name for one in running.catalogue.loaded()] == ["m1", "m2"]
     assert running.ready() == (True, "")
 
 

@@ -14,6 +14,7 @@ from models.errors import RedisRefused, RedisUnavailable
 from models.store import ModelStore
 from server.inference import engine as running_engine
 from server.inference.asking import Ask
+from server.inference.catalogue import Catalogue
 from server.inference.engine import Engine, read_entries
 from server.inference.errors import DeadlineExceeded
 from tests.graphs import bundle, constant, looping
@@ -93,9 +94,10 @@ async def test_loaded_models_serve_while_redis_is_away_and_follow_it_again(
 ) -> None:
     server = redis_server(aof=True)
     await publish(server, bundle(constant(1)))
-    running = await engine(redis_url=server.url)
+    running = await engine(redis_url=server.url, resync_seconds=0.01)
     server.kill()
     await until(lambda: not running.redis_ok)
+    await asyncio.sleep(0.1)
 
     assert await answer(running) == 1
     assert running.ready()[0] is True
@@ -140,6 +142,105 @@ async def test_redis_that_goes_away_between_two_looks_is_noticed(
     await publish(server, bundle(constant(2)))
 
     await until(lambda: "for this test" in running.ready()[1])
+
+
+async def test_a_fault_of_ours_while_catching_up_ends_nothing(
+    engine: StartEngine,
+    redis_server: Start,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sync, faults = Catalogue.sync, iter([ZeroDivisionError("ours")] * 3)
+
+    async def broken(self: Catalogue) -> None:
+        for fault in faults:
+            raise fault
+        await sync(self)
+
+    monkeypatch.setattr(Catalogue, "sync", broken)
+    server = redis_server()
+    await publish(server, bundle(constant(1)))
+
+    running = await engine(redis_url=server.url)
+
+    await until(lambda: running.ready() == (True, ""))
+    assert await answer(running) == 1
+    assert "ZeroDivisionError: ours" in caplog.text
+
+
+async def test_a_fault_of_ours_in_an_event_or_a_look_ends_nothing(
+    store: ModelStore,
+    engine: StartEngine,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    await store.publish(bundle(constant(1)))
+    running = await engine(resync_seconds=0.05)
+    name_in, sync = running_engine.name_in, Catalogue.sync
+    faults = {"event": iter([ZeroDivisionError("event")]), "look": iter([RuntimeError("look")] * 3)}
+
+    def broken_name(fields: dict[bytes, bytes]) -> str:
+        for fault in faults["event"]:
+            raise fault
+        return name_in(fields)
+
+    async def broken_sync(self: Catalogue) -> None:
+        for fault in faults["look"]:
+            raise fault
+        await sync(self)
+
+    monkeypatch.setattr(running_engine, "name_in", broken_name)
+    monkeypatch.setattr(Catalogue, "sync", broken_sync)
+    await store.publish(bundle(constant(2)))
+
+    async with asyncio.timeout(10):
+        while await answer(running) != 2:  # noqa: ASYNC110  # nobody tells a test
+            await asyncio.sleep(0.01)
+    await until(lambda: "ZeroDivisionError: event" in caplog.text)
+    await until(lambda: caplog.text.count("RuntimeError: look") >= 3)
+    await asyncio.sleep(3 * running_engine.RECONNECT_SECONDS)
+    assert running.ready() == (True, "")
+
+
+async def test_redis_that_goes_away_while_models_are_loaded_is_waited_for(
+    engine: StartEngine, redis_server: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load, faults = ModelStore.load, iter([RedisUnavailable("for this test")] * 2)
+
+    async def broken(self: ModelStore, name: str, version: int) -> Bundle:
+        for fault in faults:
+            raise fault
+        return await load(self, name, version)
+
+    monkeypatch.setattr(ModelStore, "load", broken)
+    server = redis_server()
+    await publish(server, bundle(constant(1)))
+
+    running = await engine(redis_url=server.url)
+    await until(lambda: running.ready() == (True, ""))
+
+    assert [one.manifest.version for one in running.catalogue.loaded()] == [1]
+
+
+async def test_redis_that_goes_away_while_a_version_is_loaded_leaves_the_alias_and_comes_back_to_it(
+    store: ModelStore, engine: StartEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store.publish(bundle(constant(1)))
+    running = await engine(resync_seconds=3600)
+    load, faults = ModelStore.load, iter([RedisUnavailable("for this test")] * 2)
+
+    async def broken(self: ModelStore, name: str, version: int) -> Bundle:
+        for fault in faults:
+            raise fault
+        return await load(self, name, version)
+
+    monkeypatch.setattr(ModelStore, "load", broken)
+    await store.publish(bundle(constant(2)))
+
+    async with asyncio.timeout(10):
+        while await answer(running) != 2:  # noqa: ASYNC110  # nobody tells a test
+            await asyncio.sleep(0.01)
+    assert running.catalogue.failures("m") == {}
 
 
 async def test_stop_ends_a_load_that_has_no_end(

@@ -170,6 +170,7 @@ async def test_a_value_that_the_graph_refuses_is_its_rows_error(
 
     assert [row.body.get("outputs", {}).get("y") for row in answer.rows] == [[0, 1], None, [2, 3]]
     assert "idx=7" in str(answer.rows[1].error)
+    assert isinstance((await ask(running, inputs={"i": [7]})).rows[0].error, RunFailed)
 
 
 async def test_sequences_of_any_length_are_answered_as_alone(

@@ -5,6 +5,7 @@ import onnxruntime as ort
 import pytest
 
 from models.bundle import Bundle
+from server.inference import sessions
 from server.inference.errors import ModelNotLoadable, ProviderUnavailable, RunFailed
 from server.inference.sessions import (
     CPU,
@@ -36,6 +37,34 @@ def test_cuda_asked_for_by_name_and_not_there_is_refused() -> None:
         ProviderUnavailable, match=r"INSITU_PROVIDER=cuda.*CPUExecutionProvider.*insitu\[gpu\]"
     ):
         choose_provider("cuda")
+
+
+def test_cuda_is_taken_where_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ort, "get_available_providers", lambda: [CUDA, CPU])
+    monkeypatch.setattr(sessions, "cuda_runs", lambda: True)
+
+    assert choose_provider("auto") == choose_provider("cuda") == CUDA
+
+
+def test_a_package_with_cuda_that_fails_to_start_is_no_cuda(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("libcudnn.so.9: cannot open shared object file")
+
+    monkeypatch.setattr(ort, "InferenceSession", broken)
+
+    assert not cuda_runs()
+    assert "libcudnn.so.9" in caplog.text
+
+
+def test_a_session_that_silently_falls_back_is_no_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
+    session = ort.InferenceSession
+    monkeypatch.setattr(
+        ort, "InferenceSession", lambda data, options, **_: session(data, options, providers=[CPU])
+    )
+
+    assert not cuda_runs()
 
 
 @no_cuda
