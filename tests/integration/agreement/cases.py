@@ -85,9 +85,7 @@ def hash_with_categories() -> Case:
     x = [
         [float(one["amount"]), numbers.get(one["country"], 2), float(one.get("age", "30"))] for one in stored
     ]
-    return case(
-        "hash", bundle(graph, "hash", view, labels=LABELS), write, {"x": np.array(x, np.float32)}, "txn"
-    )
+    return case(bundle(graph, "hash", view, labels=LABELS), write, {"x": np.array(x, np.float32)}, "txn")
 
 
 def image() -> Case:
@@ -231,9 +229,7 @@ def document() -> Case:
             text = json.dumps({"age": one[0], "account": {"spent": one[1]}})
             redis.execute_command("JSON.SET", f"doc:{row}", "$", text)
 
-    return case(
-        "document", bundle(graph, "document", view, task="regression"), write, {"x": x}, "doc", json=True
-    )
+    return case(bundle(graph, "document", view, task="regression"), write, {"x": x}, "doc")
 
 
 def case(made: Bundle, write: Callable[[Redis], None], tensors: Tensors, prefix: str) -> Case:
