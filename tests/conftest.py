@@ -6,6 +6,7 @@ redis_cluster       three nodes
 """
 
 import os
+import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
@@ -25,6 +26,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--redis-server", type=Path, help="the server to test against; default: the embedded one"
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # A suite that is told to end (a CI's time limit) closes its servers like one that Ctrl-C interrupts.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

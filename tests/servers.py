@@ -163,6 +163,8 @@ def start_cluster(binary: Path) -> RedisNodes:
     """Start three nodes, give each a third of the slots and wait until all agree."""
     cluster = RedisNodes(tuple(cluster_node(binary) for _ in range(CLUSTER_NODES)))
     try:
+        for node in cluster.nodes:
+            node.start()
         join(cluster)
     except BaseException:
         cluster.close()
@@ -171,21 +173,9 @@ def start_cluster(binary: Path) -> RedisNodes:
 
 
 def cluster_node(binary: Path) -> RedisServer:
-    """Start one node in cluster mode; its bus listens on a port of its own choice."""
-    arguments = (
-        "--cluster-enabled",
-        "yes",
-        "--cluster-port",
-        str(free_port()),
-        "--cluster-node-timeout",
-        "5000",
-    )
-    server = RedisServer(binary, arguments, port=free_port())
-    try:
-        return server.start()
-    except BaseException:
-        server.close()
-        raise
+    """Return a node in cluster mode, not started; its bus has a port of its own."""
+    mode = ("--cluster-enabled", "yes", "--cluster-port", str(free_port()), "--cluster-node-timeout", "5000")
+    return RedisServer(binary, mode, port=free_port())
 
 
 def join(cluster: RedisNodes) -> None:

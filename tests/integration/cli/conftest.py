@@ -129,7 +129,7 @@ def running(environment: Environment) -> Iterator[Callable[..., Running]]:
     yield run
     for one in started:
         if one.process.poll() is None:
-            one.end(signal.SIGKILL)
+            one.end()  # in order, so that an embedded Redis of its own ends with it
         if one.process.stdout is not None:
             one.process.stdout.close()
 

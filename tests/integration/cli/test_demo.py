@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from cli.embedded import find_running
 from tests.integration.cli.conftest import ROOT, Result, Running, processes_about
 from tests.servers import bundled_server, wait_until
 
@@ -38,6 +39,7 @@ def test_the_demo_does_the_main_job_and_does_it_again(insitu: Insitu, running: S
         assert_it_prints(insitu, command, printed, url, tmp_path / "demo")
     assert again.end(signal.SIGINT) == 0
     wait_until(lambda: processes_about(str(tmp_path)) == [], "a process is left")
+    assert find_running(tmp_path / "demo") is None
 
 
 def assert_it_beat_the_baseline(done: Result) -> None:
@@ -101,6 +103,7 @@ def test_a_signal_in_the_middle_leaves_no_process_and_no_half_model(
 
     assert ended == code
     wait_until(lambda: processes_about(directory) == [], "a process is left")
+    assert find_running(tmp_path / "demo") is None
     up = running(
         "up", "--port", "0", "--data-dir", directory, "--log-level", "error", "--json", INSITU_REDIS_URL=""
     )
