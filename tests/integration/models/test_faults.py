@@ -231,7 +231,7 @@ async def test_redis_that_is_away_is_told_at_once(bundle: MakeBundle, scheme: st
     found = await calls(store, bundle())
 
     assert found == [RedisUnavailable] * 10
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 10
     await store.redis.aclose()
 
 
@@ -247,7 +247,7 @@ async def test_redis_that_stops_answering_is_told_after_the_reply_time(
     with pytest.raises(RedisUnavailable, match="Timeout"):
         await store.load("churn", 1)
 
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 10
     server.resume()
     await store.redis.aclose()
 
