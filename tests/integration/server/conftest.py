@@ -3,11 +3,13 @@
 store           models in the test's Redis
 engine(...)     a factory: a started engine with these settings, stopped after the test
 reader(url)     a factory: a reader of features
+serve(url)      a factory: `insitu serve` in a process of its own
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,12 +21,14 @@ from server import app
 from server.inference.engine import Engine
 from server.inference.reader import Reader
 from server.settings import ServerSettings
+from tests.integration.server.processes import ServeCommand
 
 WAIT_SECONDS = 10.0
 POLL_SECONDS = 0.01
 
 StartEngine = Callable[..., Awaitable[Engine]]
 MakeReader = Callable[..., Reader]
+Serve = Callable[..., ServeCommand]
 
 
 async def until(true: Callable[[], bool]) -> None:
@@ -64,3 +68,17 @@ async def reader() -> AsyncIterator[MakeReader]:
             return one
 
         yield make
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Serve]:
+    """A factory: `insitu serve` on a Redis; keywords are settings of the environment."""
+    started: list[ServeCommand] = []
+
+    def start(redis_url: str, **settings: str) -> ServeCommand:
+        started.append(ServeCommand(redis_url, tmp_path, settings))
+        return started[-1].start()
+
+    yield start
+    for one in started:
+        one.close()

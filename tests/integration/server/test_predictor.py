@@ -292,7 +292,7 @@ async def test_a_deadline_is_held_while_the_graph_runs(store: ModelStore, engine
     running = await engine()
     started = time.monotonic()
 
-    with pytest.raises(DeadlineExceeded, match=r"not answered within 0\.2"):
+    with pytest.raises(DeadlineExceeded, match=r"not answered within 0\.\d+ s"):
         await ask(running, inputs={"x": [[1]], "turns": [1 << 60]}, deadline=time.monotonic() + 0.2)
 
     assert time.monotonic() - started < 5
