@@ -15,7 +15,7 @@ from models.connecting import connect
 from models.store import ModelStore
 from tests.integration.agreement.cases import CASES
 from tests.integration.server.conftest import Serve
-from tests.integration.server.processes import ROOT, resident_bytes
+from tests.integration.server.processes import ROOT, processor_seconds, resident_bytes
 from tests.servers import RedisServer
 
 Start = Callable[..., RedisServer]
