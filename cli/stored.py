@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.errors import WrongUsage
+from cli.errors import ExitCode, WrongUsage
 from cli.manual import MODELS, Command
 from cli.options import Alias, AsJson, DataDir, ModelName, Prefix, RedisUrl, complete_model
 from cli.settings import Settings, read_settings
@@ -132,14 +132,15 @@ def delete(
 def confirm(terminal: Terminal, question: str) -> None:
     """Ask, where somebody can answer.
 
-    Raises: WrongUsage, nobody is there to answer, or the answer is no.
+    Raises: WrongUsage, nobody is there to answer; typer.Exit, code 1, the answer is no.
     """
     import sys
 
     if not sys.stdin.isatty() or terminal.as_json:
         raise WrongUsage("nobody can be asked here; add --yes to delete without a question")
     if not typer.confirm(question, err=True):
-        raise WrongUsage("nothing was deleted")
+        terminal.note("nothing was deleted")
+        raise typer.Exit(ExitCode.FAILED)
 
 
 COMMANDS = (

@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 import signal
+import socket
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from cli.demo.asking import free_port
 from cli.embedded import find_running
 from tests.integration.cli.conftest import ROOT, Result, Running, processes_about
 from tests.servers import bundled_server, wait_until
@@ -119,3 +121,20 @@ def test_a_data_directory_that_cannot_be_is_told(insitu: Insitu, tmp_path: Path)
 
     assert refused.code == 1
     assert "cannot keep its data in" in refused.err
+
+
+def test_a_taken_port_is_passed_over() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+
+        assert free_port("127.0.0.1", port) > port
+
+    assert free_port("127.0.0.1", 0) == 0
+
+
+def test_tokens_without_one_for_the_demo_itself_stop_it_before_any_work(insitu: Insitu) -> None:
+    refused = insitu("demo", "--once", INSITU_TOKENS=f"admin:{'ab' * 32}")
+
+    assert refused.code == 2
+    assert "put its text into INSITU_TOKEN" in refused.error
+    assert refused.out == ""

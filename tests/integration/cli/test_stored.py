@@ -1,13 +1,16 @@
 """publish, models, promote, rollback and delete against a real Redis."""
 
 import asyncio
+import os
+import pty
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from redis import Redis
 
-from tests.integration.cli.conftest import Result, publish
+from tests.integration.cli.conftest import COMMAND, ROOT, Environment, Result, publish
 from tests.integration.rest import graphs
 from tests.servers import free_port
 
@@ -79,6 +82,40 @@ def test_a_version_is_deleted_when_nothing_points_to_it(
     assert "--yes" in unasked.error
     assert done.json == {"model": "churn", "deleted": 1}
     assert insitu("models", "churn", "--json").json["versions"] == [2]
+
+
+def test_somebody_at_a_terminal_is_asked_before_a_version_goes(
+    environment: Environment, insitu: Insitu, published: None, redis_url: str
+) -> None:
+    asyncio.run(publish(redis_url, graphs.churn()))
+
+    asked = answered(environment, b"n\n", "delete", "churn", "1")
+    kept = insitu("models", "churn", "--json").json["versions"]
+    answered(environment, b"y\n", "delete", "churn", "1")
+
+    assert "Delete version 1 of churn for good?" in asked
+    assert kept == [1, 2]
+    assert insitu("models", "churn", "--json").json["versions"] == [2]
+
+
+def answered(environment: Environment, typed: bytes, *words: str) -> str:
+    """Run a command at a terminal of its own, type an answer, and return what it asked."""
+    keyboard, terminal = pty.openpty()
+    os.write(keyboard, typed)
+    command = [*COMMAND, *words]
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdin=terminal,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    os.close(keyboard)
+    os.close(terminal)
+    return done.stderr
 
 
 @pytest.mark.parametrize(
