@@ -13,7 +13,7 @@ import numpy as np
 from models.errors import FieldMissing, KeyMissing, UnknownCategory, shown
 from models.sources import FeatureField
 from models.tensors import Tensor, numpy_dtype
-from models.values import INTEGERS, Fills, Place, Raw, array, as_text, number
+from models.values import BOUNDS, INTEGERS, Fills, Place, Raw, array, as_text, number
 
 IRREGULAR = (TypeError, ValueError, KeyError, OverflowError)
 
@@ -88,6 +88,16 @@ def regular_numbers(values: Sequence[Raw], dtype: str) -> list[Any]:
     return list(map(int if dtype in INTEGERS else float, values))
 
 
+def numbers_within(values: Sequence[Raw], dtype: str) -> list[Any] | None:
+    """Read decimal texts, or numbers, that fit the type; None when any of them does not."""
+    try:
+        read = regular_numbers(values, dtype)
+    except IRREGULAR:
+        return None
+    low, high = BOUNDS[dtype]
+    return read if all(low <= value <= high for value in read) else None
+
+
 class FieldsReader:
     """The fields of one source, in order."""
 
@@ -122,14 +132,21 @@ class FieldsReader:
         Raises: KeyMissing when nothing is there, FieldMissing, UnknownCategory, NotANumber.
         """
         whole = f"key {shown(key)!r}"
-        absent = all(value is None for value in values)
+        given = [value for value in values if value is not None]
+        quick = numbers_within(given, self.dtype) if self._alike else None
+        read = iter(quick or ())
         result = []
         for field, value in zip(self.fields, values, strict=True):
-            if value is not None:
+            if value is None:
+                result.append(self._filled(field, key, fills, missing=not given))
+            elif quick is not None:
+                result.append(next(read))
+            else:
                 result.append(field.value(value, Place("field", field.name, whole)))
-                continue
-            stand_in = fills.get(field.name, field.default)
-            if stand_in is None:
-                raise KeyMissing(key, fields=True) if absent else FieldMissing(key, field.name)
-            result.append(field.stand_in(stand_in, Place("the stand-in for field", field.name, whole)))
         return array(result, self.dtype)
+
+    def _filled(self, field: FieldReader, key: str, fills: Fills, missing: bool) -> Any:
+        stand_in = fills.get(field.name, field.default)
+        if stand_in is None:
+            raise KeyMissing(key, fields=True) if missing else FieldMissing(key, field.name)
+        return field.stand_in(stand_in, Place("the stand-in for field", field.name, f"key {shown(key)!r}"))

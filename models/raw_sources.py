@@ -11,10 +11,10 @@ import numpy as np
 
 from models.decoding import Cell, Command, cast, checked, finite, lost
 from models.errors import KeyMissing, WrongLength, WrongType, shown
-from models.fields import regular_numbers
+from models.fields import numbers_within
 from models.sources import ListSource, VectorSource
 from models.tensors import Tensor, elements, numpy_dtype
-from models.values import BOUNDS, Place, number
+from models.values import Place, number
 
 
 class Layout:
@@ -135,7 +135,7 @@ class ListReader:
             if len(words) != self._layout.count:
                 wanted = f"{self._layout.count} ({list(self._source.shape)})"
                 raise WrongLength(cell.key, f"{len(words)} numbers in entry {step}", wanted)
-        values = self._regular(steps)
+        values = numbers_within([word for words in steps for word in words], self._source.dtype)
         if values is None:
             values = [
                 number(word, self._source.dtype, Place("entry", step, f"key {shown(cell.key)!r}"))
@@ -144,15 +144,6 @@ class ListReader:
             ]
         array = np.array(values, numpy_dtype(self._source.dtype))
         return array.reshape(len(entries), *self._source.shape)
-
-    def _regular(self, steps: Sequence[Sequence[bytes]]) -> list[float | int] | None:
-        """Return the numbers of well-formed steps, None when any needs a closer look."""
-        try:
-            values = regular_numbers([word for words in steps for word in words], self._source.dtype)
-        except ValueError:
-            return None
-        low, high = BOUNDS[self._source.dtype]
-        return values if all(low <= value <= high for value in values) else None
 
     def _padded(self, steps: Tensor) -> Tensor:
         """Fill up to `last` steps where the source pads."""
