@@ -35,6 +35,7 @@ from server.settings import ServerSettings
 log = logging.getLogger(__name__)
 
 BACKLOG = 2048
+LEAST_THREADS = 4  # so that one or two models that are slow do not keep the others waiting
 KEEP_ALIVE_SECONDS = 75
 DRAIN_SECONDS = 0.1
 
@@ -46,7 +47,9 @@ def build_engine(settings: ServerSettings) -> Engine:
     """
     metrics = Metrics()
     store = ModelStore(connect(settings.redis_url), Keys(settings.prefix))
-    pool = ThreadPoolExecutor(settings.threads or os.cpu_count() or 1, thread_name_prefix="run")
+    pool = ThreadPoolExecutor(
+        settings.threads or max(LEAST_THREADS, os.cpu_count() or 1), thread_name_prefix="run"
+    )
     catalogue = Catalogue(store, Loader(store, load_options(settings), pool, metrics))
     reader = Reader(store.redis, settings.redis_timeout_ms / 1000, metrics.pipeline)
     timeout = settings.request_timeout_seconds

@@ -47,7 +47,7 @@ class ServerSettings(BaseSettings):
     """Execution provider of ONNX Runtime; cuda refuses to start where CUDA does not run."""
 
     threads: Annotated[int, Field(ge=0, le=256)] = 0
-    """Threads that run batches; 0 is one a core."""
+    """Threads that run batches; 0 is one a core, and four at least."""
 
     intra_op_threads: Annotated[int, Field(ge=1, le=256)] = 1
     """Threads ONNX Runtime may use inside one run; more than 1 pays only for large networks."""

@@ -91,6 +91,7 @@ class Predictor:
                 "it with `--features view.yaml`"
             )
         self._check_count(len(rows), serving)
+        plan.check_missing(ask.missing)
         prepared = prepare(plan, ask)
         started = time.perf_counter()
         replies = await self._reader.read(prepared.commands)

@@ -17,7 +17,7 @@ from models.tensors import Tensor
 from server.inference.errors import DeadlineExceeded, RunFailed
 from server.inference.jobs import Feeds
 from server.inference.samples import Rows
-from server.inference.sessions import Session
+from server.inference.sessions import Session, ending
 from server.inference.stacking import filled_up, rows_of, stacked
 
 INLINE_SECONDS = 0.0005  # a shorter run costs less than handing it to a thread
@@ -84,7 +84,7 @@ class Runs:
     def stop(self) -> None:
         """End the run that is under way in a thread, if there is one."""
         if self._stop is not None:
-            self._stop.terminate = True
+            ending(self._stop)
 
     def _timed(self, feeds: Feeds, rows: int, stop: ort.RunOptions | None) -> tuple[dict[str, Tensor], float]:
         started = time.perf_counter()

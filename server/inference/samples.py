@@ -7,13 +7,15 @@ in training mode and an attention over the batch look like any other graph from 
 
 import logging
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Literal
 
 import numpy as np
+import onnxruntime as ort
 
 from models.tensors import ELEMENT_LIMIT, Tensor, TensorSpec, elements, numpy_dtype
 from server.inference.errors import RunFailed
-from server.inference.sessions import Session
+from server.inference.sessions import Session, ending, in_time
 
 log = logging.getLogger(__name__)
 
@@ -24,21 +26,24 @@ FREE_STEPS = 8  # what a free dimension other than the batch is tried with
 TOLERANCE = {2: 1e-2}  # of float16, by bytes an element
 FINE_TOLERANCE = 1e-3
 SEED = 0
+TRY_SECONDS = 10.0  # for all the runs of one trial
 
 
 def try_rows(session: Session) -> Rows:
     """Run a few rows and return how they are to one another; it warms the session too.
 
-    A graph that takes no made-up rows counts as what its signature says.
+    A graph that takes no made-up rows, or too long for them, counts as what its signature says.
     """
     manifest = session.manifest
     said: Rows = "whole" if manifest.batching == "none" else "apart"
     rows = manifest.fixed_rows or 2
     if too_large(manifest.inputs, rows):
         return said
+    stop = ort.RunOptions()
     try:
-        found = said if said == "whole" else tried(session, rows)
-        session.run(zeros(manifest.inputs, max(1, manifest.fixed_rows)))
+        with in_time(TRY_SECONDS, partial(ending, stop)):
+            found = said if said == "whole" else tried(session, rows, stop)
+            session.run(zeros(manifest.inputs, max(1, manifest.fixed_rows)), stop)
     except RunFailed as error:
         reason = error.details["reason"]
         log.info("%s v%d does not run on made-up rows: %s", manifest.name, manifest.version, reason)
@@ -48,11 +53,11 @@ def try_rows(session: Session) -> Rows:
     return found
 
 
-def tried(session: Session, rows: int) -> Rows:
+def tried(session: Session, rows: int, stop: ort.RunOptions) -> Rows:
     """Run rows twice, the second time with every other row changed, and compare the ones that stayed."""
     specs = session.manifest.inputs
     one, other = sample(specs, rows, SEED), sample(specs, rows, SEED + 1)
-    outputs = session.run(one)
+    outputs = session.run(one, stop)
     if any(len(tensor) != rows for tensor in outputs.values()):
         return "whole"
     for changed in (0, 1):
@@ -60,7 +65,7 @@ def tried(session: Session, rows: int) -> Rows:
         for name, tensor in mixed.items():
             tensor[changed::2] = other[name][changed::2]
         stayed = slice(1 - changed, None, 2)
-        if not same(outputs, session.run(mixed), stayed):
+        if not same(outputs, session.run(mixed, stop), stayed):
             return "coupled"
     return "apart"
 

@@ -2,7 +2,9 @@
 
 import logging
 import re
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import numpy as np
@@ -21,6 +23,7 @@ CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
 SESSION_OVERHEAD_BYTES = 1 << 20  # a session of a tiny model, measured
 LOG_FATAL = 4
+LOAD_SECONDS = 120.0  # a large graph is optimized in less
 REASON_CHARACTERS = 240
 # How ONNX Runtime 1.32 words a failure: [ONNXRuntimeError] : 1 : FAIL : Non-zero status code ...
 CODE = re.compile(r"\[ONNXRuntimeError\] : \d+ : \w+ : ")
@@ -78,6 +81,23 @@ def quiet(threads: int = 1) -> ort.SessionOptions:
     return options
 
 
+@contextmanager
+def in_time(seconds: float, stop: Callable[[], None]) -> Iterator[None]:
+    """Call `stop` from another thread when the block has not ended by then."""
+    timer = threading.Timer(seconds, stop)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def ending(stop: ort.RunOptions) -> None:
+    """End the run that has these options, between two of its nodes."""
+    stop.terminate = True
+
+
 class Session:
     """A loaded bundle; `run` may be called from any thread."""
 
@@ -92,8 +112,10 @@ class Session:
         # Operators stand in the file by name. How long a Loop runs is in the values, not in the shapes.
         self.endless = b"Loop" in bundle.onnx
         providers = [provider] if provider == CPU else [provider, CPU]
+        options = quiet(threads)
         try:
-            self._session = ort.InferenceSession(bundle.onnx, quiet(threads), providers=providers)
+            with in_time(LOAD_SECONDS, lambda: options.set_load_cancellation_flag(True)):
+                self._session = ort.InferenceSession(bundle.onnx, options, providers=providers)
         except Exception as error:
             name, version = bundle.manifest.name, bundle.manifest.version
             raise ModelNotLoadable(name, version, reason_of(error)) from error
@@ -102,7 +124,7 @@ class Session:
             log.warning("%s v%d runs on %s", bundle.manifest.name, bundle.manifest.version, self.provider)
 
     def run(self, feeds: Mapping[str, Tensor], stop: ort.RunOptions | None = None) -> dict[str, Tensor]:
-        """Run the graph on whole tensors; `stop.terminate = True` ends it between two of its nodes.
+        """Run the graph on whole tensors; `ending(stop)` in another thread ends it.
 
         Raises: RunFailed, with what ONNX Runtime said.
         """
@@ -116,9 +138,8 @@ class Session:
 def reason_of(error: Exception) -> str:
     """Return what ONNX Runtime said, without its own source lines: node, then message."""
     text = (str(error).strip() or type(error).__name__).splitlines()[0]
-    text = CODE.sub("", text)
+    text = SOURCE_LINE.sub("", CODE.sub("", text))
     node = NODE.match(text)
-    if node is None:
-        return text[:REASON_CHARACTERS]
-    where = f"{node['operator']} {node['name']}".strip()
-    return f"{where}: {SOURCE_LINE.sub('', node['message'])}"[:REASON_CHARACTERS]
+    if node is not None:
+        text = f"{node['operator']} {node['name']}".strip() + f": {node['message']}"
+    return text[:REASON_CHARACTERS]

@@ -13,6 +13,7 @@ from models.bundle import Bundle
 from models.errors import RedisRefused, RedisUnavailable
 from models.store import ModelStore
 from server.inference import engine as running_engine
+from server.inference import samples
 from server.inference.asking import Ask
 from server.inference.catalogue import Catalogue
 from server.inference.engine import Engine, read_entries
@@ -44,6 +45,21 @@ async def test_what_is_stored_is_loaded_before_the_doors_open(store: ModelStore,
     assert [one.manifest.name for one in running.catalogue.loaded()] == ["a", "b"]
     assert running.ready() == (True, "")
     assert b"insitu_redis_up 1.0" in generate_latest(running.metrics.registry)
+
+
+async def test_a_model_that_never_ends_keeps_no_other_from_being_loaded(
+    store: ModelStore, engine: StartEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(samples, "TRY_SECONDS", 0.2)
+    await store.publish(bundle(looping(1 << 60), "a"))
+    await store.publish(bundle(constant(1)))
+
+    running = await engine()
+
+    await until(lambda: running.ready() == (True, ""))
+    assert await answer(running) == 1
+    with pytest.raises(DeadlineExceeded):
+        await running.predictor.predict(Ask("a", inputs={"x": [[1]]}, deadline=time.monotonic() + 0.2))
 
 
 async def test_an_engine_starts_without_redis_and_is_ready_when_it_comes(

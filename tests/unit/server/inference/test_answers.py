@@ -15,6 +15,7 @@ LABELS = ("low", "mid", "high")
 
 def manifest(task: str, labels: tuple[str, ...] = LABELS) -> Manifest:
     spec = TensorSpec(name="x", dtype="float32", shape=("rows", "width"))
+    labels = labels if task in ("classification", "multilabel") else ()
     facts: dict[str, Any] = {"task": task, "labels": labels, "output": None if task == "tensor" else "p"}
     output = spec.model_copy(update={"name": "p"})
     return Manifest(name="m", version=2, inputs=(spec,), outputs=(output,), **facts)

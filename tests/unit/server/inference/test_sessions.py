@@ -1,5 +1,8 @@
 """A session says which provider runs it and, in plain words, what ONNX Runtime refuses."""
 
+import threading
+import time
+
 import numpy as np
 import onnxruntime as ort
 import pytest
@@ -14,6 +17,7 @@ from server.inference.sessions import (
     Session,
     choose_provider,
     cuda_runs,
+    in_time,
     reason_of,
 )
 from tests.graphs import bundle, looked_up, looping, model, node, numbered, scaled, value
@@ -133,3 +137,33 @@ def test_a_row_that_fails_is_told_by_node_and_value() -> None:
 )
 def test_what_onnx_runtime_says_is_told_without_its_source_lines(said: str, told: str) -> None:
     assert reason_of(RuntimeError(said)) == told
+
+
+def test_what_takes_too_long_is_stopped_from_another_thread() -> None:
+    stopped = threading.Event()
+
+    with in_time(0.01, stopped.set):
+        assert stopped.wait(5)
+
+
+def test_what_ends_in_time_is_not_stopped() -> None:
+    stopped = threading.Event()
+
+    with in_time(0.05, stopped.set):
+        pass
+
+    assert not stopped.wait(0.1)
+
+
+def test_a_load_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions, "LOAD_SECONDS", 0.0)
+    waiting = ort.InferenceSession
+
+    def late(data: bytes, options: ort.SessionOptions, **chosen: object) -> ort.InferenceSession:
+        time.sleep(0.1)
+        return waiting(data, options, **chosen)
+
+    monkeypatch.setattr(ort, "InferenceSession", late)
+
+    with pytest.raises(ModelNotLoadable, match=r"(?i)cancel"):
+        Session(numbered(bundle(scaled())))
