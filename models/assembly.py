@@ -10,6 +10,7 @@ A row that cannot be built leaves with its own FeatureError; the others become d
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -18,16 +19,18 @@ from models.binding import check_sources
 from models.decoding import Command
 from models.errors import (
     BadFeatureView,
+    BadRequest,
     FeatureError,
     InstanceIncomplete,
     KeyNotAllowed,
     KeysNotEnough,
+    listed,
     shown,
 )
 from models.features import FeatureView, InputView
 from models.inline_source import InlineReader
 from models.rows import Column, KeyedReader, Rows, keyed_reader, stacked
-from models.sources import InlineSource
+from models.sources import InlineSource, ListSource, Source, VectorSource
 from models.templates import KeyTemplate
 from models.tensors import Tensor
 from models.values import Missing
@@ -90,6 +93,7 @@ class Plan:
         self.inline = tuple(
             one for source in every if isinstance(source, InlineSource) for one in source.fields
         )
+        self.fillable = tuple(dict.fromkeys(name for source in every for name in fillable(source)))
         self._readers: list[KeyedReader] = []
         self._inputs = [self._input(one) for one in view.inputs]
         self._beyond_key = self._needs_beyond_first_key()
@@ -121,6 +125,17 @@ class Plan:
         if not self.templates:
             raise BadFeatureView("the feature view of this model reads no key; ask with `instances`")
         return self.templates[0]
+
+    def check_missing(self, missing: Missing) -> None:
+        """Refuse a stand-in for what the view does not read: it would never be used.
+
+        Raises: BadRequest, with what may have been meant.
+        """
+        for name in missing if isinstance(missing, Mapping) else ():
+            if name not in self.fillable:
+                near = get_close_matches(name, self.fillable, n=1)
+                hint = f"did you mean {near[0]!r}?" if near else f"it reads {listed(self.fillable)}"
+                raise BadRequest(f"missing names {shown(name)!r}, which this model does not read; {hint}")
 
     def instance(self, key: str) -> Instance:
         """Return the instance that a key stands for.
@@ -224,3 +239,12 @@ class Plan:
             yield one.view.name, stacked(arrays)
             if one.view.lengths is not None:
                 yield one.view.lengths, np.array([len(part) for part in arrays], np.int64)
+
+
+def fillable(source: Source) -> tuple[str, ...]:
+    """Return the names that a request's `missing` may give a stand-in for."""
+    return (
+        (source.key,)
+        if isinstance(source, VectorSource | ListSource)
+        else tuple(one.name for one in source.fields)
+    )

@@ -80,9 +80,18 @@ def choose_output(graph: GraphSummary, said: Wording) -> str:
             raise BadModelFile(f"the graph has no output {said.output!r}, it has {', '.join(names)}")
         return said.output
     fitting = [spec.name for spec in graph.outputs if fits(spec, len(said.labels))]
-    if len(fitting) != 1:
-        found = f"several fit: {', '.join(fitting)}" if fitting else f"none fits: {', '.join(names)}"
-        raise BadModelFile(f"say which output holds the answer with `output`; {found}")
+    if not fitting:
+        shapes = "; ".join(f"{spec.name} is {spec.dtype} {list(spec.shape)}" for spec in graph.outputs)
+        wanted = (
+            f"{len(said.labels)} labels ({', '.join(said.labels[:8])})" if said.labels else "a value a row"
+        )
+        raise BadModelFile(
+            f"no output of the graph fits {wanted}: {shapes}; name as many labels as it has columns"
+        )
+    if len(fitting) > 1:
+        raise BadModelFile(
+            f"say which output holds the answer with `output`; several fit: {', '.join(fitting)}"
+        )
     return fitting[0]
 
 

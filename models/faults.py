@@ -22,9 +22,21 @@ def explain(
     `words` are those a misspelt one may have meant; `where` words a place, by its path if not given.
     """
     faults = roots(error.errors(include_url=False))
-    told = [f"{(where or path)(place(fault))}: {worded(fault, words)}" for fault in faults[:FAULTS_SHOWN]]
+    told = [said(fault, words, where or path) for fault in faults[:FAULTS_SHOWN]]
     more = f"; and {len(faults) - FAULTS_SHOWN} more" if len(faults) > FAULTS_SHOWN else ""
     return "; ".join(told) + more
+
+
+def said(fault: ErrorDetails, words: Iterable[str], where: Callable[[Location], str]) -> str:
+    """Return one fault with its place; what concerns the whole has none to name."""
+    at = place(fault)
+    sentence = worded(fault, words)
+    return sentence if about_the_whole(fault) and where is path else f"{where(at)}: {sentence}"
+
+
+def about_the_whole(fault: ErrorDetails) -> bool:
+    """Whether a fault is of parts that do not go together: its rule names them, the whole is no value."""
+    return not fault["loc"] and fault["type"] == "value_error"
 
 
 def roots(faults: list[ErrorDetails]) -> list[ErrorDetails]:
@@ -62,6 +74,8 @@ def worded(fault: ErrorDetails, words: Iterable[str]) -> str:
         tags = [tag.strip("' ") for tag in str(context["expected_tags"]).split(",")]
         return f"`as` is {shown(context['tag'])!r}; it is one of: {listed(tags)}"
     quote = "; quote it, YAML reads it otherwise" if kind == "string_type" else ""
+    if about_the_whole(fault):
+        return rule(fault["msg"]) + quote
     given = shown(fault["input"])
     return f"{rule(fault['msg'])}{quote} (got {repr(given) if isinstance(fault['input'], str) else given})"
 

@@ -82,6 +82,8 @@ class Manifest(BaseModel):
             raise ValueError("a label is listed twice")
         if self.task == "tensor":
             return self
+        if self.task == "regression" and self.labels:
+            raise ValueError("labels are for classification and multilabel; a regression answers a value")
         answer = next((spec for spec in self.outputs if spec.name == self.output), None)
         if answer is None:
             raise ValueError(f"output {self.output!r} is none of the graph's outputs")

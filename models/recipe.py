@@ -206,8 +206,9 @@ class Recipe(Section):
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             ready = ", ".join(ready_recipes())
+            reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
             raise BadRecipe(
-                f"recipe {shown(path)} cannot be read ({error}); ready recipes: {ready}",
+                f"recipe {shown(str(path))!r} cannot be read ({reason}); ready recipes: {ready}",
                 where=str(path),
             ) from error
         return cls.parse(text, path.name)

@@ -80,6 +80,8 @@ async def score(engine: Engine, job: ScoreJob, progress: Callable[[Summary], Non
         async with asyncio.TaskGroup() as tasks:
             async for keys in scoring.parts():
                 await gate.acquire()
+                if scoring.failed:  # the group says so by cancelling, which a client on the way may swallow
+                    break
                 tasks.create_task(scoring.part(keys, gate))
     except ExceptionGroup as group:
         raise first_of(group) from group
@@ -114,6 +116,7 @@ class Scoring:
             )
         self._started = time.perf_counter()
         self._template = plan.template
+        self.failed = False
         self.summary = Summary(serving.manifest.name, serving.manifest.version)
 
     @classmethod
@@ -143,6 +146,9 @@ class Scoring:
         """Score one part and write its answers."""
         try:
             await self._scored(keys)
+        except BaseException:
+            self.failed = True
+            raise
         finally:
             gate.release()
 

@@ -61,7 +61,11 @@ def test_what_the_publisher_says_is_kept() -> None:
         (Wording(task="multilabel"), "task multilabel needs labels"),
         (Wording(labels=["a", "a"]), "a label is listed twice: a, a"),
         (Wording(labels=["a", "b"], output="z"), "the graph has no output 'z', it has y"),
-        (Wording(labels=["a", "b", "c"]), "say which output holds the answer with `output`; none fits: y"),
+        (
+            Wording(labels=["a", "b", "c"]),
+            "no output of the graph fits 3 labels (a, b, c): y is float32 ['batch', 2]",
+        ),
+        (Wording(labels=["a", "b"], task="regression"), "labels are for classification and multilabel"),
         (
             Wording(labels=["a", "b", "c"], output="y"),
             "output 'y' gives 2 values a row, but there are 3 labels",
@@ -81,7 +85,7 @@ def test_what_does_not_fit_the_file_is_named(wording: Wording, fault: str) -> No
 def test_several_outputs_that_fit_are_listed() -> None:
     data = onnx_bytes(outputs=[value("y", ("batch", 2)), value("z", ("batch", 1))])
 
-    with pytest.raises(BadModelFile, match="several fit: y, z"):
+    with pytest.raises(BadModelFile, match="several outputs could hold the answer: y, z; say which"):
         compose_bundle(data, "churn", Wording(labels=["a", "b"]))
 
 
