@@ -9,6 +9,7 @@ import logging
 import time
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 
 from models.assembly import Plan
 from models.bundle import Bundle
@@ -118,8 +119,14 @@ class Loader:
             self._raise_known_failure(place)
             task = asyncio.create_task(self._load_now(name, version))
             self._loading[place] = task
-            task.add_done_callback(lambda _: self._loading.pop(place, None))
+            task.add_done_callback(partial(self._ended, place))
         return await asyncio.shield(self._loading[place])
+
+    def _ended(self, place: Place, task: "asyncio.Task[Serving]") -> None:
+        """Take a load off the list, and note its fault where everybody who waited has left."""
+        self._loading.pop(place, None)
+        if not task.cancelled():
+            task.exception()
 
     def _raise_known_failure(self, place: Place) -> None:
         failure = self._failures.get(place)

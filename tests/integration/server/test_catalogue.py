@@ -1,6 +1,7 @@
 """What is stored is what is served: versions switch between two requests, broken ones are left out by name."""
 
 import asyncio
+import gc
 import time
 from collections.abc import Callable
 from functools import partial
@@ -338,6 +339,22 @@ async def test_a_caller_that_leaves_does_not_end_the_load_of_the_others(
     gone.cancel()
 
     assert await kept == 1
+
+
+async def test_a_load_that_fails_after_its_callers_left_makes_no_noise(
+    store: ModelStore, engine: StartEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    await store.publish(telling(1))
+    running = await engine()
+    gone = asyncio.create_task(answer(running, 9))
+    await asyncio.sleep(0)
+
+    gone.cancel()
+    await asyncio.gather(gone, return_exceptions=True)
+    await asyncio.sleep(0.1)
+    gc.collect()
+
+    assert "never retrieved" not in caplog.text
 
 
 async def test_unknown_names_leave_nothing_behind(engine: StartEngine) -> None:
