@@ -11,6 +11,7 @@ from redis.exceptions import ResponseError
 from models.assembly import Plan
 from models.errors import (
     BadFeatureView,
+    BadRequest,
     FeatureError,
     InstanceIncomplete,
     KeyMissing,
@@ -110,6 +111,26 @@ def test_a_plan_tells_what_a_request_can_say() -> None:
     assert compiled.template.text == "p:{id}"
     assert compiled.placeholders == ("id", "day")
     assert [field.name for field in compiled.inline] == ["hour"]
+
+
+@pytest.mark.parametrize("missing", [None, 0, 1.5, {}, {"a": 1}, {"v:{id}": 1, "u:{id}": 2, "hour": 3}])
+def test_a_stand_in_may_be_given_for_whatever_the_view_reads(missing: Any) -> None:
+    compiled = two_inputs({"sources": [HASH, VECTOR, INLINE]}, {"sources": [STEPS]})
+
+    compiled.check_missing(missing)
+
+    assert compiled.fillable == ("a", "b", "v:{id}", "hour", "u:{id}")
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("hours", "did you mean 'hour'?"), ("id", "it reads a, b, hour"), ("\ud800", "it reads")],
+)
+def test_a_stand_in_for_what_the_view_does_not_read_is_refused(name: str, hint: str) -> None:
+    with pytest.raises(BadRequest, match="which this model does not read; ") as caught:
+        plan(HASH, INLINE).check_missing({"a": 1, name: 2})
+
+    assert hint in str(caught.value)
 
 
 def test_sources_are_joined_along_the_last_axis_in_order() -> None:

@@ -101,6 +101,7 @@ def test_an_answer_is_worded_from_an_output_that_holds_it(facts: dict[str, Any])
         ({"task": "classification", "output": "y"}, "task classification needs labels"),
         ({"task": "multilabel", "output": "y"}, "task multilabel needs labels"),
         ({"labels": ("a", "a")}, "a label is listed twice"),
+        ({"task": "regression", "output": "y", "labels": ("a",)}, "a regression answers a value"),
         ({"task": "regression"}, "output None is none of the graph's outputs"),
         ({"task": "regression", "output": "z"}, "output 'z' is none of the graph's outputs"),
         (
