@@ -37,6 +37,7 @@ log = logging.getLogger(__name__)
 BACKLOG = 2048
 LEAST_THREADS = 4  # so that one or two models that are slow do not keep the others waiting
 KEEP_ALIVE_SECONDS = 75
+LEAVE = (b"connection", b"close")
 DRAIN_SECONDS = 0.1
 
 
@@ -171,8 +172,11 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Read what had been sent before the signal, then take no more and end.
 
-        Closing at once would reset connections whose request lies unread in a buffer.
+        Closing at once would reset connections whose request lies unread in a buffer. Every answer
+        from here on says that its connection ends, so that clients leave before it does.
         """
+        self.config.encoded_headers.append(LEAVE)
+        self.server_state.default_headers = [*self.server_state.default_headers, LEAVE]
         await asyncio.sleep(DRAIN_SECONDS)
         await super().shutdown(sockets)
 
