@@ -58,7 +58,7 @@ class Batcher:
         Raises: Overloaded at once when the queue is full; DeadlineExceeded, when it expired.
         """
         if self._queue and self._queue.rows + rows > self._limits.queue_rows:
-            raise Overloaded(f"the queue of model {self._name!r}", self._queue.rows, RETRY_AFTER_SECONDS)
+            raise Overloaded(f"model {self._name!r}", self._queue.rows, RETRY_AFTER_SECONDS)
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._queue.add(Job(feeds, rows, self._signature(feeds), time.monotonic(), deadline, future))
         if self._queue.rows >= self._limits.batch_rows:

@@ -30,7 +30,7 @@ class Overloaded(InsituError):
 
     def __init__(self, busy: str, waiting: int, retry_after_seconds: float) -> None:
         super().__init__(
-            f"{busy} has {waiting} waiting and takes no more; try again in {retry_after_seconds:g} s",
+            f"{busy} is busy ({waiting} waiting) and takes no more; try again in {retry_after_seconds:g} s",
             busy=busy,
             waiting=waiting,
             retry_after_seconds=retry_after_seconds,

@@ -206,7 +206,7 @@ async def test_too_much_that_waits_is_refused_at_once(
     waiting = asyncio.create_task(one.read([command(1)] * 8))
     await asyncio.sleep(0)
 
-    with pytest.raises(Overloaded, match="has 8 waiting"):
+    with pytest.raises(Overloaded, match=r"is busy \(8 waiting\)"):
         await one.read([command(1)] * 3)
 
     filled.resume()

@@ -170,7 +170,7 @@ async def test_a_full_queue_refuses_at_once(held: MakeHeld, batcher: MakeBatcher
     first = await held_back(session, ask(queue, 0))
     others = await queued(ask(queue, 1, 2, 3))
 
-    with pytest.raises(Overloaded, match="'m' has 3 waiting") as caught:
+    with pytest.raises(Overloaded, match=r"model 'm' is busy \(3 waiting\)") as caught:
         await ask(queue, 4)
 
     assert caught.value.retry_after_seconds > 0
