@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from cli.terminal import Terminal, size_text
+from cli.terminal import Terminal, count_text, size_text
 from models.errors import ManifestUnreadable, VersionNotFound
 from models.features import FeatureView
 from models.manifest import Manifest
@@ -129,7 +129,7 @@ def show_version(terminal: Terminal, manifest: Manifest, aliases: list[str]) -> 
             ("description", manifest.description),
             *wording(manifest),
             ("metrics", metrics_text(manifest.metrics)),
-            ("size", f"{size_text(manifest.size_bytes)} in {manifest.chunks} chunk(s)"),
+            ("size", f"{size_text(manifest.size_bytes)} in {count_text(manifest.chunks, 'chunk')}"),
             ("SHA-256", manifest.digest),
             ("ONNX", f"opset {opset_text(manifest)}, IR {manifest.ir_version}"),
             ("made by", manifest.producer),
@@ -159,7 +159,7 @@ def features_text(view: FeatureView | None) -> str:
         return "tensors from the request only"
     sources = [source for one in view.inputs for source in one.sources]
     return ", ".join(
-        f"{len(source.fields)} inline value(s)"
+        count_text(len(source.fields), "inline value")
         if isinstance(source, InlineSource)
         else f"{source.key} ({source.kind})"
         for source in sources

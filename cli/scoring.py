@@ -11,10 +11,11 @@ from cli.options import AsJson, DataDir, ModelName, Prefix, RedisUrl
 from cli.predicting import parsed
 from cli.progress import Work
 from cli.settings import Settings, read_settings
-from cli.terminal import Terminal, duration_text, plain
+from cli.terminal import Terminal, count_text, duration_text, plain
 from models.errors import InsituError
 
 if TYPE_CHECKING:
+    from models.templates import KeyTemplate
     from server.batch.scoring import ScoreJob, Summary
     from server.inference.engine import Engine
     from server.settings import ServerSettings
@@ -30,7 +31,7 @@ class TooManyErrors(InsituError):
 
     def __init__(self, skipped: int, limit: int, reasons: dict[str, int], example: str) -> None:
         super().__init__(
-            f"{skipped} rows could not be scored, --max-errors allows {limit}; the first: {example}; "
+            f"{count_text(skipped, 'row')} could not be scored, --max-errors allows {limit}; the first: {example}; "
             "what was scored until then is written",
             skipped=reasons,
             max_errors=limit,
@@ -90,8 +91,6 @@ def score(
     terminal = Terminal(as_json=as_json)
     summary = asyncio.run(scored(terminal, settings, job, max_errors))
     show(terminal, job, summary)
-    if summary.scored == 0:
-        raise nothing(job, summary)
 
 
 async def scored(
@@ -99,7 +98,7 @@ async def scored(
 ) -> "Summary":
     """Run a job with a bar and return its summary.
 
-    Raises: TooManyErrors; what `server.batch.scoring.score` raises.
+    Raises: TooManyErrors, NothingScored; what `server.batch.scoring.score` raises.
     """
     from cli.connection import opened, redis_url
 
@@ -129,7 +128,7 @@ def engine_for(url: str, prefix: str) -> "Engine":
 async def run_job(engine: "Engine", job: "ScoreJob", work: Work, max_errors: int | None) -> "Summary":
     """Score, and stop when more rows fail than are allowed.
 
-    Raises: TooManyErrors; what `server.batch.scoring.score` raises.
+    Raises: TooManyErrors, NothingScored; what `server.batch.scoring.score` raises.
     """
     from server.batch.scoring import score as score_keys
 
@@ -140,23 +139,40 @@ async def run_job(engine: "Engine", job: "ScoreJob", work: Work, max_errors: int
             example = next(iter(summary.examples.values()))
             raise TooManyErrors(skipped, max_errors, dict(summary.skipped), example)
 
-    return await score_keys(engine, job, progress)
+    summary = await score_keys(engine, job, progress)
+    if summary.scored == 0:
+        serving = await engine.catalogue.get(job.model, summary.version)
+        raise nothing(job, summary, serving.plan.template if serving.plan else None)
+    return summary
 
 
 def rate_text(summary: "Summary") -> str:
     """Return how many rows are done, and how fast."""
     rows = summary.scored + summary.skipped.total()
     rate = rows / summary.seconds if summary.seconds else 0.0
-    return f"{rows:,} rows, {rate:,.0f} rows/s"
+    return f"{count_text(rows, 'row')}, {rate:,.0f} rows/s"
 
 
-def nothing(job: "ScoreJob", summary: "Summary") -> NothingScored:
-    """Return why nothing was scored."""
+def nothing(job: "ScoreJob", summary: "Summary", template: "KeyTemplate | None") -> NothingScored:
+    """Return why nothing was scored; `template` is what the model reads."""
+    facts = as_data(job, summary)
     if summary.skipped:
-        return NothingScored(f"none of {summary.skipped.total()} rows could be scored: {first(summary)}")
-    others = f"; {summary.other_keys} match but are no keys this model reads" if summary.other_keys else ""
+        rows = count_text(summary.skipped.total(), "row")
+        codes = ", ".join(f"{code} {count:,}" for code, count in summary.skipped.most_common())
+        return NothingScored(
+            f"none of {rows} could be scored ({codes}); the first: {first(summary)}", **facts
+        )
+    reads, pattern = (template.text, template.glob) if template else ("", "*")
+    asked = job.match or pattern
+    if summary.other_keys:
+        found = count_text(summary.other_keys, "key")
+        match = "matches" if summary.other_keys == 1 else "match"
+        return NothingScored(
+            f"{found} {match} {asked!r}, none of them is a key this model reads ({reads!r})", **facts
+        )
     return NothingScored(
-        f"no key matches {job.match or 'what the model reads'!r}{others}; look with `redis-cli --scan`"
+        f"no key matches {asked!r}; this model reads {reads!r}; look with `redis-cli --scan --pattern {pattern!r}`",
+        **facts,
     )
 
 
@@ -171,7 +187,7 @@ def show(terminal: Terminal, job: "ScoreJob", summary: "Summary") -> None:
         terminal.emit(as_data(job, summary))
         return
     terminal.say(
-        f"{summary.model} version {summary.version}: {summary.scored:,} rows scored into {job.to} "
+        f"{summary.model} version {summary.version}: {count_text(summary.scored, 'row')} scored into {job.to} "
         f"in {duration_text(summary.seconds)} ({rate_text(summary).rpartition(', ')[2]})"
     )
     labels = summary.labels.most_common(LABELS_SHOWN)
@@ -183,7 +199,7 @@ def show(terminal: Terminal, job: "ScoreJob", summary: "Summary") -> None:
         mean = summary.total / summary.scored
         terminal.say(f"values {plain(summary.lowest)} to {plain(summary.highest)}, mean {plain(mean)}")
     if summary.other_keys:
-        terminal.say(f"{summary.other_keys:,} keys match but are no keys this model reads: passed over")
+        terminal.say(f"passed over {count_text(summary.other_keys, 'key')} that this model does not read")
     if summary.skipped:
         rows = [[code, f"{count:,}", summary.examples[code]] for code, count in summary.skipped.most_common()]
         terminal.table(["skipped", ">rows", "the first"], rows)

@@ -109,6 +109,11 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
 
 
+def count_text(number: int, noun: str) -> str:
+    """Return a number of things: 1 row, 1,200 rows."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def size_text(size_bytes: float) -> str:
     """Return a size for a person: 12.3 kB."""
     for unit in ("B", "kB", "MB"):

@@ -6,6 +6,7 @@ from cli.checks.findings import Finding, fail, ok, warn
 from cli.client import ServerClient
 from cli.errors import ServerUnreachable
 from cli.settings import Settings, explained
+from cli.terminal import count_text
 from server.settings import LOOPBACK, ServerSettings
 
 AREA = "server"
@@ -28,7 +29,9 @@ def beyond_loopback(settings: ServerSettings) -> list[Finding]:
     """Look at a server that others can reach."""
     findings = []
     if settings.tokens:
-        findings.append(ok("settings", f"listens on {settings.host}, {len(settings.tokens)} token(s)"))
+        findings.append(
+            ok("settings", f"listens on {settings.host}, {count_text(len(settings.tokens), 'token')}")
+        )
     else:
         what = f"listens on {settings.host} without tokens: whoever reaches it may do everything"
         findings.append(warn("settings", what, "make a token with `insitu token` and set INSITU_TOKENS"))

@@ -54,14 +54,43 @@ def test_too_many_errors_are_code_1(insitu: Insitu, published: None) -> None:
     stopped = insitu("score", "churn", "--max-errors", "0")
 
     assert stopped.code == 1
-    assert "1 rows could not be scored, --max-errors allows 0; the first: key 'customer:3'" in stopped.error
+    assert "1 row could not be scored, --max-errors allows 0; the first: key 'customer:3'" in stopped.error
 
 
 def test_a_pattern_that_nothing_matches_is_code_1(insitu: Insitu, published: None) -> None:
     nothing = insitu("score", "churn", "--match", "costumer:*")
 
     assert nothing.code == 1
-    assert "no key matches 'costumer:*'" in nothing.err
+    assert nothing.out == ""
+    assert "no key matches 'costumer:*'; this model reads 'customer:{id}'" in nothing.error
+
+
+def test_a_pattern_of_other_keys_names_what_the_model_reads(
+    insitu: Insitu, published: None, redis_url: str
+) -> None:
+    with Redis.from_url(redis_url) as client:
+        client.hset("patient:1", "age", "60")
+
+    nothing = insitu("score", "churn", "--match", "patient:*")
+
+    assert (
+        "1 key matches 'patient:*', none of them is a key this model reads ('customer:{id}')" in nothing.error
+    )
+
+
+def test_no_key_at_all_names_the_models_own_pattern(insitu: Insitu, published: None, redis_url: str) -> None:
+    with Redis.from_url(redis_url) as client:
+        client.delete("customer:1", "customer:2", "customer:3")
+
+    assert "no key matches 'customer:*'" in insitu("score", "churn").error
+
+
+def test_a_program_gets_one_document_when_nothing_is_scored(insitu: Insitu, published: None) -> None:
+    nothing = insitu("score", "churn", "--match", "customer:3", "--json")
+
+    assert nothing.code == 1
+    assert nothing.json["error"]["code"] == "nothing_scored"
+    assert nothing.json["error"]["skipped"] == {"field_missing": 1}
 
 
 def test_a_target_that_names_no_key_a_row_is_refused(insitu: Insitu, published: None) -> None:

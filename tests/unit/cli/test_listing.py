@@ -45,5 +45,5 @@ def test_a_view_is_shown_by_its_keys() -> None:
         "inputs: [{name: x, sources: [{key: 'txn:{id}', as: hash, fields: [a]}, {inline: true, fields: [hour]}]}]"
     )
 
-    assert features_text(view) == "txn:{id} (hash), 1 inline value(s)"
+    assert features_text(view) == "txn:{id} (hash), 1 inline value"
     assert features_text(None) == "tensors from the request only"

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from cli.progress import Work
-from cli.terminal import Terminal, duration_text, plain, printable, size_text
+from cli.terminal import Terminal, count_text, duration_text, plain, printable, size_text
 
 
 def test_control_characters_are_shown_not_obeyed() -> None:
@@ -71,3 +71,7 @@ def test_durations_are_short(seconds: float, text: str) -> None:
 
 def test_numbers_are_short() -> None:
     assert (plain(0.123456), plain(3), plain("x")) == ("0.1235", "3", "x")
+
+
+def test_one_thing_is_no_plural() -> None:
+    assert [count_text(number, "row") for number in (0, 1, 1200)] == ["0 rows", "1 row", "1,200 rows"]
