@@ -1,5 +1,6 @@
 """The server's HTTP API as the command line uses it; knows paths and errors, no rows."""
 
+import logging
 from typing import Any, Self
 from urllib.parse import quote
 
@@ -10,6 +11,7 @@ from cli.settings import Settings
 
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 60.0
+ALIVE_SECONDS = 2.0
 EXCERPT = 200
 
 
@@ -34,12 +36,12 @@ class ServerClient:
     def __exit__(self, *_: object) -> None:
         self._http.close()
 
-    def predict(self, name: str, body: dict[str, Any], version: int | None = None) -> dict[str, Any]:
+    def predict(self, name: str, body: dict[str, Any], version: str | None = None) -> dict[str, Any]:
         """Ask for predictions; `body` as POST /v1/models/NAME/predict takes it.
 
         Raises: ServerUnreachable, ServerRefused.
         """
-        pinned = f"/versions/{version}" if version is not None else ""
+        pinned = f"/versions/{quote(version, safe='')}" if version is not None else ""
         return self._asked("POST", f"/v1/models/{quote(name, safe='')}{pinned}/predict", body)
 
     def ready(self) -> tuple[bool, dict[str, Any]]:
@@ -71,17 +73,26 @@ class ServerClient:
             return told
         error = told.get("error")
         if isinstance(error, dict):
-            raise ServerRefused(answer.status_code, str(error.get("code")), str(error.get("message")))
+            raise ServerRefused(answer.status_code, error)
         excerpt = " ".join(answer.text[:EXCERPT].split())
-        raise ServerRefused(
-            answer.status_code, "not_insitu", f"{self.url} answers {answer.status_code}: {excerpt}"
-        )
+        message = f"{self.url} answers {answer.status_code}: {excerpt}"
+        raise ServerRefused(answer.status_code, {"code": "not_insitu", "message": message})
 
     def _sent(self, method: str, path: str, body: dict[str, Any] | None = None) -> httpx.Response:
         try:
             return self._http.request(method, path, json=body)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise ServerUnreachable(self.url, str(error) or type(error).__name__) from error
+
+
+def is_alive(url: str) -> bool:
+    """Return whether an Insitu server answers at an address."""
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it would log the question into the server's log
+    try:
+        told = as_object(httpx.get(f"{url}/health/live", timeout=ALIVE_SECONDS, trust_env=False))
+    except (httpx.HTTPError, httpx.InvalidURL):
+        return False
+    return told.get("status") == "alive" and "version" in told
 
 
 def as_object(answer: httpx.Response) -> dict[str, Any]:

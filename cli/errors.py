@@ -13,6 +13,7 @@ Every other InsituError is the thing asked for that failed: 1.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum
+from typing import Any
 
 from models.errors import BadName, InsituError, RedisUnavailable, shown
 
@@ -71,12 +72,18 @@ class ServerUnreachable(InsituError):
 
 
 class ServerRefused(InsituError):
-    """The server's own error, told again."""
+    """The server's own error, told again: its code and facts stand in `details` and are told as they came."""
 
     code = "server_refused"
 
-    def __init__(self, status: int, code: str, message: str) -> None:
-        super().__init__(message, status=status, reason=code)
+    def __init__(self, status: int, told: dict[str, Any]) -> None:
+        facts = {name: value for name, value in told.items() if name not in ("message", "self")}
+        super().__init__(str(told.get("message")), **{**facts, "status": status})
+        self.status = status
+
+    def with_cure(self, cure: str) -> "ServerRefused":
+        """Return the same error, its message with what to do instead."""
+        return ServerRefused(self.status, {**self.details, "message": f"{self}; {cure}"})
 
 
 class StepFailed(InsituError):

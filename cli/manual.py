@@ -1,7 +1,7 @@
 """A command as the help shows it: its panel, examples to copy, and what its exit codes mean."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from typer.core import TyperGroup
@@ -23,6 +23,8 @@ class Command:
     examples: tuple[str, ...]
     exits: str
     """What 0 and 1 mean here; the others mean the same everywhere."""
+    instead: dict[str, str] = field(default_factory=dict)
+    """What to do instead of giving options that it does not have but people try."""
 
     @property
     def name(self) -> str:

@@ -7,15 +7,16 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.errors import ExitCode, WrongUsage
+from cli.errors import ExitCode, ServerRefused, WrongUsage
 from cli.manual import PREDICTIONS, Command
 from cli.options import AsJson, ModelName, ServerUrl, Token
 from cli.settings import read_settings
-from cli.terminal import Terminal, plain
+from cli.terminal import Terminal, count_text, plain
 from models.errors import shown
 
 PROBABILITIES_SHOWN = 3
 VALUES_SHOWN = 8
+ASKS_SERVER = "predict asks the server, which knows its Redis; name the server with --url"
 
 
 def predict(
@@ -40,7 +41,10 @@ def predict(
         ),
     ] = None,
     version: Annotated[
-        int | None, typer.Option("--version", min=1, help="A version; production when not given.")
+        str | None,
+        typer.Option(
+            "--version", metavar="N|ALIAS", help="Version number or alias; production when not given."
+        ),
     ] = None,
     missing: Annotated[
         str | None,
@@ -67,9 +71,14 @@ def predict(
         raise WrongUsage("give exactly one of: keys, --instances, --inputs")
     extras = {"missing": parsed("--missing", missing), "raw": raw or None}
     body |= {name: value for name, value in extras.items() if value is not None}
+    terminal = Terminal(as_json=as_json)
     with ServerClient.of(settings) as server:
-        answer = server.predict(name, body, version)
-    show(Terminal(as_json=as_json), answer)
+        try:
+            answer = server.predict(name, body, version)
+        except ServerRefused as error:
+            cure = for_patterns(name, keys)
+            raise (error.with_cure(cure) if cure else error) from None
+    show(terminal, answer, for_patterns(name, keys))
 
 
 def parsed(option: str, text: str | None) -> Any:
@@ -92,8 +101,16 @@ def contents(text: str) -> str:
     return Path(text[1:]).read_text(encoding="utf-8") if text.startswith("@") else text
 
 
-def show(terminal: Terminal, answer: dict[str, Any]) -> None:
-    """Show the rows; a row with an error makes the command fail."""
+def for_patterns(name: str, keys: list[str] | None) -> str:
+    """Return what to do instead when a key looks like a pattern, empty when none does."""
+    pattern = next((key for key in keys or () if "*" in key), None)
+    if pattern is None:
+        return ""
+    return f"for every key that matches a pattern: insitu score {shown(name)} --match {shown(pattern)!r}"
+
+
+def show(terminal: Terminal, answer: dict[str, Any], cure: str = "") -> None:
+    """Show the rows; a row with an error makes the command fail, `cure` is told then."""
     rows = answer["predictions"]
     failed = sum("error" in row for row in rows)
     if terminal.as_json:
@@ -102,7 +119,8 @@ def show(terminal: Terminal, answer: dict[str, Any]) -> None:
         terminal.table(["row", "prediction", "", ""], [line(number, row) for number, row in enumerate(rows)])
         terminal.note(f"{answer['model']} version {answer['version']}", "quiet")
     if failed:
-        terminal.note(f"{failed} of {len(rows)} rows could not be predicted", "error")
+        more = f"; {cure}" if cure else ""
+        terminal.note(f"{failed} of {count_text(len(rows), 'row')} could not be predicted{more}", "error")
         raise typer.Exit(ExitCode.FAILED)
 
 
@@ -160,5 +178,9 @@ COMMANDS = (
             "insitu predict churn --inputs @tensors.json --raw",
         ),
         "0 every row is predicted; 1 the request or a row was refused",
+        {
+            **dict.fromkeys(("--key", "--keys"), "keys stand after the name: insitu predict NAME KEY..."),
+            **dict.fromkeys(("--redis-url", "--data-dir", "--prefix"), ASKS_SERVER),
+        },
     ),
 )

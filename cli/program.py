@@ -82,7 +82,7 @@ def begin(
     unknown_environment(ServerSettings.model_fields)
 
 
-for command in (
+COMMANDS = (
     *demo.COMMANDS,
     *serving.COMMANDS,
     *checking.COMMANDS,
@@ -92,7 +92,10 @@ for command in (
     *predicting.COMMANDS,
     *scoring.COMMANDS,
     *tokens.COMMANDS,
-):
+)
+INSTEAD = {(command.name, option): cure for command in COMMANDS for option, cure in command.instead.items()}
+
+for command in COMMANDS:
     app.command(command.name, epilog=command.epilog, rich_help_panel=command.panel)(command.run)
 
 
@@ -133,9 +136,16 @@ def failed(error: Exception, code: ExitCode, arguments: Sequence[str], *, debug:
 
 def misused(error: typer.TyperException, arguments: Sequence[str]) -> int:
     """Tell wrong usage."""
-    message = error.format_message().strip().rstrip(".")
+    message = instead(error) or error.format_message().strip().rstrip(".")
     tell({"code": "wrong_usage", "message": f"{message[:1].lower()}{message[1:]} (see --help)"}, arguments)
     return ExitCode.USAGE
+
+
+def instead(error: typer.TyperException) -> str | None:
+    """Return what to do instead of an option that people try on a command that has none of that name."""
+    context, option = getattr(error, "ctx", None), getattr(error, "option_name", None)
+    cure = INSTEAD.get((context.command.name, option)) if context and option else None
+    return cure and f"no such option: {option}; {cure}"
 
 
 def tell(error: dict[str, object], arguments: Sequence[str]) -> None:

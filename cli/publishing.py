@@ -12,7 +12,7 @@ from cli.manual import MODELS, Command
 from cli.options import AsJson, DataDir, Prefix, RedisUrl
 from cli.settings import Settings, read_settings
 from cli.terminal import Terminal, size_text
-from models.errors import shown
+from models.errors import BadModelFile, shown
 
 if TYPE_CHECKING:
     from models.bundle import Bundle
@@ -77,7 +77,11 @@ def publish(
     terminal = Terminal(as_json=as_json)
     view = FeatureView.parse(read_file(features), features.name) if features else None
     wording = Wording(view, split_labels(labels), task, output, description)
-    bundle = compose_bundle(read_file(file), name, wording)
+    onnx = read_file(file)
+    try:
+        bundle = compose_bundle(onnx, name, wording)
+    except BadModelFile as error:
+        raise BadModelFile(f"{shown(str(file))}: {error}", **error.details) from error
     told = asyncio.run(store_bundle(terminal, settings, bundle, None if alias == NONE else alias))
     show(terminal, told)
 

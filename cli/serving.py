@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from cli.errors import WrongUsage, needs
+from cli.invocation import program_name
 from cli.manual import SERVER, START, Command
 from cli.options import AsJson, DataDir, RedisUrl
 from cli.settings import Settings, explained, option_name, read_settings, variable_name
@@ -27,6 +28,7 @@ PORT_CURES = {
     errno.EACCES: "this user may not listen there; take a --port over 1023",
     errno.EADDRNOTAVAIL: "this machine has no such address; name one of its own with --host",
 }
+INSITU_THERE = "an Insitu server already answers there; use that one, or take another --port"
 
 Started = Callable[[str], None]
 
@@ -49,6 +51,7 @@ def serve(
 
     settings = read_settings(redis_url=redis_url, data_dir=data_dir)
     terminal = Terminal(as_json=as_json)
+    check_settings(settings, given)
     server = server_settings(found(settings), given)
     run(server, lambda url: announce(terminal, {"url": url}))
 
@@ -63,6 +66,7 @@ def up(
     """Start Redis, if there is none, and the server; Ctrl-C or SIGTERM stops both."""
     settings = read_settings(redis_url=redis_url, data_dir=data_dir)
     terminal = Terminal(as_json=as_json)
+    check_settings(settings, given)
     unwind_on_signals()
     with ExitStack() as running:
         inside, shown = redis_for(settings, running)
@@ -83,6 +87,14 @@ def redis_for(settings: Settings, running: ExitStack) -> tuple[str, str]:
     redis = EmbeddedRedis.start(settings.data_dir)
     running.callback(redis.stop)
     return redis.url, redis.tcp_url
+
+
+def check_settings(settings: Settings, given: dict[str, str | bool | None]) -> None:
+    """Stop on a bad setting before any Redis is looked for or started.
+
+    Raises: WrongUsage.
+    """
+    server_settings(settings.redis_url or "redis://to.be.known", given)
 
 
 def server_settings(redis_url: str, given: dict[str, str | bool | None]) -> ServerSettings:
@@ -112,12 +124,22 @@ def run(settings: ServerSettings, started: Started) -> None:
         cure = PORT_CURES.get(error.errno or 0)
         if cure is None:
             raise
+        if error.errno == errno.EADDRINUSE and answers_there(settings):
+            cure = INSITU_THERE
         where = f"{settings.host}:{settings.port}"
         raise CannotListen(
             f"the server cannot listen on {where} ({os.strerror(error.errno or 0)}): {cure}",
             host=settings.host,
             port=settings.port,
         ) from error
+
+
+def answers_there(settings: ServerSettings) -> bool:
+    """Return whether what listens at the address is a server like this one."""
+    from cli.client import is_alive
+
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104  # compared, not bound
+    return is_alive(f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}")
 
 
 def announce(terminal: Terminal, facts: dict[str, str]) -> None:
@@ -128,7 +150,7 @@ def announce(terminal: Terminal, facts: dict[str, str]) -> None:
     url = facts["url"]
     redis = f"; Redis is at {facts['redis_url']}" if "redis_url" in facts else ""
     terminal.say(f"Insitu serves at {url}{redis}")
-    terminal.say(f"API: {url}/docs   models: insitu models   Ctrl-C stops it", "quiet")
+    terminal.say(f"API: {url}/docs   models: {program_name()} models   Ctrl-C stops it", "quiet")
 
 
 def as_parameter(name: str, field: FieldInfo) -> inspect.Parameter:

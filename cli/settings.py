@@ -39,7 +39,10 @@ class Settings(BaseSettings):
     def _http_scheme(cls, url: str) -> str:
         if urlsplit(url).scheme not in ("http", "https"):
             raise ValueError("a server's address begins with http:// or https://")
-        return url.rstrip("/")
+        url = url.rstrip("/")
+        if url.endswith("/v1"):
+            raise ValueError("leave /v1 off, the address ends with the port")
+        return url
 
 
 def read_settings(**given: object) -> Settings:

@@ -69,7 +69,7 @@ def start_server(tour: Tour, asked: int | None) -> Child:
     memory = resident_bytes(child.process.pid)
     held = f", {size_text(memory)} of memory" if memory else ""
     story.result(f"ready at {tour.url}{held}", time.monotonic() - began)
-    story.repeat(f"insitu serve --port {port}{tour.shown_place}")
+    story.repeat_insitu(f"serve --port {port}{tour.shown_place}")
     return child
 
 
@@ -151,7 +151,7 @@ def measure_one(tour: Tour, server: ServerClient, made: Made) -> None:
         f"scikit-learn on the same rows {made.baseline:.1%}; one key takes {found.median_ms:.1f} ms",
         took,
     )
-    tour.story.repeat(f"insitu predict {made.name} {' '.join(made.keys[:3])} --url {tour.url}")
+    tour.story.repeat_insitu(f"predict {made.name} {' '.join(made.keys[:3])} --url {tour.url}")
 
 
 def score_all(tour: Tour) -> None:
@@ -173,5 +173,5 @@ def score_all(tour: Tour) -> None:
         f"in {duration_text(tour.scored['seconds'])}: {rate:,.0f} rows/s",
         time.monotonic() - began,
     )
-    story.repeat(f"insitu score {SCORED} --match '{pattern}' --to '{to}'{tour.shown_place}")
+    story.repeat_insitu(f"score {SCORED} --match '{pattern}' --to '{to}'{tour.shown_place}")
     story.repeat(tour.redis_cli(f"GET {to.replace('{key}', tour.made[SCORED].keys[0])}"))

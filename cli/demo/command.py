@@ -36,8 +36,7 @@ def demo(
     as_json: AsJson = False,
 ) -> None:
     """Train three networks on real data in Redis, serve them, predict from keys."""
-    from cli.demo import asking, making
-    from cli.demo.report import report
+    from cli.demo import asking
     from cli.demo.story import Story
     from cli.demo.tour import Tour
 
@@ -46,6 +45,22 @@ def demo(
     tour = Tour(Story(Terminal(as_json=as_json)), settings.model_copy(update={"data_dir": directory}))
     asking.check_ahead(tour, port)
     unwind_on_signals()
+    try:
+        tell(tour, port, once=once)
+    except (KeyboardInterrupt, SystemExit):
+        tour.story.terminal.note("Stopped.", "quiet")
+        raise
+    tour.story.terminal.note("Stopped.", "quiet")
+
+
+def tell(tour: "Tour", port: int | None, *, once: bool) -> None:
+    """Go through the steps; what was started is stopped, whatever happens.
+
+    Raises: StepFailed; what the steps raise.
+    """
+    from cli.demo import asking, making
+    from cli.demo.report import report
+
     with ExitStack() as running:
         try:
             making.start_redis(tour, running)
@@ -58,7 +73,6 @@ def demo(
                 go_on(tour, server)
         finally:
             deaf()  # what was started is stopped in order, however often Ctrl-C is pressed
-    tour.story.terminal.note("Stopped.", "quiet")
 
 
 def go_on(tour: "Tour", server: "Child") -> None:

@@ -98,6 +98,7 @@ class Watch:
         event, name = told["event"], told["model"]
         if name != self._told_of:
             self._told_of = name
+            self._end()  # the bar stands on the line where this goes
             self._story.result(f"{name}, {NETWORKS[name]}")
         if event == "stage_began":
             self._begin(f"{name}: {told['stage']}", told["total"])
@@ -120,4 +121,4 @@ class Watch:
         size = size_text(facts["size_bytes"])
         told = f"version {facts['version']}, production, {size}; verdict: {facts['verdict']}"
         self._story.detail(f"{'publish':<9}{'':>7}  {told}")
-        self._story.repeat(f"insitu train {name} --load{self._tour.shown_place}")
+        self._story.repeat_insitu(f"train {name} --load{self._tour.shown_place}")

@@ -2,6 +2,7 @@
 
 import time
 
+from cli.invocation import program_name
 from cli.terminal import Terminal, duration_text
 
 INDENT = "   "
@@ -37,3 +38,7 @@ class Story:
     def repeat(self, command: str) -> None:
         """Show the command that does it again."""
         self.terminal.say(f"{INDENT}$ {command}", "command")
+
+    def repeat_insitu(self, words: str) -> None:
+        """Show the command of this program that does it again."""
+        self.repeat(f"{program_name()} {words}")

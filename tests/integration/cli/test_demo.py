@@ -104,6 +104,7 @@ def test_a_signal_in_the_middle_leaves_no_process_and_no_half_model(
     ended = started.end(number)
 
     assert ended == code
+    assert started.line_with("Stopped.")
     wait_until(lambda: processes_about(directory) == [], "a process is left")
     assert find_running(tmp_path / "demo") is None
     up = running(

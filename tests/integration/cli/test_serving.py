@@ -44,6 +44,7 @@ def test_every_way_of_asking_gives_the_same_answer(insitu: Insitu, server: str) 
     ways = [
         ("customer:1",),
         ("customer:1", "--version", "1"),
+        ("customer:1", "--version", "production"),
         ("--instances", '[{"id": 1}]'),
         ("--inputs", '{"x": [[60, 10]]}'),
     ]
@@ -52,8 +53,8 @@ def test_every_way_of_asking_gives_the_same_answer(insitu: Insitu, server: str) 
         insitu("predict", "churn", *way, "--json", "--url", server).json["predictions"][0] for way in ways
     ]
 
-    assert [row["label"] for row in rows] == ["stays"] * 4
-    assert [row["probabilities"] for row in rows] == [rows[0]["probabilities"]] * 4
+    assert [row["label"] for row in rows] == ["stays"] * 5
+    assert [row["probabilities"] for row in rows] == [rows[0]["probabilities"]] * 5
 
 
 def test_rows_come_from_a_file_or_from_standard_input(insitu: Insitu, server: str, tmp_path: Path) -> None:
@@ -79,7 +80,31 @@ def test_an_unknown_model_is_the_servers_own_error(insitu: Insitu, server: str) 
     refused = insitu("predict", "nope", "k", "--url", server, "--json")
 
     assert refused.code == 1
-    assert refused.json["error"]["reason"] == "model_not_found"
+    assert refused.json["error"]["code"] == "model_not_found"
+    assert (refused.json["error"]["model"], refused.json["error"]["status"]) == ("nope", 404)
+
+
+@pytest.mark.parametrize("keys", [("customer:*",), ("customer:1", "customer:*")])
+def test_a_pattern_as_key_is_told_how_to_score_it(insitu: Insitu, server: str, keys: tuple[str, ...]) -> None:
+    refused = insitu("predict", "churn", *keys, "--url", server)
+
+    assert refused.code == 1
+    assert "insitu score churn --match 'customer:*'" in refused.err
+
+
+def test_a_port_with_a_server_of_ours_is_told_as_such(insitu: Insitu, server: str) -> None:
+    refused = insitu("serve", "--port", server.rpartition(":")[2], "--log-level", "warning")
+
+    assert refused.code == 1
+    assert "an Insitu server already answers there" in refused.error
+
+
+@pytest.mark.parametrize("command", ["serve", "up"])
+def test_a_bad_setting_is_told_before_redis_is_looked_for(insitu: Insitu, command: str) -> None:
+    refused = insitu(command, INSITU_REDIS_URL="", INSITU_PORT="abc")
+
+    assert refused.code == 2
+    assert "INSITU_PORT is 'abc'" in refused.error
 
 
 def test_no_server_is_code_3(insitu: Insitu) -> None:

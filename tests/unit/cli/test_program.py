@@ -1,6 +1,7 @@
 """The command line as a whole: help, versions, wrong usage, exit codes."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -67,6 +68,9 @@ def test_no_command_shows_the_help_and_is_wrong_usage(capsys: pytest.CaptureFixt
         (["predict", "churn", "--instances", "@/nowhere"], "cannot be read: No such file"),
         (["predict", "churn", "k", "--url", "nowhere"], "--url is 'nowhere'"),
         (["publish", "/nowhere.onnx", "--name", "m"], "/nowhere.onnx cannot be read"),
+        (["predict", "churn", "k", "--url", "http://h:8000/v1"], "leave /v1 off"),
+        (["predict", "churn", "--key", "k"], "keys stand after the name: insitu predict NAME KEY..."),
+        (["predict", "churn", "k", "--redis-url", "r"], "predict asks the server"),
         (["token", "--scope", "root"], "'root' is not one of"),
     ],
 )
@@ -81,6 +85,13 @@ def test_wrong_usage_is_one_line_and_code_2(
     assert streams.err.startswith("error: ")
     assert streams.err.count("\n") == 1
     assert streams.out == ""
+
+
+def test_a_file_that_is_no_onnx_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    code = program.run(["publish", __file__, "--name", "m"])
+
+    assert code == ExitCode.FAILED
+    assert f"{Path(__file__).name}: these bytes are no ONNX model" in capsys.readouterr().err
 
 
 def test_a_misspelt_variable_stops_every_command(
