@@ -1,6 +1,7 @@
 """A file that crashes, hangs or eats memory ends a process of its own, and is refused by name."""
 
 import asyncio
+import sys
 import time
 from pathlib import Path
 
@@ -9,6 +10,11 @@ import pytest
 from models.errors import BadModelFile
 from server.inference.admission import Trial
 from tests.graphs import bundle, crashing, greedy, looping, scaled
+
+
+linux_only = pytest.mark.skipif(
+    sys.platform != "linux", reason="memory is limited and processes listed on Linux"
+)
 
 
 def processes_of(program: str) -> list[int]:
@@ -34,16 +40,19 @@ async def test_a_file_that_crashes_is_refused_by_the_signal_it_ended_with() -> N
         await Trial(seconds=30).admit(bundle(crashing()))
 
 
+@linux_only
 async def test_a_file_that_eats_memory_is_refused() -> None:
     with pytest.raises(BadModelFile, match="takes more memory than a model may have here"):
         await Trial(memory_bytes=4 << 30, seconds=30).admit(bundle(greedy()))
 
 
+@linux_only
 async def test_too_little_memory_for_the_trial_itself_is_told() -> None:
     with pytest.raises(BadModelFile, match=r"bad_alloc|new thread|ended the process it was tried in"):
         await Trial(memory_bytes=64 << 20, seconds=30).admit(bundle(scaled()))
 
 
+@linux_only
 async def test_a_file_without_an_end_is_refused_in_time_and_leaves_no_process() -> None:
     started = time.monotonic()
 
@@ -54,6 +63,7 @@ async def test_a_file_without_an_end_is_refused_in_time_and_leaves_no_process() 
     assert processes_of(str((8 << 30) + 12_345)) == []
 
 
+@linux_only
 async def test_a_trial_that_is_given_up_leaves_no_process() -> None:
     mark = (8 << 30) + 54_321
     trial = asyncio.create_task(Trial(memory_bytes=mark, seconds=60).admit(bundle(looping(1 << 60))))

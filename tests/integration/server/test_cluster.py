@@ -34,7 +34,7 @@ async def test_a_cluster_is_served_and_scored_like_one_redis(
     async with asyncio.timeout(10):
         while (await running.predictor.predict(Ask("m", keys=["a:1"]))).version != 2:  # noqa: ASYNC110  # nobody tells
             await asyncio.sleep(0.01)
-    results = [json.loads(await client.get(f"score:a:{number}")) for number in range(60)]
+    results = [json.loads(await client.get(f"score:a:{number}") or b"") for number in range(60)]
 
     assert [row.body["outputs"]["y"] for row in given.rows] == [[2 * number, 2] for number in range(60)]
     assert len(running.catalogue.loaded()) == 4

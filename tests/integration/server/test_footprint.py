@@ -44,6 +44,7 @@ async def publish(url: str) -> None:
     await store.redis.aclose()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="read from /proc")
 def test_a_server_of_three_models_is_soon_ready_and_small(
     serve: Serve, three: RedisServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
