@@ -14,7 +14,7 @@ from cli import checking, predicting, publishing, scoring, serving, stored, toke
 from cli.demo import command as demo
 from cli.errors import ExitCode, exit_code
 from cli.manual import Chapters, exit_codes, listed
-from cli.settings import unknown_environment
+from cli.settings import decline_telemetry, unknown_environment
 from cli.terminal import console, styled
 from models.errors import InsituError
 from server.settings import ServerSettings
@@ -102,6 +102,7 @@ for command in COMMANDS:
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code; what it met is told in one line on stderr."""
     debug, words = without_debug(arguments)
+    decline_telemetry()
     try:
         result = get_command(app).main(args=words, prog_name="insitu", standalone_mode=False)
     except InsituError as error:

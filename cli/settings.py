@@ -89,3 +89,11 @@ def unknown_environment(fields: Iterable[str]) -> None:
             near = get_close_matches(name.upper(), known, n=1, cutoff=0.5)
             cure = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
             raise WrongUsage(f"the environment variable {shown(name)} is not one of insitu's; {cure}")
+
+
+def decline_telemetry() -> None:
+    """Keep ONNX Runtime, which reports its use to its maker on Linux since 1.29, from doing so.
+
+    It reads the variable when it is imported; whoever wants to report can set it to 0.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

@@ -1,11 +1,12 @@
 """Settings come from the options, then the environment; what is misspelt stops."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from cli.errors import WrongUsage
-from cli.settings import Settings, read_settings, unknown_environment
+from cli.settings import Settings, decline_telemetry, read_settings, unknown_environment
 from server.settings import ServerSettings
 
 
@@ -100,3 +101,15 @@ def test_a_variable_like_no_other_lists_what_there_is(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize("name", list(Settings.model_fields))
 def test_every_setting_says_what_it_is(name: str) -> None:
     assert Settings.model_fields[name].description
+
+
+def test_onnx_runtime_reports_nothing_unless_the_user_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ORT_DISABLE_TELEMETRY")
+    decline_telemetry()
+    declined = os.environ["ORT_DISABLE_TELEMETRY"]
+
+    monkeypatch.setenv("ORT_DISABLE_TELEMETRY", "0")
+    decline_telemetry()
+
+    assert declined == "1"
+    assert os.environ["ORT_DISABLE_TELEMETRY"] == "0"
