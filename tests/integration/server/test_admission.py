@@ -11,7 +11,6 @@ from models.errors import BadModelFile
 from server.inference.admission import Trial
 from tests.graphs import bundle, crashing, greedy, looping, scaled
 
-
 linux_only = pytest.mark.skipif(
     sys.platform != "linux", reason="memory is limited and processes listed on Linux"
 )
