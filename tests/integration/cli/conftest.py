@@ -63,10 +63,13 @@ class Running:
 
     def line_with(self, text: str) -> str:
         """Skip to the line that has a text."""
+        passed: list[str] = []
         while line := self.line():
             if text in line:
                 return line
-        raise AssertionError(f"it ended with {self.process.wait()} and never said {text!r}")
+            passed.append(line)
+        printed = "".join(passed[-40:])
+        raise AssertionError(f"it ended with {self.process.wait()} and never said {text!r}, but:\n{printed}")
 
     def told(self) -> Any:
         return json.loads(self.line())
