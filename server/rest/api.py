@@ -9,6 +9,7 @@ from server.inference.engine import Engine
 from server.rest import catalogue, errors, health, pages, predict, publish
 from server.rest.access import Access
 from server.rest.bodies import BodyLimits, BoundedBodies, Net
+from server.rest.direct import DirectPredictions
 from server.rest.documenting import describe
 
 TAGS = (
@@ -48,6 +49,7 @@ def create_api(engine: Engine, access: Access) -> FastAPI:
     api.include_router(pages.create_router(api.openapi))
     errors.install(api, paths_of(documented))
     limits = BodyLimits(engine.limits.body_bytes, engine.limits.model_bytes)
+    api.add_middleware(DirectPredictions, engine=engine, access=access)
     api.add_middleware(Net)
     api.add_middleware(BoundedBodies, limits=limits)  # the last added is the outermost
     return api

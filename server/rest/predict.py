@@ -34,16 +34,12 @@ def create_router(engine: Engine, access: Access) -> APIRouter:
     @router.post(MODEL, summary="Predict", **post)
     async def predict(request: Request, name: ModelName) -> Json:
         """Predict by the version that the alias `production` means."""
-        with counted(engine):
-            ask = await posted(request, name, None)
-        return await answer(engine, ask)
+        return await predicted(engine, request, name, None)
 
     @router.post(VERSION, summary="Predict by one version", **post)
     async def predict_by_version(request: Request, name: ModelName, version: Version) -> Json:
         """Predict by one version: a number, or an alias."""
-        with counted(engine):
-            ask = await posted(request, name, version)
-        return await answer(engine, ask)
+        return await predicted(engine, request, name, version)
 
     @router.get(MODEL, summary="Predict keys", **get)
     async def predict_keys(request: Request, name: ModelName) -> Json:
@@ -60,6 +56,16 @@ def create_router(engine: Engine, access: Access) -> APIRouter:
         return await answer(engine, ask)
 
     return router
+
+
+async def predicted(engine: Engine, request: Request, name: str, version: str | None) -> Json:
+    """Return the answer to a POST.
+
+    Raises: InsituError, what concerns the request or its only row.
+    """
+    with counted(engine):
+        ask = await posted(request, name, version)
+    return await answer(engine, ask)
 
 
 @contextmanager
