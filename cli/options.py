@@ -30,6 +30,14 @@ def complete_model(incomplete: str) -> list[str]:
 
 
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON to stdout, and nothing else.")]
+Reference = Annotated[
+    str | None,
+    typer.Option("--version", metavar="N|ALIAS", help="Version number or alias; production when not given."),
+]
+Missing = Annotated[
+    str | None,
+    typer.Option("--missing", metavar="JSON", help="What stands in for an absent value: 0, or {field: 0}."),
+]
 RedisUrl = Annotated[
     str | None,
     typer.Option(

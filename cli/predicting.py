@@ -9,7 +9,7 @@ import typer
 
 from cli.errors import ExitCode, ServerRefused, WrongUsage
 from cli.manual import PREDICTIONS, Command
-from cli.options import AsJson, ModelName, ServerUrl, Token
+from cli.options import AsJson, Missing, ModelName, Reference, ServerUrl, Token
 from cli.settings import read_settings
 from cli.terminal import Terminal, count_text, plain
 from models.errors import shown
@@ -40,18 +40,8 @@ def predict(
             "--inputs", metavar="JSON|@FILE", help="Tensors by input name, as nested lists; @- as above."
         ),
     ] = None,
-    version: Annotated[
-        str | None,
-        typer.Option(
-            "--version", metavar="N|ALIAS", help="Version number or alias; production when not given."
-        ),
-    ] = None,
-    missing: Annotated[
-        str | None,
-        typer.Option(
-            "--missing", metavar="JSON", help="What stands in for an absent value: 0, or {field: 0}."
-        ),
-    ] = None,
+    version: Reference = None,
+    missing: Missing = None,
     raw: Annotated[bool, typer.Option("--raw", help="Answer with the output tensors.")] = False,
     as_json: AsJson = False,
     url: ServerUrl = None,

@@ -7,7 +7,7 @@ import typer
 
 from cli.errors import needs
 from cli.manual import PREDICTIONS, Command
-from cli.options import AsJson, DataDir, ModelName, Prefix, RedisUrl
+from cli.options import AsJson, DataDir, Missing, ModelName, Prefix, RedisUrl, Reference
 from cli.predicting import parsed
 from cli.progress import Work
 from cli.settings import Settings, read_settings
@@ -56,21 +56,11 @@ def score(
     to: Annotated[
         str, typer.Option("--to", metavar="TEMPLATE", help="Key of each answer; {key} is the key it is for.")
     ] = "score:{key}",
-    version: Annotated[
-        str | None,
-        typer.Option(
-            "--version", metavar="N|ALIAS", help="Version number or alias; production when not given."
-        ),
-    ] = None,
+    version: Reference = None,
     ttl: Annotated[
         int | None, typer.Option("--ttl", min=1, metavar="SECONDS", help="How long an answer is kept.")
     ] = None,
-    missing: Annotated[
-        str | None,
-        typer.Option(
-            "--missing", metavar="JSON", help="What stands in for an absent value: 0, or {field: 0}."
-        ),
-    ] = None,
+    missing: Missing = None,
     raw: Annotated[bool, typer.Option("--raw", help="Write the output tensors.")] = False,
     max_errors: Annotated[
         int | None,

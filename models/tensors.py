@@ -8,21 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-Dtype = Literal[
-    "bool",
-    "int8",
-    "int16",
-    "int32",
-    "int64",
-    "uint8",
-    "uint16",
-    "uint32",
-    "uint64",
-    "float16",
-    "float32",
-    "float64",
-    "string",
-]
 NumericDtype = Literal[
     "bool",
     "int8",
@@ -37,6 +22,7 @@ NumericDtype = Literal[
     "float32",
     "float64",
 ]
+Dtype = Literal[NumericDtype, "string"]
 Tensor = NDArray[Any]
 ELEMENT_LIMIT = 1 << 26  # elements in one row of one input: 256 MiB of float32
 UNNAMED = "?"
