@@ -8,7 +8,7 @@ A row that cannot be built leaves with its own FeatureError; the others become d
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from models.binding import check_sources
-from models.decoding import Command
+from models.encoding import Command, Form
 from models.errors import (
     BadFeatureView,
     BadRequest,
@@ -29,7 +29,7 @@ from models.errors import (
 )
 from models.features import FeatureView, InputView
 from models.inline_source import InlineReader
-from models.rows import Column, KeyedReader, Rows, keyed_reader, stacked
+from models.rows import Column, KeyedReader, Rows, keyed_reader, shaped, stacked
 from models.sources import InlineSource, ListSource, Source, VectorSource
 from models.templates import KeyTemplate
 from models.tensors import Tensor
@@ -40,14 +40,30 @@ Instance = Mapping[str, Any]
 
 @dataclass(slots=True)
 class Prepared:
-    """Rows ready to be read: `live[i]` is the request's row of the i-th block of commands."""
+    """Rows ready to be read: `live[i]` is the request's row of the i-th block of commands.
+
+    A block has one command a form, in order. Rows that need no values beside their keys have no
+    instances.
+    """
 
     count: int
-    instances: list[Instance] = field(default_factory=list)
-    live: list[int] = field(default_factory=list)
-    keys: list[list[str]] = field(default_factory=list)
-    commands: list[Command] = field(default_factory=list)
+    forms: Sequence[Form]
+    instances: Sequence[Instance] = ()
+    live: Sequence[int] = ()
+    keys: Sequence[Sequence[str]] = ()
     errors: dict[int, FeatureError] = field(default_factory=dict)
+
+    @property
+    def commands(self) -> list[Command]:
+        """The commands as a Redis client takes them."""
+        return [form.of(key) for keys in self.keys for form, key in zip(self.forms, keys, strict=True)]
+
+    def encoded(self) -> list[bytes]:
+        """Return the commands as Redis takes them."""
+        if len(self.forms) == 1:
+            encoded = self.forms[0].encoded
+            return [encoded(key) for (key,) in self.keys]
+        return [form.encoded(key) for keys in self.keys for form, key in zip(self.forms, keys, strict=True)]
 
 
 @dataclass(slots=True)
@@ -96,7 +112,12 @@ class Plan:
         self.fillable = tuple(dict.fromkeys(name for source in every for name in fillable(source)))
         self._readers: list[KeyedReader] = []
         self._inputs = [self._input(one) for one in view.inputs]
+        self._forms = [reader.form for reader in self._readers]
         self._beyond_key = self._needs_beyond_first_key()
+        self._key_is_all = len(self.templates) == 1 and not self.inline
+        self._columnar = not self.inline and all(
+            one.lengths is None and not one.free_length for one in view.inputs
+        )
 
     def _input(self, view: InputView) -> InputReader:
         dtype = view.dtype or "float32"
@@ -154,33 +175,50 @@ class Plan:
 
         Raises: BadFeatureView, when the view reads no key.
         """
-        prepared = Prepared(len(keys))
-        for row, key in enumerate(keys):
-            try:
-                self._add(prepared, row, self.instance(key))
-            except FeatureError as error:
-                prepared.errors[row] = error
-        return prepared
+        if self._key_is_all and all(map(self.templates[0].accepts, keys)):
+            return Prepared(len(keys), self._forms, live=range(len(keys)), keys=[(key,) for key in keys])
+        return self._prepared(keys, self.instance)
 
     def prepare(self, instances: Sequence[Instance]) -> Prepared:
         """Prepare one row an instance; one that is incomplete is that row's error."""
-        prepared = Prepared(len(instances))
-        for row, instance in enumerate(instances):
-            try:
-                self._add(prepared, row, instance)
-            except FeatureError as error:
-                prepared.errors[row] = error
-        return prepared
+        return self._prepared(instances, checked)
 
-    def _add(self, prepared: Prepared, row: int, instance: Instance) -> None:
-        if not isinstance(instance, Mapping):
-            raise InstanceIncomplete(f"an instance is names and values, not {shown(instance)!r}")
-        keys = [template.fill(instance) for template in self.templates]
-        prepared.live.append(row)
-        prepared.instances.append(instance)
-        prepared.keys.append(keys)
-        for reader, key in zip(self._readers, keys, strict=True):
-            prepared.commands.append(reader.command(key))
+    def _prepared(self, rows: Sequence[Any], instance_of: Callable[[Any], Instance]) -> Prepared:
+        instances: list[Instance] = []
+        live: list[int] = []
+        keys: list[list[str]] = []
+        errors: dict[int, FeatureError] = {}
+        for row, one in enumerate(rows):
+            try:
+                instance = instance_of(one)
+                keys.append([template.fill(instance) for template in self.templates])
+            except FeatureError as error:
+                errors[row] = error
+                continue
+            instances.append(instance)
+            live.append(row)
+        return Prepared(len(rows), self._forms, instances, live, keys, errors)
+
+    def columns(self, replies: Sequence[Any]) -> dict[str, Tensor] | None:
+        """Make tensors of the replies of any number of requests at once, when every one is regular.
+
+        Shape:  feeds[input] (rows, ...), in the order of the replies.
+        """
+        if not self._columnar:
+            return None
+        width = len(self._readers)
+        feeds: dict[str, Tensor] = {}
+        for one in self._inputs:
+            parts: list[Tensor] = []
+            for reader in one.readers:
+                whole = reader[1].columns(replies[reader[0] :: width]) if isinstance(reader, tuple) else None
+                if whole is None:
+                    return None
+                parts.append(whole)
+            feeds[one.view.name] = shaped(
+                parts[0] if len(parts) == 1 else np.concatenate(parts, -1), one.view
+            )
+        return feeds
 
     def assemble(
         self,
@@ -196,7 +234,7 @@ class Plan:
         Units:  now, Unix seconds; the present when not given.
         Raises: ValueError, another number of replies than commands.
         """
-        if len(replies) != len(prepared.commands):
+        if len(replies) != len(prepared.keys) * len(self._forms):
             raise ValueError(f"{len(replies)} replies to {len(prepared.commands)} commands")
         live = prepared.live
         if not live:
@@ -239,6 +277,16 @@ class Plan:
             yield one.view.name, stacked(arrays)
             if one.view.lengths is not None:
                 yield one.view.lengths, np.array([len(part) for part in arrays], np.int64)
+
+
+def checked(instance: Any) -> Instance:
+    """Return an instance that is one.
+
+    Raises: InstanceIncomplete.
+    """
+    if not isinstance(instance, Mapping):
+        raise InstanceIncomplete(f"an instance is names and values, not {shown(instance)!r}")
+    return instance
 
 
 def fillable(source: Source) -> tuple[str, ...]:

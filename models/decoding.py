@@ -15,8 +15,6 @@ from models.errors import (
 from models.tensors import Tensor, numpy_dtype
 from models.values import Fills, Raw
 
-Command = tuple[str | bytes | int, ...]
-
 
 @dataclass(slots=True)
 class Cell:

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from models.decoding import Cell, Command, cast, checked, finite, lost
+from models.decoding import Cell, cast, checked, finite, lost
+from models.encoding import Form
 from models.errors import KeyMissing, WrongLength, WrongType, shown
 from models.fields import numbers_within
 from models.sources import ListSource, VectorSource
@@ -65,15 +66,12 @@ def stand_in(cell: Cell, source: VectorSource | ListSource, shape: tuple[int, ..
 
 
 class VectorReader:
-    """GET of a string of exactly the declared bytes."""
+    """GET of a string of exactly the declared bytes; one reply: bytes."""
 
     def __init__(self, source: VectorSource, dtype: str) -> None:
         self._source, self._dtype = source, dtype
         self._layout = Layout(source)
-
-    def command(self, key: str) -> Command:
-        """One reply: bytes."""
-        return ("GET", key)
+        self.form = Form("GET")
 
     def columns(self, replies: Sequence[Any]) -> Tensor | None:
         """All rows at once: (B, *shape)."""
@@ -95,15 +93,12 @@ class VectorReader:
 
 
 class ListReader:
-    """LRANGE of the last steps."""
+    """LRANGE of the last steps; one reply: a list of at most `last` entries, oldest first."""
 
     def __init__(self, source: ListSource, dtype: str) -> None:
         self._source, self._dtype = source, dtype
         self._layout = Layout(source)
-
-    def command(self, key: str) -> Command:
-        """One reply: a list of at most `last` entries, oldest first."""
-        return ("LRANGE", key, -self._source.last, -1)
+        self.form = Form("LRANGE", -source.last, -1)
 
     def columns(self, _replies: Sequence[Any]) -> Tensor | None:
         """Rows differ in length: read one by one."""

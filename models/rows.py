@@ -46,7 +46,7 @@ class Rows:
         missing: Missing,
         now: float,
     ) -> None:
-        self.count = len(instances)
+        self.count = len(keys)
         self.errors: dict[int, FeatureError] = {}
         self._instances, self._keys, self._replies, self._now = instances, keys, replies, now
         self._width = len(replies) // self.count

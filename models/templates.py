@@ -53,6 +53,15 @@ class KeyTemplate:
             return None
         return found.groupdict()
 
+    def accepts(self, key: object) -> bool:
+        """Whether `match` would read a key; quicker where the values do not matter."""
+        return (
+            isinstance(key, str)
+            and len(key) <= KEY_LIMIT_BYTES
+            and self._pattern.fullmatch(key) is not None
+            and (key.isascii() or len(key.encode()) <= KEY_LIMIT_BYTES)
+        )
+
     def read(self, key: str) -> dict[str, str]:
         """Return what the placeholders stand for in `key`.
 

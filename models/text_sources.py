@@ -1,6 +1,6 @@
 """Sources whose values are text: hashes and JSON documents; replies -> rows, pure, no I/O.
 
-A source's reader has three steps: `command` (what to ask for one key), `columns` (all rows at
+A source's reader has three parts: `form` (what to ask for one key), `columns` (all rows at
 once, None when any row is irregular) and `row` (one row, naming what is wrong with it).
 """
 
@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from models.decoding import Cell, Command, checked
+from models.decoding import Cell, checked
+from models.encoding import Form
 from models.errors import FeatureError, FieldMissing, Stale, WrongType, shown
 from models.fields import FieldsReader
 from models.sources import HashSource, JsonSource, TimedSource, json_path
@@ -47,16 +48,13 @@ def age_limit(source: TimedSource) -> Age | None:
 
 
 class HashReader:
-    """HMGET of the fields, and of the time when the source has an age limit."""
+    """HMGET of the fields, and of the time when the source has an age limit; one reply: a list as long."""
 
     def __init__(self, source: HashSource, dtype: str) -> None:
         self._fields = FieldsReader(source.fields, dtype)
         self._age = age_limit(source)
         self._names = [field.name for field in source.fields] + ([self._age.field] if self._age else [])
-
-    def command(self, key: str) -> Command:
-        """One reply: a list as long as the fields."""
-        return ("HMGET", key, *self._names)
+        self.form = Form("HMGET", *self._names)
 
     def columns(self, replies: Sequence[Any]) -> Tensor | None:
         """All rows at once: (B, fields)."""
@@ -76,17 +74,17 @@ class HashReader:
 
 
 class JsonReader:
-    """JSON.GET of every path in one command; of several matches of a path the first counts."""
+    """JSON.GET of every path in one command; of several matches of a path the first counts.
+
+    One reply: JSON text, an object path -> matches, or the matches of a single path.
+    """
 
     def __init__(self, source: JsonSource, dtype: str) -> None:
         self._fields = FieldsReader(source.fields, dtype)
         self._age = age_limit(source)
         self._paths = [field.where for field in source.fields]
         self._paths += [json_path(self._age.field)] if self._age else []
-
-    def command(self, key: str) -> Command:
-        """One reply: JSON text, an object path -> matches, or the matches of a single path."""
-        return ("JSON.GET", key, *dict.fromkeys(self._paths))
+        self.form = Form("JSON.GET", *dict.fromkeys(self._paths))
 
     def columns(self, replies: Sequence[Any]) -> Tensor | None:
         """All rows at once: (B, fields)."""
