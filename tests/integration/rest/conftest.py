@@ -1,23 +1,30 @@
 """The HTTP door over a running engine on a real Redis, and a client that knows nothing of either.
 
-store       models in the test's Redis
-ask(...)    a factory: the API with these settings, as an HTTP client
+store         models in the test's Redis
+road          how requests get to the door: every test of a client runs on both
+start(...)    a factory: the API with these settings, as an HTTP client
+client        the API with its default settings
 """
 
+from asyncio import AbstractEventLoop
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from ssl import PROTOCOL_TLS_CLIENT, SSLContext
 from typing import Any
 
 import httpx
 import pytest
+import uvloop
 from redis.asyncio import Redis
 
 from models.store import ModelStore
 from server import app
 from server.rest.api import create_api
 from server.settings import ServerSettings
+from tests.integration.rest.wired import wired
 
 HERE = "http://127.0.0.1:8000"
+NO_TLS = SSLContext(PROTOCOL_TLS_CLIENT)  # httpx would read every certificate of the machine for each client
 Client = httpx.AsyncClient
 StartDoor = Callable[..., Awaitable[Client]]
 
@@ -27,8 +34,19 @@ def store(redis: Redis) -> ModelStore:
     return ModelStore(redis)
 
 
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], AbstractEventLoop]]:
+    """Run the door on the event loop of `server.app.run`."""
+    return {"uvloop": uvloop.new_event_loop}
+
+
+@pytest.fixture(params=["asgi", "wire"])
+def road(request: pytest.FixtureRequest) -> str:
+    """asgi: the application is called as a function; wire: uvicorn on a port, and its protocol class."""
+    return str(request.param)
+
+
 @pytest.fixture
-async def start(redis_url: str) -> AsyncIterator[StartDoor]:
+async def start(redis_url: str, road: str) -> AsyncIterator[StartDoor]:
     """A factory: keywords are settings; the models that are stored by then are loaded."""
     async with AsyncExitStack() as stack:
 
@@ -37,8 +55,14 @@ async def start(redis_url: str) -> AsyncIterator[StartDoor]:
             engine = app.build_engine(chosen)
             await engine.start()
             stack.push_async_callback(engine.stop)
-            transport = httpx.ASGITransport(create_api(engine, app.access(chosen)))
-            return await stack.enter_async_context(Client(transport=transport, base_url=HERE))
+            api = create_api(engine, app.access(chosen))
+            transport: httpx.AsyncBaseTransport
+            if road == "asgi":
+                there, transport = HERE, httpx.ASGITransport(api)
+            else:
+                wire = await stack.enter_async_context(wired(app.http_config(api, chosen)))
+                there, transport = wire.url, httpx.AsyncHTTPTransport(verify=NO_TLS)
+            return await stack.enter_async_context(Client(transport=transport, base_url=there))
 
         yield door
 
