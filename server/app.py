@@ -5,12 +5,13 @@ settings -> Redis client -> store -> catalogue, reader -> predictor -> engine ->
 
 import asyncio
 import logging
-import os
 import signal
 import socket
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
 
 import uvicorn
 import uvloop
@@ -19,10 +20,11 @@ from fastapi import FastAPI
 from models.connecting import connect, without_password
 from models.keys import Keys
 from models.store import ModelStore
+from server.cores import threads_of
 from server.inference.admission import Trial
 from server.inference.batcher import BatchLimits
 from server.inference.catalogue import Catalogue
-from server.inference.engine import Engine, Limits, Parts
+from server.inference.engine import FIRST_SECONDS, Engine, Limits, Parts
 from server.inference.loading import Loader, LoadOptions
 from server.inference.predictor import Predictor
 from server.inference.reader import Reader
@@ -35,10 +37,24 @@ from server.settings import ServerSettings
 log = logging.getLogger(__name__)
 
 BACKLOG = 2048
-LEAST_THREADS = 4  # so that one or two models that are slow do not keep the others waiting
 KEEP_ALIVE_SECONDS = 75
 LEAVE = (b"connection", b"close")
 DRAIN_SECONDS = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a server is given where it is one of several on a port.
+
+    Units: wait_seconds, how long the doors stay closed for the stored models.
+    """
+
+    listener: socket.socket | None = None
+    metrics: Path | None = None
+    wait_seconds: float = FIRST_SECONDS
+
+
+ALONE = Place()
 
 
 def build_engine(settings: ServerSettings) -> Engine:
@@ -48,10 +64,10 @@ def build_engine(settings: ServerSettings) -> Engine:
     """
     metrics = Metrics()
     store = ModelStore(connect(settings.redis_url), Keys(settings.prefix))
-    pool = ThreadPoolExecutor(
-        settings.threads or max(LEAST_THREADS, os.cpu_count() or 1), thread_name_prefix="run"
-    )
-    catalogue = Catalogue(store, Loader(store, load_options(settings), pool, metrics))
+    threads = threads_of(settings)
+    pool = ThreadPoolExecutor(threads.runs, thread_name_prefix="run")
+    options = load_options(settings, threads.inside)
+    catalogue = Catalogue(store, Loader(store, options, pool, metrics))
     reader = Reader(store.redis, settings.redis_timeout_ms / 1000, metrics.pipeline)
     timeout = settings.request_timeout_seconds
     parts = Parts(
@@ -67,7 +83,7 @@ def build_engine(settings: ServerSettings) -> Engine:
     return Engine(parts, limits, settings.preload_models, settings.resync_seconds)
 
 
-def load_options(settings: ServerSettings) -> LoadOptions:
+def load_options(settings: ServerSettings, intra_op_threads: int) -> LoadOptions:
     """Return how versions are loaded.
 
     Raises: ProviderUnavailable.
@@ -77,7 +93,7 @@ def load_options(settings: ServerSettings) -> LoadOptions:
     log.info("ONNX Runtime runs on %s", provider)
     return LoadOptions(
         provider=provider,
-        intra_op_threads=settings.intra_op_threads,
+        intra_op_threads=intra_op_threads,
         memory_bytes=settings.model_memory_bytes,
         batch=BatchLimits(settings.max_batch_rows, settings.max_queue_rows, wait),
     )
@@ -87,18 +103,20 @@ def quietly(_url: str) -> None:
     """Start without telling anybody."""
 
 
-async def serve(settings: ServerSettings, started: Callable[[str], None] = quietly) -> None:
+async def serve(
+    settings: ServerSettings, started: Callable[[str], None] = quietly, place: Place = ALONE
+) -> None:
     """Serve until SIGTERM or SIGINT; `started` gets the address once requests are answered.
 
     Raises: OSError, the port is taken; ProviderUnavailable; BadName; RedisRefused.
     """
     begun = time.perf_counter()
     engine = build_engine(settings)
-    listener = listen(settings)
+    listener = place.listener or listen(settings)
     asked = ending_signals()
     log.info("serving %s", without_password(settings.redis_url))
     try:
-        await engine.start()
+        await engine.start(place.wait_seconds)
         api = create_api(engine, access(settings))
         server = Server(http_config(api, settings), lambda: started(address(settings, listener)))
         log.info("answers on %s after %.2f s", address(settings, listener), time.perf_counter() - begun)
@@ -181,7 +199,7 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def run(settings: ServerSettings, started: Callable[[str], None] = quietly) -> None:
+def run(settings: ServerSettings, started: Callable[[str], None] = quietly, place: Place = ALONE) -> None:
     """Serve in this process, on uvloop."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve(settings, started))
+        runner.run(serve(settings, started, place))

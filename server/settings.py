@@ -46,11 +46,14 @@ class ServerSettings(BaseSettings):
     provider: Literal["auto", "cpu", "cuda"] = "auto"
     """Execution provider of ONNX Runtime; cuda refuses to start where CUDA does not run."""
 
+    workers: Annotated[int, Field(ge=0, le=256)] = 1
+    """Server processes that share the port, each with its own sessions; 0 is one a core."""
+
     threads: Annotated[int, Field(ge=0, le=256)] = 0
-    """Threads that run batches; 0 is one a core, and four at least."""
+    """Threads of a worker that run batches; 0 is its share of the cores, which is never exceeded."""
 
     intra_op_threads: Annotated[int, Field(ge=1, le=256)] = 1
-    """Threads ONNX Runtime may use inside one run; more than 1 pays only for large networks."""
+    """Threads ONNX Runtime may use inside one run, out of that share; more than 1 pays only for large networks."""
 
     max_batch_rows: Annotated[int, Field(ge=1, le=1 << 20)] = 1024
     """Rows that are run together at the most."""
@@ -71,7 +74,7 @@ class ServerSettings(BaseSettings):
     """Bytes an uploaded model file may have."""
 
     model_memory_bytes: Annotated[int, Field(ge=1 << 20)] = 4 * GIB
-    """Memory that loaded versions may take; the least recently used leave first."""
+    """Memory that loaded versions may take, shared out evenly among workers; the least recently used leave first."""
 
     preload_models: Annotated[int, Field(ge=0, le=10_000)] = 64
     """Models whose production version is loaded before the server says it is ready."""

@@ -91,15 +91,16 @@ class Engine:
             return True, "" if self.redis_ok else f"Redis is away: {self._reason or self._reader.reason}"
         return False, self._reason or "starting"
 
-    async def start(self) -> None:
+    async def start(self, wait_seconds: float = FIRST_SECONDS) -> None:
         """Load what is stored, if Redis answers soon, and follow what changes from then on.
 
+        Units:  wait_seconds, how long the stored models are waited for.
         Raises: RedisRefused, the credentials or the permissions are wrong.
         """
         self.metrics.redis_up.set_function(lambda: float(self.redis_ok))
         self._spawn(self._follow())
         with suppress(TimeoutError):
-            async with asyncio.timeout(FIRST_SECONDS):
+            async with asyncio.timeout(wait_seconds):
                 await self._tried.wait()
         if isinstance(self._fault, RedisRefused):
             raise self._fault
