@@ -3,6 +3,7 @@
     InsituError
       BadName  BadModelFile  ModelTooLarge  BadFeatureView  BadRecipe  BadRequest
       ModelNotFound  VersionNotFound  AliasNotFound  NothingToRollBack  VersionInUse
+      BadTraffic  TrafficNotFound
       BundleCorrupt  ManifestUnreadable  RedisUnavailable  RedisRefused
       FeatureError                  one row's fault: its neighbours are answered
         KeyMissing  FieldMissing  KeyNotAllowed  KeysNotEnough  InstanceIncomplete
@@ -158,18 +159,37 @@ class NothingToRollBack(InsituError):
 
 
 class VersionInUse(InsituError):
-    """A version that an alias points to is not deleted."""
+    """A version that an alias points to, or that has traffic, is not deleted."""
 
     code = "version_in_use"
 
-    def __init__(self, name: str, version: int, aliases: Sequence[str]) -> None:
+    def __init__(self, name: str, version: int, aliases: Sequence[str], traffic: bool = False) -> None:
+        pointed = [f"is what {listed(aliases)} points to"] if aliases else []
+        ruled = ["has a share of the traffic"] if traffic else []
+        cures = ["promote another version"] * bool(aliases) + [f"`insitu traffic {name} --clear`"] * traffic
         super().__init__(
-            f"version {version} of model {name!r} is what {listed(aliases)} points to; "
-            "promote another version first",
+            f"version {version} of model {name!r} {' and '.join(pointed + ruled)}; {' and '.join(cures)} first",
             model=name,
             version=version,
             aliases=list(aliases),
+            traffic=traffic,
         )
+
+
+class BadTraffic(InsituError):
+    """Versions and weights that are no traffic rule."""
+
+    code = "bad_traffic"
+
+
+class TrafficNotFound(InsituError):
+    """The model has no traffic rule."""
+
+    code = "traffic_not_found"
+
+    def __init__(self, name: str) -> None:
+        cure = f"`insitu traffic {name} VERSION=WEIGHT VERSION=WEIGHT` sets one"
+        super().__init__(f"model {name!r} has no traffic rule; {cure}", model=name)
 
 
 class BundleCorrupt(InsituError):

@@ -15,7 +15,7 @@ EVENTS_KEPT = 1000
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One change: publish, promote, rollback, unalias (version 0) or delete (no alias)."""
+    """One change: publish, promote, rollback, unalias and traffic (version 0), or delete (no alias)."""
 
     event: str
     model: str

@@ -17,14 +17,22 @@ local function remember(model, alias, list)
 end
 """
 
+# Whoever moves production, or takes it away, says anew what answers: a traffic rule ends with it.
+SETTLE = """
+local function settle(model, alias)
+  if alias == 'production' then redis.call('HDEL', model, 'traffic') end
+end
+"""
+
 # The version that the alias leaves is remembered, so that a rollback knows where to go.
 POINT = """
 local function point(model, aliases, alias, version, kept)
   local now = redis.call('HGET', aliases, alias)
+  local list = history(model, alias)
+  settle(model, alias)
   if now == version then return end
   redis.call('HSET', aliases, alias, version)
   if now then
-    local list = history(model, alias)
     list[#list + 1] = tonumber(now)
     while #list > tonumber(kept) do table.remove(list, 1) end
     remember(model, alias, list)
@@ -38,6 +46,7 @@ end
 # The same publish run twice, because its first reply was lost, changes nothing the second time.
 PUBLISH = (
     HISTORY
+    + SETTLE
     + POINT
     + """
 redis.call('HLEN', KEYS[1])
@@ -62,6 +71,7 @@ return 1
 # Returns 1, or -1: that version is not stored.
 PROMOTE = (
     HISTORY
+    + SETTLE
     + POINT
     + """
 if redis.call('EXISTS', KEYS[3]) == 0 then return -1 end
@@ -75,6 +85,7 @@ return 1
 # Versions deleted meanwhile are passed over. Their manifests are in the slot of the model's keys.
 ROLLBACK = (
     HISTORY
+    + SETTLE
     + """
 local now = redis.call('HGET', KEYS[2], ARGV[1])
 if not now then return -2 end
@@ -83,6 +94,7 @@ while #list > 0 do
   local version = table.remove(list)
   local manifest = ARGV[2] .. version .. ':manifest'
   if version ~= tonumber(now) and redis.call('EXISTS', manifest) == 1 then
+    settle(KEYS[1], ARGV[1])
     redis.call('HSET', KEYS[2], ARGV[1], version)
     remember(KEYS[1], ARGV[1], list)
     return version
@@ -93,22 +105,40 @@ return -1
 )
 
 # KEYS: model, aliases.  ARGV: alias.  Returns 1, or 0: no such alias.
-UNALIAS = """
+UNALIAS = (
+    SETTLE
+    + """
+redis.call('HLEN', KEYS[1])
 local gone = redis.call('HDEL', KEYS[2], ARGV[1])
 redis.call('HDEL', KEYS[1], 'previous:' .. ARGV[1])
+if gone == 1 then settle(KEYS[1], ARGV[1]) end
 return gone
 """
+)
 
-# KEYS: aliases, versions, then every key of the version.  ARGV: version.
-# Returns the aliases that point to it, which keep it, or how many it was: 1 deleted, 0 not there.
+# KEYS: model, then the manifest of each version.  ARGV: rule, then each version.
+# Returns 0, or the first version that is not stored.
+TRAFFIC = """
+for i = 2, #KEYS do
+  if redis.call('EXISTS', KEYS[i]) == 0 then return tonumber(ARGV[i]) end
+end
+redis.call('HSET', KEYS[1], 'traffic', ARGV[1])
+return 0
+"""
+
+# KEYS: model, aliases, versions, then every key of the version.  ARGV: version.
+# Returns what keeps it, {aliases that point to it, whether it has traffic}, or how many it was:
+# 1 deleted, 0 not there.
 DELETE = """
 local users = {}
-local all = redis.call('HGETALL', KEYS[1])
+local all = redis.call('HGETALL', KEYS[2])
 for i = 1, #all, 2 do
   if all[i + 1] == ARGV[1] then users[#users + 1] = all[i] end
 end
-if #users > 0 then return users end
-local there = redis.call('SREM', KEYS[2], ARGV[1])
-for i = 3, #KEYS do redis.call('UNLINK', KEYS[i]) end
+local ok, rule = pcall(cjson.decode, redis.call('HGET', KEYS[1], 'traffic') or '{}')
+local shared = ok and type(rule) == 'table' and rule[ARGV[1]] ~= nil
+if #users > 0 or shared then return {users, shared and 1 or 0} end
+local there = redis.call('SREM', KEYS[3], ARGV[1])
+for i = 4, #KEYS do redis.call('UNLINK', KEYS[i]) end
 return there
 """

@@ -6,14 +6,13 @@ it, and a publisher that dies leaves nothing. What a version holds never changes
 one script on the keys of one model, so it is atomic, and the same on a Redis Cluster.
 """
 
-from contextlib import suppress
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
 from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
-from redis.exceptions import ResponseError
 
 from models.bundle import CHUNK_BYTES, Bundle
 from models.errors import (
@@ -23,7 +22,7 @@ from models.errors import (
     ManifestUnreadable,
     ModelNotFound,
     NothingToRollBack,
-    RedisRefused,
+    TrafficNotFound,
     VersionInUse,
     VersionNotFound,
 )
@@ -31,17 +30,21 @@ from models.events import Event, announce
 from models.keys import Keys, as_name, as_version, check_alias, is_alias
 from models.manifest import Manifest
 from models.redis_failures import connected
-from models.scripts import DELETE, PROMOTE, PUBLISH, ROLLBACK, UNALIAS
+from models.scripts import DELETE, PROMOTE, ROLLBACK, TRAFFIC, UNALIAS
+from models.traffic import Traffic
+from models.uploads import HISTORY_KEPT, Uploads
 
 Client = Redis | RedisCluster
 PRODUCTION = "production"
-HISTORY_KEPT = 32
-UPLOAD_SECONDS = 3600  # a chunk that no publish has kept by then is gone
-PUBLISH_MET = {
-    -1: "a chunk that was gone before the upload ended; publish it again",
-    -2: "another version of that number; publish it again",
-}
 LISTED_LIMIT = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Pointers:
+    """What a model's aliases mean, and its traffic rule as it is stored."""
+
+    aliases: dict[str, int]
+    rule: bytes | None
 
 
 class ModelStore:
@@ -56,7 +59,7 @@ class ModelStore:
             raise ValueError("ModelStore needs a client with decode_responses=False")
         self.redis: Any = redis
         self.keys = keys or Keys()
-        self._chunk_bytes = chunk_bytes
+        self._uploads = Uploads(self.redis, self.keys, chunk_bytes)
 
     async def publish(self, bundle: Bundle, alias: str | None = PRODUCTION) -> Manifest:
         """Store a bundle as the next version and point `alias` to it; None leaves aliases alone.
@@ -70,45 +73,9 @@ class ModelStore:
             check_alias(alias)
         async with connected(self.redis):
             await self.redis.sadd(self.keys.models(), name)
-            sealed = self._numbered(bundle, await self._next_version(name))
-            await self._write(sealed, alias)
-        await self._tell("publish", name, sealed.manifest.version, alias)
-        return sealed.manifest
-
-    def _numbered(self, bundle: Bundle, version: int) -> Bundle:
-        created = bundle.manifest.created or datetime.now(UTC).replace(microsecond=0)
-        manifest = bundle.manifest.model_copy(update={"created": created})
-        return Bundle(manifest, bundle.onnx).sealed(version, self._chunk_bytes)
-
-    async def _next_version(self, name: str) -> int:
-        """Return a number nobody else gets, past every version that is stored."""
-        while True:
-            version = int(await self.redis.hincrby(self.keys.model(name), "next_version", 1))
-            if not await self.redis.exists(self.keys.manifest(name, version)):
-                return version
-
-    async def _write(self, bundle: Bundle, alias: str | None) -> None:
-        manifest = bundle.manifest
-        name, version, data = manifest.name, manifest.version, manifest.to_json()
-        chunks = [self.keys.chunk(name, version, index) for index in range(manifest.chunks)]
-        model = (self.keys.model(name), self.keys.aliases(name), self.keys.versions(name))
-        keys = (*model, self.keys.manifest(name, version), *chunks)
-        created = manifest.model_dump(mode="json", include={"created"})["created"]
-        facts = (version, data, created, manifest.description, HISTORY_KEPT, alias or "")
-        try:
-            for key, piece in zip(chunks, bundle.pieces(self._chunk_bytes), strict=True):
-                await self.redis.set(key, piece, ex=UPLOAD_SECONDS)
-            written = int(await self.redis.eval(PUBLISH, len(keys), *keys, *facts))
-        except ResponseError:
-            await self._take_back(chunks)
-            raise
-        if written < 0:
-            raise RedisRefused(f"version {version} of {name!r} met {PUBLISH_MET[written]}")
-
-    async def _take_back(self, chunks: list[str]) -> None:
-        """Remove uploaded chunks now; when that is refused too they expire."""
-        with suppress(ResponseError):
-            await self.redis.unlink(*chunks)
+            manifest = await self._uploads.write(bundle, alias)
+        await self._tell("publish", name, manifest.version, alias)
+        return manifest
 
     async def _tell(self, event: str, name: str, version: int, alias: str | None) -> None:
         await announce(self.redis, self.keys.events(), Event(event, name, version, alias or ""))
@@ -144,12 +111,29 @@ class ModelStore:
         Raises: BadName, RedisUnavailable, RedisRefused.
         """
         async with connected(self.redis):
-            stored = await self.redis.hgetall(self.keys.aliases(name))
-        return {
-            alias.decode(): int(version)
-            for alias, version in stored.items()
-            if is_alias(alias) and version.isdigit()
-        }
+            return as_aliases(await self.redis.hgetall(self.keys.aliases(name)))
+
+    async def traffic(self, name: str) -> Traffic | None:
+        """Return the traffic rule of a model, None without one.
+
+        Raises: BadName, BadTraffic, RedisUnavailable, RedisRefused.
+        """
+        async with connected(self.redis):
+            rule = await self.redis.hget(self.keys.model(name), "traffic")
+        return None if rule is None else Traffic.from_json(name, rule)
+
+    async def pointers(self, name: str) -> Pointers:
+        """Return aliases and traffic rule in one round trip.
+
+        Raises: BadName, RedisUnavailable, RedisRefused.
+        """
+        pipeline = self.redis.pipeline(transaction=False)
+        # The rule first: a promotion between the two then shows the rule that went on until now.
+        pipeline.hget(self.keys.model(name), "traffic")
+        pipeline.hgetall(self.keys.aliases(name))
+        async with connected(self.redis):
+            rule, aliases = await pipeline.execute()
+        return Pointers(as_aliases(aliases), rule)
 
     async def resolve(self, name: str, reference: str | int = PRODUCTION) -> int:
         """Return the version that a number or an alias stands for.
@@ -258,17 +242,47 @@ class ModelStore:
         await self._tell("rollback", name, version, alias)
         return version
 
+    async def set_traffic(self, name: str, weights: Mapping[Any, Any]) -> Traffic:
+        """Share what production is asked out between versions, by weight; it ends when production moves.
+
+        Raises: BadName, BadTraffic, ModelNotFound, VersionNotFound, BundleCorrupt,
+                RedisUnavailable, RedisRefused.
+        """
+        rule = Traffic.read(name, weights)
+        keys = [self.keys.model(name), *(self.keys.manifest(name, version) for version in rule.weights)]
+        async with connected(self.redis):
+            facts = (rule.to_json(), *rule.weights)
+            absent = int(await self.redis.eval(TRAFFIC, len(keys), *keys, *facts))
+        if absent:
+            raise await self._absent(name, absent)
+        await self._tell("traffic", name, 0, None)
+        return rule
+
+    async def clear_traffic(self, name: str) -> None:
+        """End the traffic rule: production answers everything again.
+
+        Raises: BadName, ModelNotFound, TrafficNotFound, RedisUnavailable, RedisRefused.
+        """
+        async with connected(self.redis):
+            gone = await self.redis.hdel(self.keys.model(name), "traffic")
+        if not gone:
+            await self.versions(name)
+            raise TrafficNotFound(name)
+        await self._tell("traffic", name, 0, None)
+
     async def delete(self, name: str, version: int) -> None:
         """Delete a version for good; its number is never used again.
 
         Raises: BadName, ModelNotFound, VersionNotFound, VersionInUse, RedisUnavailable,
                 RedisRefused.
         """
-        keys = (self.keys.aliases(name), self.keys.versions(name), *await self._version_keys(name, version))
+        model = (self.keys.model(name), self.keys.aliases(name), self.keys.versions(name))
+        keys = (*model, *await self._version_keys(name, version))
         async with connected(self.redis):
             found = await self.redis.eval(DELETE, len(keys), *keys, version)
         if isinstance(found, list):
-            raise VersionInUse(name, version, sorted(user.decode() for user in found))
+            aliases, traffic = found
+            raise VersionInUse(name, version, sorted(alias.decode() for alias in aliases), bool(traffic))
         if not found:
             raise VersionNotFound(name, version, await self.versions(name))
         await self._tell("delete", name, version, None)
@@ -298,3 +312,12 @@ class ModelStore:
             await self.versions(name)
             raise AliasNotFound(name, alias, sorted(await self.aliases(name)))
         await self._tell("unalias", name, 0, alias)
+
+
+def as_aliases(stored: Mapping[bytes, bytes]) -> dict[str, int]:
+    """Return alias -> version of what is stored, without what others wrote there."""
+    return {
+        alias.decode(): int(version)
+        for alias, version in stored.items()
+        if is_alias(alias) and version.isdigit()
+    }

@@ -110,6 +110,7 @@ async def live(redis: Any) -> tuple[list[str], dict[str, Any]]:
         await store.delete("churn", 3)
         await store.promote("churn", 2, "shadow")
         await store.remove_alias("churn", "shadow")
+        await store.set_traffic("churn", {1: 99.5, 2: 0.5})
         heard = []
         while (message := await channel.get_message(timeout=0.2)) is not None:
             heard.append(message["data"].decode())

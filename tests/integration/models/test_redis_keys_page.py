@@ -4,6 +4,7 @@ import re
 import shlex
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import pytest
 from redis.asyncio import Redis
@@ -12,6 +13,7 @@ from models import keys as keys_module
 from models.errors import RedisRefused
 from models.keys import Keys
 from models.store import ModelStore
+from models.traffic import Traffic, position, salt
 from tests.data.make_contract import bundle
 
 ROOT = Path(__file__).parents[3]
@@ -65,6 +67,7 @@ async def test_the_fields_of_the_models_hash_are_those_of_the_table(redis: Any) 
     store = ModelStore(redis)
     await store.publish(bundle())
     await store.publish(bundle())
+    await store.set_traffic("churn", {1: 95, 2: 5})
 
     found = {
         field.decode().replace("production", "ALIAS")
@@ -73,6 +76,19 @@ async def test_the_fields_of_the_models_hash_are_those_of_the_table(redis: Any) 
 
     (cells,) = [cells for cells in rows("## The table") if cells[0] == "`insitu:{NAME}`"]
     assert found == set(re.findall(r"`([\w:]+)`", cells[2]))
+
+
+def test_another_program_that_follows_the_page_finds_the_version_of_a_key() -> None:
+    section = PAGE.split("\n## Traffic\n", 1)[1].split("\n## ", 1)[0]
+    found = re.findall(r"^\| `([\w:]+)` \| (\d+) \| (\d+) \|$", section, re.MULTILINE)
+    rule = Traffic.read("churn", {1: 95, 2: 5})
+
+    for key, number, version in found:
+        worked_out = crc32(f"churn:{key}".encode()) * 2654435769 % 2**32
+
+        assert worked_out == position(salt("churn"), key) == int(number)
+        assert (2 if worked_out < 2**32 * 5 // 100 else 1) == rule.version_for(key) == int(version)
+    assert {version for _, _, version in found} == {"1", "2"}
 
 
 def examples() -> list[tuple[str, str]]:
@@ -102,6 +118,7 @@ async def published_twice(redis_url: str) -> Any:
         store = ModelStore(plain)
         await store.publish(bundle())
         await store.publish(bundle())
+        await store.set_traffic("churn", {1: 95, 2: 5})
         plain.response_callbacks.clear()  # replies as the server sends them
         yield plain
 
@@ -113,7 +130,7 @@ async def test_every_example_prints_what_the_page_shows(published_twice: Redis) 
         real.append(re.sub(r'"\d+-\d+"', '"ID"', printed(reply)))
         shown.append(re.sub(r'"\d+-\d+"', '"ID"', output))
 
-    assert len(shown) == PAGE.count(PROMPT) == 10
+    assert len(shown) == PAGE.count(PROMPT) == 11
     assert shown == real
 
 
@@ -166,10 +183,12 @@ async def test_the_publishers_rights_are_enough_for_every_change(as_user: Any) -
     await store.rollback("churn")
     await store.promote("churn", 2, "canary")
     await store.remove_alias("churn", "canary")
+    await store.set_traffic("churn", {1: 95, 2: 5})
+    await store.clear_traffic("churn")
     await store.delete("churn", 2)
 
     assert await store.names() == ["churn"]
-    assert len(await store.redis.xrange(store.keys.events())) == 6
+    assert len(await store.redis.xrange(store.keys.events())) == 8
 
 
 async def test_the_servers_rights_are_enough_to_read_and_no_more(redis: Redis, as_user: Any) -> None:
@@ -183,7 +202,12 @@ async def test_the_servers_rights_are_enough_to_read_and_no_more(redis: Redis, a
     assert await store.names() == ["churn"]
     assert await guest.hmget("patient:1", "age") == [b"40"]
     assert len(await guest.xread({store.keys.events(): "0"})) == 1
-    for refused in (store.publish(bundle()), store.promote("churn", 1, "canary"), store.delete("churn", 1)):
+    writes = (
+        store.promote("churn", 1, "canary"),
+        store.set_traffic("churn", {1: 1}),
+        store.delete("churn", 1),
+    )
+    for refused in (store.publish(bundle()), *writes):
         with pytest.raises(RedisRefused):
             await refused
     with pytest.raises(RedisRefused):

@@ -1,0 +1,77 @@
+"""Uploads: a bundle written as the next version of its model, whole or not at all; part of the store.
+
+The chunks go first and expire by themselves; one script then keeps them, writes the manifest and
+moves the alias.
+"""
+
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+from redis.exceptions import ResponseError
+
+from models.bundle import Bundle
+from models.errors import RedisRefused
+from models.keys import Keys
+from models.manifest import Manifest
+from models.scripts import PUBLISH
+
+HISTORY_KEPT = 32
+UPLOAD_SECONDS = 3600  # a chunk that no publish has kept by then is gone
+PUBLISH_MET = {
+    -1: "a chunk that was gone before the upload ended; publish it again",
+    -2: "another version of that number; publish it again",
+}
+
+
+class Uploads:
+    """Writes versions under one key prefix; failures are those of the client."""
+
+    def __init__(self, redis: Any, keys: Keys, chunk_bytes: int) -> None:  # Redis or RedisCluster
+        self._redis = redis
+        self._keys = keys
+        self._chunk_bytes = chunk_bytes
+
+    async def write(self, bundle: Bundle, alias: str | None) -> Manifest:
+        """Store a bundle under a number of its own and point `alias` to it.
+
+        Raises: RedisRefused, a chunk or the number was lost meanwhile; redis.RedisError.
+        """
+        sealed = self._numbered(bundle, await self._next_version(bundle.manifest.name))
+        await self._write(sealed, alias)
+        return sealed.manifest
+
+    def _numbered(self, bundle: Bundle, version: int) -> Bundle:
+        created = bundle.manifest.created or datetime.now(UTC).replace(microsecond=0)
+        manifest = bundle.manifest.model_copy(update={"created": created})
+        return Bundle(manifest, bundle.onnx).sealed(version, self._chunk_bytes)
+
+    async def _next_version(self, name: str) -> int:
+        """Return a number nobody else gets, past every version that is stored."""
+        while True:
+            version = int(await self._redis.hincrby(self._keys.model(name), "next_version", 1))
+            if not await self._redis.exists(self._keys.manifest(name, version)):
+                return version
+
+    async def _write(self, bundle: Bundle, alias: str | None) -> None:
+        manifest = bundle.manifest
+        name, version, data = manifest.name, manifest.version, manifest.to_json()
+        chunks = [self._keys.chunk(name, version, index) for index in range(manifest.chunks)]
+        model = (self._keys.model(name), self._keys.aliases(name), self._keys.versions(name))
+        keys = (*model, self._keys.manifest(name, version), *chunks)
+        created = manifest.model_dump(mode="json", include={"created"})["created"]
+        facts = (version, data, created, manifest.description, HISTORY_KEPT, alias or "")
+        try:
+            for key, piece in zip(chunks, bundle.pieces(self._chunk_bytes), strict=True):
+                await self._redis.set(key, piece, ex=UPLOAD_SECONDS)
+            written = int(await self._redis.eval(PUBLISH, len(keys), *keys, *facts))
+        except ResponseError:
+            await self._take_back(chunks)
+            raise
+        if written < 0:
+            raise RedisRefused(f"version {version} of {name!r} met {PUBLISH_MET[written]}")
+
+    async def _take_back(self, chunks: list[str]) -> None:
+        """Remove uploaded chunks now; when that is refused too they expire."""
+        with suppress(ResponseError):
+            await self._redis.unlink(*chunks)
