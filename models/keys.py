@@ -6,6 +6,7 @@
     insitu:{NAME}:versions        set     numbers of the stored versions
     insitu:{NAME}:vN:manifest     string  Manifest as JSON
     insitu:{NAME}:vN:onnx:I       string  ONNX bytes in 64 MiB chunks, I from 0
+    insitu:{NAME}:vN:refused      string  why a server did not load it, as JSON
     insitu:events                 stream  what changed, about the last 1,000; also a channel
 
 The braces are Redis Cluster's hash tag: every key of one model lies in one slot.
@@ -95,6 +96,10 @@ class Keys:
     def manifest(self, name: str, version: int) -> str:
         """Manifest of one version, JSON text."""
         return f"{self.model(name)}:v{version}:manifest"
+
+    def refused(self, name: str, version: int) -> str:
+        """Why a server did not load one version, JSON text."""
+        return f"{self.model(name)}:v{version}:refused"
 
     def chunk(self, name: str, version: int, index: int) -> str:
         """One chunk of the ONNX bytes of one version."""

@@ -142,3 +142,10 @@ local there = redis.call('SREM', KEYS[3], ARGV[1])
 for i = 4, #KEYS do redis.call('UNLINK', KEYS[i]) end
 return there
 """
+
+# KEYS: manifest, refusal.  ARGV: the refusal.  Returns 1, or 0: the version is gone, and nothing is kept.
+REFUSE = """
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+redis.call('SET', KEYS[2], ARGV[1])
+return 1
+"""

@@ -6,7 +6,8 @@ it, and a publisher that dies leaves nothing. What a version holds never changes
 one script on the keys of one model, so it is atomic, and the same on a Redis Cluster.
 """
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -30,6 +31,7 @@ from models.events import Event, announce
 from models.keys import Keys, as_name, as_version, check_alias, is_alias
 from models.manifest import Manifest
 from models.redis_failures import connected
+from models.refusals import Refusals
 from models.scripts import DELETE, PROMOTE, ROLLBACK, TRAFFIC, UNALIAS
 from models.traffic import Traffic
 from models.uploads import HISTORY_KEPT, Uploads
@@ -37,6 +39,7 @@ from models.uploads import HISTORY_KEPT, Uploads
 Client = Redis | RedisCluster
 PRODUCTION = "production"
 LISTED_LIMIT = 100_000
+LARGE_BYTES = 1 << 20  # joining and checking more than that takes milliseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,7 @@ class ModelStore:
             raise ValueError("ModelStore needs a client with decode_responses=False")
         self.redis: Any = redis
         self.keys = keys or Keys()
+        self.refusals = Refusals(self.redis, self.keys)
         self._uploads = Uploads(self.redis, self.keys, chunk_bytes)
 
     async def publish(self, bundle: Bundle, alias: str | None = PRODUCTION) -> Manifest:
@@ -181,6 +185,16 @@ class ModelStore:
         """
         manifest = await self.manifest(name, version)
         chunks = await self._chunks(manifest)
+        if manifest.size_bytes > LARGE_BYTES:
+            return await asyncio.to_thread(self._checked, manifest, chunks)
+        return self._checked(manifest, chunks)
+
+    def _checked(self, manifest: Manifest, chunks: Sequence[bytes]) -> Bundle:
+        """Return chunks as the bundle they are.
+
+        Raises: BundleCorrupt, when they are not what was published.
+        """
+        name, version = manifest.name, manifest.version
         onnx = chunks[0] if len(chunks) == 1 else b"".join(chunks)
         if len(onnx) != manifest.size_bytes:
             found = f"its chunks have {len(onnx)} bytes, published were {manifest.size_bytes}"
@@ -297,7 +311,7 @@ class ModelStore:
                 while await self.redis.exists(self.keys.chunk(name, version, chunks)):
                     chunks += 1
         every = [self.keys.chunk(name, version, index) for index in range(chunks)]
-        return [self.keys.manifest(name, version), *every]
+        return [self.keys.manifest(name, version), self.keys.refused(name, version), *every]
 
     async def remove_alias(self, name: str, alias: str) -> None:
         """Take an alias and its history away; its version stays.

@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 from models import keys as keys_module
 from models.errors import RedisRefused
 from models.keys import Keys
+from models.refusals import Refusal
 from models.store import ModelStore
 from models.traffic import Traffic, position, salt
 from tests.data.make_contract import bundle
@@ -42,7 +43,7 @@ def shape(key: str) -> str:
 def test_the_table_has_every_key_that_the_code_builds_and_no_other() -> None:
     keys = Keys()
     built = [keys.models(), keys.events(), keys.model("churn"), keys.aliases("churn"), keys.versions("churn")]
-    built += [keys.manifest("churn", 3), keys.chunk("churn", 3, 7)]
+    built += [keys.manifest("churn", 3), keys.refused("churn", 3), keys.chunk("churn", 3, 7)]
     methods = [name for name in vars(Keys) if not name.startswith("_") and callable(getattr(Keys, name))]
 
     assert {shape(key) for key in built} == set(documented())
@@ -56,7 +57,9 @@ def test_the_head_of_the_module_is_the_same_table() -> None:
 
 
 async def test_a_real_publish_writes_the_keys_of_the_table_with_their_types(redis: Any) -> None:
-    await ModelStore(redis, chunk_bytes=100).publish(bundle())
+    store = ModelStore(redis, chunk_bytes=100)
+    await store.publish(bundle())
+    await store.refusals.note("churn", 1, Refusal.now("it crashes", "ONNX Runtime 1.32.0"))
 
     found = {shape(key.decode()): (await redis.type(key)).decode() async for key in redis.scan_iter()}
 

@@ -15,6 +15,7 @@ def test_keys_are_what_the_documentation_says() -> None:
     assert keys.aliases("churn") == "insitu:{churn}:aliases"
     assert keys.versions("churn") == "insitu:{churn}:versions"
     assert keys.manifest("churn", 3) == "insitu:{churn}:v3:manifest"
+    assert keys.refused("churn", 3) == "insitu:{churn}:v3:refused"
     assert keys.chunk("churn", 3, 0) == "insitu:{churn}:v3:onnx:0"
 
 
