@@ -5,6 +5,7 @@ import inspect
 import os
 from collections.abc import Callable
 from contextlib import ExitStack
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -28,6 +29,7 @@ PORT_CURES = {
     errno.EACCES: "this user may not listen there; take a --port over 1023",
     errno.EADDRNOTAVAIL: "this machine has no such address; name one of its own with --host",
 }
+SERVER_PACKAGES = ("fastapi", "onnxruntime", "uvicorn", "uvloop")  # looked for where they are not imported
 INSITU_THERE = "an Insitu server already answers there; use that one, or take another --port"
 
 Started = Callable[[str], None]
@@ -47,12 +49,10 @@ def serve(
     **given: str | bool | None,
 ) -> None:
     """Serve the stored models over HTTP until Ctrl-C or SIGTERM."""
-    from cli.connection import redis_url as found
-
     settings = read_settings(redis_url=redis_url, data_dir=data_dir)
     terminal = Terminal(as_json=as_json)
     check_settings(settings, given)
-    server = server_settings(found(settings), given)
+    server = server_settings(settings.redis_url or running_redis(settings), given)
     run(server, lambda url: announce(terminal, {"url": url}))
 
 
@@ -72,6 +72,16 @@ def up(
         inside, shown = redis_for(settings, running)
         server = server_settings(inside, given)
         run(server, lambda url: announce(terminal, {"url": url, "redis_url": shown}))
+
+
+def running_redis(settings: Settings) -> str:
+    """Return the URL of the embedded Redis that runs; where one is named, no client is loaded to look for it.
+
+    Raises: RedisUnreachable.
+    """
+    from cli.connection import redis_url
+
+    return redis_url(settings)
 
 
 def redis_for(settings: Settings, running: ExitStack) -> tuple[str, str]:
@@ -110,16 +120,17 @@ def server_settings(redis_url: str, given: dict[str, str | bool | None]) -> Serv
 
 
 def run(settings: ServerSettings, started: Started) -> None:
-    """Serve in this process.
+    """Serve in this process, or in several under this one.
 
-    Raises: NotInstalled, CannotListen, ProviderUnavailable, BadName.
+    Raises: NotInstalled, CannotListen, ProviderUnavailable, BadName, RedisRefused, WorkerFailed.
     """
-    with needs("server"):
-        from server import app
-        from server.logs import configure_logs
+    from server.logs import configure_logs
+
     configure_logs(settings.log_level, settings.log_format)
+    with needs("server"):
+        serve_all = server_program(settings)
     try:
-        app.run(settings, started)
+        serve_all(settings, started)
     except OSError as error:
         cure = PORT_CURES.get(error.errno or 0)
         if cure is None:
@@ -132,6 +143,25 @@ def run(settings: ServerSettings, started: Started) -> None:
             host=settings.host,
             port=settings.port,
         ) from error
+
+
+def server_program(settings: ServerSettings) -> Callable[[ServerSettings, Started], None]:
+    """Return what serves; several processes are watched by one that loads nothing of theirs.
+
+    Raises: ModuleNotFoundError.
+    """
+    from server.cores import worker_count
+
+    if worker_count(settings) == 1:
+        from server import app
+
+        return app.run
+    for name in SERVER_PACKAGES:
+        if find_spec(name) is None:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+    from server.workers.supervisor import supervise
+
+    return supervise
 
 
 def answers_there(settings: ServerSettings) -> bool:

@@ -1,11 +1,13 @@
 """Whether the process lives, whether it may be sent requests, and its metrics."""
 
+import asyncio
+import os
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed
 from typing import Any
 
 from fastapi import APIRouter, Response
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from server.inference.engine import Engine
 from server.rest import refusals
@@ -42,7 +44,7 @@ def create_router(engine: Engine) -> APIRouter:
     @router.get("/health/live", summary="Alive", response_model=Alive)
     async def live() -> Json:
         """Tell that the process answers: restart it when it does not."""
-        return Json({"status": "alive", "version": program})
+        return Json({"status": "alive", "version": program, "pid": os.getpid()})
 
     not_ready: Responses = {503: failures(refusals.NotReady)[503]}
 
@@ -61,10 +63,14 @@ def create_router(engine: Engine) -> APIRouter:
 def create_metrics(engine: Engine, access: Access) -> APIRouter:
     """Return the route of metrics: they name models, so it takes a token where predictions do."""
     router = APIRouter(tags=["health"], dependencies=[needs(access, "predict")])
+    telling: asyncio.Task[bytes] | None = None
 
     @router.get("/metrics", summary="Metrics", response_class=Response, responses=METRICS)
     async def metrics() -> Response:
         """Report counters, gauges and histograms in the Prometheus text format."""
-        return Response(generate_latest(engine.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+        nonlocal telling
+        if telling is None or telling.done():  # whoever asks meanwhile gets the same: it costs processor time
+            telling = asyncio.create_task(asyncio.to_thread(engine.metrics.exposition))
+        return Response(await asyncio.shield(telling), media_type=CONTENT_TYPE_LATEST)
 
     return router

@@ -206,6 +206,9 @@ class Alive(Strict):
     version: str
     """Version of the server program."""
 
+    pid: int
+    """Process that answered; a server may be several, one on each core."""
+
 
 class Ready(Strict):
     """The process may be sent requests."""

@@ -27,7 +27,7 @@ PRINTED = "http://127.0.0.1:8000"
 # What differs from one run to the next: moments, digests of files, memory, program versions.
 CHANGING = re.compile(
     r"\d{4}-\d\d-\d\dT[\d:.]+\+00:00|date: [^\n]+|[0-9a-f]{64}"
-    r"|(?<=\"memory_bytes\": )\d+|(?<=\"version\":\")[^\"]+"
+    r"|(?<=\"memory_bytes\": )\d+|(?<=\"version\":\")[^\"]+|(?<=\"pid\":)\d+"
 )
 SHELL = shutil.which("bash") or "/bin/sh"
 NUMBER = re.compile(r"\d+\.\d{4,}")

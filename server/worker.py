@@ -1,0 +1,71 @@
+"""One worker: a server process among several, as its supervisor starts it."""
+
+import logging
+import os
+import shutil
+import signal
+import socket
+import sys
+import threading
+import time
+from contextlib import suppress
+
+from server import app
+from server.inference.engine import FIRST_SECONDS
+from server.logs import configure_logs
+from server.workers.reports import Task, answers, cannot
+
+log = logging.getLogger(__name__)
+
+CLOSE_SECONDS = 5.0  # beside the time for requests: closing connections and files
+FAILED = 1
+
+
+def main() -> None:
+    """Serve until told to end.
+
+    The last arguments are the worker's number and the descriptors of its listening socket and its channel.
+    """
+    number, listener, channel = map(int, sys.argv[-3:])
+    sys.exit(serve(number, socket.socket(fileno=listener), socket.socket(fileno=channel)))
+
+
+def serve(number: int, listener: socket.socket, channel: socket.socket) -> int:
+    """Serve as the supervisor says, and return the status to end with."""
+    with channel.makefile("rb") as lines:
+        line = lines.readline()
+    if not line:
+        return FAILED  # the supervisor is gone already
+    task = Task.parse(line)
+    configure_logs(task.settings.log_level, task.settings.log_format, number)
+    alone = threading.Event()
+    threading.Thread(target=end_when_alone, args=(channel, task, alone), daemon=True).start()
+    wait = FIRST_SECONDS if task.wait_seconds is None else task.wait_seconds
+    place = app.Place(listener, task.metrics, wait)
+    try:
+        app.run(task.settings, lambda url: tell(channel, answers(url)), place)
+    except Exception as error:
+        log.debug("cannot serve", exc_info=True)
+        tell(channel, cannot(error))
+        return FAILED
+    finally:
+        if alone.is_set():
+            shutil.rmtree(task.metrics, ignore_errors=True)
+    return 0
+
+
+def tell(channel: socket.socket, report: bytes) -> None:
+    """Report to the supervisor, if it is still there."""
+    with suppress(OSError):
+        channel.sendall(report)
+
+
+def end_when_alone(channel: socket.socket, task: Task, alone: threading.Event) -> None:
+    """End this process as SIGTERM does once its supervisor has died: nobody else would."""
+    while channel.recv(1):
+        pass
+    alone.set()
+    log.warning("the supervisor has died; ending")
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(task.settings.shutdown_seconds + CLOSE_SECONDS)
+    os._exit(FAILED)

@@ -1,0 +1,105 @@
+"""Listeners: one listening socket a worker, all of them on one address.
+
+The kernel deals connections out among the sockets, so that workers get about as many each. They are held
+here too: what waits at the socket of a worker that died is taken by the next one, and new connections go
+to the others meanwhile. Why so: docs/adr/0008-a-socket-for-each-worker.md
+"""
+
+import ctypes
+import logging
+import socket
+import struct
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Self
+
+log = logging.getLogger(__name__)
+
+BACKLOG = 2048
+DEALS_OUT = sys.platform == "linux"  # elsewhere SO_REUSEPORT gives every connection to one socket
+
+# include/uapi/asm-generic/socket.h
+SO_ATTACH_REUSEPORT_CBPF = 51
+SO_DETACH_REUSEPORT_BPF = 68
+# include/uapi/linux/filter.h: struct sock_filter is code, jump if true, jump if false, operand
+INSTRUCTION = struct.Struct("=HBBI")
+PROGRAM = struct.Struct("@HP")  # struct sock_fprog
+LOAD, MODULO, JUMP_IF_EQUAL, RETURN = 0x20, 0x94, 0x15, 0x06
+RANDOM = 0xFFFFF000 + 56  # SKF_AD_OFF + SKF_AD_RANDOM
+
+
+class Listeners:
+    """The sockets of every worker; close them, and nobody new is taken in."""
+
+    def __init__(self, sockets: Sequence[socket.socket]) -> None:
+        self.sockets = sockets
+        self._chosen: tuple[int, ...] = ()
+
+    @classmethod
+    def reserve(cls, host: str, port: int, count: int) -> Self:
+        """Listen on an address; port 0 takes a free one.
+
+        The first socket is bound alone, so that an address somebody else listens on is refused, whatever
+        that one allows; only then is it opened for the others.
+
+        Raises: OSError, the address is taken or none of this machine's.
+        """
+        first = bound(host, port)
+        if not DEALS_OUT:
+            first.listen(BACKLOG)
+            return cls([first] * count)
+        first.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        port = first.getsockname()[1]
+        sockets = [first, *(bound(host, port, shared=True) for _ in range(count - 1))]
+        for one in sockets:
+            one.listen(BACKLOG)  # in this order the kernel numbers them
+        return cls(sockets)
+
+    def prefer(self, answering: Iterable[int]) -> None:
+        """Send new connections to the sockets with these indices; to all of them when none is left out.
+
+        Where the system cannot, those of the others wait for their next worker.
+        """
+        chosen = tuple(sorted(answering))
+        if len(chosen) == len(self.sockets):
+            chosen = ()
+        if not DEALS_OUT or chosen == self._chosen:
+            return
+        self._chosen = chosen
+        try:
+            if chosen:
+                steer(self.sockets[0], chosen)
+            else:
+                self.sockets[0].setsockopt(socket.SOL_SOCKET, SO_DETACH_REUSEPORT_BPF, 0)
+        except OSError as error:
+            log.debug("new connections cannot be steered: %s", error)
+
+    def close(self) -> None:
+        """Stop listening here; workers that still do read what waits at theirs."""
+        for one in self.sockets:
+            one.close()
+
+
+def bound(host: str, port: int, *, shared: bool = False) -> socket.socket:
+    """Return a socket that is bound to an address and does not listen yet."""
+    one = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    try:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # the last server's connections linger
+        if shared:
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        one.bind((host, port))
+    except OSError:
+        one.close()
+        raise
+    return one
+
+
+def steer(one: socket.socket, chosen: Sequence[int]) -> None:
+    """Let each new connection to a group of sockets choose one of these at random."""
+    instructions = [(LOAD, 0, 0, RANDOM), (MODULO, 0, 0, len(chosen))]
+    for drawn, index in enumerate(chosen):
+        instructions += [(JUMP_IF_EQUAL, 0, 1, drawn), (RETURN, 0, 0, index)]
+    instructions.append((RETURN, 0, 0, chosen[-1]))
+    code = ctypes.create_string_buffer(b"".join(INSTRUCTION.pack(*words) for words in instructions))
+    program = PROGRAM.pack(len(instructions), ctypes.addressof(code))
+    one.setsockopt(socket.SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, program)

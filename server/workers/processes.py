@@ -1,0 +1,126 @@
+"""Worker: one server process as its supervisor sees it: started, heard, told to end."""
+
+import json
+import logging
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from models.errors import InsituError
+from server.workers.reports import Task, refusal
+
+log = logging.getLogger(__name__)
+
+START_SECONDS = 120.0  # imports, and the first models of a machine that is busy
+REPORT_BYTES = 1 << 16
+# Started so and not with -m: the folder a user happens to be in may have a `server` of its own.
+ROOT = Path(__file__).parents[2]
+PROGRAM = "import sys; sys.path.append(sys.argv[1]); from server.worker import main; main()"
+
+
+@dataclass(eq=False, slots=True)
+class Worker:
+    """A process that serves, or is about to; `fault` is why it said it cannot.
+
+    Units: begun and kill_at, seconds of time.monotonic.
+    """
+
+    number: int
+    process: subprocess.Popen[bytes]
+    channel: socket.socket
+    begun: float = field(default_factory=time.monotonic)
+    url: str | None = None
+    fault: InsituError | None = None
+    kill_at: float | None = None
+    heard: bytes = b""
+
+    @classmethod
+    def start(cls, number: int, listener: socket.socket, task: Task) -> "Worker":
+        """Start a process; it has a session of its own, so that Ctrl-C in a terminal is for us alone."""
+        channel, theirs = socket.socketpair()
+        given = (listener.fileno(), theirs.fileno())
+        command = [sys.executable, "-P", "-c", PROGRAM, str(ROOT), str(number), *map(str, given)]
+        with theirs:
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, pass_fds=given, start_new_session=True
+            )
+        with suppress(OSError):  # it ended before it could listen: that is seen soon
+            channel.settimeout(START_SECONDS)
+            channel.sendall(task.line())
+        channel.setblocking(False)
+        worker = cls(number, process, channel)
+        worker.kill_at = worker.begun + START_SECONDS
+        return worker
+
+    @property
+    def answering(self) -> bool:
+        """Whether it said that it answers."""
+        return self.url is not None
+
+    @property
+    def age_seconds(self) -> float:
+        """How long ago it was started."""
+        return time.monotonic() - self.begun
+
+    def hear(self) -> bool:
+        """Take in what it told; return whether there may be more."""
+        try:
+            part = self.channel.recv(REPORT_BYTES)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        *lines, self.heard = (self.heard + part).split(b"\n")
+        for line in lines:
+            told = json.loads(line)
+            if "answers" in told:
+                self.url, self.kill_at = told["answers"], None
+            else:
+                self.fault = refusal(told)
+        return bool(part)
+
+    def stop(self, seconds: float) -> None:
+        """Let it answer what it has accepted and end, within a bound; one that does not answer yet ends at once."""
+        if not self.answering:
+            self.process.kill()
+            return
+        self.process.send_signal(signal.SIGTERM)
+        self.kill_at = time.monotonic() + seconds
+
+    def hurry(self) -> None:
+        """Kill it when its time is over."""
+        if self.kill_at is not None and time.monotonic() >= self.kill_at:
+            did = "end" if self.answering else "answer"
+            log.error("%s did not %s in time; it is killed", self, did)
+            self.process.kill()
+            self.kill_at = None
+
+    def ended(self) -> bool:
+        """Whether it has ended; what it told last is taken in."""
+        if self.process.poll() is None:
+            return False
+        self.hear()
+        return True
+
+    def why(self) -> str:
+        """Return how it ended, in words."""
+        if self.fault is not None:
+            return str(self.fault)
+        status = self.process.returncode
+        return f"status {status}" if status >= 0 else signal_name(-status)
+
+    def __str__(self) -> str:
+        return f"worker {self.number} (pid {self.process.pid})"
+
+
+def signal_name(number: int) -> str:
+    """Return SIGSEGV for 11."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

@@ -1,0 +1,267 @@
+"""Supervisor: keeps as many workers at work as were asked for; it knows neither models nor HTTP.
+
+SIGTERM, SIGINT   every worker answers what it has accepted and ends; a second one ends them at once
+SIGHUP            one worker after the other is replaced by a new one; no request fails
+a worker dies     another takes its place at once, later and later when it dies again and again
+"""
+
+import logging
+import os
+import selectors
+import signal
+import tempfile
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from models.errors import InsituError
+from server.cores import worker_count
+from server.settings import ServerSettings
+from server.workers.listeners import Listeners
+from server.workers.processes import Worker
+from server.workers.reports import Task, WorkerFailed
+from server.workers.signals import ENDING, Signals, bury_strangers
+
+log = logging.getLogger(__name__)
+
+STEADY_SECONDS = 10.0  # a worker that lived so long did not die of its start
+BACKOFF_SECONDS = 0.5
+BACKOFF_MOST_SECONDS = 30.0
+STARTS = 4  # in vain, with nobody who answers: then we end, and say why
+LOAD_SECONDS = 30.0  # while others answer, a new worker may load before it does
+CLOSE_SECONDS = 5.0  # beside the time for requests: closing connections and files
+LEAST_MEMORY_BYTES = 1 << 20
+MEMORY_FILES = Path("/dev/shm")  # noqa: S108  # a private directory is made in it
+
+
+def supervise(settings: ServerSettings, started: Callable[[str], None]) -> None:
+    """Serve in several processes until SIGTERM or SIGINT; `started` gets the address once all of them answer.
+
+    Raises: OSError, the port is taken; what a worker refuses to start with; WorkerFailed, none comes up.
+    """
+    count = worker_count(settings)
+    with (
+        closing(Listeners.reserve(settings.host, settings.port, count)) as listeners,
+        tempfile.TemporaryDirectory(prefix="insitu-metrics-", dir=memory_files()) as metrics,
+        closing(Signals()) as signals,
+    ):
+        task = Task(share_of(settings, count), Path(metrics))
+        Supervisor(task, listeners, signals, started).run()
+
+
+def memory_files() -> Path | None:
+    """Return where files lie in memory: workers count in them, and a disk would keep them waiting."""
+    return MEMORY_FILES if os.access(MEMORY_FILES, os.W_OK) else None
+
+
+def share_of(settings: ServerSettings, count: int) -> ServerSettings:
+    """Return the settings of one worker of several."""
+    memory = max(LEAST_MEMORY_BYTES, settings.model_memory_bytes // count)
+    return settings.model_copy(update={"workers": count, "model_memory_bytes": memory})
+
+
+@dataclass(eq=False, slots=True)
+class Slot:
+    """The place of one worker: who is there, who is to follow, and when to start one (time.monotonic)."""
+
+    number: int
+    worker: Worker | None = None
+    successor: Worker | None = None
+    failures: int = 0
+    due: float | None = 0.0
+
+    @property
+    def answering(self) -> bool:
+        """Whether connections are taken here."""
+        return self.worker is not None and self.worker.answering
+
+
+class Supervisor:
+    """The workers of one server."""
+
+    def __init__(
+        self, task: Task, listeners: Listeners, signals: Signals, started: Callable[[str], None]
+    ) -> None:
+        self._task = task
+        self._listeners = listeners
+        self._signals = signals
+        self._tell = started
+        self._slots = [Slot(number) for number in range(1, task.settings.workers + 1)]
+        self._leaving: list[Worker] = []
+        self._to_renew: deque[Slot] = deque()
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(signals, selectors.EVENT_READ)
+        self._started = self._stopping = False
+        self._fault: InsituError | None = None
+
+    def run(self) -> None:
+        """Keep the workers at work until they are to end.
+
+        Raises: what a worker refuses to start with; WorkerFailed, none comes up.
+        """
+        log.info("starting %d workers", len(self._slots))
+        try:
+            while not self._stopping or self._workers():
+                self._start_due()
+                self._hear()
+                self._bury()
+                self._take_note()
+                self._renew()
+        finally:
+            for worker in self._workers():
+                worker.process.kill()
+                worker.process.wait()
+            self._selector.close()
+        log.info("stopped")
+        if self._fault is not None:
+            raise self._fault
+
+    def _workers(self) -> list[Worker]:
+        held = [one for slot in self._slots for one in (slot.worker, slot.successor) if one is not None]
+        return held + self._leaving
+
+    def _start_due(self) -> None:
+        for slot in self._slots:
+            if slot.due is not None and slot.due <= time.monotonic() and not self._stopping:
+                slot.due = None
+                slot.worker = self._new(slot)
+
+    def _new(self, slot: Slot) -> Worker:
+        others = any(one.answering for one in self._slots)
+        task = Task(self._task.settings, self._task.metrics, LOAD_SECONDS if others else None)
+        worker = Worker.start(slot.number, self._listeners.sockets[slot.number - 1], task)
+        self._selector.register(worker.channel, selectors.EVENT_READ, worker)
+        log.info("%s starts", worker)
+        return worker
+
+    def _hear(self) -> None:
+        """Wait until something happens, and take in what it is."""
+        for key, _ in self._selector.select(self._seconds_left()):
+            if key.data is None:
+                for number in self._signals.came():
+                    self._signalled(number)
+            elif not key.data.hear():
+                self._selector.unregister(key.fileobj)
+
+    def _take_note(self) -> None:
+        """Act on who answers by now."""
+        for slot in self._slots:
+            if slot.successor is not None and slot.successor.answering:
+                self._succeed(slot)
+        if self._stopping:
+            return
+        self._listeners.prefer(slot.number - 1 for slot in self._slots if slot.answering)
+        if not self._started and all(slot.answering for slot in self._slots):
+            self._all_answer()
+
+    def _seconds_left(self) -> float | None:
+        times = [worker.kill_at for worker in self._workers()] + [slot.due for slot in self._slots]
+        known = [at for at in times if at is not None]
+        return max(0.0, min(known) - time.monotonic()) if known else None
+
+    def _all_answer(self) -> None:
+        self._started = True
+        worker = self._slots[0].worker
+        if worker is not None and worker.url is not None:
+            log.info("%d workers answer on %s", len(self._slots), worker.url)
+            self._tell(worker.url)
+
+    def _signalled(self, number: int) -> None:
+        if number in ENDING:
+            log.info("stopping: %s", signal.Signals(number).name)
+            self._stop()
+        elif number == signal.SIGHUP and not self._stopping:
+            log.info("replacing the workers one after the other: SIGHUP")
+            self._to_renew = deque(self._slots)
+
+    def _stop(self) -> None:
+        """Let every worker end; at once when that was asked before."""
+        for worker in self._workers():
+            if self._stopping:
+                worker.process.kill()
+            else:
+                worker.stop(self._task.settings.shutdown_seconds + CLOSE_SECONDS)
+        self._stopping = True
+        self._listeners.close()
+        for slot in self._slots:
+            slot.due = None
+
+    def _bury(self) -> None:
+        """Take leave of the workers that have ended."""
+        for worker in self._workers():
+            worker.hurry()
+            if worker.ended():
+                self._forget(worker)
+        bury_strangers(worker.process.pid for worker in self._workers())
+
+    def _forget(self, worker: Worker) -> None:
+        if worker.channel in self._selector.get_map():
+            self._selector.unregister(worker.channel)
+        worker.channel.close()
+        if worker in self._leaving:
+            self._leaving.remove(worker)
+            log.info("%s ended", worker)
+            return
+        slot = self._slots[worker.number - 1]
+        if slot.successor is worker:
+            slot.successor = None
+            self._to_renew.clear()
+            log.error("%s ended (%s); the workers that were there stay", worker, worker.why())
+        else:
+            slot.worker = None
+            self._lost(slot, worker)
+
+    def _lost(self, slot: Slot, worker: Worker) -> None:
+        """Have another worker take the place of one that died."""
+        if self._stopping:
+            log.info("%s ended", worker)
+            return
+        steady = worker.answering and worker.age_seconds >= STEADY_SECONDS
+        slot.failures = 0 if steady else slot.failures + 1
+        if self._hopeless(slot, worker):
+            self._fault = worker.fault or WorkerFailed(
+                f"no worker comes up: {worker} ended ({worker.why()}), the start number {slot.failures} in vain; "
+                "the log says more",
+                status=worker.process.returncode,
+            )
+            self._stop()
+            return
+        seconds = backoff_seconds(slot.failures)
+        slot.due = time.monotonic() + seconds
+        log.warning(
+            "%s ended after %.1f s (%s); another starts in %.1f s",
+            *(worker, worker.age_seconds, worker.why(), seconds),
+        )
+
+    def _hopeless(self, slot: Slot, worker: Worker) -> bool:
+        """Whether trying again is of no use: refused at the first start, or nobody answers for long."""
+        if any(one.answering for one in self._slots):
+            return worker.fault is not None and not self._started
+        return slot.failures >= STARTS or (worker.fault is not None and not self._started)
+
+    def _renew(self) -> None:
+        """Start the successor of the next worker, when the last one has taken over."""
+        if not self._to_renew or self._stopping or self._leaving or not self._settled():
+            return
+        slot = self._to_renew.popleft()
+        slot.successor = self._new(slot)
+
+    def _settled(self) -> bool:
+        return all(slot.answering and slot.successor is None for slot in self._slots)
+
+    def _succeed(self, slot: Slot) -> None:
+        """Let the worker that was there end, now that its successor answers at the same socket."""
+        if slot.worker is not None:
+            slot.worker.stop(self._task.settings.shutdown_seconds + CLOSE_SECONDS)
+            self._leaving.append(slot.worker)
+        slot.worker, slot.successor = slot.successor, None
+
+
+def backoff_seconds(failures: int) -> float:
+    """Return how long to wait before a worker is started again: not at all the first time."""
+    if failures <= 1:
+        return 0.0
+    return float(min(BACKOFF_SECONDS * 2 ** (failures - 2), BACKOFF_MOST_SECONDS))
