@@ -63,7 +63,7 @@ class BoundedBodies:
             if body.refusal is None:
                 raise
         if body.refusal is not None and not replies.started:
-            await self.refuse(body.refusal, scope, receive, send)
+            await self.refuse(body.refusal, scope, nothing_more if body.whole else receive, send)
 
     async def refuse(self, refusal: Refusal, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a body that is not wanted, and end the connection.
@@ -93,7 +93,7 @@ class BoundedBody:
         self._left = limit
         self._limit = limit
         self._silence = silence_seconds
-        self._whole = False
+        self.whole = False
         self.refusal: Refusal | None = None
 
     async def receive(self) -> Message:
@@ -101,7 +101,7 @@ class BoundedBody:
 
         Raises: BodyTooLarge, BodyTooSlow.
         """
-        if self._whole:
+        if self.whole:
             return await self._receive()
         try:
             async with asyncio.timeout(self._silence):
@@ -109,12 +109,17 @@ class BoundedBody:
         except TimeoutError:
             self.refusal = BodyTooSlow(self._silence)
             raise self.refusal from None
+        self.whole = not message.get("more_body", False)
         self._left -= len(message.get("body", b""))
         if self._left < 0:
             self.refusal = BodyTooLarge(self._limit)
             raise self.refusal
-        self._whole = not message.get("more_body", False)
         return message
+
+
+async def nothing_more() -> Message:
+    """Return what follows a body that has all come."""
+    return {"type": "http.disconnect"}
 
 
 class Replies:

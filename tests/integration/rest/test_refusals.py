@@ -4,135 +4,23 @@ import asyncio
 from collections import Counter
 from typing import Any
 
-import numpy as np
 import pytest
-from onnx import TensorProto, helper, numpy_helper
 from redis.asyncio import Redis
 
 from models.bundle import Bundle
-from models.composing import Wording, compose_bundle
-from models.features import FeatureView
 from models.store import ModelStore
 from server.rest.schemas import ErrorBody
+from tests.integration.rest import stock
 from tests.integration.rest.conftest import Client, StartDoor
-from tests.integration.rest.graphs import CHURN_WEIGHTS, churn, embed, linear, price
+from tests.integration.rest.graphs import churn
+from tests.integration.rest.refused import BODIES, REQUESTS, ROWS, Case
 
 CHURN = "/v1/models/churn/predict"
-FIELDS = [{"name": "plan", "categories": ["free", "paid"]}, "spend"]
-
-
-def view(**source: Any) -> FeatureView:
-    return FeatureView.read({"inputs": [{"name": "x", "sources": [source]}]})
-
-
-def viewed(name: str, **source: Any) -> Bundle:
-    """Two columns read from one source."""
-    return compose_bundle(linear(CHURN_WEIGHTS), name, Wording(features=view(**source)))
-
-
-def gather() -> Bundle:
-    """Row i of a table of three: a graph that fails at run time for any other i."""
-    graph = helper.make_graph(
-        [helper.make_node("Gather", ["table", "i"], ["y"])],
-        "gather",
-        [helper.make_tensor_value_info("i", TensorProto.INT64, ["rows"])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["rows", 2])],
-        [numpy_helper.from_array(np.eye(3, 2, dtype=np.float32), "table")],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    return compose_bundle(model.SerializeToString(), "gather", Wording())
 
 
 @pytest.fixture
 async def stored(redis: Redis, store: ModelStore) -> None:
-    """Models and keys, whole and broken."""
-    for bundle in (
-        churn(),
-        price(),
-        embed(),
-        gather(),
-        viewed("plans", key="customer:{id}", **{"as": "hash"}, fields=FIELDS),
-        viewed(
-            "fresh",
-            key="customer:{id}",
-            **{"as": "hash"},
-            fields=["age", "spend"],
-            time_field="at",
-            max_age_seconds=60,
-        ),
-        viewed("documents", key="customer:{id}", **{"as": "json"}, fields=["age", "spend"]),
-    ):
-        await store.publish(bundle)
-    for key, fields in {
-        "customer:1": {"age": 40, "spend": 10, "plan": "paid", "at": 1000},
-        "customer:young": {"age": 18},
-        "customer:words": {"age": "old", "spend": 1, "plan": "gold"},
-        "customer:nan": {"age": "nan", "spend": 1},
-    }.items():
-        await redis.hset(key, mapping=fields)  # type: ignore[arg-type]  # redis-py wants a wider mapping
-    await redis.set("customer:text", "not a hash")
-    await redis.set("flat:short", b"1234567")
-    await redis.set("flat:1", b"12345678")
-
-
-Case = tuple[str, dict[str, Any], int, str, dict[str, Any]]  # path, body, status, code, facts
-ROWS: list[Case] = [
-    ("churn", {"keys": ["customer:99"]}, 404, "key_missing", {"key": "customer:99"}),
-    (
-        "churn",
-        {"keys": ["customer:young"]},
-        404,
-        "field_missing",
-        {"key": "customer:young", "field": "spend"},
-    ),
-    ("churn", {"keys": ["order:1"]}, 422, "key_not_allowed", {"key": "order:1", "template": "customer:{id}"}),
-    ("churn", {"keys": ["customer:1:notes"]}, 422, "key_not_allowed", {"template": "customer:{id}"}),
-    ("churn", {"keys": ["insitu:{churn}:v1:manifest"]}, 422, "key_not_allowed", {}),
-    ("churn", {"keys": [""]}, 422, "key_not_allowed", {"key": ""}),
-    ("churn", {"keys": ["customer:text"]}, 422, "wrong_type", {"key": "customer:text"}),
-    ("churn", {"keys": ["customer:words"]}, 422, "not_a_number", {"value": "old"}),
-    ("churn", {"keys": ["customer:nan"]}, 422, "not_a_number", {"value": "nan"}),
-    ("plans", {"keys": ["customer:words"]}, 422, "unknown_category", {"value": "gold"}),
-    ("fresh", {"keys": ["customer:1"]}, 422, "stale", {"key": "customer:1", "max_age_seconds": 60.0}),
-    ("price", {"instances": [{"id": "short", "month": 1}]}, 422, "wrong_length", {"key": "flat:short"}),
-    ("price", {"instances": [{"id": "1"}]}, 422, "instance_incomplete", {}),
-    ("price", {"instances": [{"month": 1}]}, 422, "instance_incomplete", {}),
-    ("price", {"instances": [{"id": "a:b", "month": 1}]}, 422, "instance_incomplete", {}),
-    ("price", {"keys": ["flat:short"]}, 422, "keys_not_enough", {"needed": ["month"]}),
-    ("documents", {"keys": ["customer:1"]}, 501, "source_unsupported", {}),
-    ("gather", {"inputs": {"i": [7]}}, 422, "run_failed", {"model": "gather", "version": 1}),
-]
-REQUESTS: list[Case] = [
-    ("nope", {"keys": ["a"]}, 404, "model_not_found", {"model": "nope"}),
-    ("no such", {"keys": ["a"]}, 422, "bad_name", {"value": "no such"}),
-    ("churn/versions/9", {"keys": ["a"]}, 404, "version_not_found", {"version": 9, "known": [1]}),
-    ("churn/versions/0", {"keys": ["a"]}, 404, "version_not_found", {"version": 0}),
-    (
-        "churn/versions/canary",
-        {"keys": ["a"]},
-        404,
-        "alias_not_found",
-        {"alias": "canary", "known": ["production"]},
-    ),
-    ("churn/versions/" + "9" * 30, {"keys": ["a"]}, 422, "bad_name", {}),
-    ("nope/versions/1", {"keys": ["a"]}, 404, "model_not_found", {"model": "nope"}),
-    ("churn", {"keys": []}, 400, "bad_request", {}),
-    ("churn", {"instances": []}, 400, "bad_request", {}),
-    ("churn", {"keys": ["a"], "instances": [{}]}, 400, "bad_request", {"given": ["keys", "instances"]}),
-    ("churn", {}, 400, "bad_request", {"given": []}),
-    ("churn", {"key": ["customer:1"]}, 400, "bad_request", {"field": "key"}),
-    ("churn", {"keys": ["customer:1"] * 4097}, 413, "too_many_rows", {"rows": 4097, "limit": 4096}),
-    ("churn", {"inputs": {"x": [[0, 0]] * 4097}}, 413, "too_many_rows", {"rows": 4097, "limit": 4096}),
-    ("churn", {"inputs": {}}, 422, "bad_input", {}),
-    ("churn", {"inputs": {"y": [[1, 2]]}}, 422, "bad_input", {}),
-    ("churn", {"inputs": {"x": [[1, 2, 3]]}}, 422, "bad_input", {}),
-    ("churn", {"inputs": {"x": [[1, 2], [3]]}}, 422, "bad_input", {}),
-    ("churn", {"inputs": {"x": [["a", "b"]]}}, 422, "bad_input", {}),
-    ("churn", {"inputs": {"x": [[1, None]]}}, 422, "bad_input", {}),
-    ("churn", {"inputs": {"x": []}}, 422, "bad_input", {}),
-    ("embed", {"keys": ["customer:1"]}, 422, "bad_feature_view", {}),
-    ("churn", {"keys": ["customer:1"], "timeout_ms": 0.0001}, 504, "deadline_exceeded", {}),
-]
+    await stock.fill(redis, store)
 
 
 @pytest.mark.usefixtures("stored")
@@ -150,28 +38,7 @@ async def test_an_error_has_its_status_code_and_facts(client: Client, case: Case
 
 
 @pytest.mark.usefixtures("stored")
-@pytest.mark.parametrize(
-    ("body", "kind", "status", "code"),
-    [
-        (b"{", "application/json", 400, "malformed_json"),
-        (b"", "application/json", 400, "malformed_json"),
-        (b'{"inputs": {"x": [[NaN, 1]]}}', "application/json", 400, "malformed_json"),
-        (b'{"keys": ["a"], "keys": ["b"]}', "application/json", 400, "malformed_json"),
-        (b'{"keys": ["\xff"]}', "application/json", 400, "malformed_json"),
-        (b'{"inputs": {"x": ' + b"[" * 5000 + b"]" * 5000 + b"}}", "application/json", 400, "malformed_json"),
-        (b'{"inputs": {"x": ' + b"[" * 900 + b"]" * 900 + b"}}", "application/json", 422, "bad_input"),
-        (b'{"keys": ' + b"[" * 900 + b"]" * 900 + b"}", "application/json", 400, "bad_request"),
-        (
-            b'{"instances": [{"id": ' + b"[" * 900 + b"]" * 900 + b"}]}",
-            "application/json",
-            422,
-            "instance_incomplete",
-        ),
-        (b'"keys"', "application/json", 400, "bad_request"),
-        (b'{"keys": ["customer:1"]}', "text/plain", 415, "unsupported_media_type"),
-        (b"keys=customer:1", "application/x-www-form-urlencoded", 415, "unsupported_media_type"),
-    ],
-)
+@pytest.mark.parametrize(("body", "kind", "status", "code"), BODIES)
 async def test_a_body_that_cannot_be_read_is_the_clients_fault(
     client: Client, body: bytes, kind: str, status: int, code: str
 ) -> None:

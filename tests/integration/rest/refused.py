@@ -1,0 +1,82 @@
+"""Requests of predictions that are refused: what they say, and what they are told."""
+
+from typing import Any
+
+Case = tuple[str, dict[str, Any], int, str, dict[str, Any]]  # path, body, status, code, facts
+ROWS: list[Case] = [
+    ("churn", {"keys": ["customer:99"]}, 404, "key_missing", {"key": "customer:99"}),
+    (
+        "churn",
+        {"keys": ["customer:young"]},
+        404,
+        "field_missing",
+        {"key": "customer:young", "field": "spend"},
+    ),
+    ("churn", {"keys": ["order:1"]}, 422, "key_not_allowed", {"key": "order:1", "template": "customer:{id}"}),
+    ("churn", {"keys": ["customer:1:notes"]}, 422, "key_not_allowed", {"template": "customer:{id}"}),
+    ("churn", {"keys": ["insitu:{churn}:v1:manifest"]}, 422, "key_not_allowed", {}),
+    ("churn", {"keys": [""]}, 422, "key_not_allowed", {"key": ""}),
+    ("churn", {"keys": ["customer:text"]}, 422, "wrong_type", {"key": "customer:text"}),
+    ("churn", {"keys": ["customer:words"]}, 422, "not_a_number", {"value": "old"}),
+    ("churn", {"keys": ["customer:nan"]}, 422, "not_a_number", {"value": "nan"}),
+    ("plans", {"keys": ["customer:words"]}, 422, "unknown_category", {"value": "gold"}),
+    ("fresh", {"keys": ["customer:1"]}, 422, "stale", {"key": "customer:1", "max_age_seconds": 60.0}),
+    ("price", {"instances": [{"id": "short", "month": 1}]}, 422, "wrong_length", {"key": "flat:short"}),
+    ("price", {"instances": [{"id": "1"}]}, 422, "instance_incomplete", {}),
+    ("price", {"instances": [{"month": 1}]}, 422, "instance_incomplete", {}),
+    ("price", {"instances": [{"id": "a:b", "month": 1}]}, 422, "instance_incomplete", {}),
+    ("price", {"keys": ["flat:short"]}, 422, "keys_not_enough", {"needed": ["month"]}),
+    ("documents", {"keys": ["customer:1"]}, 501, "source_unsupported", {}),
+    ("gather", {"inputs": {"i": [7]}}, 422, "run_failed", {"model": "gather", "version": 1}),
+]
+REQUESTS: list[Case] = [
+    ("nope", {"keys": ["a"]}, 404, "model_not_found", {"model": "nope"}),
+    ("no such", {"keys": ["a"]}, 422, "bad_name", {"value": "no such"}),
+    ("churn/versions/9", {"keys": ["a"]}, 404, "version_not_found", {"version": 9, "known": [1]}),
+    ("churn/versions/0", {"keys": ["a"]}, 404, "version_not_found", {"version": 0}),
+    (
+        "churn/versions/canary",
+        {"keys": ["a"]},
+        404,
+        "alias_not_found",
+        {"alias": "canary", "known": ["production"]},
+    ),
+    ("churn/versions/" + "9" * 30, {"keys": ["a"]}, 422, "bad_name", {}),
+    ("nope/versions/1", {"keys": ["a"]}, 404, "model_not_found", {"model": "nope"}),
+    ("churn", {"keys": []}, 400, "bad_request", {}),
+    ("churn", {"instances": []}, 400, "bad_request", {}),
+    ("churn", {"keys": ["a"], "instances": [{}]}, 400, "bad_request", {"given": ["keys", "instances"]}),
+    ("churn", {}, 400, "bad_request", {"given": []}),
+    ("churn", {"key": ["customer:1"]}, 400, "bad_request", {"field": "key"}),
+    ("churn", {"keys": ["customer:1"] * 4097}, 413, "too_many_rows", {"rows": 4097, "limit": 4096}),
+    ("churn", {"inputs": {"x": [[0, 0]] * 4097}}, 413, "too_many_rows", {"rows": 4097, "limit": 4096}),
+    ("churn", {"inputs": {}}, 422, "bad_input", {}),
+    ("churn", {"inputs": {"y": [[1, 2]]}}, 422, "bad_input", {}),
+    ("churn", {"inputs": {"x": [[1, 2, 3]]}}, 422, "bad_input", {}),
+    ("churn", {"inputs": {"x": [[1, 2], [3]]}}, 422, "bad_input", {}),
+    ("churn", {"inputs": {"x": [["a", "b"]]}}, 422, "bad_input", {}),
+    ("churn", {"inputs": {"x": [[1, None]]}}, 422, "bad_input", {}),
+    ("churn", {"inputs": {"x": []}}, 422, "bad_input", {}),
+    ("embed", {"keys": ["customer:1"]}, 422, "bad_feature_view", {}),
+    ("churn", {"keys": ["customer:1"], "timeout_ms": 0.0001}, 504, "deadline_exceeded", {}),
+]
+Body = tuple[bytes, str, int, str]  # body, Content-Type, status, code
+BODIES: list[Body] = [
+    (b"{", "application/json", 400, "malformed_json"),
+    (b"", "application/json", 400, "malformed_json"),
+    (b'{"inputs": {"x": [[NaN, 1]]}}', "application/json", 400, "malformed_json"),
+    (b'{"keys": ["a"], "keys": ["b"]}', "application/json", 400, "malformed_json"),
+    (b'{"keys": ["\xff"]}', "application/json", 400, "malformed_json"),
+    (b'{"inputs": {"x": ' + b"[" * 5000 + b"]" * 5000 + b"}}", "application/json", 400, "malformed_json"),
+    (b'{"inputs": {"x": ' + b"[" * 900 + b"]" * 900 + b"}}", "application/json", 422, "bad_input"),
+    (b'{"keys": ' + b"[" * 900 + b"]" * 900 + b"}", "application/json", 400, "bad_request"),
+    (
+        b'{"instances": [{"id": ' + b"[" * 900 + b"]" * 900 + b"}]}",
+        "application/json",
+        422,
+        "instance_incomplete",
+    ),
+    (b'"keys"', "application/json", 400, "bad_request"),
+    (b'{"keys": ["customer:1"]}', "text/plain", 415, "unsupported_media_type"),
+    (b"keys=customer:1", "application/x-www-form-urlencoded", 415, "unsupported_media_type"),
+]
