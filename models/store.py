@@ -38,6 +38,7 @@ from models.uploads import HISTORY_KEPT, Uploads
 
 Client = Redis | RedisCluster
 PRODUCTION = "production"
+SHADOW = "shadow"
 LISTED_LIMIT = 100_000
 LARGE_BYTES = 1 << 20  # joining and checking more than that takes milliseconds
 

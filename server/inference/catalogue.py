@@ -1,35 +1,35 @@
-"""Catalogue: which version each alias means now, and the loaded version a request is answered by.
+"""Catalogue: the loaded versions that each request goes to, by model and reference.
 
-A version is loaded and tried beside the one that serves, and the alias moves after that, between
-two requests. A version that does not load leaves its alias where it was. What is loaded goes on
-serving while Redis is away.
+Where requests go is worked out once and kept until something changes about the model; on the way
+of a request that is a look-up. What is loaded goes on serving while Redis is away.
 """
 
-import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Mapping
 
-from models.errors import AliasNotFound, InsituError, ModelNotFound, RedisUnavailable
+from models.errors import AliasNotFound, InsituError, RedisUnavailable
 from models.keys import as_version
-from models.store import PRODUCTION, ModelStore
+from models.store import PRODUCTION, SHADOW, ModelStore
 from server.inference.loading import Loader, Serving
+from server.inference.meanings import Meanings
+from server.inference.meanings import in_time as in_time  # noqa: PLC0414  # for the engine, which looks up too
+from server.inference.routing import Route, Split
 
 log = logging.getLogger(__name__)
 
 Reference = str | int | None
-LOOK_UP_SECONDS = 5.0  # a small reply; loading a version may take longer
 
 
 class Catalogue:
-    """The models that were met in Redis, and what their aliases mean."""
+    """The models that were met in Redis, and where their requests go."""
 
     def __init__(self, store: ModelStore, loader: Loader) -> None:
         self._store = store
         self._loader = loader
-        self._aliases: dict[str, dict[str, int]] = {}
-        self._refreshing: dict[str, asyncio.Lock] = {}
+        self._meanings = Meanings(store, loader, self._forget_routes)
+        self._routes: dict[str, dict[Reference, Route]] = {}
+        loader.left = self._forget_routes
 
     def loaded(self) -> list[Serving]:
         """Return the loaded versions, by name and number."""
@@ -45,95 +45,105 @@ class Catalogue:
 
     def knows(self, name: str) -> bool:
         """Whether a model of that name was met in Redis."""
-        return name in self._aliases
+        return name in self._meanings.names()
+
+    def route(self, name: str, reference: Reference = None) -> Route | None:
+        """Return where a request goes, None when something has to be looked up or loaded first."""
+        routes = self._routes.get(name)
+        route = None if routes is None else routes.get(reference)
+        return route or self._found(name, reference)
+
+    def _found(self, name: str, reference: Reference) -> Route | None:
+        """Make a route of what is loaded, and keep it until something changes about the model."""
+        needed = list(self._needed(name, reference))
+        loaded = {version: one for version in needed if (one := self._loader.find(name, version)) is not None}
+        if not needed or len(loaded) < len(needed):
+            return None
+        route = self._made(name, reference, loaded)
+        if not isinstance(reference, str) or as_version(reference) is None:  # 2 can be written 02, 002, ...
+            self._routes.setdefault(name, {})[reference] = route
+        return route
+
+    def _made(self, name: str, reference: Reference, loaded: Mapping[int, Serving]) -> Route:
+        meaning = self._meanings.get(name)
+        if meaning is None or not is_production(reference):
+            return Route(next(iter(loaded.values())))
+        version = meaning.aliases.get(SHADOW)
+        shadow = None if version is None else self._loader.find(name, version)
+        if meaning.rule is not None:
+            split = Split(meaning.rule, loaded)
+            return Route(split.greatest, split, shadow)
+        serving = next(iter(loaded.values()))
+        return Route(serving, None, None if shadow is serving else shadow)
+
+    def _needed(self, name: str, reference: Reference) -> Iterable[int]:
+        """Return the versions that a request needs loaded; none when its reference means nothing here."""
+        meaning = self._meanings.get(name)
+        if meaning is not None and meaning.rule is not None and is_production(reference):
+            return meaning.rule.weights
+        version = self._version_of(name, reference)
+        return () if version is None else (version,)
+
+    def _version_of(self, name: str, reference: Reference) -> int | None:
+        if isinstance(reference, int):
+            return reference
+        number = as_version(reference) if reference is not None else None
+        if number is not None:
+            return number
+        meaning = self._meanings.get(name)
+        return None if meaning is None else meaning.aliases.get(reference or PRODUCTION)
+
+    def _forget_routes(self, name: str) -> None:
+        """Make the routes of a model anew when they are asked for."""
+        self._routes.pop(name, None)
+
+    async def routed(self, name: str, reference: Reference = None) -> Route:
+        """Return where a request goes, looking up and loading first what it needs.
+
+        Raises: as `get`.
+        """
+        if not self._needed(name, reference):
+            await self._meanings.refresh(name)
+        meaning = self._meanings.get(name)
+        if meaning is not None and meaning.rule is not None and is_production(reference):
+            await self._meanings.reload(name, meaning.rule)
+        route = self.route(name, reference)
+        if route is None:
+            serving = await self.get(name, reference)
+            route = self.route(name, reference) or Route(serving)
+        return route
 
     async def get(self, name: str, reference: Reference = None) -> Serving:
-        """Return the version that a request means, loading it when it is not.
+        """Return the version that an alias or a number means, loading it when it is not.
 
         Raises: BadName, ModelNotFound, VersionNotFound, AliasNotFound, BundleCorrupt,
                 ManifestUnreadable, ModelNotLoadable, RedisUnavailable.
         """
         version = self._version_of(name, reference)
         if version is None:
-            await self.refresh(name)
+            await self._meanings.refresh(name)
             version = self._version_of(name, reference)
         if version is None:
-            raise AliasNotFound(name, str(reference or PRODUCTION), sorted(self._aliases.get(name, ())))
+            meaning = self._meanings.get(name)
+            aliases = sorted(meaning.aliases) if meaning else []
+            raise AliasNotFound(name, str(reference or PRODUCTION), aliases)
         serving = self._loader.find(name, version)
         if serving is None:
             serving = await self._loader.load(name, version)
-            self._aliases.setdefault(name, {})  # met now, so it is followed
+            self._meanings.meet(name)
         serving.used_at = time.monotonic()
         return serving
-
-    def _version_of(self, name: str, reference: Reference) -> int | None:
-        if isinstance(reference, int):
-            return reference
-        number = as_version(reference) if reference is not None else None
-        return self._aliases.get(name, {}).get(reference or PRODUCTION) if number is None else number
-
-    async def refresh(self, name: str) -> None:
-        """Take over the aliases of a model, each new version loaded before its alias moves.
-
-        Raises: BadName, ModelNotFound, RedisUnavailable.
-        """
-        lock = self._refreshing.setdefault(name, asyncio.Lock())
-        try:
-            async with lock:
-                await self._refresh(name)
-        finally:
-            if name not in self._aliases:
-                self._refreshing.pop(name, None)
-
-    async def _refresh(self, name: str) -> None:
-        async with in_time(LOOK_UP_SECONDS):
-            stored = await self._store.aliases(name)
-        if not stored:
-            await self._stored_versions(name)
-        current = self._aliases.setdefault(name, {})
-        for alias in current.keys() - stored.keys():
-            del current[alias]
-        for alias, version in stored.items():
-            if current.get(alias) != version:
-                await self._move(current, name, alias, version)
-
-    async def _stored_versions(self, name: str) -> set[int]:
-        """Return what is stored of a model; without anything it is forgotten.
-
-        Raises: ModelNotFound.
-        """
-        try:
-            async with in_time(LOOK_UP_SECONDS):
-                return set(await self._store.versions(name))
-        except ModelNotFound:
-            self._aliases.pop(name, None)
-            self._loader.keep(name, set())
-            raise
-
-    async def _move(self, current: dict[str, int], name: str, alias: str, version: int) -> None:
-        """Load a version, then let the alias mean it; on failure the alias stays where it was.
-
-        An alias that is new here moves at once: nothing serves yet that could go on serving.
-        """
-        if alias in current:
-            try:
-                await self._loader.load(name, version)
-            except RedisUnavailable:
-                raise
-            except InsituError:
-                return  # the loader told why
-        current[alias] = version
 
     async def changed(self, name: str) -> None:
         """Take over what changed about a model; a fault is logged and looked at again at the next sync.
 
         Raises: RedisUnavailable.
         """
-        if name not in self._aliases:
+        if not self.knows(name):
             return  # nobody asked for it yet: the first request loads it
         try:
-            await self.refresh(name)
-            self._loader.keep(name, await self._stored_versions(name))
+            await self._meanings.refresh(name)
+            self._loader.keep(name, await self._meanings.stored_versions(name))
         except RedisUnavailable:
             raise
         except InsituError as error:
@@ -144,7 +154,7 @@ class Catalogue:
 
         Raises: RedisUnavailable.
         """
-        for name in list(self._aliases):
+        for name in list(self._meanings.names()):
             await self.changed(name)
 
     async def preload(self, most: int) -> None:
@@ -167,17 +177,10 @@ class Catalogue:
 
     async def close(self) -> None:
         """Stop loading, and end what runs."""
+        await self._meanings.close()
         await self._loader.close()
 
 
-@asynccontextmanager
-async def in_time(seconds: float) -> AsyncIterator[None]:
-    """Bound a look-up: a Redis that hangs counts as away.
-
-    Raises: RedisUnavailable.
-    """
-    try:
-        async with asyncio.timeout(seconds):
-            yield
-    except TimeoutError as error:
-        raise RedisUnavailable(f"no reply within {seconds:g} s") from error
+def is_production(reference: Reference) -> bool:
+    """Whether a request means what production means, so that a traffic rule decides."""
+    return reference is None or reference in ("", PRODUCTION)

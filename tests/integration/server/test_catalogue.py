@@ -536,7 +536,7 @@ async def test_redis_that_hangs_does_not_hold_a_look_up(
 ) -> None:
     await store.publish(telling(1))
     running = await engine()
-    monkeypatch.setattr("server.inference.catalogue.LOOK_UP_SECONDS", 0.2)
+    monkeypatch.setattr("server.inference.meanings.LOOK_UP_SECONDS", 0.2)
     await redis.execute_command("CLIENT", "PAUSE", 1000, "ALL")
 
     started = time.monotonic()

@@ -1,0 +1,209 @@
+"""Meanings: what the aliases and the traffic rule of each model mean in this process.
+
+What is stored counts here once it is loaded: an alias moves, and a rule is in force, when every
+version it needs is ready beside the ones that serve. What does not load leaves what was before.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Iterable, KeysView
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from models.errors import BadTraffic, InsituError, ModelNotFound, RedisUnavailable
+from models.store import PRODUCTION, SHADOW, ModelStore, Pointers
+from models.traffic import Traffic
+from server.inference.ending import ended
+from server.inference.loading import Loader
+
+log = logging.getLogger(__name__)
+
+LOOK_UP_SECONDS = 5.0  # a small reply; loading a version may take longer
+
+
+@dataclass(slots=True)
+class Meaning:
+    """What aliases mean, the rule in force, and the stored rule that could not be."""
+
+    aliases: dict[str, int] = field(default_factory=dict)
+    rule: Traffic | None = None
+    refused: bytes | None = None
+
+
+class Meanings:
+    """The models that were met; `changed` hears the name of each model of which something changed."""
+
+    def __init__(self, store: ModelStore, loader: Loader, changed: Callable[[str], None]) -> None:
+        self._store = store
+        self._loader = loader
+        self._changed = changed
+        self._met: dict[str, Meaning] = {}
+        self._refreshing: dict[str, asyncio.Lock] = {}
+        self._warming: dict[str, asyncio.Task[None]] = {}
+
+    def names(self) -> KeysView[str]:
+        """Return the names of the models that were met."""
+        return self._met.keys()
+
+    def get(self, name: str) -> Meaning | None:
+        """Return what is known of a model."""
+        return self._met.get(name)
+
+    def meet(self, name: str) -> None:
+        """Follow a model from now on."""
+        self._met.setdefault(name, Meaning())
+
+    async def refresh(self, name: str) -> None:
+        """Take over aliases and traffic of a model, what they need loaded before they count.
+
+        Raises: BadName, ModelNotFound, RedisUnavailable.
+        """
+        lock = self._refreshing.setdefault(name, asyncio.Lock())
+        try:
+            async with lock:
+                await self._refresh(name)
+        finally:
+            if name not in self._met:
+                self._refreshing.pop(name, None)
+
+    async def _refresh(self, name: str) -> None:
+        async with in_time(LOOK_UP_SECONDS):
+            stored = await self._store.pointers(name)
+        if not stored.aliases:
+            await self.stored_versions(name)
+        meaning = self._met.setdefault(name, Meaning())
+        for alias in meaning.aliases.keys() - stored.aliases.keys() - {PRODUCTION}:
+            del meaning.aliases[alias]
+            self._changed(name)
+        await self._take_production(name, meaning, stored)
+        for alias, version in stored.aliases.items():
+            if alias != PRODUCTION and meaning.aliases.get(alias) != version:
+                await self._move(name, meaning, alias, version)
+        self._warm_shadow(name, meaning)
+
+    async def stored_versions(self, name: str) -> set[int]:
+        """Return what is stored of a model; without anything it is forgotten.
+
+        Raises: ModelNotFound.
+        """
+        try:
+            async with in_time(LOOK_UP_SECONDS):
+                return set(await self._store.versions(name))
+        except ModelNotFound:
+            self._met.pop(name, None)
+            self._changed(name)
+            self._loader.keep(name, set())
+            raise
+
+    async def _move(self, name: str, meaning: Meaning, alias: str, version: int) -> None:
+        """Load a version, then let the alias mean it; on failure the alias stays where it was.
+
+        An alias that is new here moves at once: nothing serves yet that could go on serving.
+        """
+        if alias not in meaning.aliases or await self._fault(name, (version,)) is None:
+            meaning.aliases[alias] = version
+            self._changed(name)
+
+    async def _take_production(self, name: str, meaning: Meaning, stored: Pointers) -> None:
+        """Take over production and the rule between two requests; who moves production ends the rule."""
+        before, now = meaning.aliases.get(PRODUCTION), stored.aliases.get(PRODUCTION)
+        moved = now != before
+        if moved and before is not None and now is not None and await self._fault(name, (now,)) is not None:
+            return
+        rule = await self._rule(name, meaning, stored.rule, None if moved else meaning.rule)
+        if now is None:
+            meaning.aliases.pop(PRODUCTION, None)
+        else:
+            meaning.aliases[PRODUCTION] = now
+        if moved or rule != meaning.rule:
+            meaning.rule = rule
+            self._changed(name)
+
+    async def _rule(
+        self, name: str, meaning: Meaning, stored: bytes | None, before: Traffic | None
+    ) -> Traffic | None:
+        """Return the stored rule when all its versions are loaded, else the one before; told once.
+
+        Raises: RedisUnavailable.
+        """
+        fault: InsituError | str | None = None
+        rule = None
+        try:
+            rule = None if stored is None else Traffic.from_json(name, stored)
+            if rule is not None and rule != meaning.rule:
+                fault = await self._rule_fault(name, rule)
+        except BadTraffic as error:
+            fault = error
+        if fault is None:
+            meaning.refused = None
+            return rule
+        if meaning.refused != stored:
+            log.warning("%s: its traffic stays as it was: %s", name, fault)
+        meaning.refused = stored
+        return before
+
+    async def _rule_fault(self, name: str, rule: Traffic) -> InsituError | str | None:
+        """Load the versions of a rule; return what keeps them from being loaded together."""
+        fault = await self._fault(name, rule.weights)
+        if fault is not None or all(self._loader.find(name, version) for version in rule.weights):
+            return fault
+        return f"the memory for models does not hold versions {', '.join(map(str, rule.weights))} together"
+
+    async def reload(self, name: str, rule: Traffic) -> None:
+        """Load the versions of a rule in force that had to leave; when that fails it ends here.
+
+        Raises: RedisUnavailable.
+        """
+        fault = await self._rule_fault(name, rule)
+        meaning = self._met.get(name)
+        if fault is not None and meaning is not None and meaning.rule is rule:
+            log.warning("%s: its traffic rule is in force no longer: %s", name, fault)
+            meaning.rule = None
+            self._changed(name)
+
+    async def _fault(self, name: str, versions: Iterable[int]) -> InsituError | None:
+        """Load versions; return why one cannot be.
+
+        Raises: RedisUnavailable.
+        """
+        try:
+            for version in versions:
+                await self._loader.load(name, version)
+        except RedisUnavailable:
+            raise
+        except InsituError as error:  # the loader told why
+            return error
+        return None
+
+    def _warm_shadow(self, name: str, meaning: Meaning) -> None:
+        """Load the shadow beside everything else: no request waits for it."""
+        version = meaning.aliases.get(SHADOW)
+        if version is None or name in self._warming or self._loader.find(name, version) is not None:
+            return
+        task = asyncio.create_task(self._warm(name, version))
+        self._warming[name] = task
+        task.add_done_callback(lambda _: self._warming.pop(name, None))
+
+    async def _warm(self, name: str, version: int) -> None:
+        try:
+            await self._loader.load(name, version)
+        except InsituError as error:
+            log.warning("%s has no shadow for now: %s", name, error)
+        self._changed(name)
+
+    async def close(self) -> None:
+        """Stop loading shadows."""
+        await ended(list(self._warming.values()))
+
+
+@asynccontextmanager
+async def in_time(seconds: float) -> AsyncIterator[None]:
+    """Bound a look-up: a Redis that hangs counts as away.
+
+    Raises: RedisUnavailable.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError as error:
+        raise RedisUnavailable(f"no reply within {seconds:g} s") from error
