@@ -4,6 +4,7 @@ store         models in the test's Redis
 road          how requests get to the door: every test of a client runs on both
 start(...)    a factory: the API with these settings, as an HTTP client
 client        the API with its default settings
+listen(...)   a factory: a server on a port, to talk to in bytes
 """
 
 from asyncio import AbstractEventLoop
@@ -21,12 +22,14 @@ from models.store import ModelStore
 from server import app
 from server.rest.api import create_api
 from server.settings import ServerSettings
-from tests.integration.rest.wired import wired
+from tests.integration.rest import stock
+from tests.integration.rest.wired import Wire, wired
 
 HERE = "http://127.0.0.1:8000"
 NO_TLS = SSLContext(PROTOCOL_TLS_CLIENT)  # httpx would read every certificate of the machine for each client
 Client = httpx.AsyncClient
 StartDoor = Callable[..., Awaitable[Client]]
+Listen = Callable[..., Awaitable[Wire]]
 
 
 @pytest.fixture
@@ -71,3 +74,26 @@ async def start(redis_url: str, road: str) -> AsyncIterator[StartDoor]:
 async def client(start: StartDoor) -> Client:
     """The API with its default settings; models are published by the test, and loaded when asked for."""
     return await start()
+
+
+@pytest.fixture
+async def listen(redis_url: str) -> AsyncIterator[Listen]:
+    """A factory: keywords are settings, `idle_seconds` is how long a connection may say nothing."""
+    async with AsyncExitStack() as stack:
+
+        async def start(idle_seconds: float = app.KEEP_ALIVE_SECONDS, **settings: Any) -> Wire:
+            chosen = ServerSettings(**{"redis_url": redis_url, **settings})
+            engine = app.build_engine(chosen)
+            await engine.start()
+            stack.push_async_callback(engine.stop)
+            config = app.http_config(create_api(engine, app.access(chosen)), chosen)
+            config.timeout_keep_alive = idle_seconds  # type: ignore[assignment]  # uvicorn says int, takes either
+            return await stack.enter_async_context(wired(config))
+
+        yield start
+
+
+@pytest.fixture
+async def stocked(redis: Redis, store: ModelStore) -> None:
+    """Models and keys, whole and broken."""
+    await stock.fill(redis, store)

@@ -10,7 +10,6 @@ from redis.asyncio import Redis
 from models.bundle import Bundle
 from models.store import ModelStore
 from server.rest.schemas import ErrorBody
-from tests.integration.rest import stock
 from tests.integration.rest.conftest import Client, StartDoor
 from tests.integration.rest.graphs import churn
 from tests.integration.rest.refused import BODIES, REQUESTS, ROWS, Case
@@ -18,12 +17,7 @@ from tests.integration.rest.refused import BODIES, REQUESTS, ROWS, Case
 CHURN = "/v1/models/churn/predict"
 
 
-@pytest.fixture
-async def stored(redis: Redis, store: ModelStore) -> None:
-    await stock.fill(redis, store)
-
-
-@pytest.mark.usefixtures("stored")
+@pytest.mark.usefixtures("stocked")
 @pytest.mark.parametrize("case", [*ROWS, *REQUESTS], ids=lambda case: f"{case[3]}-{case[0][:20]}")
 async def test_an_error_has_its_status_code_and_facts(client: Client, case: Case) -> None:
     model, body, status, code, facts = case
@@ -37,7 +31,7 @@ async def test_an_error_has_its_status_code_and_facts(client: Client, case: Case
     ErrorBody.model_validate(response.json())
 
 
-@pytest.mark.usefixtures("stored")
+@pytest.mark.usefixtures("stocked")
 @pytest.mark.parametrize(("body", "kind", "status", "code"), BODIES)
 async def test_a_body_that_cannot_be_read_is_the_clients_fault(
     client: Client, body: bytes, kind: str, status: int, code: str
@@ -69,7 +63,7 @@ async def test_a_body_of_no_stated_length_over_the_limit_is_413(start: StartDoor
     assert (response.status_code, response.json()["error"]["code"]) == (413, "body_too_large")
 
 
-@pytest.mark.usefixtures("stored")
+@pytest.mark.usefixtures("stocked")
 @pytest.mark.parametrize(
     ("query", "status", "code"),
     [
@@ -88,14 +82,14 @@ async def test_a_query_is_refused_in_the_same_words(
     assert (response.status_code, response.json()["error"]["code"]) == (status, code)
 
 
-@pytest.mark.usefixtures("stored")
+@pytest.mark.usefixtures("stocked")
 async def test_a_post_takes_no_query(client: Client) -> None:
     response = await client.post(f"{CHURN}?raw=true", json={"keys": ["customer:1"]})
 
     assert (response.status_code, response.json()["error"]["code"]) == (400, "bad_request")
 
 
-@pytest.mark.usefixtures("stored")
+@pytest.mark.usefixtures("stocked")
 async def test_a_full_queue_refuses_at_once_and_says_when_to_come_back(start: StartDoor) -> None:
     client = await start(max_queue_rows=1, max_batch_rows=1)
     asked = [client.post(CHURN, json={"inputs": {"x": [[1, 2]]}}) for _ in range(64)]

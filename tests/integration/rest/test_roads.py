@@ -17,6 +17,7 @@ from server import app
 from server.rest.api import create_api
 from server.settings import ServerSettings
 from tests.integration.rest import stock
+from tests.integration.rest.conftest import Listen
 from tests.integration.rest.exchanges import (
     ANSWERED,
     BODY_LIMIT,
@@ -98,8 +99,8 @@ async def compared(two: Two, exchanges: Exchanges) -> dict[str, Any]:
     return differing
 
 
+@pytest.mark.usefixtures("stocked")
 async def test_both_roads_say_the_same_to_the_byte(two: StartTwo, redis: Redis, store: ModelStore) -> None:
-    await stock.fill(redis, store)
     await stock.spoil(redis, store)
     servers = await two()
 
@@ -112,12 +113,12 @@ async def test_both_roads_ask_for_tokens_in_the_same_words(two: StartTwo, tokens
     assert await compared(servers, LOCKED) == {}
 
 
+@pytest.mark.usefixtures("stocked")
 @pytest.mark.parametrize(("before", "after"), [(1, 0), (0, 1), (2, 2)])
 async def test_an_answer_is_the_same_wherever_it_stands_in_a_connection(
-    two: StartTwo, redis: Redis, store: ModelStore, before: int, after: int
+    listen: Listen, before: int, after: int
 ) -> None:
-    await stock.fill(redis, store)
-    ours, _ = await two()
+    ours = await listen(max_body_bytes=BODY_LIMIT)
     good, healthy = [(await told(ours, said, 1))[0] for said in (GOOD, HEALTH)]
     differing = {}
 
