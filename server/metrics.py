@@ -1,92 +1,249 @@
-"""Metrics: one registry a server, built in app.py; the unit is in the name.
+"""Metrics: what a server counts, added up over its workers.
 
-Labels are model and version; a model that is not stored counts as `unknown`, so that no caller
-can make series without end.
+Counting is an addition in place, for the event loop's thread alone. A model that is not stored
+counts as `unknown`, so that no caller can make series without end. docs/metrics.md has the table.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import logging
+import math
+from bisect import bisect_left
+from collections.abc import Callable, Collection
+from itertools import chain
+from pathlib import Path
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.platform_collector import PlatformCollector
-from prometheus_client.process_collector import ProcessCollector
+import numpy as np
 
-SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
-ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096)
-VERSION = ("model", "version")
+from server.counting import series
+from server.counting.cells import Cells, Ground, Memory, Name, plain
+from server.counting.exposition import written
+from server.counting.processes import Processes
+from server.counting.series import (
+    AGE,
+    AGES,
+    ANSWERED,
+    BATCH,
+    DIFFERENCE,
+    DIFFERENCES,
+    DIFFERENT,
+    FILLED,
+    MISSING,
+    QUEUE,
+    READ,
+    REQUEST,
+    ROWS,
+    RUN,
+    SECONDS,
+    SHADOWED,
+    TRIP,
+)
+from server.counting.worker_files import WorkerFiles
+
+log = logging.getLogger(__name__)
+
+MOST = {series.VERSION: 4096, series.FAULT: 16_384}  # with series of their own; a version has 10 KB of text
+OTHER = "other"  # the model of those past the most
+
+REQUEST_AT, REQUEST_SUM, READ_AT, READ_SUM = REQUEST.at, REQUEST.total, READ.at, READ.total
+QUEUE_AT, QUEUE_SUM, RUN_AT, RUN_SUM = QUEUE.at, QUEUE.total, RUN.at, RUN.total
+BATCH_AT, BATCH_SUM, TRIP_AT, TRIP_SUM = BATCH.at, BATCH.total, TRIP.at, TRIP.total
+AGE_AT, AGE_SUM, DIFFERENCE_AT, DIFFERENCE_SUM = AGE.at, AGE.total, DIFFERENCE.at, DIFFERENCE.total
 
 
-@dataclass(frozen=True, slots=True)
-class ModelMetrics:
-    """The series of one version, looked up once."""
+class VersionMetrics:
+    """The numbers of one version, looked up once."""
 
-    answered: Callable[[int, int, float], None]
-    read: Callable[[float], None]
-    ran: Callable[[int, float], None]
+    __slots__ = ("_cells",)
+
+    def __init__(self, cells: "memoryview[float]") -> None:
+        self._cells = cells
+
+    def request(self, rows: int, seconds: float) -> None:
+        """Count a request that was answered, and its rows."""
+        cells = self._cells
+        cells[ANSWERED] += rows
+        cells[REQUEST_AT + bisect_left(SECONDS, seconds)] += 1
+        cells[REQUEST_SUM] += seconds
+
+    def filled(self, rows: int) -> None:
+        """Count rows with a value stood in for."""
+        self._cells[FILLED] += rows
+
+    def missing(self, rows: int) -> None:
+        """Count rows refused for an absent key or field."""
+        self._cells[MISSING] += rows
+
+    def read(self, seconds: float) -> None:
+        """Count how long the features of a request took to read."""
+        cells = self._cells
+        cells[READ_AT + bisect_left(SECONDS, seconds)] += 1
+        cells[READ_SUM] += seconds
+
+    def waited(self, seconds: float) -> None:
+        """Count how long a request waited for its run."""
+        cells = self._cells
+        cells[QUEUE_AT + bisect_left(SECONDS, seconds)] += 1
+        cells[QUEUE_SUM] += seconds
+
+    def ran(self, rows: int, seconds: float) -> None:
+        """Count a run of a batch."""
+        cells = self._cells
+        cells[RUN_AT + bisect_left(SECONDS, seconds)] += 1
+        cells[RUN_SUM] += seconds
+        cells[BATCH_AT + bisect_left(ROWS, rows)] += 1
+        cells[BATCH_SUM] += rows
+
+    def aged(self, seconds: float) -> None:
+        """Count the age of a feature; one that claims to come from the future is new."""
+        if not 0 <= seconds < math.inf:
+            seconds = 0.0
+        cells = self._cells
+        cells[AGE_AT + bisect_left(AGES, seconds)] += 1
+        cells[AGE_SUM] += seconds
+
+    def shadowed(self, rows: int, different: int, largest_difference: float) -> None:
+        """Count rows of a request that a shadow answered too; what is no number differs without end."""
+        cells = self._cells
+        cells[SHADOWED] += rows
+        cells[DIFFERENT] += different
+        if largest_difference < math.inf:
+            cells[DIFFERENCE_AT + bisect_left(DIFFERENCES, largest_difference)] += 1
+            cells[DIFFERENCE_SUM] += largest_difference
+        else:
+            cells[DIFFERENCE_AT + len(DIFFERENCES)] += 1
+
+    def retire(self) -> None:
+        """Count nowhere from now on: who still holds this must not write into another's cells."""
+        self._cells = plain(DIFFERENCE.end)
+
+
+class Watched:
+    """A gauge that is asked when somebody wants to know."""
+
+    def __init__(self, cells: "memoryview[float]") -> None:
+        self._cells = cells
+        self._ask: Callable[[], float] = float
+
+    def set_function(self, ask: Callable[[], float]) -> None:
+        """Take the function that knows."""
+        self._ask = ask
+
+    def refresh(self) -> None:
+        """Ask, and keep the answer for other workers to read."""
+        self._cells[0] = self._ask()
 
 
 class Metrics:
-    """Every series of the server."""
+    """Every series of the server; with `shared`, a directory, of all workers that share it."""
 
-    def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        ProcessCollector(registry=self.registry)
-        PlatformCollector(registry=self.registry)
-        self._requests = self._counter("insitu_requests", "Predictions answered", VERSION)
-        self._rows = self._counter("insitu_rows", "Rows answered", VERSION)
-        self._filled = self._counter("insitu_rows_filled", "Rows with a value stood in for", VERSION)
-        self._errors = self._counter("insitu_errors", "Failed requests and rows", ("model", "code"))
-        self._seconds = self._histogram("insitu_request_seconds", "Whole prediction", SECONDS)
-        self._read = self._histogram("insitu_feature_read_seconds", "Reading features from Redis", SECONDS)
-        self._run = self._histogram("insitu_run_seconds", "One run of a batch", SECONDS)
-        self._batch = self._histogram("insitu_batch_rows", "Rows of one run", ROWS)
-        self.redis_up = self._gauge("insitu_redis_up", "1 when Redis answers", ())
-        self.loaded = self._gauge("insitu_model_loaded", "1 for a loaded version", (*VERSION, "provider"))
-        self.memory = self._gauge(
-            "insitu_model_memory_bytes", "Memory of a loaded version, estimated", VERSION
-        )
-        self.round_trips = self._counter("insitu_redis_round_trips", "Pipelines sent to Redis", ())
-        self.commands = self._counter("insitu_redis_commands", "Commands sent to Redis", ())
+    def __init__(self, shared: Path | None = None) -> None:
+        self._cells = Cells(ground(shared))
+        self._versions: dict[Name, VersionMetrics] = {}
+        self._faults: dict[Name, memoryview[float]] = {}
+        self._named: dict[str, set[Name]] = {}  # model -> its blocks, those a dead worker left included
+        for name in self._cells.names():
+            if name[0] in MOST:
+                self._named.setdefault(name[1], set()).add(name)
+        self._redis = self._take((series.REDIS,))
+        self._processes = Processes(self._cells.workers)
+        self.redis_up = Watched(self._take((series.UP,)))
+        self.in_flight = Watched(self._take((series.IN_FLIGHT,)))
 
-    def _counter(self, name: str, text: str, labels: tuple[str, ...]) -> Counter:
-        return Counter(name, text, labels, registry=self.registry)
+    def of(self, model: str, version: int) -> VersionMetrics:
+        """Return the numbers of one version."""
+        name: Name = (series.VERSION, model, str(version))
+        found = self._versions.get(name)
+        if found is None:
+            name = self._bounded(name, (series.VERSION, OTHER, ""))
+            found = self._versions.setdefault(name, VersionMetrics(self._take(name)))
+        return found
 
-    def _gauge(self, name: str, text: str, labels: tuple[str, ...]) -> Gauge:
-        return Gauge(name, text, labels, registry=self.registry)
+    def failed(self, model: str, code: str, count: int = 1, version: int | None = None) -> None:
+        """Count failed requests or rows; `model` is a stored one or `unknown`."""
+        name: Name = (series.FAULT, model, "" if version is None else str(version), code)
+        cells = self._faults.get(name)
+        if cells is None:
+            name = self._bounded(name, (series.FAULT, OTHER, "", code))
+            cells = self._faults[name] = self._take(name)
+        cells[0] += count
 
-    def _histogram(self, name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
-        return Histogram(name, text, VERSION, buckets=buckets, registry=self.registry)
+    def pipeline(self, commands: int, seconds: float) -> None:
+        """Count one round trip to Redis."""
+        cells = self._redis
+        cells[0] += commands
+        cells[TRIP_AT + bisect_left(SECONDS, seconds)] += 1
+        cells[TRIP_SUM] += seconds
 
-    def of(self, model: str, version: int) -> ModelMetrics:
-        """Return the series of one version."""
-        labels = (model, str(version))
-        requests, rows = self._requests.labels(*labels), self._rows.labels(*labels)
-        filled, seconds = self._filled.labels(*labels), self._seconds.labels(*labels)
-        run, batch = self._run.labels(*labels), self._batch.labels(*labels)
+    def loaded(self, model: str, version: int, provider: str, memory_bytes: int) -> None:
+        """Note that this worker has a version loaded."""
+        self._take((series.LOADED, model, str(version), provider))[0] = 1
+        self._take((series.MEMORY, model, str(version)))[0] = memory_bytes
 
-        def answered(count: int, stood_in: int, duration: float) -> None:
-            requests.inc()
-            rows.inc(count)
-            filled.inc(stood_in)
-            seconds.observe(duration)
+    def unloaded(self, model: str, version: int, provider: str) -> None:
+        """Note that this worker has let a version go; what it counted stays."""
+        self._cells.free((series.LOADED, model, str(version), provider))
+        self._cells.free((series.MEMORY, model, str(version)))
 
-        def ran(count: int, duration: float) -> None:
-            run.observe(duration)
-            batch.observe(count)
+    def models(self) -> set[str]:
+        """Return the models that have series here, those included that a dead worker left."""
+        return set(self._named)
 
-        return ModelMetrics(answered, self._read.labels(*labels).observe, ran)
+    def keep(self, model: str, versions: Collection[int]) -> None:
+        """Drop the series of a model's versions but these; with none, everything about the model."""
+        kept = {str(version) for version in versions} | ({""} if versions else set())
+        for name in list(self._named.get(model, ())):
+            if name[2] not in kept:
+                self._drop(name)
 
     def forget(self, model: str, version: int) -> None:
         """Drop the series of a version that is no longer stored, or they would add up for good."""
-        series = (self._requests, self._rows, self._filled, self._seconds, self._read, self._run, self._batch)
-        for one in series:
-            one.remove(model, str(version))
+        for name in list(self._named.get(model, ())):
+            if name[2] == str(version):
+                self._drop(name)
 
-    def failed(self, model: str, code: str) -> None:
-        """Count a failed request or row; `model` is a stored one or `unknown`."""
-        self._errors.labels(model, code).inc()
+    def refresh(self) -> None:
+        """Ask for what other workers cannot ask: they read what was true here last."""
+        self.redis_up.refresh()
+        self.in_flight.refresh()
 
-    def pipeline(self, commands: int, _seconds: float) -> None:
-        """Count one round trip to Redis."""
-        self.round_trips.inc()
-        self.commands.inc(commands)
+    def exposition(self) -> bytes:
+        """Return every series in Prometheus' text format; takes a while, so not for the loop's thread."""
+        self.refresh()
+        workers = np.array([max(1.0, len(self._cells.workers()))])
+        numbers = chain(self._cells.read(), [((series.WORKERS,), workers)])
+        return written(chain([self._processes.text()], series.pieces(numbers)))
+
+    def close(self) -> None:
+        """Count as ended; what was counted stays."""
+        self._cells.close()
+
+    def _take(self, name: Name) -> "memoryview[float]":
+        kind = name[0]
+        return self._cells.take(name, series.SIZES.get(kind, 1), lasting=kind not in series.PASSING)
+
+    def _bounded(self, name: Name, other: Name) -> Name:
+        """Return a name that adds up, or the one that those past the most share."""
+        if name not in self._named.get(name[1], ()) and self._cells.count(name[0]) >= MOST[name[0]]:
+            name = other
+        self._named.setdefault(name[1], set()).add(name)
+        return name
+
+    def _drop(self, name: Name) -> None:
+        held = self._versions.pop(name, None)
+        if held is not None:
+            held.retire()
+        self._faults.pop(name, None)
+        self._cells.free(name)
+        named = self._named[name[1]]
+        named.discard(name)
+        if not named:
+            del self._named[name[1]]
+
+
+def ground(shared: Path | None) -> Ground:
+    """Return what to count in; a directory that cannot be used must not keep a worker from answering."""
+    if shared is not None:
+        try:
+            return WorkerFiles(shared)
+        except OSError as error:
+            log.warning("this worker counts for itself alone, %s cannot be used: %s", shared, error)
+    return Memory()

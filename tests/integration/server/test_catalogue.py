@@ -7,7 +7,6 @@ from collections.abc import Callable
 from functools import partial
 
 import pytest
-from prometheus_client import generate_latest
 from redis.asyncio import Redis
 
 from models.bundle import Bundle
@@ -140,7 +139,7 @@ async def test_a_deleted_version_leaves_memory_and_metrics(store: ModelStore, en
     await until(lambda: running.catalogue.find("m", 1) is None)
     with pytest.raises(VersionNotFound):
         await answer(running, 1)
-    assert b'version="1"' not in generate_latest(running.metrics.registry)
+    assert b'version="1"' not in running.metrics.exposition()
 
 
 async def test_a_model_deleted_whole_is_forgotten(
@@ -369,8 +368,8 @@ async def test_unknown_names_leave_nothing_behind(engine: StartEngine) -> None:
             await answer(running, name=f"no {number}")
 
     assert not any(running.catalogue.knows(f"no-{number}") for number in range(50))
-    told = generate_latest(running.metrics.registry).decode()
-    assert 'insitu_errors_total{code="model_not_found",model="unknown"} 100.0' in told
+    told = running.metrics.exposition().decode()
+    assert 'insitu_errors_total{model="unknown",version="",code="model_not_found"} 100.0' in told
     assert "no-1" not in told
 
 

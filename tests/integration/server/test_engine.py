@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from prometheus_client import generate_latest
 from redis.asyncio import Redis
 
 from models.bundle import Bundle
@@ -44,7 +43,7 @@ async def test_what_is_stored_is_loaded_before_the_doors_open(store: ModelStore,
 
     assert [one.manifest.name for one in running.catalogue.loaded()] == ["a", "b"]
     assert running.ready() == (True, "")
-    assert b"insitu_redis_up 1.0" in generate_latest(running.metrics.registry)
+    assert b"insitu_redis_up 1.0" in running.metrics.exposition()
 
 
 async def test_a_model_that_never_ends_keeps_no_other_from_being_loaded(
@@ -118,7 +117,7 @@ async def test_loaded_models_serve_while_redis_is_away_and_follow_it_again(
     assert await answer(running) == 1
     assert running.ready()[0] is True
     assert running.ready()[1].startswith("Redis is away: ")
-    assert b"insitu_redis_up 0.0" in generate_latest(running.metrics.registry)
+    assert b"insitu_redis_up 0.0" in running.metrics.exposition()
 
     server.start()
     await until(lambda: running.redis_ok)

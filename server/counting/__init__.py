@@ -1,0 +1,1 @@
+"""Counting: numbers that the workers of a server share, and their text for Prometheus."""

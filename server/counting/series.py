@@ -1,0 +1,99 @@
+"""Series: every family a server tells, where its numbers lie in a block, and their text.
+
+docs/metrics.md explains each of them; a test compares the two.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from server.counting.cells import Name
+from server.counting.exposition import Count, Family, Histogram, Single, gently, labelled
+
+SECONDS = (
+    *(0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01),
+    *(0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096)
+AGES = (1, 5, 15, 60, 300, 900, 3600, 14_400, 86_400, 604_800, 2_592_000)  # a second to thirty days
+DIFFERENCES = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 10)
+
+ANSWERED, FILLED, MISSING, SHADOWED, DIFFERENT = range(5)
+REQUEST = Histogram("insitu_request_seconds", "A request, from its arrival to its answer", SECONDS, 5)
+READ = Histogram("insitu_feature_read_seconds", "Reading the features of a request", SECONDS, REQUEST.end)
+QUEUE = Histogram("insitu_queue_seconds", "Waiting of a request for its run", SECONDS, READ.end)
+RUN = Histogram("insitu_run_seconds", "One run of a batch", SECONDS, QUEUE.end)
+BATCH = Histogram("insitu_batch_rows", "Rows of one run", ROWS, RUN.end)
+AGE = Histogram("insitu_feature_age_seconds", "Age of a feature that carries a time", AGES, BATCH.end)
+DIFFERENCE = Histogram(
+    "insitu_shadow_largest_difference", "Largest difference in a shadowed request", DIFFERENCES, AGE.end
+)
+TRIP = Histogram("insitu_redis_round_trip_seconds", "One round trip to Redis", SECONDS, 1)
+
+VERSION, FAULT, REDIS, LOADED, MEMORY = "version", "fault", "redis", "loaded", "memory"
+UP, IN_FLIGHT, WORKERS = "redis_up", "in_flight", "workers"
+SIZES = {VERSION: DIFFERENCE.end, REDIS: TRIP.end}  # cells of a block; of the others, one
+PASSING = frozenset((LOADED, MEMORY, UP, IN_FLIGHT))  # they describe a worker, and end with it
+
+OF_VERSION = ("model", "version")
+LABELS = {
+    UP: (),
+    IN_FLIGHT: (),
+    WORKERS: (),
+    VERSION: OF_VERSION,
+    FAULT: (*OF_VERSION, "code"),
+    LOADED: (*OF_VERSION, "provider"),
+    MEMORY: OF_VERSION,
+    REDIS: (),
+}
+FAMILIES: dict[str, tuple[Family, ...]] = {
+    UP: (Single("insitu_redis_up", "1 when Redis answers every worker", kind="gauge"),),
+    IN_FLIGHT: (Single("insitu_requests_in_flight", "Requests without an answer yet", kind="gauge"),),
+    WORKERS: (Single("insitu_workers", "Processes that answer", kind="gauge"),),
+    VERSION: (
+        Count("insitu_requests_total", "Requests answered", REQUEST),
+        Single("insitu_rows_total", "Rows answered", ANSWERED),
+        Single("insitu_rows_filled_total", "Rows with a value stood in for", FILLED),
+        Single("insitu_rows_missing_total", "Rows refused for an absent key or field", MISSING),
+        Single("insitu_shadow_rows_total", "Rows that a shadow answered too", SHADOWED),
+        Single("insitu_shadow_different_rows_total", "Rows that a shadow answered otherwise", DIFFERENT),
+        *(REQUEST, READ, QUEUE, RUN, BATCH, AGE, DIFFERENCE),
+    ),
+    FAULT: (Single("insitu_errors_total", "Failed requests and rows"),),
+    LOADED: (Single("insitu_model_loaded", "Workers that have a version loaded", kind="gauge"),),
+    MEMORY: (Single("insitu_model_memory_bytes", "Memory of a version, estimated", kind="gauge"),),
+    REDIS: (
+        Count("insitu_redis_round_trips_total", "Pipelines sent to Redis", TRIP),
+        Single("insitu_redis_commands_total", "Commands sent to Redis"),
+        TRIP,
+    ),
+}
+
+Numbers = Iterable[tuple[Name, NDArray[np.float64]]]
+Sums = dict[str, list[tuple[str, list[float]]]]  # kind of block -> labels as text, numbers of all workers
+
+
+def summed(numbers: Numbers) -> Sums:
+    """Add the blocks of one name up; Redis is there when it is there for everybody."""
+    whole: dict[Name, NDArray[np.float64]] = {}
+    for name, values in gently(numbers):
+        if name not in whole:
+            whole[name] = values
+        else:
+            (np.minimum if name[0] == UP else np.add)(whole[name], values, out=whole[name])
+    sums: Sums = defaultdict(list)
+    for name in gently(sorted(whole)):
+        sums[name[0]].append((labelled(LABELS[name[0]], name[1:]), whole[name].tolist()))
+    return sums
+
+
+def pieces(numbers: Numbers) -> Iterator[str]:
+    """Return the text of each family and series, blocks of one name added up."""
+    sums = summed(numbers)
+    for kind, families in FAMILIES.items():
+        for family in families:
+            yield family.head()
+            for labels, values in sums.get(kind, ()):
+                yield family.lines(labels, values)
