@@ -57,12 +57,12 @@ class Place:
 ALONE = Place()
 
 
-def build_engine(settings: ServerSettings) -> Engine:
-    """Build the core; nothing is connected or loaded yet.
+def build_engine(settings: ServerSettings, shared: Path | None = None) -> Engine:
+    """Build the core, counting in `shared` with other workers; nothing is connected or loaded yet.
 
     Raises: ProviderUnavailable; BadName for a Redis URL or prefix that is none.
     """
-    metrics = Metrics()
+    metrics = Metrics(shared)
     store = ModelStore(connect(settings.redis_url), Keys(settings.prefix))
     threads = threads_of(settings)
     pool = ThreadPoolExecutor(threads.runs, thread_name_prefix="run")
@@ -111,7 +111,7 @@ async def serve(
     Raises: OSError, the port is taken; ProviderUnavailable; BadName; RedisRefused.
     """
     begun = time.perf_counter()
-    engine = build_engine(settings)
+    engine = build_engine(settings, place.metrics)
     listener = place.listener or listen(settings)
     asked = ending_signals()
     log.info("serving %s", without_password(settings.redis_url))
