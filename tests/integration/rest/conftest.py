@@ -5,10 +5,11 @@ road          how requests get to the door: every test of a client runs on both
 start(...)    a factory: the API with these settings, as an HTTP client
 client        the API with its default settings
 listen(...)   a factory: a server on a port, to talk to in bytes
+serve(...)    a factory: a server process of its own; keywords are variables of its environment
 """
 
 from asyncio import AbstractEventLoop
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from ssl import PROTOCOL_TLS_CLIENT, SSLContext
 from typing import Any
@@ -23,6 +24,7 @@ from server import app
 from server.rest.api import create_api
 from server.settings import ServerSettings
 from tests.integration.rest import stock
+from tests.integration.rest.served import ServerProcess
 from tests.integration.rest.wired import Wire, wired
 
 HERE = "http://127.0.0.1:8000"
@@ -30,6 +32,7 @@ NO_TLS = SSLContext(PROTOCOL_TLS_CLIENT)  # httpx would read every certificate o
 Client = httpx.AsyncClient
 StartDoor = Callable[..., Awaitable[Client]]
 Listen = Callable[..., Awaitable[Wire]]
+Serve = Callable[..., ServerProcess]
 
 
 @pytest.fixture
@@ -91,6 +94,19 @@ async def listen(redis_url: str) -> AsyncIterator[Listen]:
             return await stack.enter_async_context(wired(config))
 
         yield start
+
+
+@pytest.fixture
+def serve(redis_url: str) -> Iterator[Serve]:
+    started: list[ServerProcess] = []
+
+    def start(redis: str = redis_url, **settings: str) -> ServerProcess:
+        started.append(ServerProcess(redis, settings))
+        return started[-1].start()
+
+    yield start
+    for one in started:
+        one.close()
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
+from urllib.parse import urlsplit
 
 from tests.servers import wait_until
 
@@ -35,7 +36,11 @@ class ServerProcess:
 
     @property
     def url(self) -> str:
-        return next((line for line in self.log.splitlines() if line.startswith("http://")), "")
+        return next((line for line in self.log.splitlines() if line.startswith(("http://", "https://"))), "")
+
+    @property
+    def port(self) -> int:
+        return urlsplit(self.url).port or 0
 
     def start(self) -> "ServerProcess":
         """Start the process and wait until it answers."""
@@ -53,9 +58,19 @@ class ServerProcess:
             raise RuntimeError(f"the server ended while starting:\n{self.log}")
         return bool(self.url)
 
-    def close(self) -> None:
-        """End the process as an operator would."""
+    def terminate(self) -> None:
+        """Tell the process to end, and do not wait."""
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-            self.process.wait(STOP_SECONDS)
+
+    def status(self) -> int:
+        """Return the exit status once the process has ended by itself."""
+        assert self.process is not None
+        return self.process.wait(STOP_SECONDS)
+
+    def close(self) -> None:
+        """End the process as an operator would."""
+        self.terminate()
+        if self.process is not None:
+            self.status()
         self.output.close()
