@@ -2,26 +2,75 @@
 
 redis://[user:password@]host:6379/0     rediss:// the same over TLS
 unix:///path/to/redis.sock?db=0
+redis+sentinel://host:26379,host:26379/SERVICE/0     the master that sentinels name; rediss+sentinel:// over TLS
 redis+cluster://host:6379               any node of a Redis Cluster; rediss+cluster:// over TLS
 """
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
+from redis.asyncio.connection import SSLConnection, parse_url
 from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
 
 from models.errors import BadName, shown
+from models.sentinel_urls import guarded
 from models.store import Client
 
-SCHEMES = ("redis", "rediss", "unix", "redis+cluster", "rediss+cluster")
+SCHEMES = (
+    "redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster",
+)  # fmt: skip
 RULE = f"a URL that starts with {', '.join(f'{scheme}://' for scheme in SCHEMES)}"
-QUERY_PASSWORD = re.compile(r"([?&]password=)[^&]*", re.IGNORECASE)
+QUERY_PASSWORD = re.compile(r"([?&](?:sentinel_)?password=)[^&]*", re.IGNORECASE)
 CONNECT_SECONDS = 2.0
 REPLY_SECONDS = 30.0  # longer than any blocking read; a chunk of 64 MiB takes its time on a slow link
 RETRIES = 1  # a connection that the server closed is opened again; Redis that is away is told at once
+
+
+class Kind(Enum):
+    """What a URL leads to."""
+
+    ONE = "one server"
+    SENTINEL = "the master of a service"
+    CLUSTER = "a cluster"
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What a URL names: the server itself, any node of the cluster, or the master that is to be found."""
+
+    kind: Kind
+    redis: str
+    service: str = ""
+    sentinels: tuple[str, ...] = ()
+
+
+def named(url: str) -> Named:
+    """Return what a URL names, as plain URLs of one server each.
+
+    Raises: BadName, no URL of Redis.
+    """
+    scheme, _, rest = url.partition("://")
+    if scheme not in SCHEMES or not rest:
+        raise BadName("Redis URL", without_password(url), RULE)
+    plain, _, kind = scheme.partition("+")
+    with refusing(url):
+        if kind == "sentinel":
+            found = guarded(url)
+            address = Named(Kind.SENTINEL, found.master, found.service, found.sentinels)
+        else:
+            address = Named(Kind.CLUSTER if kind else Kind.ONE, f"{plain}://{rest}")
+        for one in (address.redis, *address.sentinels):
+            checked(Redis.from_url(one))
+    return address
 
 
 def connect(url: str, reply_seconds: float = REPLY_SECONDS) -> Client:
@@ -29,21 +78,46 @@ def connect(url: str, reply_seconds: float = REPLY_SECONDS) -> Client:
 
     Raises: BadName, no URL of Redis.
     """
-    scheme, _, rest = url.partition("://")
-    if scheme not in SCHEMES or not rest:
-        raise BadName("Redis URL", without_password(url), RULE)
+    address = named(url)
     options: dict[str, Any] = {
         "socket_timeout": reply_seconds,
         "socket_connect_timeout": CONNECT_SECONDS,
         "retry": Retry(NoBackoff(), RETRIES),
     }
-    try:
-        if scheme.endswith("+cluster"):
-            plain = f"{scheme.removesuffix('+cluster')}://{rest}"
-            return with_bytes(url, RedisCluster.from_url(plain, **options))
-        return with_bytes(url, checked(Redis.from_url(url, **options)))
-    except (ValueError, TypeError) as error:
-        raise BadName("Redis URL", without_password(url), f"{RULE} ({shown(error)})") from error
+    with refusing(url):
+        if address.kind is Kind.CLUSTER:
+            return with_bytes(url, RedisCluster.from_url(address.redis, **options))
+        if address.kind is Kind.SENTINEL:
+            return with_bytes(url, checked(master_client(address, options)))
+        return with_bytes(url, checked(Redis.from_url(address.redis, **options)))
+
+
+def master_client(address: Named, options: dict[str, Any]) -> Redis:
+    """Return a client of the master that the sentinels name; it finds the new one after a failover."""
+    sentinels = [connection_options(one) for one in address.sentinels]
+    places = [(one.pop("host"), one.pop("port")) for one in sentinels]
+    sentinel: Any = Sentinel  # redis-py gives its constructor no types
+    guards = sentinel(places, sentinel_kwargs={**sentinels[0], **options})
+    master = connection_options(address.redis)
+    del master["host"]
+    client: Redis = guards.master_for(address.service, connection_pool_class=MasterPool, **master, **options)
+    return client
+
+
+def connection_options(url: str) -> dict[str, Any]:
+    """Return the options of a plain URL as redis-py's clients take them."""
+    options: dict[str, Any] = {**parse_url(url)}
+    tls = options.pop("connection_class", None) is SSLConnection
+    return {**options, "ssl": True} if tls else options
+
+
+class MasterPool(SentinelConnectionPool):
+    """Connections to the master; closing them closes those to the sentinels too."""
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await super().aclose()
+        await self.sentinel_manager.aclose()
 
 
 def checked(client: Redis) -> Redis:
@@ -61,6 +135,18 @@ def with_bytes(url: str, client: Client) -> Client:
     if client.get_encoder().decode_responses:
         raise BadName("Redis URL", without_password(url), "one without decode_responses")
     return client
+
+
+@contextmanager
+def refusing(url: str) -> Iterator[None]:
+    """Turn what redis-py and the TLS library say of a URL into the domain's error.
+
+    Raises: BadName.
+    """
+    try:
+        yield
+    except (ValueError, TypeError, RedisError, OSError) as error:
+        raise BadName("Redis URL", without_password(url), f"{RULE} ({shown(error)})") from error
 
 
 def without_password(url: str) -> str:

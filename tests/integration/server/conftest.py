@@ -15,11 +15,10 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from models.connecting import connect
 from models.store import ModelStore
 from server import app
 from server.inference.engine import Engine
-from server.inference.reader import Reader
+from server.inference.reading.reader import Reader
 from server.settings import ServerSettings
 from tests.integration.server.processes import ServeCommand
 
@@ -61,9 +60,7 @@ async def reader() -> AsyncIterator[MakeReader]:
     async with AsyncExitStack() as stack:
 
         def make(url: str, timeout_seconds: float = 1.0, **observed: Any) -> Reader:
-            client = connect(url)
-            one = Reader(client, timeout_seconds, **observed)
-            stack.push_async_callback(client.aclose)
+            one = Reader(url, timeout_seconds, **observed)
             stack.push_async_callback(one.close)
             return one
 

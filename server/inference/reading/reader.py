@@ -1,0 +1,70 @@
+"""Reader: features out of Redis, whatever the URL means: one Redis, a master behind sentinels, a cluster."""
+
+from collections.abc import Callable, Sequence
+
+from models.connecting import Kind, named, refusing
+from server.inference.reading.cluster import Cluster
+from server.inference.reading.link import Link, Terms, unobserved
+from server.inference.reading.places import place_of
+from server.inference.reading.reads import Done
+from server.inference.reading.sentinels import Sentinels
+
+
+class Reader:
+    """Feature reads of one process; belongs to the loop it is first used on."""
+
+    __slots__ = ("_road", "ask")
+
+    ask: Callable[[Sequence[bytes], Done], None]
+    """Ask encoded commands, whose key follows the name; `done` is told later, from the loop, exactly once.
+
+    It gets one reply a command, in order; Redis' refusal of a command is its reply, and in a cluster
+    RedisUnavailable is the reply for a key whose node is away while others are not. Or it gets the
+    fault of all: RedisUnavailable, RedisRefused.
+
+    Raises: RedisUnavailable, at once while Redis is known to be away; Overloaded, at once when too
+            much waits.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        timeout_seconds: float,
+        observe: Callable[[int, float], None] = unobserved,
+    ) -> None:
+        """Take a URL; nothing is sent yet.
+
+        Units:  observe, commands and seconds of a round trip.
+        Raises: BadName, no URL of Redis.
+        """
+        self._road = road(url, Terms(timeout_seconds, observe))
+        self.ask = self._road.ask
+
+    @property
+    def reason(self) -> str | None:
+        """Why Redis cannot be read now; None when it can."""
+        fault = self._road.fault
+        return None if fault is None else str(fault.details["reason"])
+
+    def start(self) -> None:
+        """Begin to connect; the first ask does so too."""
+        self._road.start()
+
+    async def close(self) -> None:
+        """Take no more, let what is under way end in its time, fail the rest."""
+        await self._road.close()
+
+
+def road(url: str, terms: Terms) -> Link | Cluster:
+    """Return the way to what a URL names.
+
+    Raises: BadName.
+    """
+    address = named(url)
+    with refusing(url):
+        place, *guards = [place_of(one) for one in (address.redis, *address.sentinels)]
+    if address.kind is Kind.CLUSTER:
+        return Cluster(place, terms)
+    if address.kind is Kind.SENTINEL:
+        return Link(Sentinels(guards, address.service, place, terms.timeout_seconds).master, terms)
+    return Link(place.itself, terms)

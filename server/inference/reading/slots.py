@@ -1,0 +1,45 @@
+"""Keys to slots to nodes of a Redis Cluster; pure.
+
+Source: https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/ and CLUSTER SLOTS.
+"""
+
+from typing import Any
+
+from redis.crc import REDIS_CLUSTER_HASH_SLOTS as SLOTS
+from redis.crc import key_slot
+
+__all__ = ["SLOTS", "Address", "owners_in", "slot_of", "target_of"]
+
+Address = tuple[str, int]
+UNKNOWN_HOSTS = ("", "?")
+
+
+def slot_of(command: bytes) -> int:
+    """Return the slot of an encoded command, whose key comes after its name."""
+    _count, _size, _name, size, rest = command.split(b"\r\n", 4)
+    return key_slot(rest[: int(size[1:])])
+
+
+def owners_in(reply: list[Any], asked: str) -> dict[Address, list[range]]:
+    """Return the slots of each primary in a reply to CLUSTER SLOTS.
+
+    A node that does not know its own host is where it was asked.
+    """
+    owners: dict[Address, list[range]] = {}
+    for first, last, primary, *_replicas in reply:
+        address = (host_or(primary[0] or b"", asked), int(primary[1]))
+        owners.setdefault(address, []).append(range(first, last + 1))
+    return owners
+
+
+def target_of(text: str, asked: str) -> tuple[int, Address]:
+    """Return slot and node of `MOVED 3999 127.0.0.1:6381` or `ASK ...`."""
+    _kind, slot, place = text.split(" ")[:3]
+    host, _, port = place.rpartition(":")
+    return int(slot), (host_or(host.encode(), asked), int(port))
+
+
+def host_or(host: bytes, asked: str) -> str:
+    """Return a host as told, or that of whoever told it."""
+    told = host.decode()
+    return asked if told in UNKNOWN_HOSTS else told
