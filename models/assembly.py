@@ -21,6 +21,7 @@ from models.errors import (
     BadFeatureView,
     BadRequest,
     FeatureError,
+    InsituError,
     InstanceIncomplete,
     KeyNotAllowed,
     KeysNotEnough,
@@ -82,7 +83,7 @@ class Assembled:
     """
 
     groups: list[Group]
-    errors: dict[int, FeatureError]
+    errors: dict[int, InsituError]
     filled: dict[int, list[str]]
 
 
@@ -115,7 +116,8 @@ class Plan:
         self._forms = [reader.form for reader in self._readers]
         self._beyond_key = self._needs_beyond_first_key()
         self._key_is_all = len(self.templates) == 1 and not self.inline
-        self._columnar = not self.inline and all(
+        # whether replies of many rows can become tensors at once
+        self.columnar = not self.inline and all(
             one.lengths is None and not one.free_length for one in view.inputs
         )
 
@@ -204,7 +206,7 @@ class Plan:
 
         Shape:  feeds[input] (rows, ...), in the order of the replies.
         """
-        if not self._columnar:
+        if not self.columnar:
             return None
         width = len(self._readers)
         feeds: dict[str, Tensor] = {}
@@ -238,7 +240,7 @@ class Plan:
             raise ValueError(f"{len(replies)} replies to {len(prepared.commands)} commands")
         live = prepared.live
         if not live:
-            return Assembled([], dict(prepared.errors), {})
+            return Assembled([], {**prepared.errors}, {})
         at = time.time() if now is None else now
         rows = Rows(prepared.instances, prepared.keys, replies, missing, at)
         columns = [self._column(one, rows) for one in self._inputs]
@@ -246,7 +248,9 @@ class Plan:
             Group([live[at] for at in members], dict(self._feeds(columns, members)))
             for members in self._alike(columns, rows.good())
         ]
-        errors = prepared.errors | {live[at]: error for at, error in rows.errors.items()}
+        errors: dict[int, InsituError] = {**prepared.errors} | {
+            live[at]: error for at, error in rows.errors.items()
+        }
         return Assembled(groups, errors, {live[at]: names for at, names in rows.filled().items()})
 
     def _column(self, one: InputReader, rows: Rows) -> Column:

@@ -7,6 +7,7 @@ import numpy as np
 
 from models.errors import (
     FeatureError,
+    InsituError,
     NotANumber,
     SourceUnsupported,
     WrongType,
@@ -29,10 +30,13 @@ class Cell:
 def checked(cell: Cell, command: str, wanted: str) -> Raw:
     """Return the reply unless Redis refused the command.
 
-    Raises: WrongType, SourceUnsupported, FeatureError for any other refusal.
+    Raises: WrongType, SourceUnsupported, FeatureError for any other refusal; a fault of the reading
+            itself, such as RedisUnavailable, as it is.
     """
     if not isinstance(cell.reply, Exception):
         return cell.reply
+    if isinstance(cell.reply, InsituError):
+        raise cell.reply
     text = str(cell.reply)
     # RedisJSON words it "Existing key has wrong Redis type", Redis itself "WRONGTYPE ..."
     if text.startswith("WRONGTYPE") or "wrong Redis type" in text:

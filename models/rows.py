@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from models.decoding import Cell
-from models.errors import FeatureError, WrongLength
+from models.errors import InsituError, WrongLength
 from models.features import InputView
 from models.inline_source import InlineReader
 from models.raw_sources import ListReader, VectorReader
@@ -47,7 +47,7 @@ class Rows:
         now: float,
     ) -> None:
         self.count = len(keys)
-        self.errors: dict[int, FeatureError] = {}
+        self.errors: dict[int, InsituError] = {}
         self._instances, self._keys, self._replies, self._now = instances, keys, replies, now
         self._width = len(replies) // self.count
         self._fills = [Fills(missing) for _ in range(self.count)]
@@ -87,7 +87,7 @@ class Rows:
         for at in range(self.count):
             try:
                 result.append(None if at in self.errors else read(at))
-            except FeatureError as error:
+            except InsituError as error:
                 self.errors[at] = error
                 result.append(None)
         return result

@@ -8,9 +8,11 @@ from models.errors import InsituError
 from models.values import Missing
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Ask:
     """One request: rows of one model, named by keys, by instances or by tensors.
+
+    Nobody changes one; it is not frozen because that costs more than all the rest of it.
 
     Units: deadline, seconds of `time.monotonic`; None takes the server's own limit.
     """
@@ -25,19 +27,26 @@ class Ask:
     deadline: float | None = None
 
 
+NOTHING: dict[str, Any] = {}
+
+
 @dataclass(slots=True)
 class Row:
-    """The answer for one row: an error, or a body worded by the model's task."""
+    """The answer for one row: an error, or a body worded by the model's task.
+
+    `version` is that of the row where it differs from the answer's, as under a traffic rule.
+    """
 
     key: str | None = None
     error: InsituError | None = None
     filled: list[str] = field(default_factory=list)
-    body: dict[str, Any] = field(default_factory=dict)
+    body: dict[str, Any] = field(default_factory=NOTHING.copy)
+    version: int | None = None
 
 
 @dataclass(slots=True)
 class Answer:
-    """Rows in the order of the request, and the version that answered all of them."""
+    """Rows in the order of the request, and the version that answered them."""
 
     model: str
     version: int

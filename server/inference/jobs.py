@@ -1,93 +1,80 @@
-"""Jobs: the rows of requests while they wait, in order, those that can share a run side by side."""
+"""Jobs: the rows of one request of one version, from what was read for them to an answer each."""
 
-import asyncio
-import time
-from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Any
 
+from models.assembly import Prepared
 from models.errors import InsituError
 from models.tensors import Tensor
-from server.inference.errors import DeadlineExceeded
+from models.values import Missing
+from server.inference.answers import Worded
+from server.inference.asking import Row
 
 Feeds = dict[str, Tensor]
-Signature = tuple[object, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a request's rows gave: outputs[name] is (len(rows), ...), the other rows have errors."""
-
-    rows: Sequence[int]
-    outputs: dict[str, Tensor]
-    errors: dict[int, InsituError]
-
-
-@dataclass(slots=True)
 class Job:
-    """One request's rows; requests of one signature can share a run.
+    """One request's rows; `left` of them have no answer yet. Whoever waits for them says how in `ended`.
 
-    Units: arrived and deadline, seconds of time.monotonic.
+    What a run needs is either read (`prepared` and the replies to it) or given (`feeds`, a tensor
+    an input). Made once a request, so it is as small as can be.
+
+    Units: asked, arrived and deadline, seconds of time.monotonic: when it was read for, when it
+           began to wait, when it is given up.
     """
 
-    feeds: Feeds
-    rows: int
-    signature: Signature
-    arrived: float
-    deadline: float
-    done: "asyncio.Future[Outcome]"
+    __slots__ = (
+        "arrived",
+        "asked",
+        "deadline",
+        "feeds",
+        "left",
+        "missing",
+        "open",
+        "prepared",
+        "raw",
+        "replies",
+        "rows",
+    )
 
-    def settle(self, outcome: Outcome | Exception) -> None:
-        """Give the request its outcome unless its caller has left."""
-        if self.done.done():
-            return
-        if isinstance(outcome, Exception):
-            self.done.set_exception(outcome)
-        else:
-            self.done.set_result(outcome)
+    def __init__(self, rows: list[Row], asked: float, deadline: float, raw: bool = False) -> None:
+        self.rows = rows
+        self.left = len(rows)
+        self.asked = self.arrived = asked
+        self.deadline = deadline
+        self.raw = raw
+        self.open = True
+        self.missing: Missing = None
+        self.prepared: Prepared | None = None
+        self.replies: Sequence[Any] = ()
+        self.feeds: Feeds | None = None
 
+    def ended(self, error: Exception | None) -> None:
+        """Hear that every row has its answer, or what is wrong with all of them; once."""
+        raise NotImplementedError
 
-class Queue:
-    """Jobs that wait, by signature; signatures take turns, inside one the order is kept."""
+    def refuse(self, row: int, error: InsituError) -> None:
+        """Answer a row with an error."""
+        self.rows[row].error = error
+        self.left -= 1
 
-    def __init__(self) -> None:
-        self.rows = 0
-        self._by_signature: dict[Signature, deque[Job]] = {}
+    def place(self, rows: Sequence[int], answers: Sequence[Worded]) -> None:
+        """Answer rows; the last one ends the job."""
+        for row, answer in zip(rows, answers, strict=True):
+            if isinstance(answer, dict):
+                self.rows[row].body = answer
+            else:
+                self.rows[row].error = answer
+        self.left -= len(rows)
+        if not self.left:
+            self.end()
 
-    def __bool__(self) -> bool:
-        return bool(self._by_signature)
+    def end(self, error: Exception | None = None) -> None:
+        """Let whoever waits hear of it, unless they have left."""
+        if self.open:
+            self.open = False
+            self.ended(error)
 
-    def add(self, job: Job) -> None:
-        """Put a job at the end."""
-        self._by_signature.setdefault(job.signature, deque()).append(job)
-        self.rows += job.rows
-
-    def take(self, most: int) -> list[Job]:
-        """Take the next batch: jobs of one signature, up to `most` rows but at least one job.
-
-        Jobs whose time is over are told so, those whose caller has left are dropped; both may
-        leave the batch empty.
-        """
-        signature = next(iter(self._by_signature))
-        jobs = self._by_signature.pop(signature)
-        taken: list[Job] = []
-        rows, now = 0, time.monotonic()
-        while jobs and (not taken or rows + jobs[0].rows <= most):
-            job = jobs.popleft()
-            self.rows -= job.rows
-            if job.deadline < now:
-                job.settle(DeadlineExceeded(now - job.arrived))
-            elif not job.done.done():
-                taken.append(job)
-                rows += job.rows
-        if jobs:
-            self._by_signature[signature] = jobs  # behind the other signatures
-        return taken
-
-    def clear(self, error: Exception) -> None:
-        """Give every job an error."""
-        for jobs in self._by_signature.values():
-            for job in jobs:
-                job.settle(error)
-        self._by_signature.clear()
-        self.rows = 0
+    def leave(self) -> None:
+        """Nobody waits any more, so it need not run."""
+        self.open = False

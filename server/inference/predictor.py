@@ -1,24 +1,32 @@
-"""Predictor: one request from its keys, instances or tensors to its answer; it knows no wire."""
+"""Predictor: one request from its keys, instances or tensors to its answer; it knows no wire.
+
+    submit(ask, done)   no task and no future a request: `done` hears the answer, or what is wrong
+    predict(ask)        the same, awaited
+
+A request becomes a part for each version that answers it, nearly always one: its features are
+read, together with everybody else's of this moment, then it waits in that version's batcher.
+"""
 
 import asyncio
 import time
 from collections.abc import Coroutine, Sequence
+from functools import partial
 from typing import Any
 
-from models.assembly import Assembled, Group, Plan, Prepared
-from models.errors import BadFeatureView, BadRequest, InsituError
-from server.inference.answers import Worded, bodies, entire
+from models.assembly import Plan, Prepared
+from models.errors import BadFeatureView, BadRequest, FeatureError, FieldMissing, InsituError, KeyMissing
 from server.inference.asking import Answer, Ask, Row
 from server.inference.catalogue import Catalogue
-from server.inference.errors import DeadlineExceeded, RunFailed, TooManyRows
-from server.inference.grouping import by_length, row_by_row
-from server.inference.jobs import Outcome
+from server.inference.errors import DeadlineExceeded, TooManyRows
 from server.inference.loading import Serving
-from server.inference.reader import Reader
+from server.inference.reading.reader import Reader
+from server.inference.requests import Done, Part, Request, Requests
+from server.inference.routing import Route, Split
 from server.inference.tensors import tensors_of
 from server.metrics import Metrics
 
 REQUEST_BYTES = 1 << 30  # features that one request may bring into memory
+ABSENT = (KeyMissing, FieldMissing)
 
 
 class Predictor:
@@ -32,154 +40,254 @@ class Predictor:
         self._metrics = metrics
         self._rows = rows
         self._timeout = timeout_seconds
+        self._requests = Requests()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._ended = self._request_ended
+
+    @property
+    def under_way(self) -> int:
+        """How many requests have no answer yet."""
+        return len(self._requests)
 
     async def predict(self, ask: Ask) -> Answer:
         """Answer one request whole; a row that fails carries its own error.
 
         Raises: InsituError for what concerns the whole request: model, size, overload, deadline.
         """
-        started = time.monotonic()
-        limit = started + self._timeout
-        deadline = limit if ask.deadline is None else min(ask.deadline, limit)
+        heard: asyncio.Future[Answer | Exception] = asyncio.get_running_loop().create_future()
+        request = self.submit(ask, partial(hear, heard))
         try:
-            async with asyncio.timeout(max(0.0, deadline - started)):
-                check_ways(ask)
-                serving = await self._catalogue.get(ask.model, ask.reference)
-                answer = await self._answer(ask, serving, deadline)
-        except TimeoutError as error:
-            self._failed(ask.model, DeadlineExceeded.code)
-            raise DeadlineExceeded(max(0.0, deadline - started)) from error
-        except InsituError as error:
-            self._failed(ask.model, error.code)
+            outcome = await heard
+        except asyncio.CancelledError:
+            self.leave(request)
             raise
-        self._count(serving, answer, time.monotonic() - started)
-        return answer
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
 
-    def _failed(self, model: str, code: str) -> None:
-        self._metrics.failed(model if self._catalogue.knows(model) else "unknown", code)
+    def submit(self, ask: Ask, done: Done) -> Request:
+        """Begin to answer a request; `done` hears the answer or the error once, perhaps before this returns."""
+        started = time.monotonic()
+        deadline = started + self._timeout
+        if ask.deadline is not None and ask.deadline < deadline:
+            deadline = ask.deadline
+        request = Request(ask, started, deadline, done, self._ended)
+        self._requests.add(request)
+        if deadline <= started:
+            request.end(DeadlineExceeded(0.0))
+            return request
+        try:
+            route = self._catalogue.route(ask.model, ask.reference)
+            if route is None:
+                self._spawn(self._look_up(request))
+            else:
+                self._start(request, route)
+        except Exception as error:  # noqa: BLE001  # whatever it is, who asked must hear of it
+            request.end(error)
+        return request
 
-    def _count(self, serving: Serving, answer: Answer, seconds: float) -> None:
-        filled = sum(bool(row.filled) for row in answer.rows)
-        serving.metrics.answered(len(answer.rows), filled, seconds)
-        for row in answer.rows:
-            if row.error is not None:
-                self._metrics.failed(answer.model, row.error.code)
+    def leave(self, request: Request) -> None:
+        """Give a request up whose caller has left."""
+        self._requests.discard(request)
+        request.leave()
 
-    async def _answer(self, ask: Ask, serving: Serving, deadline: float) -> Answer:
-        rows, assembled = await (
-            self._dense(ask, serving) if ask.inputs is not None else self._read(ask, serving)
-        )
-        for row, error in assembled.errors.items():
-            rows[row].error = error
-        for row, names in assembled.filled.items():
-            rows[row].filled = names
-        groups = parted(serving, assembled.groups, as_sent=ask.inputs is not None)
-        outcomes = await gathered(
-            [serving.batcher.submit(group.feeds, len(group.rows), deadline) for group in groups]
-        )
-        for group, outcome in zip(groups, outcomes, strict=True):
-            place(rows, group, outcome, worded(serving, outcome, ask.raw))
-        return Answer(serving.manifest.name, serving.manifest.version, rows)
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
-    async def _read(self, ask: Ask, serving: Serving) -> tuple[list[Row], Assembled]:
-        """Read the rows of keys or instances out of Redis."""
-        rows = rows_asked_for(ask)
-        plan = serving.plan
+    async def _look_up(self, request: Request) -> None:
+        """Begin to answer a request whose version is not loaded yet."""
+        ask = request.ask
+        try:
+            route = await self._catalogue.routed(ask.model, ask.reference)
+            if request.open:
+                self._start(request, route)
+        except Exception as error:  # noqa: BLE001  # as in submit
+            request.end(error)
+
+    def _start(self, request: Request, route: Route) -> None:
+        """Read what a request needs, and let it wait for a run.
+
+        Raises: BadRequest, BadFeatureView, TooManyRows, BadInput, Overloaded, RedisUnavailable.
+        """
+        ask, serving = request.ask, route.serving
+        serving.used_at = request.started
+        check_ways(ask)
+        if ask.inputs is not None:
+            self._dense(request, serving if route.split is None else route.split.following())
+        elif route.split is not None:
+            self._divided(request, route.split)
+        elif ask.keys is not None:
+            self._keyed(request, serving, ask.keys)
+        else:
+            self._instances(request, serving)
+
+    def _keyed(self, request: Request, serving: Serving, keys: Sequence[str]) -> None:
+        """Read the rows of keys, all for one version."""
+        request.rows = [Row(key) for key in keys]
+        plan = self._plan(request, serving)
+        self._read(request, [self._part(request, serving, plan.prepare_keys(keys), request.rows)])
+
+    def _instances(self, request: Request, serving: Serving) -> None:
+        """Read the rows of instances."""
+        instances = request.ask.instances or ()
+        request.rows = [Row() for _ in instances]
+        plan = self._plan(request, serving)
+        self._read(request, [self._part(request, serving, plan.prepare(instances), request.rows)])
+
+    def _plan(self, request: Request, serving: Serving) -> Plan:
+        """Return the plan that reads a request's rows, which fit the bounds.
+
+        Raises: BadRequest, BadFeatureView, TooManyRows.
+        """
+        ask, plan = request.ask, serving.plan
+        if not request.rows:
+            raise BadRequest("the request has no rows; name at least one key or instance")
         if plan is None:
             raise BadFeatureView(
                 f"model {ask.model!r} has no feature view, so it reads no keys; ask with `inputs`, or publish "
                 "it with `--features view.yaml`"
             )
-        self._check_count(len(rows), serving)
-        plan.check_missing(ask.missing)
-        prepared = prepare(plan, ask)
-        started = time.perf_counter()
-        replies = await self._reader.read(prepared.commands)
-        serving.metrics.read(time.perf_counter() - started)
-        return rows, plan.assemble(prepared, replies, ask.missing)
+        self._check_count(len(request.rows), serving)
+        if ask.missing is not None:
+            plan.check_missing(ask.missing)
+        return plan
+
+    def _part(self, request: Request, serving: Serving, prepared: Prepared, rows: list[Row]) -> Part:
+        """Return rows that one version answers."""
+        part = Part(request, serving, rows)
+        part.prepared = prepared
+        part.missing = request.ask.missing
+        if prepared.errors:
+            for row, error in prepared.errors.items():
+                part.refuse(row, error)
+        return part
+
+    def _divided(self, request: Request, split: Split) -> None:
+        """Read rows for the versions that the rule gives them to, each by its own view."""
+        ask = request.ask
+        asked: Sequence[Any] = ask.instances or () if ask.keys is None else ask.keys
+        request.rows = [Row() for _ in asked] if ask.keys is None else [Row(key) for key in ask.keys]
+        plan = self._plan(request, split.greatest)
+        rows_of: dict[int, list[int]] = {}
+        for row, one in enumerate(asked):
+            rows_of.setdefault(version_of(split, plan, one), []).append(row)
+        servings = [one for one in split.servings if one.manifest.version in rows_of]
+        servings.sort(key=lambda one: one is not split.greatest)
+        parts = []
+        for serving in servings:
+            version = serving.manifest.version
+            rows = rows_of[version]
+            own, some = self._plan(request, serving), [asked[row] for row in rows]
+            prepared = own.prepare(some) if ask.keys is None else own.prepare_keys(some)
+            parts.append(self._part(request, serving, prepared, [request.rows[row] for row in rows]))
+            if serving is not servings[0]:
+                for answer in parts[-1].rows:
+                    answer.version = version
+        self._read(request, parts)
+
+    def _dense(self, request: Request, serving: Serving) -> None:
+        """Let tensors wait for a run as they came."""
+        feeds, count = tensors_of(serving.manifest, request.ask.inputs or {}, serving.rows)
+        self._check_count(count, serving)
+        request.rows = [Row() for _ in range(count)]
+        part = Part(request, serving, request.rows)
+        part.feeds = feeds
+        self._read(request, [part])
+
+    def _read(self, request: Request, parts: Sequence[Part]) -> None:
+        """Read what parts need; each waits for a run when that is there.
+
+        Raises: Overloaded, RedisUnavailable.
+        """
+        request.parts = parts
+        request.waiting = len(parts)
+        for part in parts:
+            if not part.left:
+                part.end()
+                continue
+            batcher, rows = part.serving.batcher, len(part.rows)
+            batcher.admit(rows)
+            commands = part.prepared.encoded() if part.prepared is not None else None
+            if not commands:
+                batcher.add(part)
+                continue
+            try:
+                self._reader.ask(commands, part.replied)
+            except InsituError:
+                batcher.release(rows)
+                raise
 
     def _check_count(self, rows: int, serving: Serving) -> None:
         """Refuse more rows than a request may have, or than fit the memory of one.
 
         Raises: TooManyRows.
         """
-        most = max(1, min(self._rows, REQUEST_BYTES // serving.row_bytes))
-        if rows > most:
+        if rows > 1 and rows > (most := max(1, min(self._rows, REQUEST_BYTES // serving.row_bytes))):
             raise TooManyRows(rows, most)
 
-    async def _dense(self, ask: Ask, serving: Serving) -> tuple[list[Row], Assembled]:
-        """Take the rows of tensors as they came."""
-        feeds, count = tensors_of(serving.manifest, ask.inputs or {}, serving.rows)
-        self._check_count(count, serving)
-        return [Row() for _ in range(count)], Assembled([Group(list(range(count)), feeds)], {}, {})
+    def _request_ended(self, request: Request, error: Exception | None) -> None:
+        """Answer a request that has ended."""
+        self._requests.discard(request)
+        if error is None:
+            request.done(self._answer(request))
+            return
+        if isinstance(error, InsituError):
+            model = request.ask.model
+            version = request.parts[0].serving.manifest.version if request.parts else None
+            known = model if version is not None or self._catalogue.knows(model) else "unknown"
+            self._metrics.failed(known, error.code, version=version)
+        request.done(error)
+
+    def _answer(self, request: Request) -> Answer:
+        """Return the answer of a request, counted."""
+        seconds = time.monotonic() - request.started
+        for part in request.parts:
+            part.serving.metrics.request(len(part.rows), seconds)
+            for row in part.rows:
+                if row.error is not None or row.filled:
+                    self._count(row, part.serving)
+        manifest = request.parts[0].serving.manifest
+        return Answer(manifest.name, manifest.version, request.rows)
+
+    def _count(self, row: Row, serving: Serving) -> None:
+        """Count a row that is not plainly well."""
+        manifest, error = serving.manifest, row.error
+        if error is None:
+            serving.metrics.filled(1)
+            return
+        self._metrics.failed(manifest.name, error.code, version=manifest.version)
+        if isinstance(error, ABSENT):
+            serving.metrics.missing(1)
+
+    async def close(self) -> None:
+        """End the look-ups and the timer."""
+        self._requests.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
-def rows_asked_for(ask: Ask) -> list[Row]:
-    """Return a row for each key or instance.
+def hear(heard: "asyncio.Future[Answer | Exception]", outcome: Answer | Exception) -> None:
+    """Take an outcome for somebody who awaits it, unless they have left."""
+    if not heard.done():
+        heard.set_result(outcome)
 
-    Raises: BadRequest, when there is none.
-    """
-    rows = [Row(key) for key in ask.keys] if ask.keys is not None else [Row() for _ in ask.instances or ()]
-    if not rows:
-        raise BadRequest("the request has no rows; name at least one key or instance")
-    return rows
+
+def version_of(split: Split, plan: Plan, asked: Any) -> int:
+    """Return the version that the rule gives a key or an instance to."""
+    if isinstance(asked, str):
+        return split.of(asked).manifest.version
+    try:
+        return split.of(plan.template.fill(asked)).manifest.version
+    except BadFeatureView:  # an instance of values alone
+        return split.following().manifest.version
+    except (FeatureError, TypeError):  # no instance at all: any version says so
+        return split.greatest.manifest.version
 
 
 def check_ways(ask: Ask) -> None:
     """Refuse a request that does not say its rows in exactly one way."""
-    if sum(way is not None for way in (ask.keys, ask.instances, ask.inputs)) != 1:
+    if (ask.keys is None) + (ask.instances is None) + (ask.inputs is None) != 2:
         raise BadRequest("say which rows with exactly one of keys, instances and inputs")
-
-
-def prepare(plan: Plan, ask: Ask) -> Prepared:
-    """Turn keys or instances into commands."""
-    return plan.prepare_keys(ask.keys) if ask.keys is not None else plan.prepare(ask.instances or ())
-
-
-def parted(serving: Serving, groups: Sequence[Group], as_sent: bool) -> list[Group]:
-    """Return the groups as they may run: rows that see one another run alone.
-
-    With `as_sent`, tensors of a request stay together where no wording says what a row is.
-    """
-    manifest = serving.manifest
-    if serving.rows == "apart":
-        return by_length(manifest, groups)
-    if as_sent and (serving.rows == "whole" or manifest.task == "tensor"):
-        return list(groups)
-    return row_by_row(groups)
-
-
-async def gathered(works: Sequence[Coroutine[Any, Any, Outcome]]) -> list[Outcome]:
-    """Await submissions side by side, a single one without a task of its own; one fault ends all."""
-    if len(works) == 1:
-        return [await works[0]]
-    tasks = [asyncio.ensure_future(work) for work in works]
-    try:
-        return list(await asyncio.gather(*tasks))
-    finally:
-        for task in tasks:
-            task.cancel()
-
-
-def worded(serving: Serving, outcome: Outcome, raw: bool) -> list[Worded]:
-    """Word the rows that ran; an output that fits no wording is the error of each of them."""
-    if not outcome.rows:
-        return []
-    if serving.rows == "whole":
-        return entire(outcome.outputs)
-    try:
-        return bodies(serving.manifest, outcome.outputs, raw)
-    except RunFailed as error:
-        return [error for _ in outcome.rows]
-
-
-def place(rows: list[Row], group: Group, outcome: Outcome, answers: Sequence[Worded]) -> None:
-    """Put the bodies and errors of one group at the rows of the request."""
-    for at, answer in zip(outcome.rows, answers, strict=True):
-        row = rows[group.rows[at]]
-        if isinstance(answer, InsituError):
-            row.error = answer
-        else:
-            row.body = answer
-    for at, error in outcome.errors.items():
-        rows[group.rows[at]].error = error

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import onnxruntime as ort
 
@@ -17,7 +17,7 @@ from models.tensors import Tensor
 from server.inference.errors import DeadlineExceeded, RunFailed
 from server.inference.jobs import Feeds
 from server.inference.samples import Rows
-from server.inference.sessions import Session, ending
+from server.inference.sessions import CPU, Session, ending
 from server.inference.stacking import filled_up, rows_of, stacked
 
 INLINE_SECONDS = 0.0005  # a shorter run costs less than handing it to a thread
@@ -40,31 +40,59 @@ class Runner:
     observe: Callable[[int, float], None] = unobserved
 
 
+class Run(NamedTuple):
+    """A run that went well.
+
+    Units: seconds, on the clock; worked, of the core where one thread of it does everything.
+    """
+
+    outputs: dict[str, Tensor]
+    rows: int
+    seconds: float
+    worked: float
+
+
 class Runs:
     """The runs of one session, one at a time."""
 
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
         self._seconds: dict[int, float] = {}
+        # What a run costs the loop is work, not the time that other programs had the core meanwhile.
+        alone = runner.session.provider == CPU and runner.session.threads == 1
+        self._clock = time.thread_time if alone else time.perf_counter
         self._stop: ort.RunOptions | None = None
 
+    def short(self, feeds: Feeds) -> bool:
+        """Whether rows of that size are run faster here than in a thread, as measured so far."""
+        seconds = self._seconds.get(size_of(feeds), 1.0)
+        return seconds < INLINE_SECONDS and not self._runner.session.endless
+
+    def now(self, feeds: Feeds, rows: int) -> dict[str, Tensor]:
+        """Run rows here.
+
+        Raises: RunFailed.
+        """
+        return self._measured(feeds, self._timed(feeds, rows, None))
+
     async def run(self, feeds: Feeds, rows: int, deadline: float) -> dict[str, Tensor]:
-        """Run rows.
+        """Run rows, here or in a thread.
 
         Units:  deadline, seconds of time.monotonic.
         Raises: RunFailed; DeadlineExceeded, when the run had to be stopped.
         """
-        size = sum(tensor.size for tensor in feeds.values()).bit_length()
-        if self._seconds.get(size, 1.0) < INLINE_SECONDS and not self._runner.session.endless:
-            results, seconds = self._timed(feeds, rows, None)
-        else:
-            results, seconds = await self._in_thread(feeds, rows, deadline)
-        previous = self._seconds.get(size, seconds)
-        self._seconds[size] = (1 - SMOOTHING) * previous + SMOOTHING * seconds
-        self._runner.observe(rows, seconds)
-        return results
+        if self.short(feeds):
+            return self.now(feeds, rows)
+        return self._measured(feeds, await self._in_thread(feeds, rows, deadline))
 
-    async def _in_thread(self, feeds: Feeds, rows: int, deadline: float) -> tuple[dict[str, Tensor], float]:
+    def _measured(self, feeds: Feeds, run: Run) -> dict[str, Tensor]:
+        size = size_of(feeds)
+        previous = self._seconds.get(size, run.worked)
+        self._seconds[size] = (1 - SMOOTHING) * previous + SMOOTHING * run.worked
+        self._runner.observe(run.rows, run.seconds)
+        return run.outputs
+
+    async def _in_thread(self, feeds: Feeds, rows: int, deadline: float) -> Run:
         started = time.monotonic()
         stop = self._stop = ort.RunOptions()
         run = asyncio.get_running_loop().run_in_executor(self._runner.pool, self._timed, feeds, rows, stop)
@@ -86,12 +114,12 @@ class Runs:
         if self._stop is not None:
             ending(self._stop)
 
-    def _timed(self, feeds: Feeds, rows: int, stop: ort.RunOptions | None) -> tuple[dict[str, Tensor], float]:
-        started = time.perf_counter()
+    def _timed(self, feeds: Feeds, rows: int, stop: ort.RunOptions | None) -> Run:
+        started, worked = time.perf_counter(), self._clock()
         results = (
             self._whole(feeds, stop) if self._runner.rows == "whole" else self._sliced(feeds, rows, stop)
         )
-        return results, time.perf_counter() - started
+        return Run(results, rows, time.perf_counter() - started, self._clock() - worked)
 
     def _whole(self, feeds: Feeds, stop: ort.RunOptions | None) -> dict[str, Tensor]:
         return self._runner.session.run(feeds, stop)
@@ -99,6 +127,8 @@ class Runs:
     def _sliced(self, feeds: Feeds, rows: int, stop: ort.RunOptions | None) -> dict[str, Tensor]:
         """Run rows in slices the graph takes: at most the limit, exactly its own size when fixed."""
         size = self._runner.session.manifest.fixed_rows or self._most(rows)
+        if rows <= size:
+            return self._slice(feeds, rows, stop)
         parts = [
             self._slice(rows_of(feeds, range(at, at + size)), min(size, rows - at), stop)
             for at in range(0, rows, size)
@@ -120,6 +150,11 @@ class Runs:
                 reason = f"output {name!r} has {len(tensor)} rows for {wanted} rows of inputs"
                 raise RunFailed(session.manifest.name, session.manifest.version, reason)
         return results if wanted == rows else {name: tensor[:rows] for name, tensor in results.items()}
+
+
+def size_of(feeds: Feeds) -> int:
+    """Return the size that runs are measured by: elements, to the power of two."""
+    return sum(tensor.size for tensor in feeds.values()).bit_length()
 
 
 def forget(run: "asyncio.Future[Any]") -> None:

@@ -1,12 +1,45 @@
-"""Rows of requests joined into one batch, and its outputs parted again; pure, numpy only."""
+"""Batches: rows that run together, whose they are, and how they are joined and parted; numpy only."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from models.manifest import Manifest
 from models.tensors import Tensor
-from server.inference.jobs import Feeds, Job, Outcome
+from server.inference.jobs import Feeds, Job
+
+Signature = tuple[object, ...]
+Span = tuple[Job, Sequence[int]]  # a job, and which of its rows
+
+
+@dataclass(slots=True)
+class Batch:
+    """Rows of jobs as one tensor an input: feeds[input] is (rows, ...), the spans in order."""
+
+    feeds: Feeds
+    rows: int
+    spans: list[Span]
+
+    @property
+    def deadline(self) -> float:
+        """When the last of its jobs is given up."""
+        return max(job.deadline for job, _ in self.spans)
+
+    def halves(self) -> tuple["Batch", "Batch"]:
+        """Part a batch between two jobs, or the rows of its only one."""
+        if len(self.spans) == 1:
+            job, rows = self.spans[0]
+            at = len(rows) // 2
+            first, second = [(job, rows[:at])], [(job, rows[at:])]
+        else:
+            middle = len(self.spans) // 2
+            first, second = self.spans[:middle], self.spans[middle:]
+            at = sum(len(rows) for _, rows in first)
+        return (
+            Batch(rows_of(self.feeds, range(at)), at, first),
+            Batch(rows_of(self.feeds, range(at, self.rows)), self.rows - at, second),
+        )
 
 
 def padded_inputs(manifest: Manifest) -> frozenset[str]:
@@ -22,12 +55,20 @@ def shows_steps(manifest: Manifest) -> bool:
     return any(isinstance(dim, str) for spec in manifest.outputs for dim in spec.shape[1:])
 
 
-def joined(jobs: Sequence[Job], pad: Collection[str]) -> Feeds:
-    """Join the rows of requests; the inputs in `pad` are brought to the longest of them."""
-    if len(jobs) == 1:
-        return jobs[0].feeds
-    columns = {name: [job.feeds[name] for job in jobs] for name in jobs[0].feeds}
-    return {name: np.concatenate(padded(parts) if name in pad else parts) for name, parts in columns.items()}
+def signature(feeds: Feeds, pad: Collection[str]) -> Signature:
+    """Return what rows must have in common to share a run."""
+    return tuple(
+        (name, tensor.shape[2:] if name in pad else tensor.shape[1:]) for name, tensor in feeds.items()
+    )
+
+
+def joined(batches: Sequence[Batch], pad: Collection[str]) -> Batch:
+    """Join batches of one signature; the inputs in `pad` are brought to the longest of them."""
+    if len(batches) == 1:
+        return batches[0]
+    columns = {name: [batch.feeds[name] for batch in batches] for name in batches[0].feeds}
+    feeds = {name: np.concatenate(padded(parts) if name in pad else parts) for name, parts in columns.items()}
+    return Batch(feeds, sum(batch.rows for batch in batches), [span for one in batches for span in one.spans])
 
 
 def padded(parts: Sequence[Tensor]) -> list[Tensor]:
@@ -50,19 +91,6 @@ def filled_up(feeds: Mapping[str, Tensor], rows: int, size: int) -> Feeds:
     """Repeat the last row until there are `size` rows."""
     index = np.minimum(np.arange(size), rows - 1)
     return {name: tensor[index] for name, tensor in feeds.items()}
-
-
-def parted(results: Mapping[str, Tensor], jobs: Sequence[Job]) -> list[Outcome]:
-    """Part the outputs of a batch into those of its requests, as views."""
-    if len(jobs) == 1:
-        return [Outcome(range(jobs[0].rows), dict(results), {})]
-    outcomes: list[Outcome] = []
-    at = 0
-    for job in jobs:
-        part = {name: tensor[at : at + job.rows] for name, tensor in results.items()}
-        outcomes.append(Outcome(range(job.rows), part, {}))
-        at += job.rows
-    return outcomes
 
 
 def stacked(parts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:

@@ -11,6 +11,8 @@ from server.rest.access import Access
 from server.rest.bodies import BodyLimits, BoundedBodies, Net
 from server.rest.direct import DirectPredictions
 from server.rest.documenting import describe
+from server.rest.heads import Heads
+from server.rest.protocol import Road
 
 TAGS = (
     {
@@ -49,6 +51,7 @@ def create_api(engine: Engine, access: Access) -> FastAPI:
     api.include_router(pages.create_router(api.openapi))
     errors.install(api, paths_of(documented))
     limits = BodyLimits(engine.limits.body_bytes, engine.limits.model_bytes)
+    api.state.road = Road(engine, Heads(access, limits.body_bytes))
     api.add_middleware(DirectPredictions, engine=engine, access=access)
     api.add_middleware(Net)
     api.add_middleware(BoundedBodies, limits=limits)  # the last added is the outermost

@@ -1,6 +1,7 @@
 """A predict request of HTTP -> Ask: its shape is checked by hand, its rows are the core's business."""
 
 import math
+import re
 import time
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
@@ -16,35 +17,44 @@ FIELDS = ("keys", "instances", "inputs", "missing", "raw", "timeout_ms")
 QUERY = ("key", "missing", "raw", "timeout_ms")
 WAYS = FIELDS[:3]
 TRUTHS = {"true": True, "1": True, "": True, "false": False, "0": False}
+Reference = str | int | None
+MILLISECONDS = re.compile(r"[0-9]{1,12}(\.[0-9]{1,12})?")
+TIMEOUT_HEADER = "x-request-timeout-ms"
 VERSION_DIGITS = 9  # no model has a thousand million versions
 KINDS = {dict: "an object", list: "a list", str: "a text", bool: "a truth value", type(None): "null"}
 
 
-def of_body(model: str, version: str | None, data: Any) -> Ask:
-    """Return what a JSON body asks.
+def of_body(model: str, reference: Reference, data: Any, timeout_ms: str | None = None) -> Ask:
+    """Return what a JSON body asks; `timeout_ms` is what the header of that name says beside it.
 
-    Raises: BadRequest, naming the field, its value and the cure; BadName.
+    Raises: BadRequest, naming the field, its value and the cure.
     """
+    if (
+        type(data) is dict and len(data) == 1 and "keys" in data and timeout_ms is None
+    ):  # what most requests are
+        return Ask(model, reference, the_keys(data["keys"]))
     if not isinstance(data, dict):
         raise BadRequest(f'the body is {kind(data)}; send an object such as {{"keys": ["patient:17"]}}')
     check_names(data, FIELDS, "field")
     way = the_way(data)
     return Ask(
         model,
-        reference(version),
+        reference,
         keys=the_keys(data["keys"]) if way == "keys" else None,
         instances=the_instances(data["instances"]) if way == "instances" else None,
         inputs=the_inputs(data["inputs"]) if way == "inputs" else None,
         missing=the_missing(data.get("missing")),
         raw=the_truth(data.get("raw", False)),
-        deadline=the_deadline(data.get("timeout_ms")),
+        deadline=the_deadline(least(data.get("timeout_ms"), timeout_ms)),
     )
 
 
-def of_query(model: str, version: str | None, query: Sequence[tuple[str, str]]) -> Ask:
+def of_query(
+    model: str, reference: Reference, query: Sequence[tuple[str, str]], timeout_ms: str | None = None
+) -> Ask:
     """Return what a query string asks: `key` once a row, the rest at most once.
 
-    Raises: BadRequest, naming the parameter, its value and the cure; BadName.
+    Raises: BadRequest, naming the parameter, its value and the cure.
     """
     names = [name for name, _ in query]
     check_names(names, QUERY, "parameter")
@@ -59,15 +69,15 @@ def of_query(model: str, version: str | None, query: Sequence[tuple[str, str]]) 
         raise BadRequest("the query names no key; ask with ?key=patient:17, more rows with &key=patient:18")
     return Ask(
         model,
-        reference(version),
+        reference,
         keys=keys,
         missing=the_missing(of_text("missing", values.get("missing"))),
         raw=the_truth(TRUTHS.get(values.get("raw", "false"), values.get("raw"))),
-        deadline=the_deadline(of_text("timeout_ms", values.get("timeout_ms"))),
+        deadline=the_deadline(least(of_text("timeout_ms", values.get("timeout_ms")), timeout_ms)),
     )
 
 
-def reference(version: str | None) -> str | int | None:
+def reference(version: str | None) -> Reference:
     """Return the version or alias of a path; None is the production alias.
 
     Raises: BadName, a number that no version has.
@@ -102,7 +112,7 @@ def the_keys(value: Any) -> list[str]:
     if not isinstance(value, list):
         raise BadRequest(f'keys is {kind(value)}; send a list such as ["patient:17"]', field="keys")
     for row, key in enumerate(value):
-        if not isinstance(key, str):
+        if type(key) is not str:
             raise BadRequest(
                 f'keys[{row}] is {kind(key)}; a key is a text such as "patient:17"', field="keys", row=row
             )
@@ -157,6 +167,23 @@ def the_truth(value: Any) -> bool:
     if not isinstance(value, bool):
         raise BadRequest(f"raw is {kind(value)}; send true or false", field="raw")
     return value
+
+
+def least(timeout_ms: Any, header: str | None) -> Any:
+    """Return the shorter of the two times a request may give; one that is no time stays for `the_deadline`.
+
+    Raises: BadRequest, a header that is no number of milliseconds.
+    """
+    if header is None:
+        return timeout_ms
+    if not MILLISECONDS.fullmatch(header) or not float(header):
+        raise BadRequest(
+            f"header X-Request-Timeout-Ms is {shown(header)!r}; send a number of milliseconds over 0",
+            field="X-Request-Timeout-Ms",
+        )
+    if timeout_ms is None:
+        return float(header)
+    return min(timeout_ms, float(header)) if is_number(timeout_ms) else timeout_ms
 
 
 def the_deadline(timeout_ms: Any) -> float | None:

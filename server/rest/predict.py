@@ -18,7 +18,7 @@ from server.rest.guarding import needs
 from server.rest.parameters import ModelName, Version
 from server.rest.refusals import MalformedJson
 from server.rest.schemas import PredictAnswer
-from server.rest.wire import Json, read_json
+from server.rest.wire import Json, check_kind, decode
 
 MODEL = "/v1/models/{name}/predict"
 VERSION = "/v1/models/{name}/versions/{version}/predict"
@@ -74,19 +74,35 @@ def counted(engine: Engine) -> Iterator[None]:
     try:
         yield
     except InsituError as error:
-        engine.metrics.failed("unknown", error.code)
+        count(engine, error)
         raise
+
+
+def count(engine: Engine, error: Exception) -> None:
+    """Count what is wrong with a request that the core never gets to see."""
+    if isinstance(error, InsituError):
+        engine.metrics.failed("unknown", error.code)
 
 
 async def posted(request: Request, name: str, version: str | None) -> Ask:
     """Return what a POST asks.
 
-    Raises: MediaTypeRefused, MalformedJson, BadRequest.
+    Raises: MediaTypeRefused, MalformedJson, BadRequest, BadName.
     """
     if request.query_params:
         raise domain.BadRequest("a POST takes no query parameters here; put them into the body")
+    check_kind(request.headers)
+    timeout_ms = request.headers.get(asks.TIMEOUT_HEADER)
+    return of_bytes(name, asks.reference(version), await request.body(), timeout_ms)
+
+
+def of_bytes(model: str, reference: asks.Reference, body: bytes, timeout_ms: str | None) -> Ask:
+    """Return what the body of a POST asks; `timeout_ms` is what its header says.
+
+    Raises: MalformedJson, BadRequest.
+    """
     try:
-        return asks.of_body(name, version, await read_json(request, asks.FIELDS))
+        return asks.of_body(model, reference, decode(body, asks.FIELDS), timeout_ms)
     except RecursionError as error:
         raise MalformedJson(
             "the body nests lists or objects too deeply; tensors have at most 64 axes"
@@ -96,27 +112,42 @@ async def posted(request: Request, name: str, version: str | None) -> Ask:
 def queried(request: Request, name: str, version: str | None) -> Ask:
     """Return what a GET asks.
 
-    Raises: BadRequest.
+    Raises: BadRequest, BadName.
     """
-    return asks.of_query(name, version, request.query_params.multi_items())
+    query, timeout_ms = request.query_params.multi_items(), request.headers.get(asks.TIMEOUT_HEADER)
+    return asks.of_query(name, asks.reference(version), query, timeout_ms)
 
 
 async def answer(engine: Engine, ask: Ask) -> Json:
-    """Return the answer; the error of a request's only row is the error of the request."""
-    given = await engine.predictor.predict(ask)
+    """Return the answer.
+
+    Raises: InsituError, what concerns the request or its only row.
+    """
+    return Json(worded(whole(await engine.predictor.predict(ask))))
+
+
+def whole(given: Answer) -> Answer:
+    """Return an answer; the error of a request's only row is the error of the request.
+
+    Raises: InsituError.
+    """
     if len(given.rows) == 1 and given.rows[0].error is not None:
         raise given.rows[0].error
-    return Json(worded(given))
+    return given
 
 
 def worded(given: Answer) -> dict[str, Any]:
     """Return the body of an answer."""
-    return {"model": given.model, "version": given.version, "predictions": [entry(row) for row in given.rows]}
+    return {"model": given.model, "version": given.version, "predictions": [*map(entry, given.rows)]}
 
 
 def entry(row: Row) -> dict[str, Any]:
     """Return one row of an answer."""
+    if row.error is None and row.version is None and not row.filled:  # nearly every one
+        return row.body if row.key is None else {"key": row.key, **row.body}
     found: dict[str, Any] = {} if row.key is None else {"key": row.key}
+    if row.version is not None:
+        found["version"] = row.version
     if row.error is not None:
         found["error"] = facts(row.error)
         return found

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import orjson
@@ -12,6 +13,7 @@ from server.rest.refusals import MalformedJson, MediaTypeRefused
 
 JSON_KIND = "application/json"
 UTF8_NAMES = ("", "utf-8", "utf8")
+OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE
 
 
 class Json(Response):
@@ -20,8 +22,13 @@ class Json(Response):
     media_type = JSON_KIND
 
     def render(self, content: Any) -> bytes:
-        """Return the bytes of a value, a line of its own; JSON has no NaN or infinity, they become null."""
-        return orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE)
+        """Return the bytes of a value."""
+        return as_json(content)
+
+
+def as_json(content: Any) -> bytes:
+    """Return the bytes of a value, a line of its own; JSON has no NaN or infinity, they become null."""
+    return orjson.dumps(content, option=OPTIONS)
 
 
 async def read_json(request: Request, fields: Sequence[str] = ()) -> Any:
@@ -77,7 +84,7 @@ def decode(body: bytes, fields: Sequence[str] = ()) -> Any:
             line=error.lineno,
             column=error.colno,
         ) from error
-    twice = repeated(body, fields)
+    twice = None if once(body, data) else repeated(body, fields)
     if twice is not None:
         raise MalformedJson(f"the body gives {twice!r} twice; give it once", field=twice)
     return data
@@ -92,12 +99,25 @@ def cure(body: bytes) -> str:
     return "; a file is sent with curl's -d @FILE" if body.startswith(b"@") else ""
 
 
+def once(body: bytes, data: Any) -> bool:
+    """Whether a text of one field says it once, as nearly all do; quicker than asking for every field."""
+    if type(data) is not dict or len(data) != 1:
+        return False
+    return body.count(b'"%b"' % next(iter(data)).encode("utf-8", "replace")) == 1
+
+
+@cache
+def as_written(fields: tuple[str, ...]) -> list[bytes]:
+    """Return names as they stand in a JSON text."""
+    return [f'"{field}"'.encode() for field in fields]
+
+
 def repeated(body: bytes, fields: Sequence[str]) -> str | None:
     """Return a field that an object names twice, where parsers would pick one in silence.
 
     The slow parse happens only when the text holds one of the names twice, wherever.
     """
-    if not any(body.count(f'"{field}"'.encode()) > 1 for field in fields):
+    if not any(body.count(written) > 1 for written in as_written(tuple(fields))):
         return None
     outermost: list[str] = []
 

@@ -1,0 +1,93 @@
+"""Gathering: what was read for many jobs becomes batches, all rows at once wherever they are regular.
+
+A row that cannot be read is out with its error; only its own job is decoded row by row for it.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import chain
+
+from models.assembly import Group, Plan
+from models.manifest import Manifest
+from server.inference.grouping import by_length, row_by_row
+from server.inference.jobs import Job
+from server.inference.samples import Rows
+from server.inference.stacking import Batch, Signature, joined, padded_inputs, signature
+
+
+class Gatherer:
+    """The jobs of one version made into batches."""
+
+    def __init__(self, manifest: Manifest, plan: Plan | None, rows: Rows) -> None:
+        self._manifest = manifest
+        self._plan = plan
+        self._rows = rows
+        self._pad = padded_inputs(manifest)
+        self._columnar = plan is not None and plan.columnar
+
+    def batches(self, jobs: Sequence[Job]) -> list[Batch]:
+        """Return what there is to run; a job without a good row is ended."""
+        if self._rows != "apart":
+            return [batch for job in jobs for batch in self._alone(job)]
+        read = [job for job in jobs if job.feeds is None]
+        parts = list(self._read(read)) if read else []
+        parts += [part for job in jobs if job.feeds is not None for part in self._apart(given(job), job)]
+        return self._joined(parts) if len(parts) > 1 else parts
+
+    def _joined(self, parts: Sequence[Batch]) -> list[Batch]:
+        alike: dict[Signature, list[Batch]] = {}
+        for part in parts:
+            alike.setdefault(signature(part.feeds, self._pad), []).append(part)
+        return [joined(batches, self._pad) for batches in alike.values()]
+
+    def _read(self, jobs: Sequence[Job]) -> Iterator[Batch]:
+        """Decode jobs together; when a reply is irregular, their halves, in the end the odd one alone."""
+        columns = self._columns(jobs)
+        if columns is not None:
+            yield columns
+        elif len(jobs) == 1 or not self._columnar:
+            for job in jobs:
+                yield from self._apart(self._assembled(job), job)
+        else:
+            half = len(jobs) // 2
+            yield from self._read(jobs[:half])
+            yield from self._read(jobs[half:])
+
+    def _columns(self, jobs: Sequence[Job]) -> Batch | None:
+        if self._plan is None or not self._columnar:
+            return None
+        replies = jobs[0].replies if len(jobs) == 1 else [*chain.from_iterable(job.replies for job in jobs)]
+        feeds = self._plan.columns(replies) if replies else None
+        if feeds is None:
+            return None
+        spans = [(job, job.prepared.live) for job in jobs if job.prepared is not None]
+        return Batch(feeds, sum(len(rows) for _, rows in spans), spans)
+
+    def _assembled(self, job: Job) -> list[Group]:
+        """Decode one job row by row; rows that cannot be read are refused."""
+        if self._plan is None or job.prepared is None:
+            return []
+        assembled = self._plan.assemble(job.prepared, job.replies, job.missing)
+        for row, error in assembled.errors.items():
+            if job.rows[row].error is None:
+                job.refuse(row, error)
+        for row, names in assembled.filled.items():
+            job.rows[row].filled = names
+        if not job.left:
+            job.end()
+        return assembled.groups
+
+    def _apart(self, groups: Sequence[Group], job: Job) -> Iterator[Batch]:
+        for group in by_length(self._manifest, groups):
+            yield Batch(group.feeds, len(group.rows), [(job, group.rows)])
+
+    def _alone(self, job: Job) -> Iterator[Batch]:
+        """Rows that see one another: each runs alone; tensors stay together where no wording says what a row is."""
+        groups = given(job) if job.feeds is not None else self._assembled(job)
+        together = job.feeds is not None and (self._rows == "whole" or self._manifest.task == "tensor")
+        for group in groups if together else row_by_row(groups):
+            yield Batch(group.feeds, len(group.rows), [(job, group.rows)])
+
+
+def given(job: Job) -> list[Group]:
+    """Return the tensors of a request as they came."""
+    return [Group(list(range(len(job.rows))), job.feeds or {})]

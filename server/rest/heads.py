@@ -1,0 +1,125 @@
+"""Heads of plain predict requests, read from their bytes; whatever is not plain is left to uvicorn.
+
+Plain is a POST to a predict route with headers that every HTTP implementation reads the same way:
+what an attacker could make two readers disagree about (lengths, encodings, folded lines) never is.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from models.errors import InsituError
+from models.keys import ALIAS, NAME
+from server.rest import asks
+from server.rest.access import Access
+from server.rest.wire import JSON_KIND
+
+END = b"\r\n\r\n"
+HEAD_BYTES = 4096
+HEADS_KEPT = 1024
+START = b"POST /v1/models/"
+LINE = re.compile(
+    rf"POST /v1/models/(?P<name>{NAME.pattern})(?:/versions/(?P<version>[0-9]{{1,9}}|{ALIAS.pattern}))?/predict "
+    r"HTTP/1\.1".encode()
+)
+# A name of letters and digits, one space at the most, printable ASCII without a space at either end.
+HEADER = re.compile(rb"([A-Za-z0-9-]+): ?((?:[!-~](?:[ -~]*[!-~])?)?)")
+LENGTH = re.compile(rb"0|[1-9][0-9]{0,9}")
+KIND = JSON_KIND.encode()
+# Headers that change how a request or its answer is read, with the only value that is plain.
+PLAIN = {
+    b"connection": b"keep-alive",
+    b"content-type": KIND,
+    b"content-encoding": b"identity",
+}
+NEVER = frozenset((b"expect", b"te", b"trailer", b"transfer-encoding", b"upgrade", b"http2-settings"))
+ONCE = frozenset(
+    (
+        b"authorization",
+        b"content-length",
+        b"content-type",
+        b"host",
+        b"origin",
+        b"sec-fetch-site",
+        b"x-request-timeout-ms",
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A plain request up to its body, checked and let in.
+
+    Units: size and length, bytes of the head and of the body; timeout_ms, as the header says.
+    """
+
+    model: str
+    reference: str | int | None
+    size: int
+    length: int
+    timeout_ms: str | None
+
+
+class Heads:
+    """The heads met so far: a client sends the same one again and again."""
+
+    def __init__(self, access: Access, body_bytes: int) -> None:
+        self._access = access
+        self._body_bytes = body_bytes
+        self._known: dict[bytes, Head | None] = {}
+
+    def read(self, data: bytes, at: int) -> Head | None:
+        """Return the head that begins there; None when it is not plain, not whole or not let in."""
+        end = data.find(END, at, at + HEAD_BYTES)
+        if end < 0:
+            return None
+        head = data[at:end]
+        try:
+            return self._known[head]
+        except KeyError:
+            return self._learn(head)
+
+    def _learn(self, head: bytes) -> Head | None:
+        if len(self._known) >= HEADS_KEPT:
+            self._known.clear()
+        found = self._known[head] = self._parsed(head)
+        return found
+
+    def _parsed(self, head: bytes) -> Head | None:
+        line, *rest = head.split(b"\r\n")
+        target = LINE.fullmatch(line)
+        headers = dict(plain_headers(rest))
+        length = LENGTH.fullmatch(headers.get(b"content-length", b""))
+        if target is None or length is None or b"" in headers or int(length[0]) > self._body_bytes:
+            return None
+        texts = {name.decode(): value.decode() for name, value in headers.items()}
+        version = target["version"]
+        try:
+            self._access.check("predict", "POST", texts)
+            reference = asks.reference(version.decode() if version is not None else None)
+        except InsituError:
+            return None  # the other road says what is wrong
+        return Head(
+            target["name"].decode(),
+            reference,
+            len(head) + len(END),
+            int(length[0]),
+            texts.get("x-request-timeout-ms"),
+        )
+
+
+def plain_headers(lines: list[bytes]) -> Iterator[tuple[bytes, bytes]]:
+    """Read header lines, names in small letters; an empty name stands for one that is not plain."""
+    seen: set[bytes] = set()
+    for line in lines:
+        header = HEADER.fullmatch(line)
+        if header is None:
+            yield b"", line
+            return
+        name, value = header[1].lower(), header[2]
+        odd = name in NEVER or (name in seen and name in ONCE)
+        if odd or PLAIN.get(name, value.lower()) != value.lower():
+            yield b"", line
+            return
+        seen.add(name)
+        yield name, value
