@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cli.terminal import Terminal, count_text, size_text
-from models.errors import ManifestUnreadable, VersionNotFound
+from models.errors import BadTraffic, ManifestUnreadable, VersionNotFound
 from models.features import FeatureView
 from models.manifest import Manifest
 from models.sources import InlineSource
-from models.store import PRODUCTION, ModelStore
+from models.store import PRODUCTION, SHADOW, ModelStore
 from models.tensors import TensorSpec
+from models.traffic import Traffic
 
 BASELINE = "baseline_"
 DATE = len("2026-11-22")
@@ -25,12 +26,21 @@ class Stored:
     versions: list[int]
     manifests: dict[int, Manifest] = field(default_factory=dict)
     faults: dict[int, str] = field(default_factory=dict)
+    percent: dict[int, float] = field(default_factory=dict)
+    rule_fault: str = ""
 
     @property
     def shown(self) -> Manifest | None:
         """The manifest that stands for the model: production's, else the newest."""
         version = self.aliases.get(PRODUCTION, self.versions[-1] if self.versions else 0)
         return self.manifests.get(version)
+
+    @property
+    def traffic(self) -> str:
+        """How production's requests are shared out, and the version that runs beside."""
+        shares = ", ".join(f"{version} {share:g}%" for version, share in self.percent.items())
+        beside = f"shadow {self.aliases[SHADOW]}" if SHADOW in self.aliases else ""
+        return "; ".join(filter(None, (shares or self.rule_fault, beside)))
 
     def aliases_of(self, version: int) -> list[str]:
         """Return the aliases that point to a version."""
@@ -52,7 +62,13 @@ async def one_model(store: ModelStore, name: str) -> Stored:
 
 async def read_model(store: ModelStore, name: str, *, whole: bool) -> Stored:
     """Read a model; a manifest that cannot be read is told, not raised."""
-    stored = Stored(name, await store.aliases(name), await store.versions(name))
+    pointers = await store.pointers(name)
+    stored = Stored(name, pointers.aliases, await store.versions(name))
+    if pointers.rule is not None:
+        try:
+            stored.percent = Traffic.from_json(name, pointers.rule).percent
+        except BadTraffic as error:
+            stored.rule_fault = str(error)
     stands = stored.aliases.get(PRODUCTION, stored.versions[-1])
     for version in stored.versions if whole else [stands]:
         try:
@@ -62,14 +78,13 @@ async def read_model(store: ModelStore, name: str, *, whole: bool) -> Stored:
     return stored
 
 
-async def one_version(store: ModelStore, name: str, reference: str) -> tuple[Manifest, list[str]]:
-    """Read one version, by number or alias, and the aliases that point to it.
+async def one_version(store: ModelStore, name: str, reference: str) -> tuple[Manifest, Stored]:
+    """Read one version, by number or alias, and the model it is of.
 
     Raises: BadName, ModelNotFound, VersionNotFound, AliasNotFound, ManifestUnreadable.
     """
     manifest = await store.manifest(name, await store.resolve(name, reference))
-    aliases = await store.aliases(name)
-    return manifest, sorted(alias for alias, version in aliases.items() if version == manifest.version)
+    return manifest, await read_model(store, name, whole=False)
 
 
 def show_models(terminal: Terminal, found: list[Stored]) -> None:
@@ -81,7 +96,9 @@ def show_models(terminal: Terminal, found: list[Stored]) -> None:
         terminal.say("no models are stored; `insitu train breast_cancer --load` makes one")
         return
     columns = ["name", ">production", ">versions", "score", ">baseline", "published"]
-    terminal.table(columns, [model_row(stored) for stored in found])
+    shared = any(stored.traffic for stored in found)
+    rows = [[*model_row(stored), *([stored.traffic] * shared)] for stored in found]
+    terminal.table([*columns, *(["traffic"] * shared)], rows)
 
 
 def model_row(stored: Stored) -> list[object]:
@@ -102,6 +119,7 @@ def show_model(terminal: Terminal, stored: Stored) -> None:
     terminal.fields([("model", stored.name), ("description", manifest.description if manifest else "")])
     if manifest:
         terminal.fields(wording(manifest))
+    terminal.fields([("traffic", stored.traffic)])
     rows = [version_row(stored, version) for version in stored.versions]
     terminal.table([">version", "aliases", "score", ">baseline", ">size", "published"], rows)
 
@@ -115,16 +133,19 @@ def version_row(stored: Stored, version: int) -> list[object]:
     return [*head, *score(manifest), size_text(manifest.size_bytes), created_text(manifest)]
 
 
-def show_version(terminal: Terminal, manifest: Manifest, aliases: list[str]) -> None:
+def show_version(terminal: Terminal, manifest: Manifest, stored: Stored) -> None:
     """Show everything about one version."""
+    aliases, share = stored.aliases_of(manifest.version), stored.percent.get(manifest.version)
     if terminal.as_json:
-        terminal.emit(manifest.model_dump(mode="json", by_alias=True) | {"aliases": aliases})
+        facts = {"aliases": aliases, "traffic": share}
+        terminal.emit(manifest.model_dump(mode="json", by_alias=True) | facts)
         return
     terminal.fields(
         [
             ("model", manifest.name),
             ("version", manifest.version),
             ("aliases", ", ".join(aliases)),
+            ("traffic", "" if share is None else f"{share:g}% of production's requests"),
             ("published", created_text(manifest)),
             ("description", manifest.description),
             *wording(manifest),
@@ -203,6 +224,7 @@ def as_data(stored: Stored) -> dict[str, Any]:
     return {
         "name": stored.name,
         "aliases": stored.aliases,
+        "traffic": stored.percent or None,
         "versions": stored.versions,
         "manifests": versions,
         "unreadable": {str(version): fault for version, fault in stored.faults.items()},

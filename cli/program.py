@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from typer.main import get_command
 
-from cli import checking, predicting, publishing, scoring, serving, stored, tokens, training
+from cli import checking, predicting, publishing, scoring, serving, stored, tokens, traffic, training
 from cli.demo import command as demo
 from cli.errors import ExitCode, exit_code
 from cli.manual import Chapters, exit_codes, listed
@@ -89,6 +89,7 @@ COMMANDS = (
     *training.COMMANDS,
     *publishing.COMMANDS,
     *stored.COMMANDS,
+    *traffic.COMMANDS,
     *predicting.COMMANDS,
     *scoring.COMMANDS,
     *tokens.COMMANDS,

@@ -67,6 +67,49 @@ def test_an_alias_moves_and_goes_back(insitu: Insitu, published: None, churn: tu
     assert "no earlier version to go back to" in further.error
 
 
+def test_traffic_is_set_shown_and_ended(insitu: Insitu, published: None, churn: tuple[str, str]) -> None:
+    for alias in ("canary", "shadow"):
+        insitu("publish", churn[0], "--name", "churn", "--alias", alias)
+
+    none = insitu("traffic", "churn")
+    put = insitu("traffic", "churn", "production=3", "canary=1", "--json")
+    shown = insitu("traffic", "churn")
+    listed, model = insitu("models"), insitu("models", "churn")
+    data, version = insitu("models", "churn", "--json").json, insitu("models", "churn:2")
+    ended, gone = insitu("traffic", "churn", "--clear", "--json"), insitu("traffic", "churn", "--clear")
+
+    assert "no traffic rule; production answers everything" in none.out
+    rule = {"weights": {"1": 3, "2": 1}, "percent": {"1": 75.0, "2": 25.0}}
+    assert put.json == {"model": "churn", **rule}
+    assert [line.split() for line in shown.out.splitlines()[1:]] == [["1", "3", "75%"], ["2", "1", "25%"]]
+    assert "1 75%, 2 25%; shadow 3" in listed.out
+    assert "1 75%, 2 25%; shadow 3" in model.out
+    assert data["traffic"] == {"1": 75.0, "2": 25.0}
+    assert "25% of production's requests" in version.out
+    assert ended.json == {"model": "churn", "weights": None, "percent": None}
+    assert (gone.code, "has no traffic rule" in gone.error) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("shares", "code", "told"),
+    [
+        (("1=95", "9=5"), 1, "no version 9; stored versions: 1"),
+        (("1=95", "canary=5"), 1, "no alias 'canary'"),
+        (("1=0",), 1, "a weight is over 0"),
+        (("1=nan",), 1, "which is no number"),
+        (("1=5", "production=5"), 2, "a version is given twice"),
+    ],
+)
+def test_traffic_that_cannot_be_shared_so_is_refused(
+    insitu: Insitu, published: None, shares: tuple[str, ...], code: int, told: str
+) -> None:
+    refused = insitu("traffic", "churn", *shares)
+
+    assert refused.code == code
+    assert told in refused.error
+    assert insitu("traffic", "churn", "--json").json["percent"] is None
+
+
 def test_a_version_is_deleted_when_nothing_points_to_it(
     insitu: Insitu, published: None, redis_url: str
 ) -> None:
@@ -126,6 +169,7 @@ def answered(environment: Environment, typed: bytes, *words: str) -> str:
         (("models", "churn:canary"), "no alias 'canary'"),
         (("promote", "churn", "9"), "no version 9"),
         (("rollback", "nope"), "model 'nope' is not stored"),
+        (("traffic", "nope"), "model 'nope' is not stored"),
         (("score", "nope"), "model 'nope' is not stored"),
     ],
 )

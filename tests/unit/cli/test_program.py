@@ -20,7 +20,7 @@ from models.errors import BadName, InsituError, ModelNotFound, RedisUnavailable
 
 COMMANDS = [
     *("demo", "up", "serve", "train", "publish", "models", "promote", "rollback", "delete"),
-    *("predict", "score", "check", "token"),
+    *("traffic", "predict", "score", "check", "token"),
 ]
 
 
@@ -62,6 +62,10 @@ def test_no_command_shows_the_help_and_is_wrong_usage(capsys: pytest.CaptureFixt
         (["models", "--jsn"], "no such option: --jsn"),
         (["promote", "churn"], "missing argument 'VERSION'"),
         (["delete", "churn", "three"], "invalid value for 'VERSION'"),
+        (["traffic", "churn", "3"], "'3' is no VERSION=WEIGHT; write it as 4=5"),
+        (["traffic", "churn", "=5"], "'=5' is no VERSION=WEIGHT"),
+        (["traffic", "churn", "3=all"], "the weight of '3=all' is no number"),
+        (["traffic", "churn", "3=5", "--clear"], "--clear ends the rule"),
         (["predict", "churn"], "give exactly one of: keys, --instances, --inputs"),
         (["predict", "churn", "k", "--inputs", "{}"], "give exactly one of"),
         (["predict", "churn", "--inputs", "{"], "--inputs '{' is no JSON"),
