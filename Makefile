@@ -16,6 +16,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 comma := ,
 STAMP := $(VENV)/.installed-$(subst $(comma),-,$(EXTRAS))
+# Beside whatever EXTRAS put there: the rivals of `make bench`.
+BENCH_STAMP := $(VENV)/.bench
+PIP_INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off \
+    $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -c constraints.txt
 
 # Exits 0 on a Python that can run us.
 SUITS := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
@@ -51,8 +55,8 @@ format: install ## Format the code and mend what the linter can
 e2e: install ## Run the tests that need a browser (apt install chromium) and the extra e2e
 	@$(BIN)/python -m pytest tests/e2e --e2e $(ARGS)
 
-bench: install ## Measure predictions a second beside the service one writes by hand
-	@$(BIN)/python -m benchmarks.serving $(ARGS)
+bench: $(BENCH_STAMP) ## Measure Insitu beside its rivals, ten minutes (ARGS=--quick: two); needs wrk
+	@$(BIN)/python -m benchmarks $(ARGS)
 
 clean: ## Remove .venv and what the tools left behind
 	@rm -rf $(VENV) build dist *.egg-info .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
@@ -80,8 +84,7 @@ $(VENV)/bin/python:
 $(STAMP): pyproject.toml constraints.txt | $(VENV)/bin/python
 	@set -o pipefail; start=$$SECONDS; \
 	echo "Installing insitu[$(EXTRAS)] into $(VENV); PyTorch is the large one (a few minutes, log: $(VENV)/install.log)"; \
-	if ! $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off \
-	    $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -c constraints.txt -e '.[$(EXTRAS)]' 2>&1 \
+	if ! $(PIP_INSTALL) -e '.[$(EXTRAS)]' 2>&1 \
 	    | tee $(VENV)/install.log | awk '$(PROGRESS)'; then \
 	  tail -n 15 $(VENV)/install.log >&2; \
 	  echo "pip could not install (above: the end of $(VENV)/install.log). Is a package index reachable?" >&2; \
@@ -90,3 +93,7 @@ $(STAMP): pyproject.toml constraints.txt | $(VENV)/bin/python
 	fi; \
 	rm -f $(VENV)/.installed-*; touch $@; \
 	echo "Installed in $$((SECONDS - start)) s; the command is $(BIN)/insitu"
+
+$(BENCH_STAMP): $(STAMP)
+	@$(PIP_INSTALL) -q -e '.[bench]'
+	@touch $@

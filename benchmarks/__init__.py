@@ -1,1 +1,1 @@
-"""Benchmarks: each prints a ratio to a baseline measured side by side in the same run."""
+"""Benchmarks: Insitu beside what one would use instead, measured in turns in one run on one machine."""

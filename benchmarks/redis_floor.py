@@ -1,0 +1,86 @@
+"""redis-benchmark: what the Redis of the run answers by itself to the commands that the servers send."""
+
+import csv
+import shutil
+import subprocess
+
+from benchmarks.faults import BenchmarkFailed, Missing
+from benchmarks.features import FIELDS, KEY, ROWS
+from benchmarks.measurements import Figures
+from benchmarks.stage import Stage
+
+PROGRAMS = ("redis-benchmark", "valkey-benchmark")
+TRIAL_REQUESTS = {1: 2_000, 64: 20_000}
+LIMIT_SECONDS = 120
+GET_REDIS_BENCHMARK = (
+    "redis-benchmark is not installed: `sudo apt install redis-tools` (Debian, Ubuntu), "
+    "`brew install redis` (macOS)"
+)
+
+
+def find_program() -> str:
+    """Return redis-benchmark, or Valkey's.
+
+    Raises: Missing, with how to get it.
+    """
+    for name in PROGRAMS:
+        found = shutil.which(name)
+        if found:
+            return found
+    raise Missing(GET_REDIS_BENCHMARK)
+
+
+def measure(stage: Stage, kind: str, connections: int, seconds: float) -> Figures:
+    """Measure GET of a vector or HMGET of a hash for about this long.
+
+    Raises: Missing; BenchmarkFailed.
+    """
+    trial = attempt(stage, kind, connections, TRIAL_REQUESTS[connections])
+    return attempt(stage, kind, connections, max(1000, int(trial["rate"] * seconds)))
+
+
+def attempt(stage: Stage, kind: str, connections: int, requests: int) -> Figures:
+    """Measure a number of requests."""
+    key = KEY[kind].format(id="__rand_int__")
+    asked = ["HMGET", key, *FIELDS] if kind == "hash" else ["GET", key]
+    options = [
+        "-s",
+        str(stage.redis.socket),
+        "-c",
+        str(connections),
+        "-n",
+        str(requests),
+        "-r",
+        str(ROWS),
+        "--csv",
+    ]
+    done = subprocess.run(
+        [find_program(), *options, *asked],
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_SECONDS,
+        check=False,
+        start_new_session=True,
+    )
+    if done.returncode != 0:
+        raise BenchmarkFailed(f"redis-benchmark ended with code {done.returncode}: {done.stderr.strip()}")
+    return read(done.stdout)
+
+
+def read(output: str) -> Figures:
+    """Read the CSV: a heading since Redis 6.2, latencies in milliseconds.
+
+    Raises: BenchmarkFailed, there is no heading.
+    """
+    rows = list(csv.DictReader(line for line in output.splitlines() if line.startswith('"')))
+    if not rows or "rps" not in rows[0]:
+        raise BenchmarkFailed(
+            f"redis-benchmark said no numbers (6.2 or newer is wanted): {output.strip()[-300:]}"
+        )
+    row = rows[-1]
+    return {
+        "rate": float(row["rps"]),
+        "p50_ms": float(row["p50_latency_ms"]),
+        "p99_ms": float(row["p99_latency_ms"]),
+        "max_ms": float(row["max_latency_ms"]),
+    }
