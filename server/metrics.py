@@ -183,10 +183,6 @@ class Metrics:
         self._cells.free((series.LOADED, model, str(version), provider))
         self._cells.free((series.MEMORY, model, str(version)))
 
-    def models(self) -> set[str]:
-        """Return the models that have series here, those included that a dead worker left."""
-        return set(self._named)
-
     def keep(self, model: str, versions: Collection[int]) -> None:
         """Drop the series of a model's versions but these; with none, everything about the model."""
         kept = {str(version) for version in versions} | ({""} if versions else set())
