@@ -223,8 +223,8 @@ class Supervisor:
         slot.failures = 0 if steady else slot.failures + 1
         if self._hopeless(slot, worker):
             self._fault = worker.fault or WorkerFailed(
-                f"no worker comes up: {worker} ended ({worker.why()}), the start number {slot.failures} in vain; "
-                "the log says more",
+                f"no worker comes up: worker {slot.number} ended at {slot.failures} starts in a row, the last "
+                f"time with {worker.why()}; what it wrote stands above",
                 status=worker.process.returncode,
             )
             self._stop()

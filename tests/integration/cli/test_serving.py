@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.integration.cli.conftest import Result, Running, processes_about
@@ -164,6 +165,35 @@ def test_up_starts_redis_too_and_stops_both(running: Start, tmp_path: Path, numb
     assert told["redis_url"].startswith("redis://127.0.0.1:")
     assert both.end(number) == 0
     wait_until(lambda: processes_about(str(directory)) == [], "a process is left")
+
+
+@needs_embedded
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_up_runs_several_workers_and_stops_them_and_redis(
+    running: Start, tmp_path: Path, number: int
+) -> None:
+    directory = tmp_path / "up"
+    words = (
+        "up",
+        "--workers",
+        "2",
+        "--port",
+        "0",
+        "--data-dir",
+        str(directory),
+        "--log-level",
+        "error",
+        "--json",
+    )
+    several = running(*words, without=("INSITU_REDIS_URL",))
+
+    told = several.told()
+
+    assert told["redis_url"].startswith("redis://127.0.0.1:")
+    assert several.end(number) == 0
+    wait_until(lambda: processes_about(str(directory)) == [], "a process is left")
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(told["url"] + "/health/live")
 
 
 @needs_embedded
