@@ -34,6 +34,7 @@ from server.counting.series import (
     RUN,
     SECONDS,
     SHADOWED,
+    SKIPPED,
     TRIP,
 )
 from server.counting.worker_files import WorkerFiles
@@ -110,6 +111,10 @@ class VersionMetrics:
             cells[DIFFERENCE_SUM] += largest_difference
         else:
             cells[DIFFERENCE_AT + len(DIFFERENCES)] += 1
+
+    def skipped(self, rows: int) -> None:
+        """Count rows of a request that a shadow was not asked for: it had too much to do."""
+        self._cells[SKIPPED] += rows
 
     def retire(self) -> None:
         """Count nowhere from now on: who still holds this must not write into another's cells."""

@@ -20,8 +20,8 @@ ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096)
 AGES = (1, 5, 15, 60, 300, 900, 3600, 14_400, 86_400, 604_800, 2_592_000)  # a second to thirty days
 DIFFERENCES = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 10)
 
-ANSWERED, FILLED, MISSING, SHADOWED, DIFFERENT = range(5)
-REQUEST = Histogram("insitu_request_seconds", "A request, from its arrival to its answer", SECONDS, 5)
+ANSWERED, FILLED, MISSING, SHADOWED, DIFFERENT, SKIPPED = range(6)
+REQUEST = Histogram("insitu_request_seconds", "A request, from its arrival to its answer", SECONDS, 6)
 READ = Histogram("insitu_feature_read_seconds", "Reading the features of a request", SECONDS, REQUEST.end)
 QUEUE = Histogram("insitu_queue_seconds", "Waiting of a request for its run", SECONDS, READ.end)
 RUN = Histogram("insitu_run_seconds", "One run of a batch", SECONDS, QUEUE.end)
@@ -59,6 +59,7 @@ FAMILIES: dict[str, tuple[Family, ...]] = {
         Single("insitu_rows_missing_total", "Rows refused for an absent key or field", MISSING),
         Single("insitu_shadow_rows_total", "Rows that a shadow answered too", SHADOWED),
         Single("insitu_shadow_different_rows_total", "Rows that a shadow answered otherwise", DIFFERENT),
+        Single("insitu_shadow_skipped_rows_total", "Rows that a shadow was not asked for", SKIPPED),
         *(REQUEST, READ, QUEUE, RUN, BATCH, AGE, DIFFERENCE),
     ),
     FAULT: (Single("insitu_errors_total", "Failed requests and rows"),),

@@ -76,9 +76,11 @@ def test_what_a_shadow_answers_is_compared() -> None:
     churn.shadowed(10, 0, 1e-8)
     churn.shadowed(5, 2, 0.3)
     churn.shadowed(5, 5, math.nan)
+    churn.skipped(7)
 
     samples = told(metrics)
     assert one(samples, "shadow_rows_total") == 20
+    assert one(samples, "shadow_skipped_rows_total") == 7
     assert one(samples, "shadow_different_rows_total") == 7
     assert one(samples, "shadow_largest_difference_bucket", "le=1e-07,model=churn,version=3") == 1
     assert one(samples, "shadow_largest_difference_bucket", "le=10.0,model=churn,version=3") == 2
