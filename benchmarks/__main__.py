@@ -32,7 +32,7 @@ case is measured in rounds, contender after contender, and the medians count. No
 """
 EXAMPLES = """examples:
   python -m benchmarks                                 everything, about ten minutes
-  python -m benchmarks --quick                         a glance at everything, about a minute and a half
+  python -m benchmarks --quick                         a glance at everything, about two minutes
   python -m benchmarks --only comparison --rounds 9    one case, more rounds
   python -m benchmarks --only soak --soak 600          memory over ten minutes of full load
   python -m benchmarks --draw benchmarks/results/2026-11-22-2130.json    draw a run again
@@ -92,7 +92,10 @@ def read_options(given: argparse.Namespace) -> Options:
 def main() -> int:
     """Run what was asked for and return the exit status."""
     given = parser().parse_args()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(
+            number, signal.default_int_handler
+        )  # every end unwinds, so that what was started is ended
     console = shown_on()
     try:
         if given.draw:

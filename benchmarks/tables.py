@@ -17,7 +17,7 @@ COLOURS = {"met": "green", "missed": "red", "not measured": "dim"}
 def case_table(case: Case, measurements: Measurements) -> Table:
     """Return the medians of a case, one line a series, in the order they were measured."""
     table = Table(box=SIMPLE_HEAD, title=case.name, title_justify="left", title_style="bold", pad_edge=False)
-    table.add_column("condition")
+    table.add_column("condition", min_width=12)
     table.add_column("who", no_wrap=True)
     columns = [column for column in case.columns if measured(case, column, measurements)]
     for column in columns:

@@ -14,7 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.agreement import compare
+from benchmarks.contenders import Server
 from benchmarks.faults import BenchmarkFailed
+from benchmarks.processes import Child, running
 from benchmarks.wrk import Check, Load, attempt, measure
 from tests.conftest import missing
 from tests.servers import wait_until
@@ -119,6 +122,46 @@ def answering(answer: Answer) -> Iterator[str]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+@pytest.fixture
+def child(tmp_path: Path) -> Iterator[Child]:
+    with running("idle", ["-c", "import time; time.sleep(60)"], tmp_path / "idle.log") as process:
+        yield process
+
+
+def test_the_speed_of_wrong_answers_is_not_measured(child: Child) -> None:
+    with answering(lambda _: (200, '{"predictions": [0.5]}')) as url:
+        server = Server("rival", child, int(url.rstrip("/").rsplit(":", 1)[1]), "/{}")
+
+        compare(server, "m", ["a:1"], [0.5000001])
+        with pytest.raises(
+            BenchmarkFailed, match=r"rival answers \[0\.5\] for a:1 and on, ONNX Runtime \[0\.6\]"
+        ):
+            compare(server, "m", ["a:1"], [0.6])
+
+
+def test_a_server_that_ended_is_told_with_its_last_words(tmp_path: Path) -> None:
+    with running("rival", ["-c", "raise SystemExit('no such model')"], tmp_path / "rival.log") as process:
+        process.process.wait(RUN_SECONDS)
+
+        with pytest.raises(BenchmarkFailed, match=r"rival ended with code 1.*\n  no such model"):
+            process.check()
+
+
+def test_the_open_load_counts_by_status_and_waits_for_no_answer(tmp_path: Path) -> None:
+    with answering(lambda number: (429 if number % 3 == 0 else 200, "{}")) as url:
+        told = load(url, tmp_path)
+        words = ["127.0.0.1", url.rstrip("/").rsplit(":", 1)[1], "/", str(told.bodies), "100", "1", "4"]
+        done = subprocess.run(
+            [sys.executable, "-m", "benchmarks.open_load", *words], cwd=ROOT, capture_output=True, check=True
+        )
+
+    seen = json.loads(done.stdout)
+    assert seen["lost"] == 0
+    assert seen["sent"] == sum(seen["statuses"].values()) > 0
+    assert set(seen["statuses"]) == {"200", "429"}
+    assert 0 < seen["accepted"]["p50_ms"] <= seen["accepted"]["p99_ms"]
 
 
 def load(url: str, folder: Path, check: Check = "") -> Load:
