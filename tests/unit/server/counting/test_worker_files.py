@@ -2,8 +2,11 @@
 
 import os
 from pathlib import Path
+from tempfile import mkdtemp
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from server.counting import worker_files
 from server.counting.cells import SEGMENT_CELLS, Cells
@@ -174,3 +177,37 @@ def test_a_forked_child_lets_the_locks_go(tmp_path: Path) -> None:
 
     assert worker_files.held(tmp_path / "worker-0.lock") is False
     assert not worker_files.HELD
+
+
+STEPS = st.lists(
+    st.tuples(st.sampled_from(["add", "add", "free", "next"]), st.integers(0, 7), st.integers(1, 9)),
+    max_size=60,
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=STEPS)
+def test_whatever_comes_and_goes_numbers_are_those_that_were_counted(
+    steps: list[tuple[str, int, int]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.counting.cells.REST_SECONDS", 0.0)
+    monkeypatch.setattr(worker_files, "SPARE_LINES", 3)
+    directory = Path(mkdtemp(dir=tmp_path))
+    reader, worker = cells_in(directory), cells_in(directory)
+    expected: Numbers = {}
+
+    for step, number, value in steps:
+        name, size = (f"block-{number}",), 1 + 900 * (number % 4)
+        if step == "add":
+            worker.take(name, size)[size - 1] += value
+            expected.setdefault(name, [0.0] * size)[-1] += value
+        elif step == "free":
+            worker.free(name)
+            expected.pop(name, None)
+        else:
+            worker.close()
+            worker = cells_in(directory)
+
+    assert numbers(reader) == numbers(worker) == expected
+    reader.close()
+    worker.close()
