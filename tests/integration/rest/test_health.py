@@ -1,12 +1,15 @@
 """Health and metrics, with Redis there, away, and back."""
 
 import asyncio
+import threading
 from collections.abc import Callable
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from redis.asyncio import Redis
 
 from models.store import ModelStore
+from server.metrics import Metrics
 from server.rest.schemas import Alive, ErrorBody, Ready
 from tests.integration.rest.conftest import Client, StartDoor
 from tests.integration.rest.graphs import churn
@@ -126,3 +129,27 @@ async def test_metrics_count_what_was_answered(start: StartDoor, store: ModelSto
     assert samples["insitu_errors_total", "unknown", "malformed_json"] == 1
     assert not [name for _, name, _ in samples if name == "any-text-at-all"]
     assert samples["insitu_redis_up", None, None] == 1
+
+
+async def test_whoever_asks_for_metrics_meanwhile_gets_the_same_text(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    going = threading.Event()
+
+    def slowly(metrics: Metrics) -> bytes:
+        told.append(threading.current_thread().name)
+        going.wait(10)
+        return b"slow 1\n"
+
+    monkeypatch.setattr(Metrics, "exposition", slowly)
+    scrapes = asyncio.gather(*(client.get("/metrics") for _ in range(8)))
+    await asyncio.sleep(0.5)
+
+    alive = await client.get("/health/live")  # the loop goes on meanwhile
+
+    going.set()
+    assert alive.status_code == 200
+    assert {response.text for response in await scrapes} == {"slow 1\n"}
+    assert len(told) == 1
+    assert told[0] != threading.main_thread().name
