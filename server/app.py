@@ -11,7 +11,9 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 import uvloop
@@ -21,17 +23,18 @@ from models.connecting import connect, without_password
 from models.keys import Keys
 from models.store import ModelStore
 from server.cores import threads_of
-from server.inference.admission import Trial
 from server.inference.batcher import BatchLimits
 from server.inference.catalogue import Catalogue
 from server.inference.engine import FIRST_SECONDS, Engine, Limits, Parts
 from server.inference.loading import Loader, LoadOptions
 from server.inference.predictor import Predictor
-from server.inference.reader import Reader
+from server.inference.reading.reader import Reader
 from server.inference.sessions import choose_provider
+from server.inference.trials import Trials
 from server.metrics import Metrics
 from server.rest.access import Access
 from server.rest.api import create_api
+from server.rest.protocol import PredictProtocol
 from server.settings import ServerSettings
 
 log = logging.getLogger(__name__)
@@ -67,8 +70,9 @@ def build_engine(settings: ServerSettings, shared: Path | None = None) -> Engine
     threads = threads_of(settings)
     pool = ThreadPoolExecutor(threads.runs, thread_name_prefix="run")
     options = load_options(settings, threads.inside)
-    catalogue = Catalogue(store, Loader(store, options, pool, metrics))
-    reader = Reader(store.redis, settings.redis_timeout_ms / 1000, metrics.pipeline)
+    trials = Trials(settings.trial_memory_bytes, settings.trial_seconds)
+    catalogue = Catalogue(store, Loader(store, trials, options, pool, metrics))
+    reader = Reader(settings.redis_url, settings.redis_timeout_ms / 1000, metrics.pipeline)
     timeout = settings.request_timeout_seconds
     parts = Parts(
         store=store,
@@ -76,7 +80,7 @@ def build_engine(settings: ServerSettings, shared: Path | None = None) -> Engine
         reader=reader,
         predictor=Predictor(catalogue, reader, metrics, settings.max_request_rows, timeout),
         metrics=metrics,
-        trial=Trial(settings.trial_memory_bytes, settings.trial_seconds),
+        trial=trials,
         pool=pool,
     )
     limits = Limits(settings.max_request_rows, settings.max_body_bytes, settings.model_limit_bytes, timeout)
@@ -148,8 +152,10 @@ def address(settings: ServerSettings, listener: socket.socket) -> str:
 
 def http_config(api: FastAPI, settings: ServerSettings) -> uvicorn.Config:
     """Return uvicorn's configuration: our own logs, a bound on the time requests get to end."""
+    protocol: Any = partial(PredictProtocol, api.state.road)
     return uvicorn.Config(
         api,
+        http=protocol,
         log_config=None,
         access_log=False,
         lifespan="off",

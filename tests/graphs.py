@@ -65,6 +65,20 @@ def constant(answer: float, width: int = 2) -> bytes:
     return model(nodes, [value("x", ["rows", width])], [value("y", ["rows", 1])], weights)
 
 
+def heavy(answer: float, size: int = 1024) -> bytes:
+    """y = answer, with size * size weights of four bytes in the way."""
+    nodes = [
+        node("MatMul", "x first", "a"),
+        node("MatMul", "a many", "b"),
+        node("MatMul", "b last", "c"),
+        node("Add", "c answer", "y"),
+    ]
+    shapes = {"first": (2, size), "many": (size, size), "last": (size, 1)}
+    weights = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
+    weights["answer"] = f32(answer)
+    return model(nodes, [value("x", ["rows", 2])], [value("y", ["rows", 1])], weights)
+
+
 def dense(weights: NDArray[np.float32], activation: str | None = None) -> bytes:
     """y = activation(x @ weights)."""
     nodes = [node("MatMul", "x w", "y" if activation is None else "z")]

@@ -1,45 +1,41 @@
-"""Trial: a bundle is run once in a separate process, with limits, before it is published.
+"""Trial: a bundle is run once in a process of its own, a whole Python, and judged by how that ends.
 
-A file that crashes, hangs or eats memory is refused by name and never meets the serving process.
-`main` is that process: a bundle on standard input, a verdict on standard output.
+It is for programs that try one file. A server tries many and keeps a `nursery`; where none can run,
+it tries like this as well. `main` is the process: a bundle on standard input, a verdict on standard
+output.
 """
 
 import asyncio
-import json
-import re
-import resource
 import signal
-import struct
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
-
-import numpy as np
 
 from models.bundle import Bundle
 from models.errors import REASON_CHARACTERS, BadModelFile, shown
-from models.manifest import Manifest
-from models.tensors import Tensor
-from server.inference.errors import ModelNotLoadable, RunFailed
-from server.inference.samples import try_rows, zeros
-from server.inference.sessions import Session
+from server.inference.sessions import CPU, probe
+from server.inference.trying import VERDICT, attempt, packed
+from server.inference.verdicts import Verdict
 
-VERDICT = b"verdict "
-CHOSEN_KINDS = "iuOU"  # numpy: integers and text, the class itself
-NUMBER_KINDS = "fiu"
-HEADER = struct.Struct("<QQ")  # bytes of the manifest, bytes of the ONNX file
-SUM_TOLERANCE = 0.01
-MEMORY = re.compile(r"alloc", re.IGNORECASE)  # in what ONNX Runtime and C++ say when memory is short
+GRACE_SECONDS = 10.0  # to start and to end, beside what the trial may take
+OUT_OF_TIME = (-signal.SIGALRM, -signal.SIGXCPU)
+MAYBE_MEMORY = {-signal.SIGKILL: ", out of memory most likely"}
 # Started so and not with -m: the folder a user happens to be in may have a `server` of its own.
 ROOT = Path(__file__).parents[2]
+# One thread: a fork of a process with several is not whole, and a trial needs no more.
 PROGRAM = """
-import sys
+import os, sys
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
 sys.path.append(sys.argv[1])
-from server.inference.admission import main
+from server.inference.{module} import main
 main()
 """
+
+
+def command(module: str, *arguments: str) -> tuple[str, ...]:
+    """Return how a module of this room is run as a process of its own."""
+    return (sys.executable, "-P", "-c", PROGRAM.format(module=module), str(ROOT), *arguments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,50 +49,67 @@ class Trial:
     seconds: float = 60.0
 
     async def admit(self, bundle: Bundle) -> None:
-        """Try a bundle.
+        """Try a bundle that is about to be published.
 
         Raises: BadModelFile, with what was wrong: refused, crashed, out of time or memory.
         """
-        limits = (str(self.memory_bytes), str(int(self.seconds) + 1))
+        raise_unless_good(await self.verdict(bundle))
+
+    async def verdict(self, bundle: Bundle) -> Verdict:
+        """Try a bundle."""
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-c", PROGRAM, str(ROOT), *limits),
+            *command("admission", str(self.memory_bytes), str(self.seconds)),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
-        manifest = bundle.manifest.model_copy(update={"version": 1}).to_json()
-        sent = HEADER.pack(len(manifest), len(bundle.onnx)) + manifest + bundle.onnx
         try:
-            async with asyncio.timeout(self.seconds):
-                verdict, complaint = await process.communicate(sent)
-        except TimeoutError as error:
-            raise BadModelFile(
-                f"the model did not load and run once within {self.seconds:g} s; nothing was published"
-            ) from error
+            async with asyncio.timeout(self.seconds + GRACE_SECONDS):
+                verdict, complaint = await process.communicate(b"".join(packed(numbered(bundle))))
+        except TimeoutError:
+            return Verdict(too_slow(self.seconds))
         finally:
             if process.returncode is None:
                 with suppress(ProcessLookupError):  # it ended by itself just now
                     process.kill()
                 await process.wait()
-        raise_unless_good(verdict, complaint, process.returncode or 0)
+        return concluded(verdict, complaint, process.returncode or 0, self.seconds)
 
 
-def raise_unless_good(verdict: bytes, complaint: bytes, status: int) -> None:
-    """Raise what the trial found.
+def numbered(bundle: Bundle) -> Bundle:
+    """Return a bundle with a version: it gets its own only when it is stored."""
+    if bundle.manifest.version:
+        return bundle
+    return Bundle(bundle.manifest.model_copy(update={"version": 1}), bundle.onnx)
+
+
+def raise_unless_good(verdict: Verdict) -> None:
+    """Refuse what cannot be served as it is worded.
 
     Raises: BadModelFile.
     """
-    if status == 0 and verdict.startswith(VERDICT):
-        reason = json.loads(verdict[len(VERDICT) :])
-        if reason is not None:
-            raise BadModelFile(reason)
-        return
-    lines = complaint.decode("utf-8", "replace").strip().splitlines()
+    reason = verdict.reason or verdict.wording
+    if reason is not None:
+        raise BadModelFile(f"{reason}; nothing was published")
+
+
+def concluded(written: bytes, complaint: bytes, status: int, seconds: float) -> Verdict:
+    """Return what a trial found from what its process left, its status a signal below zero."""
+    _, found, verdict = written.rpartition(VERDICT)
+    if status == 0 and found:
+        return Verdict.from_json(verdict)
+    if status in OUT_OF_TIME:
+        return Verdict(too_slow(seconds))
+    lines = (written + complaint).decode("utf-8", "replace").strip().splitlines()
     last = shown(lines[-1], REASON_CHARACTERS) if lines else "no message"
     ended = f"signal {signal_name(-status)}" if status < 0 else f"exit status {status}"
-    raise BadModelFile(
-        f"the model ended the process it was tried in ({ended}): {last}; nothing was published"
-    )
+    told = f"{ended}{MAYBE_MEMORY.get(status, '')}"
+    return Verdict(f"the model ended the process it was tried in ({told}): {last}")
+
+
+def too_slow(seconds: float) -> str:
+    """Return the refusal of a bundle that takes too long."""
+    return f"the model did not load and run once within {seconds:g} s"
 
 
 def signal_name(number: int) -> str:
@@ -107,85 +120,8 @@ def signal_name(number: int) -> str:
         return str(number)
 
 
-def refusal(bundle: Bundle) -> str | None:
-    """Return why a bundle cannot be served, None when it can."""
-    manifest = bundle.manifest
-    try:
-        session = Session(bundle)
-    except ModelNotLoadable as error:
-        return str(error.details["reason"])
-    if try_rows(session) == "whole" and manifest.task != "tensor":
-        return (
-            f"task {manifest.task} takes a graph whose first axis is the batch, in every input and output; "
-            "export it so, or publish it as task tensor"
-        )
-    try:
-        outputs = session.run(zeros(manifest.inputs, max(1, manifest.fixed_rows)))
-    except RunFailed as error:
-        return memory_refusal(str(error.details["reason"]))
-    return wording_refusal(manifest, outputs)
-
-
-def memory_refusal(reason: str) -> str | None:
-    """Return why a failed run means a refusal: only when memory was short.
-
-    Made-up rows may be no input of this graph at all; real ones are judged one by one.
-    """
-    if not MEMORY.search(reason):
-        return None
-    return f"one row of zeros takes more memory than a model may have here: {reason}"
-
-
-def wording_refusal(manifest: Manifest, outputs: dict[str, Tensor]) -> str | None:
-    """Return why the outputs cannot be worded as the task says, None when they can."""
-    if manifest.task == "tensor" or manifest.output is None:
-        return None
-    output = outputs[manifest.output]
-    if manifest.task == "classification" and output.dtype.kind in CHOSEN_KINDS:
-        return None
-    if output.dtype.kind not in NUMBER_KINDS:
-        return f"output {manifest.output!r} holds no numbers; name another one with `output`"
-    if manifest.task == "regression":
-        return None
-    return probability_refusal(manifest, output.reshape(len(output), -1))
-
-
-def probability_refusal(manifest: Manifest, rows: Tensor) -> str | None:
-    """Return why rows (B, width) are no probabilities of the labels."""
-    labels, width = len(manifest.labels), rows.shape[1]
-    sigmoid = width == 1 and labels == 2 and manifest.task == "classification"
-    if width != labels and not sigmoid:
-        return f"output {manifest.output!r} has {width} values a row for {labels} labels; name as many"
-    inside = bool(((rows >= -SUM_TOLERANCE) & (rows <= 1 + SUM_TOLERANCE)).all())
-    sums = manifest.task == "multilabel" or sigmoid or np.allclose(rows.sum(axis=1), 1, atol=SUM_TOLERANCE)
-    if inside and sums:
-        return None
-    return (
-        f"output {manifest.output!r} gives no probabilities (a row of zeros gave "
-        f"{np.round(rows[0], 3).tolist()[:8]}); end the graph in Softmax or Sigmoid, or publish without labels"
-    )
-
-
-def read_bundle(stream: BinaryIO) -> Bundle:
-    """Read what `Trial.admit` sent."""
-    manifest_bytes, onnx_bytes = HEADER.unpack(stream.read(HEADER.size))
-    manifest = Manifest.model_validate_json(stream.read(manifest_bytes))
-    return Bundle(manifest, stream.read(onnx_bytes))
-
-
 def main() -> None:
-    """Try the bundle on standard input within the bytes and seconds that are the last arguments.
-
-    The seconds are of the processor: they end it where nobody is left to kill it. The verdict begins
-    with a word of its own: nothing else on standard output is taken for one.
-    """
-    memory_bytes, seconds = map(int, sys.argv[-2:])
-    for limit, most in (
-        (resource.RLIMIT_AS, memory_bytes),
-        (resource.RLIMIT_CPU, seconds),
-        (resource.RLIMIT_CORE, 0),
-    ):
-        with suppress(ValueError):  # a lower one holds already, or the system knows no such limit
-            resource.setrlimit(limit, (most, most))
-    verdict = refusal(read_bundle(sys.stdin.buffer))
-    sys.stdout.buffer.write(VERDICT + json.dumps(verdict).encode())
+    """Try the bundle on standard input within the bytes and seconds that are the last arguments."""
+    probe([CPU])  # what ONNX Runtime takes once is not what the bundle takes
+    memory_bytes, seconds = sys.argv[-2:]
+    attempt(sys.stdin.buffer, sys.stdout.buffer.write, int(memory_bytes), float(seconds))

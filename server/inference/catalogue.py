@@ -4,13 +4,15 @@ Where requests go is worked out once and kept until something changes about the 
 of a request that is a look-up. What is loaded goes on serving while Redis is away.
 """
 
+import asyncio
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from models.errors import AliasNotFound, InsituError, RedisUnavailable
 from models.keys import as_version
 from models.store import PRODUCTION, SHADOW, ModelStore
+from server.inference.ending import ended
 from server.inference.loading import Loader, Serving
 from server.inference.meanings import Meanings
 from server.inference.meanings import in_time as in_time  # noqa: PLC0414  # for the engine, which looks up too
@@ -19,6 +21,8 @@ from server.inference.routing import Route, Split
 log = logging.getLogger(__name__)
 
 Reference = str | int | None
+PRELOADS_AT_ONCE = 4
+PRELOAD_SECONDS = 3.0
 
 
 class Catalogue:
@@ -160,18 +164,30 @@ class Catalogue:
     async def preload(self, most: int) -> None:
         """Load what production means for the first models stored, while there is memory for them.
 
+        A few at a time, and one that takes long is not waited for: it goes on by itself.
         Raises: RedisUnavailable.
         """
-        for name in (await self._store.names())[:most]:
-            before = len(self.loaded())
+        names = iter((await self._store.names())[:most])
+        works = [asyncio.ensure_future(self._preload(names)) for _ in range(PRELOADS_AT_ONCE)]
+        try:
+            await asyncio.gather(*works)
+        finally:
+            await ended(works)
+
+    async def _preload(self, names: Iterator[str]) -> None:
+        """Load one model after the other."""
+        evicted = self._loader.evicted
+        for name in names:
             try:
-                await self.get(name)
+                async with asyncio.timeout(PRELOAD_SECONDS):
+                    await self.get(name)
+            except TimeoutError:
+                log.warning("%s takes long to load; it is not waited for", name)
             except RedisUnavailable:
                 raise
             except InsituError as error:
                 log.warning("not loaded: %s", error)
-                continue
-            if len(self.loaded()) <= before:
+            if self._loader.evicted > evicted:
                 log.info("the memory for models is full; the others are loaded when they are asked for")
                 return
 

@@ -15,11 +15,11 @@ from typing import Any
 from models.errors import InsituError, RedisRefused, RedisUnavailable
 from models.redis_failures import connected
 from models.store import ModelStore
-from server.inference.admission import Trial
 from server.inference.catalogue import Catalogue, in_time
 from server.inference.ending import ended
 from server.inference.predictor import Predictor
-from server.inference.reader import Reader
+from server.inference.reading.reader import Reader
+from server.inference.trials import Trials
 from server.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ class Parts:
     reader: Reader
     predictor: Predictor
     metrics: Metrics
-    trial: Trial
+    trial: Trials
     pool: ThreadPoolExecutor
 
 
@@ -98,6 +98,9 @@ class Engine:
         Raises: RedisRefused, the credentials or the permissions are wrong.
         """
         self.metrics.redis_up.set_function(lambda: float(self.redis_ok))
+        self.metrics.in_flight.set_function(lambda: float(self.predictor.under_way))
+        await self.trial.start()
+        self._reader.start()
         self._spawn(self._follow())
         with suppress(TimeoutError):
             async with asyncio.timeout(wait_seconds):
@@ -143,6 +146,7 @@ class Engine:
         """
         last: str | None = None
         while True:
+            self.metrics.refresh()
             try:
                 if last is None or self._reason is not None:
                     last = await self._caught_up()
@@ -188,6 +192,7 @@ class Engine:
         """Stop following, let runs end or stop them, close Redis."""
         await ended(self._tasks)
         await self.catalogue.close()
+        await self.predictor.close()
         await self._reader.close()
         self._pool.shutdown(wait=False, cancel_futures=True)
         await self.store.redis.aclose()

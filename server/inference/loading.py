@@ -1,38 +1,49 @@
-"""Loading: each version is fetched, loaded and tried once, however many ask; the least used leave.
+"""Loading: each version is fetched, tried and loaded once, however many ask; the least used leave.
 
-A version that does not load is remembered with its reason and tried again later and later, so that
-a broken one costs nobody its bytes for every request.
+A version meets this process only after `trials` has run it somewhere else. One that does not load
+is remembered with its reason, here and in Redis, and tried again later and later, so that a broken
+one costs nobody its bytes for every request.
 """
 
 import asyncio
 import logging
 import time
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 from models.assembly import Plan
 from models.bundle import Bundle
 from models.errors import BundleCorrupt, InsituError, ManifestUnreadable
 from models.features import FeatureView
 from models.manifest import Manifest
+from models.refusals import Refusal
 from models.sources import ListSource, VectorSource
 from models.store import ModelStore
 from models.tensors import elements, numpy_dtype
 from server.inference.batcher import Batcher, BatchLimits
 from server.inference.ending import ended
 from server.inference.errors import ModelNotLoadable
+from server.inference.failures import Failures, Place
+from server.inference.memory import give_back
 from server.inference.runs import Runner
-from server.inference.samples import Rows, try_rows
-from server.inference.sessions import Session
-from server.metrics import Metrics, ModelMetrics
+from server.inference.samples import Rows, warm
+from server.inference.sessions import RUNTIME, Session, shrink_arena
+from server.inference.trials import Trials
+from server.inference.turns import Turns
+from server.inference.verdicts import Verdict
+from server.metrics import Metrics, VersionMetrics
 
 log = logging.getLogger(__name__)
 
 LOADS_AT_ONCE = 2
-RETRY_SECONDS = 2.0
-RETRY_MOST_SECONDS = 300.0
+LOADS_BESIDE = 4  # that hang or are large, and hold up no other
+SLOW_SECONDS = 1.0
 CLOSE_SECONDS = 1.0
+# Giving memory back walks the whole heap: after so much was let go, and not for every small version.
+GIVEN_BACK_BYTES = 32 << 20
 
 
 @dataclass(slots=True)
@@ -50,7 +61,7 @@ class Serving:
     row_bytes: int
     plan: Plan | None
     batcher: Batcher
-    metrics: ModelMetrics
+    metrics: VersionMetrics
     loaded_at: float = field(default_factory=time.time)
     used_at: float = field(default_factory=time.monotonic)
 
@@ -68,31 +79,26 @@ class LoadOptions:
     batch: BatchLimits
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """Why a version did not load, how often, and when to try again (time.monotonic)."""
-
-    error: InsituError
-    times: int
-    again_at: float
-
-
-Place = tuple[str, int]
-
-
 class Loader:
     """The loaded versions of one process."""
 
-    def __init__(self, store: ModelStore, options: LoadOptions, pool: Executor, metrics: Metrics) -> None:
+    def __init__(
+        self, store: ModelStore, trials: Trials, options: LoadOptions, pool: Executor, metrics: Metrics
+    ) -> None:
         self._store = store
+        self._trials = trials
         self._options = options
         self._pool = pool
         self._metrics = metrics
         self._threads = ThreadPoolExecutor(LOADS_AT_ONCE, thread_name_prefix="load")
-        self._turns = asyncio.Semaphore(LOADS_AT_ONCE)
+        self._turns = Turns(LOADS_AT_ONCE, LOADS_BESIDE, SLOW_SECONDS)
         self._loaded: dict[Place, Serving] = {}
         self._loading: dict[Place, asyncio.Task[Serving]] = {}
-        self._failures: dict[Place, Failure] = {}
+        self._failures = Failures()
+        self._notes: set[asyncio.Task[None]] = set()
+        self._let_go_bytes = 0
+        self.evicted = 0  # versions that left to make room
+        self.left: Callable[[str], None] = lambda _name: None  # hears the model of a version that leaves
 
     def loaded(self) -> list[Serving]:
         """Return the loaded versions, by name and number."""
@@ -104,7 +110,7 @@ class Loader:
 
     def failures(self, name: str) -> dict[int, str]:
         """Return what was wrong with the versions of a model that did not load."""
-        return {version: str(one.error) for (held, version), one in self._failures.items() if held == name}
+        return self._failures.of(name)
 
     async def load(self, name: str, version: int) -> Serving:
         """Return a version, loaded once however many ask for it.
@@ -116,8 +122,8 @@ class Loader:
         if place in self._loaded:
             return self._loaded[place]
         if place not in self._loading:
-            self._raise_known_failure(place)
-            task = asyncio.create_task(self._load_now(name, version))
+            self._failures.raise_known(place)
+            task = asyncio.create_task(self._load_now(place))
             self._loading[place] = task
             task.add_done_callback(partial(self._ended, place))
         return await asyncio.shield(self._loading[place])
@@ -128,53 +134,56 @@ class Loader:
         if not task.cancelled():
             task.exception()
 
-    def _raise_known_failure(self, place: Place) -> None:
-        failure = self._failures.get(place)
-        if failure is not None and time.monotonic() < failure.again_at:
-            raise failure.error
-
-    async def _load_now(self, name: str, version: int) -> Serving:
+    async def _load_now(self, place: Place) -> Serving:
         started = time.perf_counter()
         try:
-            async with self._turns:
-                serving = await self._serving(name, version)
+            async with self._turns.taken():
+                serving = await self._serving(*place)
         except (BundleCorrupt, ManifestUnreadable, ModelNotLoadable) as error:
-            self._failed((name, version), error)
+            self._failures.note(place, error)
+            if isinstance(error, ModelNotLoadable):
+                refusal = Refusal.now(str(error.details["reason"]), RUNTIME)
+                self._in_redis(self._store.refusals.note(*place, refusal))
             raise
-        self._loaded[name, version] = serving
-        self._failures.pop((name, version), None)
-        self._metrics.loaded.labels(name, version, serving.provider).set(1)
-        self._metrics.memory.labels(name, version).set(serving.memory_bytes)
+        self._loaded[place] = serving
+        self._failures.forget(place)
+        self._in_redis(self._store.refusals.clear(*place))
+        self._metrics.loaded(*place, serving.provider, serving.memory_bytes)
         milliseconds = 1e3 * (time.perf_counter() - started)
-        log.info("loaded %s v%d on %s in %.0f ms", name, version, serving.provider, milliseconds)
+        log.info("loaded %s v%d on %s in %.0f ms", *place, serving.provider, milliseconds)
         self._make_room(serving)
         return serving
 
-    def _failed(self, place: Place, error: InsituError) -> None:
-        times = self._failures[place].times + 1 if place in self._failures else 1
-        wait = min(RETRY_SECONDS * 2 ** (times - 1), RETRY_MOST_SECONDS)
-        self._failures[place] = Failure(error, times, time.monotonic() + wait)
-        log.warning("%s; tried again after %.0f s", error, wait)
+    def _in_redis(self, work: Coroutine[Any, Any, None]) -> None:
+        """Write what others may want to know; nobody waits for it, and it may fail."""
+        task = asyncio.create_task(noted(work))
+        self._notes.add(task)
+        task.add_done_callback(self._notes.discard)
 
     async def _serving(self, name: str, version: int) -> Serving:
         bundle = await self._store.load(name, version)
+        verdict = await self._trials.tried(bundle)
         loop = asyncio.get_running_loop()
-        session, rows, plan = await loop.run_in_executor(self._threads, self._tried, bundle)
-        metrics = self._metrics.of(name, version)
-        runner = Runner(session, rows, self._pool, self._options.batch.batch_rows, metrics.ran)
+        session, plan = await loop.run_in_executor(self._threads, self._made, bundle)
+        return self._put_together(session, plan, verdict)
+
+    def _put_together(self, session: Session, plan: Plan | None, verdict: Verdict) -> Serving:
+        manifest, options = session.manifest, self._options
+        metrics = self._metrics.of(manifest.name, manifest.version)
+        runner = Runner(session, verdict.rows, self._pool, options.batch.batch_rows, metrics.ran)
         return Serving(
-            manifest=bundle.manifest,
+            manifest=manifest,
             provider=session.provider,
-            memory_bytes=session.memory_bytes,
-            rows=rows,
-            row_bytes=row_bytes(bundle.manifest.features),
+            memory_bytes=verdict.memory_bytes,
+            rows=verdict.rows,
+            row_bytes=row_bytes(manifest.features),
             plan=plan,
-            batcher=Batcher(runner, self._options.batch),
+            batcher=Batcher(runner, plan, options.batch, metrics),
             metrics=metrics,
         )
 
-    def _tried(self, bundle: Bundle) -> tuple[Session, Rows, Plan | None]:
-        """Load and try a bundle, in a thread.
+    def _made(self, bundle: Bundle) -> tuple[Session, Plan | None]:
+        """Load a bundle and run it once, in a thread.
 
         Raises: ModelNotLoadable, whatever is wrong.
         """
@@ -182,45 +191,69 @@ class Loader:
         try:
             plan = Plan(manifest.features) if manifest.features is not None else None
             session = Session(bundle, self._options.provider, self._options.intra_op_threads)
-            return session, try_rows(session), plan
+            warm(session)
         except ModelNotLoadable:
             raise
         except Exception as error:
             raise ModelNotLoadable(manifest.name, manifest.version, str(error)) from error
+        return session, plan
 
     def _make_room(self, newest: Serving) -> None:
         """Let the least recently used versions go until the rest fits the budget."""
-        while sum(one.memory_bytes for one in self._loaded.values()) > self._options.memory_bytes:
+        taken = sum(one.memory_bytes for one in self._loaded.values())
+        while taken > self._options.memory_bytes:
             others = [one for one in self._loaded.values() if one is not newest]
             if not others:
                 return
             oldest = min(others, key=lambda one: one.used_at)
+            taken -= oldest.memory_bytes
+            self.evicted += 1
             log.info("evicting %s v%d to make room", oldest.manifest.name, oldest.manifest.version)
             self._drop((oldest.manifest.name, oldest.manifest.version))
 
     def _drop(self, place: Place) -> None:
         """Forget a loaded version; requests that hold it end on it."""
         serving = self._loaded.pop(place, None)
-        if serving is not None:
-            name, version = place
-            self._metrics.loaded.remove(name, str(version), serving.provider)
-            self._metrics.memory.remove(name, str(version))
+        if serving is None:
+            return
+        self.left(place[0])
+        self._metrics.unloaded(*place, serving.provider)
+        self._let_go_bytes += serving.memory_bytes
+        if self._let_go_bytes > GIVEN_BACK_BYTES:
+            self._let_go_bytes = 0
+            self._threads.submit(returned)
 
     def keep(self, name: str, versions: set[int]) -> None:
         """Forget everything about the versions of a model but these: they are no longer stored."""
-        known = {place for place in (*self._loaded, *self._failures) if place[0] == name}
+        known = {place for place in self._loaded if place[0] == name} | self._failures.places(name)
         for place in known:
             if place[1] not in versions:
                 log.info("%s v%d is no longer stored", *place)
                 self._drop(place)
-                self._failures.pop(place, None)
-                self._metrics.forget(*place)
+                self._failures.forget(place)
+        self._metrics.keep(name, versions)
 
     async def close(self) -> None:
         """Stop loading; let what runs end, or stop it when that takes long."""
         await ended(self._loading.values())
+        await ended(self._notes)
+        await self._trials.close()
         await asyncio.gather(*(one.batcher.close(CLOSE_SECONDS) for one in self._loaded.values()))
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+async def noted(work: Coroutine[Any, Any, None]) -> None:
+    """Write to Redis; one that is away or may only be read keeps nobody from being served."""
+    try:
+        await work
+    except InsituError as error:
+        log.debug("why versions are refused is not kept in Redis: %s", error)
+
+
+def returned() -> None:
+    """Give memory back that evicted versions had."""
+    shrink_arena()
+    give_back()
 
 
 def row_bytes(view: FeatureView | None) -> int:

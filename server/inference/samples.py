@@ -7,6 +7,7 @@ in training mode and an attention over the batch look like any other graph from 
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Literal
 
@@ -30,7 +31,7 @@ TRY_SECONDS = 10.0  # for all the runs of one trial
 
 
 def try_rows(session: Session) -> Rows:
-    """Run a few rows and return how they are to one another; it warms the session too.
+    """Run a few rows and return how they are to one another.
 
     A graph that takes no made-up rows, or too long for them, counts as what its signature says.
     """
@@ -43,7 +44,6 @@ def try_rows(session: Session) -> Rows:
     try:
         with in_time(TRY_SECONDS, partial(ending, stop)):
             found = said if said == "whole" else tried(session, rows, stop)
-            session.run(zeros(manifest.inputs, max(1, manifest.fixed_rows)), stop)
     except RunFailed as error:
         reason = error.details["reason"]
         log.info("%s v%d does not run on made-up rows: %s", manifest.name, manifest.version, reason)
@@ -51,6 +51,15 @@ def try_rows(session: Session) -> Rows:
     if found != said:
         log.warning("%s v%d: rows are %s, so requests share no run", manifest.name, manifest.version, found)
     return found
+
+
+def warm(session: Session) -> None:
+    """Run one row of zeros, so that the first request does not pay for what ONNX Runtime does once."""
+    manifest, rows, stop = session.manifest, max(1, session.manifest.fixed_rows), ort.RunOptions()
+    if too_large(manifest.inputs, rows):
+        return
+    with suppress(RunFailed), in_time(TRY_SECONDS, partial(ending, stop)):  # a real row may well run
+        session.run(zeros(manifest.inputs, rows), stop)
 
 
 def tried(session: Session, rows: int, stop: ort.RunOptions) -> Rows:

@@ -21,12 +21,14 @@ from models.errors import (
 from models.manifest import Manifest
 from models.store import ModelStore
 from models.tensors import TensorSpec
-from server.inference import loading
+from server.inference import failures
 from server.inference.asking import Ask
 from server.inference.engine import Engine
 from server.inference.errors import ModelNotLoadable
-from tests.graphs import bundle, constant, model, node, running_total, value
+from tests.graphs import bundle, constant, heavy, model, node, running_total, value
 from tests.integration.server.conftest import POLL_SECONDS, WAIT_SECONDS, StartEngine, until
+
+TWO_HEAVY = 11 << 20  # bytes; one of `heavy` takes a little more than 4 MiB
 
 
 async def answer(engine: Engine, reference: str | int | None = None, name: str = "m") -> float:
@@ -252,7 +254,7 @@ async def test_a_damaged_version_that_is_deleted_is_told_no_more(
 async def test_a_version_that_is_mended_is_tried_again(
     store: ModelStore, engine: StartEngine, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loading, "RETRY_SECONDS", 0.05)
+    monkeypatch.setattr(failures, "RETRY_SECONDS", 0.05)
     await store.publish(telling(1))
     good = await whole(redis, 1)
     await alter_chunk(redis, 1)
@@ -273,7 +275,7 @@ async def test_a_version_that_is_mended_is_tried_again(
 async def test_the_pause_between_tries_grows(
     store: ModelStore, engine: StartEngine, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loading, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(failures, "RETRY_SECONDS", 0.01)
     await store.publish(telling(1))
     await break_chunk(redis, 1)
     running = await engine(preload_models=0)
@@ -385,8 +387,8 @@ async def test_the_least_recently_used_versions_leave_when_memory_is_short(
     store: ModelStore, engine: StartEngine
 ) -> None:
     for name in ("a", "b", "c"):
-        await store.publish(telling(1, name))
-    running = await engine(preload_models=0, model_memory_bytes=int(2.5 * (1 << 20)))
+        await store.publish(bundle(heavy(1), name))
+    running = await engine(preload_models=0, model_memory_bytes=TWO_HEAVY)
 
     for name in ("a", "b", "a", "c"):
         await answer(running, name=name)
@@ -399,7 +401,7 @@ async def test_a_version_larger_than_the_memory_is_served_alone(
     store: ModelStore, engine: StartEngine
 ) -> None:
     for name in ("a", "b"):
-        await store.publish(telling(1, name))
+        await store.publish(bundle(heavy(1), name))
     running = await engine(preload_models=0, model_memory_bytes=1 << 20)
 
     for name in ("a", "b"):
@@ -410,13 +412,14 @@ async def test_a_version_larger_than_the_memory_is_served_alone(
 async def test_no_more_is_loaded_beforehand_than_there_is_memory_for(
     store: ModelStore, engine: StartEngine
 ) -> None:
-    for number in range(5):
-        await store.publish(telling(1, f"m{number}"))
+    for number in range(20):
+        await store.publish(bundle(heavy(1), f"m{number:02}"))
 
-    running = await engine(model_memory_bytes=int(2.5 * (1 << 20)))
+    running = await engine(model_memory_bytes=TWO_HEAVY)
 
-    assert [one.manifest.name for one in running.catalogue.loaded()] == ["m1", "m2"]
-    assert running.ready() == (True, "")
+    await until(lambda: running.ready() == (True, ""))
+    assert len(running.catalogue.loaded()) == 2
+    assert max(one.manifest.name for one in running.catalogue.loaded()) < "m10"
 
 
 async def test_a_damaged_model_does_not_keep_the_others_from_being_loaded(

@@ -1,165 +1,53 @@
-"""What a trial finds: graphs that cannot be served as they are worded are refused with the reason."""
+"""How the process of a trial ended is told in words, and what cannot be served is refused."""
 
-import io
-import json
-import sys
-from collections.abc import Callable
-
-import numpy as np
 import pytest
 
-from models.bundle import Bundle
 from models.errors import BadModelFile
-from models.manifest import Manifest
-from models.tensors import TensorSpec
-from server.inference.admission import HEADER, main, memory_refusal, raise_unless_good, refusal
-from tests.graphs import (
-    INT64,
-    TEXT,
-    bundle,
-    dense,
-    f32,
-    looked_up,
-    looping,
-    model,
-    node,
-    numbered,
-    passed,
-    positions,
-    running_total,
-    scaled,
-    value,
-)
+from server.inference.admission import concluded, numbered, raise_unless_good
+from server.inference.trying import VERDICT
+from server.inference.verdicts import Verdict
+from tests.graphs import bundle, scaled
 
-NO_LIMIT_BYTES, NO_LIMIT_SECONDS = 1 << 62, 10**8
-
-LABELS = ("low", "mid", "high")
-WEIGHTS = np.array([[3, 0, -3], [0, 2, 0]], np.float32)
-
-
-def named_classes(kind: int) -> bytes:
-    """y = the class itself, as a number or a text."""
-    nodes = [node("ArgMax", "x", "c", axis=1, keepdims=0)]
-    if kind == TEXT:
-        nodes.append(node("Gather", "labels c", "y"))
-        weights = {"labels": np.array(LABELS, object)}
-        return model(nodes, [value("x", ["rows", 3])], [value("y", ["rows"], TEXT)], weights)
-    nodes[0].output[0] = "y"
-    return model(nodes, [value("x", ["rows", 3])], [value("y", ["rows"], INT64)])
-
-
-def picky() -> Bundle:
-    """A graph that takes no row of eight values, which is what it is tried with."""
-    nodes = [node("Reshape", "x shape", "y")]
-    weights = {"shape": np.array([-1, 3])}
-    return bundle(model(nodes, [value("x", ["rows", "free"])], [value("y", ["rows", 3])], weights))
-
-
-def wider() -> Bundle:
-    """Two labels, and an output whose width only a run shows."""
-    onnx = model(
-        [node("Mul", "x two", "z"), node("Softmax", "z", "y", axis=-1)],
-        [value("x", ["rows", 3])],
-        [value("y", ["rows", "width"])],
-        {"two": f32(2.0)},
-    )
-    return bundle(onnx, labels=LABELS[:2])
-
-
-def unknown() -> Bundle:
-    """An operator that ONNX knows in no version."""
-    spec = TensorSpec(name="x", dtype="float32", shape=("rows", 2))
-    manifest = Manifest(name="m", inputs=(spec,), outputs=(spec.model_copy(update={"name": "y"}),))
-    return Bundle(
-        manifest, model([node("Nope", "x", "y")], [value("x", ["rows", 2])], [value("y", ["rows", 2])])
-    )
+GOOD = VERDICT + Verdict(rows="apart", memory_bytes=7).to_json()
 
 
 @pytest.mark.parametrize(
-    "good",
+    ("written", "complaint", "status", "told"),
     [
-        lambda: bundle(scaled()),
-        lambda: bundle(dense(WEIGHTS, "Softmax"), labels=LABELS),
-        lambda: bundle(dense(WEIGHTS[:, :1], "Sigmoid"), labels=LABELS[:2]),
-        lambda: bundle(dense(WEIGHTS, "Sigmoid"), labels=LABELS, task="multilabel"),
-        lambda: bundle(dense(WEIGHTS[:, :1]), task="regression"),
-        lambda: bundle(named_classes(INT64), labels=LABELS, output="y"),
-        lambda: bundle(named_classes(TEXT), labels=LABELS, output="y"),
-        lambda: bundle(scaled(rows=4)),
-        lambda: bundle(positions()),
-        lambda: bundle(running_total()),
-        lambda: bundle(looping(3)),
-        picky,
-        lambda: bundle(looked_up(np.eye(1, dtype=np.float32))),
+        (b"", b"", -11, "(signal SIGSEGV): no message"),
+        (b"", b"first\nlast\n", 1, "(exit status 1): last"),
+        (b"first\nlast", b"", -6, "(signal SIGABRT): last"),
+        (GOOD, b"", 1, "(exit status 1): verdict"),
+        (b"chatter of a library", b"", 0, "(exit status 0): chatter of a library"),
+        (b"", b"", -9, "(signal SIGKILL, out of memory most likely): no message"),
+        (b"", b"x" * 5000, -64 - 1000, "(signal 1064): xxx"),
+        (b"", b"", -14, "did not load and run once within 3 s"),
+        (b"", b"", -24, "did not load and run once within 3 s"),
     ],
 )
-def test_a_file_that_can_be_served_is_admitted(good: Callable[[], Bundle]) -> None:
-    assert refusal(numbered(good())) is None
+def test_a_trial_that_ended_oddly_is_told(written: bytes, complaint: bytes, status: int, told: str) -> None:
+    reason = concluded(written, complaint, status, 3.0).reason or ""
 
-
-@pytest.mark.parametrize(
-    ("bad", "told"),
-    [
-        (
-            lambda: bundle(dense(WEIGHTS), labels=LABELS),
-            "gives no probabilities (a row of zeros gave [0.0, 0.0, 0.0]); end the graph in Softmax",
-        ),
-        (lambda: bundle(running_total(), labels=LABELS[:2]), "gives no probabilities"),
-        (lambda: bundle(positions(), task="regression", output="y"), "first axis is the batch"),
-        (lambda: bundle(passed(TEXT, ["rows", 1]), task="regression", output="y"), "holds no numbers"),
-        (wider, "3 values a row for 2 labels"),
-        (unknown, "No Op registered for Nope"),
-    ],
-)
-def test_a_file_that_cannot_is_refused_with_the_reason(bad: Callable[[], Bundle], told: str) -> None:
-    reason = refusal(numbered(bad()))
-
-    assert reason is not None
     assert told in reason
+    assert len(reason) < 400
 
 
-@pytest.mark.parametrize(
-    "reason",
-    [
-        "ConstantOfShape: Failed to allocate memory for requested buffer of size 68719476736",
-        "MatMul: std::bad_alloc",
-    ],
-)
-def test_a_row_that_takes_too_much_memory_is_refused(reason: str) -> None:
-    assert (
-        memory_refusal(reason) == f"one row of zeros takes more memory than a model may have here: {reason}"
-    )
-    assert memory_refusal("Gather: indices element out of data bounds") is None
+def test_what_a_library_writes_before_the_verdict_changes_nothing() -> None:
+    assert concluded(b"chatter\n" + GOOD, b"more", 0, 3.0) == Verdict(rows="apart", memory_bytes=7)
 
 
-def test_the_process_reads_a_bundle_and_writes_its_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
-    tried = numbered(bundle(dense(WEIGHTS), labels=LABELS))
-    manifest = tried.manifest.to_json()
-    sent = HEADER.pack(len(manifest), len(tried.onnx)) + manifest + tried.onnx
-    written = io.BytesIO()
-    monkeypatch.setattr(sys, "argv", ["trial", str(NO_LIMIT_BYTES), str(NO_LIMIT_SECONDS)])
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(sent)))
-    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written))
-
-    main()
-
-    word, _, verdict = written.getvalue().partition(b" ")
-    assert word == b"verdict"
-    assert "gives no probabilities" in json.loads(verdict)
+@pytest.mark.parametrize("verdict", [Verdict(reason="it crashes"), Verdict(wording="it crashes")])
+def test_what_cannot_be_loaded_or_worded_is_not_published(verdict: Verdict) -> None:
+    with pytest.raises(BadModelFile, match=r"^it crashes; nothing was published$"):
+        raise_unless_good(verdict)
 
 
-@pytest.mark.parametrize(
-    ("verdict", "complaint", "status", "told"),
-    [
-        (b"", b"", -11, r"signal SIGSEGV\): no message"),
-        (b"", b"first\nlast\n", 1, r"exit status 1\): last"),
-        (b"verdict null", b"", 1, "exit status 1"),
-        (b"chatter of a library", b"", 0, "exit status 0"),
-        (b"", b"x" * 5000, -64 - 1000, "signal 1064"),
-    ],
-)
-def test_a_trial_that_ended_oddly_is_told(verdict: bytes, complaint: bytes, status: int, told: str) -> None:
-    with pytest.raises(BadModelFile, match=told) as caught:
-        raise_unless_good(verdict, complaint, status)
+def test_what_is_good_is_published() -> None:
+    raise_unless_good(Verdict())
 
-    assert len(str(caught.value)) < 500
+
+def test_a_bundle_without_a_version_is_tried_as_the_first() -> None:
+    one = bundle(scaled())
+
+    assert numbered(one).manifest.version == 1
+    assert numbered(one.sealed(7)).manifest.version == 7
