@@ -208,16 +208,21 @@ class Supervisor:
         slot = self._slots[worker.number - 1]
         if slot.successor is worker:
             slot.successor = None
-            self._to_renew.clear()
-            log.error("%s ended (%s); the workers that were there stay", worker, worker.why())
         else:
             slot.worker = None
+        if self._stopping:
+            log.info("%s ended", worker)
+        elif slot.worker is None:
             self._lost(slot, worker)
+        else:
+            self._to_renew.clear()
+            log.error("%s ended (%s); those that are there stay", worker, worker.why())
 
     def _lost(self, slot: Slot, worker: Worker) -> None:
         """Have another worker take the place of one that died."""
-        if self._stopping:
-            log.info("%s ended", worker)
+        if slot.successor is not None:
+            slot.worker, slot.successor = slot.successor, None
+            log.warning("%s ended (%s); the one to follow it is on its way", worker, worker.why())
             return
         steady = worker.answering and worker.age_seconds >= STEADY_SECONDS
         slot.failures = 0 if steady else slot.failures + 1
@@ -237,10 +242,11 @@ class Supervisor:
         )
 
     def _hopeless(self, slot: Slot, worker: Worker) -> bool:
-        """Whether trying again is of no use: refused at the first start, or nobody answers for long."""
-        if any(one.answering for one in self._slots):
-            return worker.fault is not None and not self._started
-        return slot.failures >= STARTS or (worker.fault is not None and not self._started)
+        """Whether trying again is of no use: refused or dead before all were up, or nobody answers for long."""
+        vain = slot.failures >= STARTS
+        if not self._started:
+            return vain or worker.fault is not None
+        return vain and not any(one.answering for one in self._slots)
 
     def _renew(self) -> None:
         """Start the successor of the next worker, when the last one has taken over."""

@@ -331,6 +331,25 @@ def test_a_restart_one_after_the_other_fails_no_request(serve: Serve, stored: st
     assert {one.pid for one in callers(server.url, 16)} == set(workers_of(server.pid))
 
 
+def test_a_worker_that_dies_while_it_is_replaced_is_replaced_once(
+    serve: Serve, stored: str, callers: Connect
+) -> None:
+    server = serve(stored, INSITU_WORKERS="2")
+    before = workers_of(server.pid)
+
+    server.signal(signal.SIGHUP)
+    wait_until(lambda: len(workers_of(server.pid)) == 3, "nobody follows")
+    os.kill(before[0], signal.SIGKILL)
+
+    def renewed() -> bool:
+        now = workers_of(server.pid)
+        return len(now) == 2 and not set(now) & set(before)
+
+    wait_until(renewed, "the workers were not replaced")
+    assert {one.predict() for one in callers(server.url, 8)} == {200}
+    assert server.log.count(" starts\n") == 4
+
+
 @pytest.mark.parametrize("shared", [False, True])
 def test_a_taken_port_is_told_before_anything_starts(stored: str, shared: bool) -> None:
     with socket.socket() as taken:
@@ -373,6 +392,16 @@ def test_a_setting_that_only_a_worker_can_judge_ends_all(stored: str, tmp_path: 
 
     assert status == 1
     assert "FileNotFoundError" in error
+
+
+def test_workers_that_die_at_every_start_are_given_up(stored: str, tmp_path: Path) -> None:
+    program = "import os, sys\nif any('server.worker' in word for word in sys.orig_argv): os._exit(3)\n"
+    (tmp_path / "sitecustomize.py").write_text(program)
+
+    status, error = ended_early(stored, "--workers", "2", PYTHONPATH=str(tmp_path))
+
+    assert status == 1
+    assert "ended at 4 starts in a row, the last time with status 3" in error
 
 
 def test_cuda_that_is_not_there_is_told_as_by_one_process(stored: str) -> None:
