@@ -10,7 +10,7 @@ from models import errors as domain
 from models.faults import explain
 from models.keys import check_name
 from server.inference.engine import Engine
-from server.rest import asks, refusals
+from server.rest import asks, refusals, traffic
 from server.rest.access import Access
 from server.rest.describing import detail, summaries, version_detail
 from server.rest.documenting import body_of, failures
@@ -65,6 +65,7 @@ def create_readers(engine: Engine, access: Access) -> APIRouter:
         """Show one version, a number or an alias: signature, feature view, metrics, card, provider."""
         return Json(await version_detail(engine, name, await resolved(engine, name, version)))
 
+    traffic.add_readers(router, engine)
     return router
 
 
@@ -116,7 +117,7 @@ def create_writers(engine: Engine, access: Access) -> APIRouter:
         responses=failures(*ABSENT, domain.VersionNotFound, domain.VersionInUse, refusals.ParameterRefused),
     )
     async def delete_version(name: ModelName, version: VersionNumber) -> Response:
-        """Delete a version for good; one that an alias points to is not deleted."""
+        """Delete a version for good; one that an alias points to or that has traffic is not deleted."""
         number = asks.reference(version)
         if not isinstance(number, int):
             raise ParameterRefused(
@@ -126,6 +127,7 @@ def create_writers(engine: Engine, access: Access) -> APIRouter:
         await engine.store.delete(name, number)
         return Response(status_code=204)
 
+    traffic.add_writers(router, engine)
     return router
 
 

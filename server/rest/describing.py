@@ -3,10 +3,11 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from models.errors import BundleCorrupt, InsituError, ManifestUnreadable, VersionNotFound
+from models.errors import BadTraffic, BundleCorrupt, InsituError, ManifestUnreadable, VersionNotFound
 from models.features import FeatureView
 from models.manifest import Manifest
-from models.store import PRODUCTION
+from models.store import PRODUCTION, Pointers
+from models.traffic import Traffic
 from server.inference.engine import Engine
 from server.inference.loading import Serving
 
@@ -20,7 +21,8 @@ async def summary(engine: Engine, name: str) -> Facts:
     Raises: BadName, ModelNotFound, RedisUnavailable.
     """
     versions = await engine.store.versions(name)
-    aliases = await engine.store.aliases(name)
+    pointers = await engine.store.pointers(name)
+    aliases = pointers.aliases
     meant = aliases.get(PRODUCTION, versions[-1])
     shown = await readable(engine, name, meant)
     loaded = [version for version in versions if engine.catalogue.find(name, version) is not None]
@@ -30,6 +32,7 @@ async def summary(engine: Engine, name: str) -> Facts:
         "task": shown.task if shown else None,
         "versions": versions,
         "aliases": aliases,
+        "traffic": shares(name, pointers),
         "loaded": loaded,
         "metrics": shown.metrics if shown else {},
         "provider": provider(engine.catalogue.find(name, meant)),
@@ -43,12 +46,16 @@ async def detail(engine: Engine, name: str) -> Facts:
     """
     facts = await summary(engine, name)
     newest = facts["versions"][: -HISTORY_SHOWN - 1 : -1]
-    facts["history"] = [await brief(engine, name, version, facts["aliases"]) for version in newest]
+    told = await problems(engine, name, newest)
+    facts["history"] = [await brief(engine, facts, version) for version in newest]
+    for one in facts["history"]:
+        one["problem"] = told.get(one["version"], one["problem"])
     return facts
 
 
-async def brief(engine: Engine, name: str, version: int, aliases: dict[str, int]) -> Facts:
-    """Return one version of a list; one whose manifest cannot be read says so."""
+async def brief(engine: Engine, model: Facts, version: int) -> Facts:
+    """Return one version of a model's list; one whose manifest cannot be read says so."""
+    name = model["name"]
     manifest = await readable(engine, name, version)
     return {
         "version": version,
@@ -56,10 +63,11 @@ async def brief(engine: Engine, name: str, version: int, aliases: dict[str, int]
         "task": manifest.task if manifest else None,
         "description": manifest.description if manifest else "",
         "metrics": manifest.metrics if manifest else {},
-        "aliases": pointing(aliases, version),
+        "aliases": pointing(model["aliases"], version),
+        "traffic": (model["traffic"] or {}).get(str(version)),
         "provider": provider(engine.catalogue.find(name, version)),
         "size_bytes": manifest.size_bytes if manifest else 0,
-        "problem": problem(engine, name, version) if manifest else "its manifest cannot be read",
+        "problem": None if manifest else "its manifest cannot be read",
     }
 
 
@@ -69,11 +77,13 @@ async def version_detail(engine: Engine, name: str, version: int) -> Facts:
     Raises: BadName, ModelNotFound, VersionNotFound, ManifestUnreadable, RedisUnavailable.
     """
     manifest = await engine.store.manifest(name, version)
+    pointers = await engine.store.pointers(name)
     serving = engine.catalogue.find(name, version)
     return {
         **stored_facts(manifest),
-        "aliases": pointing(await engine.store.aliases(name), version),
-        "problem": problem(engine, name, version),
+        "aliases": pointing(pointers.aliases, version),
+        "traffic": (shares(name, pointers) or {}).get(str(version)),
+        "problem": (await problems(engine, name, [version])).get(version),
         "loaded": serving is not None,
         "provider": provider(serving),
         "loaded_at": datetime.fromtimestamp(round(serving.loaded_at), UTC) if serving else None,
@@ -116,9 +126,19 @@ def provider(serving: Serving | None) -> str | None:
     return serving.provider if serving else None
 
 
-def problem(engine: Engine, name: str, version: int) -> str | None:
-    """Return why a version could not be loaded when it was last tried."""
-    return engine.catalogue.failures(name).get(version)
+async def problems(engine: Engine, name: str, versions: list[int]) -> dict[int, str]:
+    """Return why versions are not loaded: as this server found when it last tried, or as another one kept it."""
+    kept = await engine.store.refusals.of(name, versions)
+    return {version: str(refusal) for version, refusal in kept.items()} | engine.catalogue.failures(name)
+
+
+def shares(name: str, pointers: Pointers) -> dict[str, float] | None:
+    """Return the percent of each version under the stored rule; what is no rule shares nothing out."""
+    try:
+        rule = Traffic.from_json(name, pointers.rule) if pointers.rule is not None else None
+    except BadTraffic:
+        return None
+    return None if rule is None else {str(version): share for version, share in rule.percent.items()}
 
 
 def pointing(aliases: dict[str, int], version: int) -> list[str]:

@@ -9,14 +9,15 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from models import errors as domain
+from models import traffic
 from models.errors import InsituError
 from server.inference import errors as core
 from server.rest import refusals
 from server.rest.errors import facts, status_of
-from server.rest.schemas import AliasTarget, ErrorBody, PredictRequest
+from server.rest.schemas import AliasTarget, ErrorBody, PredictRequest, TrafficTarget
 
 SCHEMAS = "#/components/schemas/{model}"
-BY_HAND: tuple[type[BaseModel], ...] = (PredictRequest, AliasTarget)
+BY_HAND: tuple[type[BaseModel], ...] = (PredictRequest, AliasTarget, TrafficTarget)
 EXAMPLES: tuple[InsituError, ...] = (
     refusals.MalformedJson(
         "the body is no JSON: unexpected end of data at line 1 column 9", line=1, column=9
@@ -31,6 +32,7 @@ EXAMPLES: tuple[InsituError, ...] = (
     domain.AliasNotFound("churn", "canary", ["production"]),
     domain.KeyMissing("customer:99"),
     domain.FieldMissing("customer:2", "age"),
+    domain.TrafficNotFound("churn"),
     domain.NothingToRollBack("churn", "production"),
     domain.VersionInUse("churn", 3, ["production"]),
     refusals.BodyTooLarge(16 << 20, 20 << 20),
@@ -49,6 +51,7 @@ EXAMPLES: tuple[InsituError, ...] = (
         "these bytes are no ONNX model; export one with torch.onnx.export, skl2onnx, tf2onnx, ..."
     ),
     domain.BadFeatureView("feature view: inputs: Field required (got '{}')", where="feature view"),
+    traffic.refusal("churn", "gives version 4 the weight 0; a weight is over 0", 0),
     domain.KeyNotAllowed("order:1", "customer:{id}"),
     domain.NotANumber("field 'age' of key 'customer:2'", "old", "float32"),
     domain.WrongType("customer:2", "hash"),

@@ -68,6 +68,9 @@ class Prediction(Strict):
     key: str | None = None
     """The key that was asked for, when keys were."""
 
+    version: int | None = None
+    """The version that answered this row, where it is not the answer's."""
+
     label: str | None = None
     """Classification: the most probable label."""
 
@@ -91,10 +94,12 @@ class Prediction(Strict):
 
 
 class PredictAnswer(Strict):
-    """One prediction a row, in the order of the request; one version answered all of them."""
+    """One prediction a row, in the order of the request."""
 
     model: str
     version: int
+    """The version that answered; under a traffic rule a row that another one answered says so itself."""
+
     predictions: list[Prediction]
 
 
@@ -111,6 +116,9 @@ class ModelSummary(Strict):
 
     aliases: dict[str, int]
     """Alias to version; `production` is what a request without a version means."""
+
+    traffic: dict[int, float] | None
+    """Percent of production's requests by version; null when production answers all of them."""
 
     loaded: list[int]
     """Versions loaded in this server process."""
@@ -139,6 +147,9 @@ class VersionBrief(Strict):
     description: str
     metrics: dict[str, float]
     aliases: list[str]
+    traffic: float | None
+    """Percent of production's requests that a traffic rule gives it; null without a share."""
+
     provider: str | None
     """Execution provider that really runs it; null when it is not loaded here."""
 
@@ -183,6 +194,24 @@ class VersionDetail(VersionBrief):
     opset: dict[str, int]
     ir_version: int
     producer: str
+
+
+class TrafficTarget(Strict):
+    """How to share production's requests out."""
+
+    weights: Annotated[dict[str, float], Field(min_length=1, max_length=8)]
+    """Weight by version; a share is a weight over the sum of all, so the sum need not be 100."""
+
+
+class TrafficAnswer(Strict):
+    """How production's requests are shared out."""
+
+    model: str
+    weights: dict[int, float]
+    """Weight by version, as it was set."""
+
+    percent: dict[int, float]
+    """Share by version; each key always meets the same version."""
 
 
 class AliasTarget(Strict):

@@ -16,6 +16,7 @@ PREDICT = [
     ("GET", "/v1/models"),
     ("GET", "/v1/models/m"),
     ("GET", "/v1/models/m/versions/1"),
+    ("GET", "/v1/models/m/traffic"),
     ("GET", "/metrics"),
 ]
 ADMIN = [
@@ -24,6 +25,8 @@ ADMIN = [
     ("POST", "/v1/models/m/aliases/production/rollback"),
     ("DELETE", "/v1/models/m/aliases/production"),
     ("DELETE", "/v1/models/m/versions/1"),
+    ("PUT", "/v1/models/m/traffic"),
+    ("DELETE", "/v1/models/m/traffic"),
 ]
 
 

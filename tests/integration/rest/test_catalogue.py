@@ -34,6 +34,7 @@ async def test_models_are_listed_with_versions_aliases_and_what_is_loaded(start:
         "task": "classification",
         "versions": [1, 2],
         "aliases": {"production": 1, "canary": 2},
+        "traffic": None,
         "loaded": [1],
         "metrics": {"accuracy": 0.91, "roc_auc": 0.95},
         "provider": CPU,

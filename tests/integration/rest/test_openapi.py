@@ -46,6 +46,9 @@ async def test_every_route_is_described(description: dict[str, Any]) -> None:
         ("POST", "/v1/models/{name}/aliases/{alias}/rollback"),
         ("DELETE", "/v1/models/{name}/aliases/{alias}"),
         ("DELETE", "/v1/models/{name}/versions/{version}"),
+        ("GET", "/v1/models/{name}/traffic"),
+        ("PUT", "/v1/models/{name}/traffic"),
+        ("DELETE", "/v1/models/{name}/traffic"),
         ("GET", "/health/live"),
         ("GET", "/health/ready"),
         ("GET", "/metrics"),
@@ -77,7 +80,7 @@ async def test_every_reference_leads_somewhere(description: dict[str, Any]) -> N
     references = set(re.findall(r'"#/components/schemas/([^"]+)"', json.dumps(description)))
 
     assert references <= description["components"]["schemas"].keys()
-    assert {"PredictRequest", "AliasTarget", "ErrorBody", "VersionDetail"} <= references
+    assert {"PredictRequest", "AliasTarget", "TrafficTarget", "ErrorBody", "VersionDetail"} <= references
 
 
 async def test_every_error_example_has_the_status_of_its_code(description: dict[str, Any]) -> None:

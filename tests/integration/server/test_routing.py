@@ -11,8 +11,9 @@ from models.store import ModelStore
 from models.traffic import Traffic
 from server.inference.engine import Engine
 from server.inference.routing import Route
+from tests.graphs import bundle, heavy
 from tests.integration.server.conftest import StartEngine, until
-from tests.integration.server.test_catalogue import alter_chunk, telling, unloadable
+from tests.integration.server.test_catalogue import TWO_HEAVY, alter_chunk, telling, unloadable
 
 KEYS = [f"customer:{number}" for number in range(1000)]
 
@@ -23,6 +24,17 @@ async def three(store: ModelStore) -> ModelStore:
     for number in (1, 2, 3):
         await store.publish(telling(number), alias=None)
     await store.promote("m", 1)
+    return store
+
+
+@pytest.fixture
+async def large(store: ModelStore) -> ModelStore:
+    """A model of two large versions, traffic for both; another model as large; memory is for two of them."""
+    for number in (1, 2):
+        await store.publish(bundle(heavy(number)), alias=None)
+    await store.promote("m", 1)
+    await store.set_traffic("m", {1: 95, 2: 5})
+    await store.publish(bundle(heavy(1), "other"))
     return store
 
 
@@ -215,11 +227,9 @@ async def test_a_rule_of_a_model_without_production_answers(store: ModelStore, e
 
 
 async def test_versions_that_had_to_leave_come_back_for_their_rule(
-    three: ModelStore, engine: StartEngine
+    large: ModelStore, engine: StartEngine
 ) -> None:
-    await three.publish(telling(1, "other"))
-    await three.set_traffic("m", {1: 95, 2: 5})
-    running = await engine(preload_models=0, model_memory_bytes=int(2.5 * (1 << 20)))
+    running = await engine(preload_models=0, model_memory_bytes=TWO_HEAVY)
     assert versions(await running.catalogue.routed("m")) == {1, 2}
 
     await running.catalogue.routed("other")
@@ -229,23 +239,20 @@ async def test_versions_that_had_to_leave_come_back_for_their_rule(
 
 
 async def test_versions_that_do_not_fit_the_memory_together_have_no_rule(
-    three: ModelStore, engine: StartEngine, caplog: pytest.LogCaptureFixture
+    large: ModelStore, engine: StartEngine, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await three.set_traffic("m", {1: 95, 2: 5})
-    running = await engine(preload_models=0, model_memory_bytes=1 << 20)
+    running = await engine(preload_models=0, model_memory_bytes=TWO_HEAVY // 2)
 
     assert versions(await running.catalogue.routed("m")) == {1}
     assert "the memory for models does not hold versions 1, 2 together" in caplog.text
 
 
 async def test_a_version_that_is_lost_after_it_left_ends_the_rule_and_not_the_answers(
-    three: ModelStore, engine: StartEngine, redis: Redis, caplog: pytest.LogCaptureFixture
+    large: ModelStore, engine: StartEngine, redis: Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await three.publish(telling(1, "other"))
-    await three.set_traffic("m", {1: 95, 2: 5})
-    running = await engine(preload_models=0, model_memory_bytes=int(2.5 * (1 << 20)))
+    running = await engine(preload_models=0, model_memory_bytes=TWO_HEAVY)
     await running.catalogue.routed("m")
-    await alter_chunk(redis, 2)
+    await redis.delete("insitu:{m}:v2:onnx:0")
     await running.catalogue.get("m", 1)
 
     await running.catalogue.routed("other")  # version 2 was used before version 1, so it leaves
