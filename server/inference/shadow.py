@@ -1,0 +1,124 @@
+"""Shadow: what production was asked is asked of another version too, and what differs is counted.
+
+A shadow answers nobody. It is asked after the answer was given, left out when it would have to
+wait for long, and bounded, so that a slow or failing one costs nothing but the time it runs.
+"""
+
+import asyncio
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from server.inference.asking import Answer, Ask
+from server.inference.loading import Serving
+from server.inference.routing import Route
+
+TOLERANCE = 1e-5  # of the larger number, or of 1: float32 has seven digits and loses one or two on the way
+FULL = 0.5  # the share of its queue that may be taken
+ROWS_UNDER_WAY = 8192  # their requests and answers are kept until the shadow has answered
+ANSWER_SECONDS = 5.0
+
+Outcome = Answer | Exception
+Submit = Callable[[Ask, Callable[[Outcome], None]], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two answers of one request: rows that both answered, those that differ, the largest difference."""
+
+    rows: int
+    different: int
+    largest: float
+
+
+class Shadows:
+    """Asks shadows, and counts what they answer."""
+
+    def __init__(self, submit: Submit) -> None:
+        """Take what answers a request: it never raises, and its second argument hears once."""
+        self._submit = submit
+        self._rows = 0
+
+    def beside(self, ask: Ask, route: Route, answer: Answer) -> None:
+        """Ask the shadow of a route what production has answered just now; return at once."""
+        shadow, rows = route.shadow, len(answer.rows)
+        if shadow is None:
+            return
+        busy = self._rows and self._rows + rows > ROWS_UNDER_WAY
+        if busy or shadow.batcher.load > FULL:
+            shadow.metrics.skipped(rows)
+            return
+        self._rows += rows
+        asyncio.get_running_loop().call_soon(self._ask, ask, shadow, answer)  # the answer leaves first
+
+    def _ask(self, ask: Ask, shadow: Serving, answer: Answer) -> None:
+        now = time.monotonic()
+        shadow.used_at = now
+        again = replace(ask, reference=shadow.manifest.version, deadline=now + ANSWER_SECONDS)
+        self._submit(again, partial(self._count, shadow, answer))
+
+    def _count(self, shadow: Serving, answer: Answer, outcome: Outcome) -> None:
+        """Count what a shadow answered; its errors were counted as those of its version."""
+        self._rows -= len(answer.rows)
+        if isinstance(outcome, Answer):
+            found = compared(answer, outcome)
+            if found.rows:
+                shadow.metrics.shadowed(found.rows, found.different, found.largest)
+
+
+def compared(answer: Answer, beside: Answer) -> Comparison:
+    """Compare the rows that two versions both answered; a row that failed in one is an error, no difference."""
+    rows = different = 0
+    largest = 0.0
+    for one, other in zip(answer.rows, beside.rows, strict=False):
+        if one.error is None and other.error is None:
+            differs, distance = difference(one.body, other.body)
+            rows += 1
+            different += differs
+            largest = max(largest, distance)
+    return Comparison(rows, different, largest)
+
+
+def difference(one: Any, other: Any) -> tuple[bool, float]:
+    """Whether two values of an answer differ, and how far their numbers are apart at the most.
+
+    What differs and has no numbers, such as labels alone, is apart without end.
+    """
+    found = list(gaps(one, other))
+    numbers = [gap for gap, _ in found if gap is not None]
+    differs = any(far for _, far in found)
+    return differs, max(numbers) if numbers else math.inf if differs else 0.0
+
+
+Gap = tuple[
+    float | None, bool
+]  # how far two numbers are apart, None for what is no number; whether that is far
+
+
+def gaps(one: Any, other: Any) -> list[Gap]:
+    """Return how each number of two values differs, and each text that does."""
+    if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
+        return [gap for name in one for gap in gaps(one[name], other[name])]
+    if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        return [gap for pair in zip(one, other, strict=True) for gap in gaps(*pair)]
+    if is_number(one) and is_number(other):
+        return [apart(float(one), float(other))]
+    return [] if one == other else [(None, True)]
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a number; a truth value is none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def apart(one: float, other: float) -> Gap:
+    """Return how far two numbers are apart, and whether that is more than rounding."""
+    if one == other or (math.isnan(one) and math.isnan(other)):
+        return 0.0, False
+    gap = abs(one - other)
+    if not math.isfinite(gap):
+        return math.inf, True
+    return gap, gap > TOLERANCE * max(1.0, abs(one), abs(other))
