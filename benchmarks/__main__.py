@@ -123,14 +123,16 @@ def measure(options: Options, console: Console) -> None:
     """Measure, print tables as cases end, and keep the results."""
     wrk.find_wrk()
     cases = chosen(options)
-    with staged() as stage:
-        with Bar(Console(stderr=True)) as bar:
+    # One console for bar and tables where both go to the terminal: two would write over one another.
+    with Bar(console if console.is_terminal else Console(stderr=True)) as bar:
+        bar.begin(sum(case.seconds(options) for case in cases))
+        bar.doing("starting Redis and writing the features")
+        with staged() as stage:
             run = Run(options, stage, bar)
-            bar.begin(sum(case.seconds(options) for case in cases))
             for case in cases:
                 case.run(run)
                 console.print(case_table(case, run.measurements))
-        header = head(machine.versions(stage), run.notes)
+            header = head(machine.versions(stage), run.notes)
     judged = [judge(claim, run.measurements) for case in cases for claim in case.claims]
     tell(console, header, judged)
     keep(console, options, header, run.measurements, judged)

@@ -101,6 +101,6 @@ def remembered(header: Header, measurements: Measurements) -> Figure:
             axes.plot(*zip(*one.samples, strict=True), color=STRONG["vector"])
     axes.set_ylim(bottom=0)
     axes.set_xlabel("seconds of full load")
-    axes.set_ylabel("resident memory, MB")
+    axes.set_ylabel("memory, MB")
     figure.suptitle(f"Memory of the server at full load\n{header.text}", fontsize=9)
     return figure

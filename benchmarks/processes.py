@@ -105,15 +105,15 @@ def wait_for_port(child: Child, port: int) -> None:
     )
 
 
-def resident_bytes(pid: int) -> int:
-    """Return the memory of a process and all it started; 0 where the system has no /proc.
+def memory_bytes(pid: int) -> int:
+    """Return the memory of a process and all it started, shared pages counted once; 0 where there is no /proc.
 
-    Source: proc_pid_status(5), VmRSS in kB; proc_tid_children(5).
+    Source: proc_pid_smaps(5), Pss of smaps_rollup in kB; proc_tid_children(5).
     """
     try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     except OSError:
         return 0
-    own = next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS:")), 0)
-    return own + sum(resident_bytes(int(child)) for child in children)
+    own = next((int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:")), 0)
+    return own + sum(memory_bytes(int(child)) for child in children)

@@ -14,7 +14,7 @@ from benchmarks.features import KINDS
 from benchmarks.lineup import lined_up
 from benchmarks.measurements import Series
 from benchmarks.options import Options
-from benchmarks.processes import resident_bytes
+from benchmarks.processes import memory_bytes
 from benchmarks.run import LATENCY, RATE, Case, Column, Run, loads_seconds, warm_seconds
 from benchmarks.wrk import Load
 
@@ -57,7 +57,7 @@ def run(run: Run) -> None:
 def weigh(run: Run, servers: list[Server]) -> None:
     """Keep what memory each server holds after the load; mosec has one for each kind of features."""
     for number, server in enumerate(servers, 1):
-        memory = resident_bytes(server.child.process.pid) / 1e6
+        memory = memory_bytes(server.child.process.pid) / 1e6
         if server.name not in [other.name for other in servers[: number - 1]]:
             run.add(Series(NAME, server.name, "memory"), 1, {"memory_mb": memory})
 

@@ -13,12 +13,13 @@ from benchmarks.contenders import INSITU, Server, insitu
 from benchmarks.features import KINDS
 from benchmarks.measurements import Figures, Series
 from benchmarks.options import Options
-from benchmarks.processes import resident_bytes
+from benchmarks.processes import memory_bytes
 from benchmarks.run import Case, Column, Run
 
 NAME = "soak"
 CONNECTIONS = 32  # for each kind of features
 SAMPLE_SECONDS = 1.0
+LEAST_SAMPLES = 30  # fewer show how a server warms up, not whether it grows
 START_SECONDS = 2.0
 SETTING = "full load"
 
@@ -55,7 +56,7 @@ def sampled(run: Run, server: Server, working: Sequence[subprocess.Popen[str]]) 
     samples: Samples = []
     while any(process.poll() is None for process in working):
         elapsed = time.monotonic() - begun
-        memory = resident_bytes(server.child.process.pid) / 1e6
+        memory = memory_bytes(server.child.process.pid) / 1e6
         samples.append((round(elapsed, 1), memory))
         run.watch.doing(f"{NAME}: {elapsed:.0f} of {run.options.soak} s, {memory:.0f} MB")
         run.watch.done(SAMPLE_SECONDS)
@@ -65,12 +66,14 @@ def sampled(run: Run, server: Server, working: Sequence[subprocess.Popen[str]]) 
 
 
 def growth(samples: Samples) -> Figures:
-    """Return how memory grew: from the second tenth of the time, when everything is warm, to the last."""
+    """Return how memory grew from the second tenth of the time, when all is warm, to the last; a short run has none."""
     values = [memory for _, memory in samples]
     tenth = max(1, len(values) // 10)
     before = statistics.median(values[tenth : 2 * tenth] or values)
     after = statistics.median(values[-tenth:])
-    return {"memory_mb": after, "growth_mb": after - before, "growth": after / before - 1 if before else 0.0}
+    if len(values) < LEAST_SAMPLES or not before:
+        return {"memory_mb": after}
+    return {"memory_mb": after, "growth_mb": after - before, "growth": after / before - 1}
 
 
 def seconds(options: Options) -> float:

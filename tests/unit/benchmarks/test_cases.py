@@ -45,8 +45,8 @@ def test_growth_is_told_from_when_everything_is_warm() -> None:
     assert grown == {"memory_mb": 210.0, "growth_mb": 10.0, "growth": pytest.approx(0.05)}
 
 
-def test_growth_of_a_very_short_run_is_told_too() -> None:
-    assert soak.growth([(0.0, 100.0)])["growth_mb"] == 0.0
+def test_a_short_run_tells_no_growth() -> None:
+    assert soak.growth([(float(second), 100.0 + second) for second in range(20)]) == {"memory_mb": 118.5}
 
 
 def test_overload_shares_are_of_what_was_sent() -> None:
