@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,14 @@ from models.values import Missing
 Instance = Mapping[str, Any]
 
 
+NO_ERRORS: Mapping[int, FeatureError] = MappingProxyType({})
+
+
+def none() -> Mapping[int, FeatureError]:
+    """Return that no row has an error."""
+    return NO_ERRORS
+
+
 @dataclass(slots=True)
 class Prepared:
     """Rows ready to be read: `live[i]` is the request's row of the i-th block of commands.
@@ -52,7 +61,7 @@ class Prepared:
     instances: Sequence[Instance] = ()
     live: Sequence[int] = ()
     keys: Sequence[Sequence[str]] = ()
-    errors: dict[int, FeatureError] = field(default_factory=dict)
+    errors: Mapping[int, FeatureError] = field(default_factory=none)
 
     @property
     def commands(self) -> list[Command]:
@@ -178,7 +187,7 @@ class Plan:
         Raises: BadFeatureView, when the view reads no key.
         """
         if self._key_is_all and all(map(self.templates[0].accepts, keys)):
-            return Prepared(len(keys), self._forms, live=range(len(keys)), keys=[(key,) for key in keys])
+            return Prepared(len(keys), self._forms, live=range(len(keys)), keys=list(zip(keys, strict=True)))
         return self._prepared(keys, self.instance)
 
     def prepare(self, instances: Sequence[Instance]) -> Prepared:

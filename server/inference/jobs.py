@@ -14,7 +14,7 @@ Feeds = dict[str, Tensor]
 
 
 class Job:
-    """One request's rows; `left` of them have no answer yet. Whoever waits for them says how in `ended`.
+    """One request's rows; `left` of them have no answer yet. Whoever waits for them says how in `end`.
 
     What a run needs is either read (`prepared` and the replies to it) or given (`feeds`, a tensor
     an input). Made once a request, so it is as small as can be.
@@ -49,10 +49,6 @@ class Job:
         self.replies: Sequence[Any] = ()
         self.feeds: Feeds | None = None
 
-    def ended(self, error: Exception | None) -> None:
-        """Hear that every row has its answer, or what is wrong with all of them; once."""
-        raise NotImplementedError
-
     def refuse(self, row: int, error: InsituError) -> None:
         """Answer a row with an error."""
         self.rows[row].error = error
@@ -60,21 +56,16 @@ class Job:
 
     def place(self, rows: Sequence[int], answers: Sequence[Worded]) -> None:
         """Answer rows; the last one ends the job."""
+        own = self.rows
         for row, answer in zip(rows, answers, strict=True):
             if isinstance(answer, dict):
-                self.rows[row].body = answer
+                own[row].body = answer
             else:
-                self.rows[row].error = answer
+                own[row].error = answer
         self.left -= len(rows)
         if not self.left:
             self.end()
 
     def end(self, error: Exception | None = None) -> None:
-        """Let whoever waits hear of it, unless they have left."""
-        if self.open:
-            self.open = False
-            self.ended(error)
-
-    def leave(self) -> None:
-        """Nobody waits any more, so it need not run."""
-        self.open = False
+        """Let whoever waits hear that every row has its answer, or what is wrong with all of them; once."""
+        raise NotImplementedError

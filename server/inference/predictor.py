@@ -13,15 +13,17 @@ from collections.abc import Coroutine, Sequence
 from functools import partial
 from typing import Any
 
-from models.assembly import Plan, Prepared
-from models.errors import BadFeatureView, BadRequest, FeatureError, FieldMissing, InsituError, KeyMissing
+from models.assembly import Plan
+from models.errors import BadFeatureView, BadRequest, FieldMissing, InsituError, KeyMissing
 from server.inference.asking import Answer, Ask, Row
 from server.inference.catalogue import Catalogue
+from server.inference.dividing import Share, divided
 from server.inference.errors import DeadlineExceeded, TooManyRows
 from server.inference.loading import Serving
 from server.inference.reading.reader import Reader
 from server.inference.requests import Done, Part, Request, Requests
-from server.inference.routing import Route, Split
+from server.inference.routing import Route
+from server.inference.shadow import Shadows
 from server.inference.tensors import tensors_of
 from server.metrics import Metrics
 
@@ -42,6 +44,7 @@ class Predictor:
         self._timeout = timeout_seconds
         self._requests = Requests()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._shadows = Shadows(self.submit)
         self._ended = self._request_ended
 
     @property
@@ -111,30 +114,32 @@ class Predictor:
 
         Raises: BadRequest, BadFeatureView, TooManyRows, BadInput, Overloaded, RedisUnavailable.
         """
-        ask, serving = request.ask, route.serving
+        ask, serving, split = request.ask, route.serving, route.split
+        request.route = route
         serving.used_at = request.started
         check_ways(ask)
+        if split is not None:
+            split.used(request.started)
+            shares = divided(split, ask)
+            if len(shares) > 1:
+                self._divided(request, shares)
+                return
+            serving = shares[0][0]
         if ask.inputs is not None:
-            self._dense(request, serving if route.split is None else route.split.following())
-        elif route.split is not None:
-            self._divided(request, route.split)
-        elif ask.keys is not None:
-            self._keyed(request, serving, ask.keys)
+            self._dense(request, serving)
         else:
-            self._instances(request, serving)
+            self._undivided(request, serving)
 
-    def _keyed(self, request: Request, serving: Serving, keys: Sequence[str]) -> None:
-        """Read the rows of keys, all for one version."""
-        request.rows = [Row(key) for key in keys]
+    def _undivided(self, request: Request, serving: Serving) -> None:
+        """Read the rows of keys or instances, all for one version."""
+        keys, instances = request.ask.keys, request.ask.instances or ()
+        request.rows = [Row() for _ in instances] if keys is None else [Row(key) for key in keys]
         plan = self._plan(request, serving)
-        self._read(request, [self._part(request, serving, plan.prepare_keys(keys), request.rows)])
-
-    def _instances(self, request: Request, serving: Serving) -> None:
-        """Read the rows of instances."""
-        instances = request.ask.instances or ()
-        request.rows = [Row() for _ in instances]
-        plan = self._plan(request, serving)
-        self._read(request, [self._part(request, serving, plan.prepare(instances), request.rows)])
+        part = Part(request, serving, request.rows)
+        part.take(plan.prepare(instances) if keys is None else plan.prepare_keys(keys))
+        request.parts = (part,)
+        request.waiting = 1
+        self._read(part)
 
     def _plan(self, request: Request, serving: Serving) -> Plan:
         """Return the plan that reads a request's rows, which fit the bounds.
@@ -154,38 +159,28 @@ class Predictor:
             plan.check_missing(ask.missing)
         return plan
 
-    def _part(self, request: Request, serving: Serving, prepared: Prepared, rows: list[Row]) -> Part:
-        """Return rows that one version answers."""
-        part = Part(request, serving, rows)
-        part.prepared = prepared
-        part.missing = request.ask.missing
-        if prepared.errors:
-            for row, error in prepared.errors.items():
-                part.refuse(row, error)
-        return part
+    def _divided(self, request: Request, shares: Sequence[Share]) -> None:
+        """Read rows for the versions that the rule gives them to, each by its own view.
 
-    def _divided(self, request: Request, split: Split) -> None:
-        """Read rows for the versions that the rule gives them to, each by its own view."""
+        What is wrong with any version but the first is the error of its own rows.
+        """
         ask = request.ask
         asked: Sequence[Any] = ask.instances or () if ask.keys is None else ask.keys
         request.rows = [Row() for _ in asked] if ask.keys is None else [Row(key) for key in ask.keys]
-        plan = self._plan(request, split.greatest)
-        rows_of: dict[int, list[int]] = {}
-        for row, one in enumerate(asked):
-            rows_of.setdefault(version_of(split, plan, one), []).append(row)
-        servings = [one for one in split.servings if one.manifest.version in rows_of]
-        servings.sort(key=lambda one: one is not split.greatest)
-        parts = []
-        for serving in servings:
-            version = serving.manifest.version
-            rows = rows_of[version]
-            own, some = self._plan(request, serving), [asked[row] for row in rows]
-            prepared = own.prepare(some) if ask.keys is None else own.prepare_keys(some)
-            parts.append(self._part(request, serving, prepared, [request.rows[row] for row in rows]))
-            if serving is not servings[0]:
-                for answer in parts[-1].rows:
-                    answer.version = version
-        self._read(request, parts)
+        request.parts = parts = [
+            Part(request, serving, [request.rows[row] for row in rows]) for serving, rows in shares
+        ]
+        request.waiting = len(parts)
+        for part, (serving, rows) in zip(parts, shares, strict=True):
+            if part is not parts[0]:
+                for row in part.rows:
+                    row.version = serving.manifest.version
+            try:
+                plan, own = self._plan(request, serving), [asked[row] for row in rows]
+                part.take(plan.prepare(own) if ask.keys is None else plan.prepare_keys(own))
+                self._read(part)
+            except InsituError as error:
+                part.end(error)
 
     def _dense(self, request: Request, serving: Serving) -> None:
         """Let tensors wait for a run as they came."""
@@ -194,30 +189,29 @@ class Predictor:
         request.rows = [Row() for _ in range(count)]
         part = Part(request, serving, request.rows)
         part.feeds = feeds
-        self._read(request, [part])
+        request.parts = (part,)
+        request.waiting = 1
+        self._read(part)
 
-    def _read(self, request: Request, parts: Sequence[Part]) -> None:
-        """Read what parts need; each waits for a run when that is there.
+    def _read(self, part: Part) -> None:
+        """Read what a part needs; it waits for a run when that is there.
 
         Raises: Overloaded, RedisUnavailable.
         """
-        request.parts = parts
-        request.waiting = len(parts)
-        for part in parts:
-            if not part.left:
-                part.end()
-                continue
-            batcher, rows = part.serving.batcher, len(part.rows)
-            batcher.admit(rows)
-            commands = part.prepared.encoded() if part.prepared is not None else None
-            if not commands:
-                batcher.add(part)
-                continue
-            try:
-                self._reader.ask(commands, part.replied)
-            except InsituError:
-                batcher.release(rows)
-                raise
+        if not part.left:
+            part.end()
+            return
+        batcher, rows = part.serving.batcher, len(part.rows)
+        batcher.admit(rows)
+        commands = part.prepared.encoded() if part.prepared is not None else None
+        if not commands:
+            batcher.add(part)
+            return
+        try:
+            self._reader.ask(commands, part.replied)
+        except InsituError:
+            batcher.release(rows)
+            raise
 
     def _check_count(self, rows: int, serving: Serving) -> None:
         """Refuse more rows than a request may have, or than fit the memory of one.
@@ -231,7 +225,10 @@ class Predictor:
         """Answer a request that has ended."""
         self._requests.discard(request)
         if error is None:
-            request.done(self._answer(request))
+            answer = self._answer(request)
+            request.done(answer)
+            if request.route is not None and request.route.shadow is not None:
+                self._shadows.beside(request.ask, request.route, answer)
             return
         if isinstance(error, InsituError):
             model = request.ask.model
@@ -273,18 +270,6 @@ def hear(heard: "asyncio.Future[Answer | Exception]", outcome: Answer | Exceptio
     """Take an outcome for somebody who awaits it, unless they have left."""
     if not heard.done():
         heard.set_result(outcome)
-
-
-def version_of(split: Split, plan: Plan, asked: Any) -> int:
-    """Return the version that the rule gives a key or an instance to."""
-    if isinstance(asked, str):
-        return split.of(asked).manifest.version
-    try:
-        return split.of(plan.template.fill(asked)).manifest.version
-    except BadFeatureView:  # an instance of values alone
-        return split.following().manifest.version
-    except (FeatureError, TypeError):  # no instance at all: any version says so
-        return split.greatest.manifest.version
 
 
 def check_ways(ask: Ask) -> None:

@@ -6,11 +6,13 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from models.assembly import Prepared
 from models.errors import InsituError
 from server.inference.asking import Answer, Ask, Row
 from server.inference.errors import DeadlineExceeded
 from server.inference.jobs import Job
 from server.inference.loading import Serving
+from server.inference.routing import Route
 
 Done = Callable[[Answer | Exception], None]
 
@@ -28,9 +30,26 @@ class Part(Job):
         self.request = request
         self.serving = serving
 
-    def ended(self, error: Exception | None) -> None:
-        """Tell the request."""
-        self.request.part_ended(self, error)
+    def take(self, prepared: Prepared) -> None:
+        """Take what has to be read; a row that cannot be is refused."""
+        self.prepared = prepared
+        self.missing = self.request.ask.missing
+        if prepared.errors:
+            for row, error in prepared.errors.items():
+                self.refuse(row, error)
+
+    def end(self, error: Exception | None = None) -> None:
+        """End the request with its last part, or with a fault; any part's but the first is its rows' alone."""
+        if self.open:
+            self.open = False
+            request = self.request
+            if isinstance(error, InsituError) and self is not request.parts[0]:
+                for row in self.rows:
+                    row.error = row.error or error
+                error = None
+            request.waiting -= 1
+            if error is not None or not request.waiting:
+                request.end(error)
 
     def replied(self, outcome: list[Any] | InsituError) -> None:
         """Wait for a run, now that what it needs was read."""
@@ -53,7 +72,7 @@ class Request:
     Units: started and deadline, seconds of time.monotonic.
     """
 
-    __slots__ = ("ask", "deadline", "done", "ended", "open", "parts", "rows", "started", "waiting")
+    __slots__ = ("ask", "deadline", "done", "ended", "open", "parts", "route", "rows", "started", "waiting")
 
     def __init__(
         self,
@@ -70,19 +89,16 @@ class Request:
         self.ended = ended
         self.open = True
         self.parts: Sequence[Part] = ()
+        self.route: Route | None = None
         self.rows: list[Row] = []
         self.waiting = 0
-
-    def part_ended(self, _part: Part, error: Exception | None) -> None:
-        """End with the last part, or with the first fault."""
-        self.waiting -= 1
-        if error is not None or not self.waiting:
-            self.end(error)
 
     def end(self, error: Exception | None = None) -> None:
         """Let whoever waits hear of it, once; what has not run yet need not."""
         if self.open:
-            self.leave()
+            if error is not None:
+                self.leave()
+            self.open = False
             self.ended(self, error)
 
     def leave(self) -> None:

@@ -14,7 +14,7 @@ from models.errors import InsituError
 from server.inference.asking import Answer
 from server.inference.engine import Engine
 from server.inference.requests import Request
-from server.rest import errors, predict
+from server.rest import asks, errors, predict
 from server.rest.heads import START, Head, Heads
 from server.rest.refusals import Broken
 from server.rest.wire import JSON_KIND, Json, as_json
@@ -55,7 +55,8 @@ class Road:
     def take(self, turn: Turn, head: Head, body: bytes) -> None:
         """Begin to answer one request."""
         try:
-            ask = predict.of_bytes(head.model, head.reference, body, head.timeout_ms)
+            ask = asks.of_keys(head.model, head.reference, body) if head.timeout_ms is None else None
+            ask = ask or predict.of_bytes(head.model, head.reference, body, head.timeout_ms)
         except Exception as error:  # noqa: BLE001  # whatever it is, it is answered
             predict.count(self._engine, error)
             turn.answered(error)
@@ -76,9 +77,10 @@ class Road:
             self._begin = b"".join(b"%b: %b\r\n" % header for header in default_headers)
         if not isinstance(outcome, Answer):
             return self._error(outcome)
-        if len(outcome.rows) == 1 and outcome.rows[0].error is not None:
-            return self._error(outcome.rows[0].error)
-        body = as_json(predict.worded(outcome))
+        try:
+            body = as_json(predict.worded(predict.whole(outcome)))
+        except Exception as error:  # noqa: BLE001  # whatever it is, it is answered
+            return self._error(error)
         return FORM % (self._begin, len(body), body)
 
     def _error(self, error: Exception) -> bytes:
@@ -104,13 +106,11 @@ class PredictProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take bytes in: whole plain requests are answered here."""
-        if self._held:
+        if self._held or self.flow.write_paused:
             self._hold(self._held + data)
         elif self._reading or self._asgi_cycle():
             self._active = self.loop.time()
             super().data_received(data)
-        elif self.flow.write_paused:
-            self._hold(data)
         else:
             self._take(data)
 
