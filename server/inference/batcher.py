@@ -23,6 +23,7 @@ from server.metrics import VersionMetrics
 
 RETRY_AFTER_SECONDS = 1.0
 BLAMED_RUNS = 64  # failing runs spent on one request to find its guilty rows
+AT_ONCE = 8  # short runs in a row before others on the loop have their turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +50,15 @@ class Batcher:
         self._metrics = metrics
         self._runs = Runs(runner)
         self._gatherer = Gatherer(self._manifest, plan, runner.rows)
+        self._wait = limits.wait_seconds
         self._loop = asyncio.get_running_loop()
         self._queue: deque[Job] = deque()
         self._queued = 0
         self._admitted = 0
         self._turn: asyncio.Handle | None = None
+        self._busy = False  # a batch is made or run: what comes meanwhile waits for its end
         self._worker: asyncio.Task[None] | None = None
+        self._over: DeadlineExceeded | None = None  # the end has come, and nothing runs any more
 
     @property
     def load(self) -> float:
@@ -79,29 +83,48 @@ class Batcher:
         job.arrived = time.monotonic()
         self._queue.append(job)
         self._queued += len(job.rows)
-        if self._worker is not None:
+        if self._busy:
             return
-        wait = self._limits.wait_seconds
-        if self._turn is None:
-            self._turn = self._loop.call_later(wait, self._work) if wait else self._loop.call_soon(self._work)
-        if wait and self._queued >= self._limits.batch_rows:
+        if self._turn is None or (self._wait and self._queued >= self._limits.batch_rows):
+            self._next()
+
+    def _next(self) -> None:
+        """Have the next batch run: at once, or where it may wait for more as long as its first job may."""
+        if self._turn is not None:
             self._turn.cancel()
+        if self._wait and self._queued < self._limits.batch_rows:
+            left = self._queue[0].arrived + self._wait - time.monotonic()
+            self._turn = self._loop.call_later(left, self._work)
+        else:
             self._turn = self._loop.call_soon(self._work)
 
     def _work(self) -> None:
         """Run the next batch; what takes long goes on in a task, and the queue waits for it."""
-        self._turn = None
-        jobs = self._take()
+        self._turn, self._busy = None, True
+        long: list[Batch] = []
         try:
-            long = [batch for batch in self._gatherer.batches(jobs) if not self._ran(batch)]
+            long = self._run_short(self._take())
+        finally:
+            if long:
+                self._worker = self._loop.create_task(self._run_long(long))
+            else:
+                self._go_on()
+
+    def _go_on(self) -> None:
+        """Let what has come meanwhile have its turn."""
+        self._busy = False
+        if self._queue:
+            self._next()
+
+    def _run_short(self, jobs: Sequence[Job]) -> list[Batch]:
+        """Run what is short and goes well; return the other batches."""
+        try:
+            batches = self._gatherer.batches(jobs)
+            return [batch for at, batch in enumerate(batches) if at >= AT_ONCE or not self._ran(batch)]
         except Exception as error:  # noqa: BLE001  # a fault of ours must fail its requests, not hang them
             for job in jobs:
                 job.end(error)
-            long = []
-        if long:
-            self._worker = self._loop.create_task(self._run_long(long))
-        elif self._queue:
-            self._turn = self._loop.call_soon(self._work)
+            return []
 
     def _take(self) -> list[Job]:
         """Take jobs up to the rows of a batch, at least one; expired and left ones are dropped."""
@@ -138,29 +161,39 @@ class Batcher:
         """Run batches one after the other; then the queue goes on."""
         try:
             for batch in batches:
-                try:
-                    await self._answer(batch)
-                except Exception as error:  # noqa: BLE001  # as in _work
-                    for job, _ in batch.spans:
-                        job.end(error)
+                await self._answer(batch)
         finally:
             self._worker = None
-            if self._queue and self._turn is None:
-                self._turn = self._loop.call_soon(self._work)
+            self._go_on()
 
     async def _answer(self, batch: Batch) -> None:
+        """Run one batch that somebody still waits for; its jobs hear of any fault."""
+        if not any(job.open for job, _ in batch.spans):
+            return
+        try:
+            await self._run(batch)
+        except Exception as error:  # noqa: BLE001  # as in _run_short
+            for job, _ in batch.spans:
+                job.end(error)
+        await asyncio.sleep(0)  # runs on the loop let others in between
+
+    async def _run(self, batch: Batch) -> None:
         """Run one batch; when it fails, its halves; the rows of a single request are searched."""
         try:
-            outputs = await self._runs.run(batch.feeds, batch.rows, batch.deadline)
+            outputs = await self._outputs(batch)
         except RunFailed as error:
             if len(batch.spans) == 1:
                 await self._search(batch, error)
                 return
-            await asyncio.sleep(0)  # failing runs on the loop let others in between
             for half in batch.halves():
                 await self._answer(half)
         else:
             self._hand_out(batch, outputs)
+
+    async def _outputs(self, batch: Batch) -> dict[str, Tensor]:
+        if self._over is not None:
+            raise self._over
+        return await self._runs.run(batch.feeds, batch.rows, batch.deadline)
 
     async def _search(self, batch: Batch, error: RunFailed) -> None:
         """Find the rows of one request that fail; past the bound, whoever is near one is blamed."""
@@ -173,12 +206,13 @@ class Batcher:
                 continue
             for half in part.halves():
                 try:
-                    outputs = await self._runs.run(half.feeds, half.rows, half.deadline)
+                    outputs = await self._outputs(half)
                 except RunFailed as found:
                     failures += 1
                     parts.append((half, found))
                 else:
                     self._hand_out(half, outputs)
+            await asyncio.sleep(0)
 
     def _hand_out(self, batch: Batch, outputs: Mapping[str, Tensor]) -> None:
         """Word the outputs and give each job its rows."""
@@ -214,16 +248,20 @@ class Batcher:
     async def close(self, seconds: float) -> None:
         """Let what waits and runs end for so long; then stop it, its callers are told."""
         until = time.monotonic() + seconds
+        self._wait = 0.0  # nobody comes any more to fill the batch
+        if self._turn is not None:
+            self._next()
         while (self._queue or self._worker is not None) and time.monotonic() < until:
             await (
                 asyncio.wait([self._worker], timeout=until - time.monotonic())
                 if self._worker
                 else asyncio.sleep(0)
             )
+        self._over = DeadlineExceeded(seconds)
         if self._turn is not None:
             self._turn.cancel()
         while self._queue:
-            self._queue.popleft().end(DeadlineExceeded(seconds))
+            self._queue.popleft().end(self._over)
         self._runs.stop()
         if self._worker is not None:
             await asyncio.gather(self._worker, return_exceptions=True)

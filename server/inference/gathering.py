@@ -22,7 +22,7 @@ class Gatherer:
         self._plan = plan
         self._rows = rows
         self._pad = padded_inputs(manifest)
-        self._columnar = plan is not None and plan.columnar
+        self._columnar = plan if plan is not None and plan.columnar else None
 
     def batches(self, jobs: Sequence[Job]) -> list[Batch]:
         """Return what there is to run; a job without a good row is ended."""
@@ -44,7 +44,7 @@ class Gatherer:
         columns = self._columns(jobs)
         if columns is not None:
             yield columns
-        elif len(jobs) == 1 or not self._columnar:
+        elif len(jobs) == 1 or self._columnar is None:
             for job in jobs:
                 yield from self._apart(self._assembled(job), job)
         else:
@@ -53,14 +53,16 @@ class Gatherer:
             yield from self._read(jobs[half:])
 
     def _columns(self, jobs: Sequence[Job]) -> Batch | None:
-        if self._plan is None or not self._columnar:
+        plan = self._columnar
+        if plan is None:
             return None
         replies = jobs[0].replies if len(jobs) == 1 else [*chain.from_iterable(job.replies for job in jobs)]
-        feeds = self._plan.columns(replies) if replies else None
-        if feeds is None:
-            return None
         spans = [(job, job.prepared.live) for job in jobs if job.prepared is not None]
-        return Batch(feeds, sum(len(rows) for _, rows in spans), spans)
+        rows = sum(len(live) for _, live in spans)
+        if len(replies) != rows * len(plan.templates):  # or rows would be answered with those of others
+            return None
+        feeds = plan.columns(replies)
+        return None if feeds is None else Batch(feeds, rows, spans)
 
     def _assembled(self, job: Job) -> list[Group]:
         """Decode one job row by row; rows that cannot be read are refused."""

@@ -61,7 +61,7 @@ class Runs:
         # What a run costs the loop is work, not the time that other programs had the core meanwhile.
         alone = runner.session.provider == CPU and runner.session.threads == 1
         self._clock = time.thread_time if alone else time.perf_counter
-        self._stop: ort.RunOptions | None = None
+        self._halt: asyncio.Future[None] | None = None  # of the run that is under way in a thread
 
     def short(self, feeds: Feeds) -> bool:
         """Whether rows of that size are run faster here than in a thread, as measured so far."""
@@ -93,17 +93,16 @@ class Runs:
         return run.outputs
 
     async def _in_thread(self, feeds: Feeds, rows: int, deadline: float) -> Run:
-        started = time.monotonic()
-        stop = self._stop = ort.RunOptions()
-        run = asyncio.get_running_loop().run_in_executor(self._runner.pool, self._timed, feeds, rows, stop)
-        try:
-            await asyncio.wait([run], timeout=deadline - started)
-            if not run.done():
-                self.stop()
-                await asyncio.wait([run], timeout=STOP_SECONDS)
-        finally:
-            self._stop = None
-        if stop.terminate or not run.done():
+        started, loop = time.monotonic(), asyncio.get_running_loop()
+        stop, halt = ort.RunOptions(), loop.create_future()
+        self._halt = halt
+        run = loop.run_in_executor(self._runner.pool, self._timed, feeds, rows, stop)
+        await asyncio.wait([run, halt], timeout=deadline - started, return_when=asyncio.FIRST_COMPLETED)
+        self._halt = None
+        if not run.done():
+            ending(stop)
+            await asyncio.wait([run], timeout=STOP_SECONDS)
+        if stop.terminate:
             run.add_done_callback(forget)
             run.cancel()
             raise DeadlineExceeded(time.monotonic() - started)
@@ -111,8 +110,8 @@ class Runs:
 
     def stop(self) -> None:
         """End the run that is under way in a thread, if there is one."""
-        if self._stop is not None:
-            ending(self._stop)
+        if self._halt is not None:
+            self._halt.cancel()
 
     def _timed(self, feeds: Feeds, rows: int, stop: ort.RunOptions | None) -> Run:
         started, worked = time.perf_counter(), self._clock()

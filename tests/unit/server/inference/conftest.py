@@ -13,12 +13,14 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 
+from models.assembly import Plan
 from models.bundle import Bundle
 from models.tensors import Tensor
 from server.inference.batcher import Batcher, BatchLimits
 from server.inference.runs import Runner
 from server.inference.samples import Rows
 from server.inference.sessions import Session
+from server.metrics import Metrics
 from tests.graphs import bundle, numbered
 
 HELD_SECONDS = 5.0
@@ -32,19 +34,22 @@ class Held(Session):
         self.gate = threading.Event()
         self.gate.set()
         self.running = threading.Event()
+        self.free = 0
         self.runs: list[int] = []
-        self.threads: list[str] = []
+        self.ran_in: list[str] = []
 
     def run(self, feeds: Mapping[str, Tensor], stop: ort.RunOptions | None = None) -> dict[str, Tensor]:
         first = next(iter(feeds.values()))
         self.runs.append(len(first) if first.ndim else 1)
-        self.threads.append(threading.current_thread().name)
-        self.running.set()
-        assert self.gate.wait(HELD_SECONDS)
+        self.ran_in.append(threading.current_thread().name)
+        if first.size > self.free:
+            self.running.set()
+            assert self.gate.wait(HELD_SECONDS)
         return super().run(feeds, stop)
 
-    def hold(self) -> None:
-        """Let the next run begin and not end."""
+    def hold(self, free: int = 0) -> None:
+        """Let the next run begin and not end; those of at most `free` elements go on."""
+        self.free = free
         self.gate.clear()
         self.running.clear()
 
@@ -70,8 +75,9 @@ def batcher(pool: ThreadPoolExecutor) -> Callable[..., Batcher]:
     """A factory: keywords are the bounds of its queue."""
 
     def make(session: Session, rows: Rows = "apart", **limits: Any) -> Batcher:
-        bounds = BatchLimits(**limits)
-        return Batcher(Runner(session, rows, pool, bounds.batch_rows), bounds)
+        bounds, view = BatchLimits(**limits), session.manifest.features
+        runner = Runner(session, rows, pool, bounds.batch_rows)
+        return Batcher(runner, None if view is None else Plan(view), bounds, Metrics().of("m", 1))
 
     return make
 

@@ -1,0 +1,138 @@
+"""Work that nobody waits for is not run, and a queue ends in bounded time whatever it runs."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from models.tensors import Tensor
+from server.inference.batcher import Batcher
+from server.inference.errors import DeadlineExceeded
+from tests.graphs import looping, scaled, summed_over_steps
+from tests.unit.server.inference.asked import ask, held_back, put, tensors
+from tests.unit.server.inference.conftest import Held
+
+MakeHeld = Callable[..., Held]
+MakeBatcher = Callable[..., Batcher]
+
+
+def endless(width: int = 1) -> dict[str, Tensor]:
+    return {"x": np.ones((width, 1), np.float32), "turns": np.full(width, 1 << 60)}
+
+
+async def test_expired_work_never_runs(held: MakeHeld, batcher: MakeBatcher) -> None:
+    session = held(scaled())
+    queue = batcher(session)
+    session.hold()
+    first = await held_back(session, ask(queue, 0))
+
+    late = ask(queue, 1, deadline=time.monotonic() + 0.01)
+    await asyncio.sleep(0.05)
+    session.gate.set()
+    await first.answers()
+
+    assert isinstance(await late.fault(), DeadlineExceeded)
+    assert session.runs == [1]
+
+
+async def test_a_batch_whose_callers_have_left_is_not_run(held: MakeHeld, batcher: MakeBatcher) -> None:
+    session = held(summed_over_steps())
+    queue = batcher(session)
+    sequences = [np.ones((1, steps, 2), np.float32) for steps in (3, 4, 5)]
+    session.hold()
+    first, gone, last = (put(queue, tensors({"x": sequence})) for sequence in sequences)
+    await held_back(session, first)
+
+    gone.open = False
+    session.gate.set()
+
+    assert await last.answers() == [[5, 5]]
+    assert session.runs == [1, 1]
+
+
+async def test_close_lets_runs_end(held: MakeHeld, batcher: MakeBatcher) -> None:
+    queue = batcher(held(scaled()))
+    job = ask(queue, 1)
+
+    await queue.close(5.0)
+
+    assert job.heard.done()
+    assert job.values() == [[2, 2]]
+
+
+async def test_close_of_an_idle_queue_waits_for_nothing(held: MakeHeld, batcher: MakeBatcher) -> None:
+    queue = batcher(held(scaled()))
+    await ask(queue, 1).answers()
+
+    await asyncio.wait_for(queue.close(60.0), 1)
+
+
+async def test_close_does_not_wait_for_a_fuller_batch(held: MakeHeld, batcher: MakeBatcher) -> None:
+    queue = batcher(held(scaled()), wait_seconds=60.0)
+    job = ask(queue, 1)
+
+    await asyncio.wait_for(queue.close(30.0), 5)
+
+    assert job.values() == [[2, 2]]
+
+
+async def test_close_stops_a_run_without_an_end_and_tells_who_waits(
+    held: MakeHeld, batcher: MakeBatcher
+) -> None:
+    session = held(looping())
+    queue = batcher(session)
+    session.hold()
+    runs = await held_back(session, put(queue, tensors(endless())))
+    waits = put(queue, tensors(endless()))
+    session.gate.set()
+
+    await asyncio.wait_for(queue.close(0.05), 5)
+
+    assert [type(await job.fault()) for job in (runs, waits)] == [DeadlineExceeded] * 2
+
+
+async def test_close_stops_every_run_of_a_batch_in_parts(held: MakeHeld, batcher: MakeBatcher) -> None:
+    session = held(looping())
+    queue = batcher(session, "coupled")
+    jobs = [put(queue, tensors(endless())) for _ in range(50)]
+
+    await asyncio.wait_for(queue.close(0.05), 5)
+
+    assert [type(await job.fault()) for job in jobs] == [DeadlineExceeded] * 50
+    assert len(session.runs) == 1
+
+
+async def test_close_ends_what_waits_behind_a_run_that_cannot_be_stopped(
+    held: MakeHeld, batcher: MakeBatcher
+) -> None:
+    session = held(scaled())
+    queue = batcher(session)
+    session.hold()
+    runs = await held_back(session, ask(queue, 1))
+    waits = ask(queue, 2)
+
+    await asyncio.wait_for(queue.close(0.0), 5)
+
+    assert [type(await job.fault()) for job in (runs, waits)] == [DeadlineExceeded] * 2
+    session.gate.set()
+
+
+async def test_what_comes_after_the_end_is_told_so(held: MakeHeld, batcher: MakeBatcher) -> None:
+    queue = batcher(held(scaled()))
+    await queue.close(0.0)
+
+    assert isinstance(await ask(queue, 1).fault(), DeadlineExceeded)
+
+
+async def test_a_queue_goes_on_after_a_batch_that_nobody_waits_for(
+    held: MakeHeld, batcher: MakeBatcher
+) -> None:
+    session = held(scaled())
+    queue = batcher(session)
+    ask(queue, 1).open = False
+    await asyncio.sleep(0)
+
+    assert await ask(queue, 2).answers() == [[4, 4]]
+    assert session.runs == [1]
+    assert queue.load == 0
