@@ -42,6 +42,7 @@ log = logging.getLogger(__name__)
 BACKLOG = 2048
 KEEP_ALIVE_SECONDS = 75
 LEAVE = (b"connection", b"close")
+ACCEPT_SECONDS = 0.02
 DRAIN_SECONDS = 0.1
 
 
@@ -194,13 +195,17 @@ class Server(uvicorn.Server):
             self._started()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Read what had been sent before the signal, then take no more and end.
+        """Accept what waits, take no more connections, read what had been sent on those there are, and end.
 
-        Closing at once would reset connections whose request lies unread in a buffer. Every answer
-        from here on says that its connection ends, so that clients leave before it does.
+        Closing at once would reset connections whose request lies unread in a buffer, and so would
+        accepting to the last. Every answer from here on says that its connection ends, so that clients
+        leave before it does.
         """
         self.config.encoded_headers.append(LEAVE)
         self.server_state.default_headers = [*self.server_state.default_headers, LEAVE]
+        await asyncio.sleep(ACCEPT_SECONDS)
+        for one in self.servers:
+            one.close()
         await asyncio.sleep(DRAIN_SECONDS)
         await super().shutdown(sockets)
 
