@@ -172,6 +172,8 @@ class Predictor:
         ]
         request.waiting = len(parts)
         for part, (serving, rows) in zip(parts, shares, strict=True):
+            if not part.open:
+                return
             if part is not parts[0]:
                 for row in part.rows:
                     row.version = serving.manifest.version
@@ -232,7 +234,7 @@ class Predictor:
             return
         if isinstance(error, InsituError):
             model = request.ask.model
-            version = request.parts[0].serving.manifest.version if request.parts else None
+            version = version_meant(request)
             known = model if version is not None or self._catalogue.knows(model) else "unknown"
             self._metrics.failed(known, error.code, version=version)
         request.done(error)
@@ -270,6 +272,13 @@ def hear(heard: "asyncio.Future[Answer | Exception]", outcome: Answer | Exceptio
     """Take an outcome for somebody who awaits it, unless they have left."""
     if not heard.done():
         heard.set_result(outcome)
+
+
+def version_meant(request: Request) -> int | None:
+    """Return the version that a request goes to first, None when that is not known yet."""
+    if request.parts:
+        return request.parts[0].serving.manifest.version
+    return None if request.route is None else request.route.serving.manifest.version
 
 
 def check_ways(ask: Ask) -> None:
