@@ -25,7 +25,7 @@ from tests.servers import wait_until
 ROOT = Path(__file__).parents[3]
 RUN_SECONDS = 100
 
-Answer = Callable[[int], tuple[int, str]]
+Answer = Callable[[int, str], tuple[int, str]]
 
 
 @pytest.fixture(autouse=True)
@@ -96,15 +96,15 @@ def test_ctrl_c_ends_every_process(environment: dict[str, str], tmp_path: Path) 
 
 @contextmanager
 def answering(answer: Answer) -> Iterator[str]:
-    """A server that answers the n-th request as told."""
+    """A server that answers the n-th request, with its body, as told."""
     counted = iter(range(1_000_000))
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            status, body = answer(next(counted))
+            asked = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            status, body = answer(next(counted), asked)
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -131,7 +131,7 @@ def child(tmp_path: Path) -> Iterator[Child]:
 
 
 def test_the_speed_of_wrong_answers_is_not_measured(child: Child) -> None:
-    with answering(lambda _: (200, '{"predictions": [0.5]}')) as url:
+    with answering(lambda *_: (200, '{"predictions": [0.5]}')) as url:
         server = Server("rival", child, int(url.rstrip("/").rsplit(":", 1)[1]), "/{}")
 
         compare(server, "m", ["a:1"], [0.5000001])
@@ -150,7 +150,7 @@ def test_a_server_that_ended_is_told_with_its_last_words(tmp_path: Path) -> None
 
 
 def test_the_open_load_counts_by_status_and_waits_for_no_answer(tmp_path: Path) -> None:
-    with answering(lambda number: (429 if number % 3 == 0 else 200, "{}")) as url:
+    with answering(lambda number, _: (429 if number % 3 == 0 else 200, "{}")) as url:
         told = load(url, tmp_path)
         words = ["127.0.0.1", url.rstrip("/").rsplit(":", 1)[1], "/", str(told.bodies), "100", "1", "4"]
         done = subprocess.run(
@@ -175,10 +175,24 @@ def versioned(version: int, *values: float) -> tuple[int, str]:
     return 200, f'{{"model":"m","version":{version},"predictions":[{rows}]}}'
 
 
+def test_bodies_are_sent_in_turns(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def answer(_: int, body: str) -> tuple[int, str]:
+        asked.append(body)
+        return 200, "{}"
+
+    with answering(answer) as url:
+        measure(load(url, tmp_path))
+
+    assert set(asked[:2]) == {'{"keys": ["a:1"]}', '{"keys": ["a:2"]}'}
+    assert asked[2:4] == asked[:2]
+
+
 @pytest.mark.parametrize("check", ["", "whole"])
 def test_one_answer_that_is_no_200_stops_the_run(tmp_path: Path, check: Check) -> None:
     with (
-        answering(lambda number: (503, "busy") if number == 5 else (200, "{}")) as url,
+        answering(lambda number, _: (503, "busy") if number == 5 else (200, "{}")) as url,
         pytest.raises(BenchmarkFailed, match=r"did not answer every request with 200 \(.*1 status"),
     ):
         measure(load(url, tmp_path, check))
@@ -188,14 +202,14 @@ def test_one_row_with_an_error_inside_a_200_stops_the_run(tmp_path: Path) -> Non
     bad = '{"predictions":[{"key":"a:1","error":{"code":"key_missing"}}]}'
 
     with (
-        answering(lambda number: (200, bad if number == 5 else "{}")) as url,
+        answering(lambda number, _: (200, bad if number == 5 else "{}")) as url,
         pytest.raises(BenchmarkFailed, match=r"1 wrong.*key_missing"),
     ):
         measure(load(url, tmp_path, "whole"))
 
 
 def test_an_answer_that_mixes_versions_is_counted(tmp_path: Path) -> None:
-    def answer(number: int) -> tuple[int, str]:
+    def answer(number: int, _: str) -> tuple[int, str]:
         return versioned(2, 0.99, 4.5e-05) if number == 5 else versioned(1 + number % 2, *[number % 2] * 2)
 
     with answering(answer) as url:
