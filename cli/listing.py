@@ -1,13 +1,14 @@
 """Stored models as tables and as JSON: reads the store, shows what it says."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from cli.terminal import Terminal, count_text, size_text
 from models.errors import BadTraffic, ManifestUnreadable, VersionNotFound
 from models.features import FeatureView
 from models.manifest import Manifest
+from models.refusals import Refusal
 from models.sources import InlineSource
 from models.store import PRODUCTION, SHADOW, ModelStore
 from models.tensors import TensorSpec
@@ -26,6 +27,7 @@ class Stored:
     versions: list[int]
     manifests: dict[int, Manifest] = field(default_factory=dict)
     faults: dict[int, str] = field(default_factory=dict)
+    refusals: dict[int, Refusal] = field(default_factory=dict)
     percent: dict[int, float] = field(default_factory=dict)
     rule_fault: str = ""
 
@@ -75,6 +77,7 @@ async def read_model(store: ModelStore, name: str, *, whole: bool) -> Stored:
             stored.manifests[version] = await store.manifest(name, version)
         except (ManifestUnreadable, VersionNotFound) as error:
             stored.faults[version] = str(error)
+    stored.refusals = await store.refusals.of(name, stored.versions if whole else [stands])
     return stored
 
 
@@ -122,6 +125,7 @@ def show_model(terminal: Terminal, stored: Stored) -> None:
     terminal.fields([("traffic", stored.traffic)])
     rows = [version_row(stored, version) for version in stored.versions]
     terminal.table([">version", "aliases", "score", ">baseline", ">size", "published"], rows)
+    terminal.fields([(f"version {version} refused", str(one)) for version, one in stored.refusals.items()])
 
 
 def version_row(stored: Stored, version: int) -> list[object]:
@@ -228,6 +232,7 @@ def as_data(stored: Stored) -> dict[str, Any]:
         "versions": stored.versions,
         "manifests": versions,
         "unreadable": {str(version): fault for version, fault in stored.faults.items()},
+        "refused": {str(version): asdict(refusal) for version, refusal in stored.refusals.items()},
     }
 
 
