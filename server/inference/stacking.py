@@ -58,7 +58,8 @@ def shows_steps(manifest: Manifest) -> bool:
 def signature(feeds: Feeds, pad: Collection[str]) -> Signature:
     """Return what rows must have in common to share a run."""
     return tuple(
-        (name, tensor.shape[2:] if name in pad else tensor.shape[1:]) for name, tensor in feeds.items()
+        (name, tensor.shape[2:] if name in pad else tensor.shape[1:])
+        for name, tensor in sorted(feeds.items())
     )
 
 
