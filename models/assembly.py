@@ -9,7 +9,7 @@ A row that cannot be built leaves with its own FeatureError; the others become d
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any
@@ -43,25 +43,30 @@ Instance = Mapping[str, Any]
 NO_ERRORS: Mapping[int, FeatureError] = MappingProxyType({})
 
 
-def none() -> Mapping[int, FeatureError]:
-    """Return that no row has an error."""
-    return NO_ERRORS
-
-
-@dataclass(slots=True)
 class Prepared:
     """Rows ready to be read: `live[i]` is the request's row of the i-th block of commands.
 
     A block has one command a form, in order. Rows that need no values beside their keys have no
-    instances.
+    instances. Made once a request: a dataclass would cost half as much again.
     """
 
-    count: int
-    forms: Sequence[Form]
-    instances: Sequence[Instance] = ()
-    live: Sequence[int] = ()
-    keys: Sequence[Sequence[str]] = ()
-    errors: Mapping[int, FeatureError] = field(default_factory=none)
+    __slots__ = ("count", "errors", "forms", "instances", "keys", "live")
+
+    def __init__(
+        self,
+        forms: Sequence[Form],
+        count: int,
+        live: Sequence[int],
+        keys: Sequence[Sequence[str]],
+        instances: Sequence[Instance] = (),
+        errors: Mapping[int, FeatureError] = NO_ERRORS,
+    ) -> None:
+        self.forms = forms
+        self.count = count
+        self.live = live
+        self.keys = keys
+        self.instances = instances
+        self.errors = errors
 
     @property
     def commands(self) -> list[Command]:
@@ -187,7 +192,7 @@ class Plan:
         Raises: BadFeatureView, when the view reads no key.
         """
         if self._key_is_all and all(map(self.templates[0].accepts, keys)):
-            return Prepared(len(keys), self._forms, live=range(len(keys)), keys=list(zip(keys, strict=True)))
+            return Prepared(self._forms, len(keys), range(len(keys)), [*zip(keys, strict=True)])
         return self._prepared(keys, self.instance)
 
     def prepare(self, instances: Sequence[Instance]) -> Prepared:
@@ -208,7 +213,7 @@ class Plan:
                 continue
             instances.append(instance)
             live.append(row)
-        return Prepared(len(rows), self._forms, instances, live, keys, errors)
+        return Prepared(self._forms, len(rows), live, keys, instances, errors)
 
     def columns(self, replies: Sequence[Any]) -> dict[str, Tensor] | None:
         """Make tensors of the replies of any number of requests at once, when every one is regular.

@@ -7,9 +7,10 @@ one script on the keys of one model, so it is atomic, and the same on a Redis Cl
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
+from io import BytesIO
 from typing import Any
 
 from redis.asyncio import Redis
@@ -40,7 +41,7 @@ Client = Redis | RedisCluster
 PRODUCTION = "production"
 SHADOW = "shadow"
 LISTED_LIMIT = 100_000
-LARGE_BYTES = 1 << 20  # joining and checking more than that takes milliseconds
+LARGE_BYTES = 1 << 20  # receiving, joining and checking more than that holds the loop for milliseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,44 +186,55 @@ class ModelStore:
         Raises: as `manifest`; BundleCorrupt, when a chunk is missing or altered.
         """
         manifest = await self.manifest(name, version)
-        chunks = await self._chunks(manifest)
-        if manifest.size_bytes > LARGE_BYTES:
-            return await asyncio.to_thread(self._checked, manifest, chunks)
-        return self._checked(manifest, chunks)
+        onnx = await self._fetched(manifest)
+        if len(onnx) > LARGE_BYTES:
+            await asyncio.to_thread(self._check, manifest, onnx)
+        else:
+            self._check(manifest, onnx)
+        return Bundle(manifest, onnx)
 
-    def _checked(self, manifest: Manifest, chunks: Sequence[bytes]) -> Bundle:
-        """Return chunks as the bundle they are.
+    def _check(self, manifest: Manifest, onnx: bytes) -> None:
+        """Compare the bytes of a version with what was published.
 
-        Raises: BundleCorrupt, when they are not what was published.
+        Raises: BundleCorrupt.
         """
         name, version = manifest.name, manifest.version
-        onnx = chunks[0] if len(chunks) == 1 else b"".join(chunks)
         if len(onnx) != manifest.size_bytes:
             found = f"its chunks have {len(onnx)} bytes, published were {manifest.size_bytes}"
             raise BundleCorrupt(name, version, found)
         if sha256(onnx).hexdigest() != manifest.digest:
-            keys = " to ".join(
-                dict.fromkeys(self.keys.chunk(name, version, at) for at in (0, len(chunks) - 1))
-            )
+            ends = (self.keys.chunk(name, version, at) for at in (0, manifest.chunks - 1))
+            keys = " to ".join(dict.fromkeys(ends))
             raise BundleCorrupt(name, version, f"the SHA-256 of {keys} is not the published one")
-        return Bundle(manifest, onnx)
 
-    async def _chunks(self, manifest: Manifest) -> list[bytes]:
+    async def _fetched(self, manifest: Manifest) -> bytes:
         """Fetch the chunks, no further than a damaged version reaches."""
-        name, version, size_bytes = manifest.name, manifest.version, 0
-        chunks: list[bytes] = []
+        name, version = manifest.name, manifest.version
+        onnx = BytesIO()  # it hands out what it holds without copying it; joining holds every thread up
         for index in range(manifest.chunks):
             key = self.keys.chunk(name, version, index)
-            async with connected(self.redis):
-                chunk = await self.redis.get(key)
-            if chunk is None:
+            if not await self._fetch(key, onnx, manifest.size_bytes):
                 raise BundleCorrupt(name, version, f"chunk {index} of {manifest.chunks}, {key}, is missing")
-            chunks.append(chunk)
-            size_bytes += len(chunk)
-            if size_bytes > manifest.size_bytes:
-                found = f"with {key} it has {size_bytes} bytes or more, published were {manifest.size_bytes}"
+            if onnx.tell() > manifest.size_bytes:
+                found = f"with {key} it has {onnx.tell()} bytes or more, published were {manifest.size_bytes}"
                 raise BundleCorrupt(name, version, found)
-        return chunks
+        return onnx.getvalue()
+
+    async def _fetch(self, key: str, onnx: BytesIO, most: int) -> bool:
+        """Append a chunk, a large one in pieces with room for others between; False when it is missing."""
+        start = onnx.tell()
+        async with connected(self.redis):
+            if most - start <= LARGE_BYTES:
+                whole = await self.redis.get(key)
+                onnx.write(whole or b"")
+                return whole is not None
+            while onnx.tell() <= most:
+                first = onnx.tell() - start
+                piece = await self.redis.getrange(key, first, first + LARGE_BYTES - 1)
+                onnx.write(piece)
+                if len(piece) < LARGE_BYTES:
+                    break
+        return onnx.tell() > start
 
     async def promote(self, name: str, version: int, alias: str = PRODUCTION) -> int:
         """Point an alias to a version; the version it leaves is remembered for a rollback.

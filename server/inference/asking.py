@@ -50,4 +50,4 @@ class Answer:
 
     model: str
     version: int
-    rows: list[Row]
+    rows: Sequence[Row]

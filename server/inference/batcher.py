@@ -221,7 +221,7 @@ class Batcher:
             answers = self._worded(outputs, batch.rows, spans[0][0].raw)
             if len(spans) == batch.rows:  # one row a job, or one job of one row
                 for (job, rows), answer in zip(spans, answers, strict=True):
-                    job.place(rows, (answer,))
+                    job.place_one(rows[0], answer)
                 return
             at = 0
             for job, rows in spans:

@@ -17,37 +17,30 @@ class Job:
     """One request's rows; `left` of them have no answer yet. Whoever waits for them says how in `end`.
 
     What a run needs is either read (`prepared` and the replies to it) or given (`feeds`, a tensor
-    an input). Made once a request, so it is as small as can be.
+    an input). Made once a request, so what is mostly the same stands on the class.
 
     Units: asked, arrived and deadline, seconds of time.monotonic: when it was read for, when it
            began to wait, when it is given up.
     """
 
-    __slots__ = (
-        "arrived",
-        "asked",
-        "deadline",
-        "feeds",
-        "left",
-        "missing",
-        "open",
-        "prepared",
-        "raw",
-        "replies",
-        "rows",
-    )
+    raw: bool = False
+    open: bool = True
+    arrived: float = 0.0
+    missing: Missing = None
+    prepared: Prepared | None = None
+    replies: Sequence[Any] = ()
+    feeds: Feeds | None = None
+    rows: Sequence[Row] = ()
+    left: int = 0
 
-    def __init__(self, rows: list[Row], asked: float, deadline: float, raw: bool = False) -> None:
+    def __init__(self, asked: float, deadline: float) -> None:
+        self.asked = asked
+        self.deadline = deadline
+
+    def of(self, rows: Sequence[Row]) -> None:
+        """Take the rows that are to be answered."""
         self.rows = rows
         self.left = len(rows)
-        self.asked = self.arrived = asked
-        self.deadline = deadline
-        self.raw = raw
-        self.open = True
-        self.missing: Missing = None
-        self.prepared: Prepared | None = None
-        self.replies: Sequence[Any] = ()
-        self.feeds: Feeds | None = None
 
     def refuse(self, row: int, error: InsituError) -> None:
         """Answer a row with an error."""
@@ -63,6 +56,16 @@ class Job:
             else:
                 own[row].error = answer
         self.left -= len(rows)
+        if not self.left:
+            self.end()
+
+    def place_one(self, row: int, answer: Worded) -> None:
+        """Answer one row, as `place` does several."""
+        if isinstance(answer, dict):
+            self.rows[row].body = answer
+        else:
+            self.rows[row].error = answer
+        self.left -= 1
         if not self.left:
             self.end()
 

@@ -21,7 +21,7 @@ from server.inference.dividing import Share, divided
 from server.inference.errors import DeadlineExceeded, TooManyRows
 from server.inference.loading import Serving
 from server.inference.reading.reader import Reader
-from server.inference.requests import Done, Part, Request, Requests
+from server.inference.requests import Done, Part, Request, Requests, Work
 from server.inference.routing import Route
 from server.inference.shadow import Shadows
 from server.inference.tensors import tensors_of
@@ -38,7 +38,7 @@ class Predictor:
         self, catalogue: Catalogue, reader: Reader, metrics: Metrics, rows: int, timeout_seconds: float
     ) -> None:
         self._catalogue = catalogue
-        self._reader = reader
+        self._ask = reader.ask
         self._metrics = metrics
         self._rows = rows
         self._timeout = timeout_seconds
@@ -75,6 +75,8 @@ class Predictor:
         if ask.deadline is not None and ask.deadline < deadline:
             deadline = ask.deadline
         request = Request(ask, started, deadline, done, self._ended)
+        if ask.raw:
+            request.raw = True
         self._requests.add(request)
         if deadline <= started:
             request.end(DeadlineExceeded(0.0))
@@ -116,10 +118,10 @@ class Predictor:
         """
         ask, serving, split = request.ask, route.serving, route.split
         request.route = route
-        serving.used_at = request.started
+        serving.used_at = request.asked
         check_ways(ask)
         if split is not None:
-            split.used(request.started)
+            split.used(request.asked)
             shares = divided(split, ask)
             if len(shares) > 1:
                 self._divided(request, shares)
@@ -133,13 +135,13 @@ class Predictor:
     def _undivided(self, request: Request, serving: Serving) -> None:
         """Read the rows of keys or instances, all for one version."""
         keys, instances = request.ask.keys, request.ask.instances or ()
-        request.rows = [Row() for _ in instances] if keys is None else [Row(key) for key in keys]
+        request.of([Row() for _ in instances] if keys is None else [Row(key) for key in keys])
         plan = self._plan(request, serving)
-        part = Part(request, serving, request.rows)
-        part.take(plan.prepare(instances) if keys is None else plan.prepare_keys(keys))
-        request.parts = (part,)
-        request.waiting = 1
-        self._read(part)
+        request.serving = serving
+        request.take(
+            plan.prepare(instances) if keys is None else plan.prepare_keys(keys), request.ask.missing
+        )
+        self._read(request)
 
     def _plan(self, request: Request, serving: Serving) -> Plan:
         """Return the plan that reads a request's rows, which fit the bounds.
@@ -166,7 +168,7 @@ class Predictor:
         """
         ask = request.ask
         asked: Sequence[Any] = ask.instances or () if ask.keys is None else ask.keys
-        request.rows = [Row() for _ in asked] if ask.keys is None else [Row(key) for key in ask.keys]
+        request.of([Row() for _ in asked] if ask.keys is None else [Row(key) for key in ask.keys])
         request.parts = parts = [
             Part(request, serving, [request.rows[row] for row in rows]) for serving, rows in shares
         ]
@@ -179,7 +181,7 @@ class Predictor:
                     row.version = serving.manifest.version
             try:
                 plan, own = self._plan(request, serving), [asked[row] for row in rows]
-                part.take(plan.prepare(own) if ask.keys is None else plan.prepare_keys(own))
+                part.take(plan.prepare(own) if ask.keys is None else plan.prepare_keys(own), ask.missing)
                 self._read(part)
             except InsituError as error:
                 part.end(error)
@@ -188,29 +190,27 @@ class Predictor:
         """Let tensors wait for a run as they came."""
         feeds, count = tensors_of(serving.manifest, request.ask.inputs or {}, serving.rows)
         self._check_count(count, serving)
-        request.rows = [Row() for _ in range(count)]
-        part = Part(request, serving, request.rows)
-        part.feeds = feeds
-        request.parts = (part,)
-        request.waiting = 1
-        self._read(part)
+        request.of([Row() for _ in range(count)])
+        request.serving = serving
+        request.feeds = feeds
+        self._read(request)
 
-    def _read(self, part: Part) -> None:
-        """Read what a part needs; it waits for a run when that is there.
+    def _read(self, work: Work) -> None:
+        """Read what rows need; they wait for a run when that is there.
 
         Raises: Overloaded, RedisUnavailable.
         """
-        if not part.left:
-            part.end()
+        if not work.left:
+            work.end()
             return
-        batcher, rows = part.serving.batcher, len(part.rows)
+        batcher, rows = work.serving.batcher, len(work.rows)
         batcher.admit(rows)
-        commands = part.prepared.encoded() if part.prepared is not None else None
+        commands = work.prepared.encoded() if work.prepared is not None else None
         if not commands:
-            batcher.add(part)
+            batcher.add(work)
             return
         try:
-            self._reader.ask(commands, part.replied)
+            self._ask(commands, work.replied)
         except InsituError:
             batcher.release(rows)
             raise
@@ -229,8 +229,9 @@ class Predictor:
         if error is None:
             answer = self._answer(request)
             request.done(answer)
-            if request.route is not None and request.route.shadow is not None:
-                self._shadows.beside(request.ask, request.route, answer)
+            route = request.route
+            if route is not None and route.shadow is not None:
+                self._shadows.beside(request.ask, route, answer)
             return
         if isinstance(error, InsituError):
             model = request.ask.model
@@ -241,13 +242,14 @@ class Predictor:
 
     def _answer(self, request: Request) -> Answer:
         """Return the answer of a request, counted."""
-        seconds = time.monotonic() - request.started
-        for part in request.parts:
-            part.serving.metrics.request(len(part.rows), seconds)
-            for row in part.rows:
+        seconds = time.monotonic() - request.asked
+        works: Sequence[Work] = request.parts or (request,)
+        for work in works:
+            work.serving.metrics.request(len(work.rows), seconds)
+            for row in work.rows:
                 if row.error is not None or row.filled:
-                    self._count(row, part.serving)
-        manifest = request.parts[0].serving.manifest
+                    self._count(row, work.serving)
+        manifest = works[0].serving.manifest
         return Answer(manifest.name, manifest.version, request.rows)
 
     def _count(self, row: Row, serving: Serving) -> None:

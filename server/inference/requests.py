@@ -8,6 +8,7 @@ from typing import Any
 
 from models.assembly import Prepared
 from models.errors import InsituError
+from models.values import Missing
 from server.inference.asking import Answer, Ask, Row
 from server.inference.errors import DeadlineExceeded
 from server.inference.jobs import Job
@@ -20,36 +21,19 @@ SWEEP_SECONDS = 0.001  # no deadline is kept more exactly
 SWEEP_SHARE = 20  # a sweep is as long as 1/20 of the time between two, at the most
 
 
-class Part(Job):
-    """The rows of a request that one version answers."""
+class Work(Job):
+    """Rows that one version answers."""
 
-    __slots__ = ("request", "serving")
+    serving: Serving
 
-    def __init__(self, request: "Request", serving: Serving, rows: list[Row]) -> None:
-        super().__init__(rows, request.started, request.deadline, request.ask.raw)
-        self.request = request
-        self.serving = serving
-
-    def take(self, prepared: Prepared) -> None:
+    def take(self, prepared: Prepared, missing: Missing) -> None:
         """Take what has to be read; a row that cannot be is refused."""
         self.prepared = prepared
-        self.missing = self.request.ask.missing
+        if missing is not None:
+            self.missing = missing
         if prepared.errors:
             for row, error in prepared.errors.items():
                 self.refuse(row, error)
-
-    def end(self, error: Exception | None = None) -> None:
-        """End the request with its last part, or with a fault; any part's but the first is its rows' alone."""
-        if self.open:
-            self.open = False
-            request = self.request
-            if isinstance(error, InsituError) and self is not request.parts[0]:
-                for row in self.rows:
-                    row.error = row.error or error
-                error = None
-            request.waiting -= 1
-            if error is not None or not request.waiting:
-                request.end(error)
 
     def replied(self, outcome: list[Any] | InsituError) -> None:
         """Wait for a run, now that what it needs was read."""
@@ -63,35 +47,23 @@ class Part(Job):
         serving.metrics.read(self.arrived - self.asked)
 
 
-class Request:
-    """One request, from its asking to its answer.
+class Request(Work):
+    """One request, from its asking to its answer; nearly always one version answers all its rows.
 
-    `rows` are in the order of the request; its parts hold the same ones. `ended` hears once that
-    all parts have, or what is wrong with the request.
-
-    Units: started and deadline, seconds of time.monotonic.
+    Else its parts do, and hold the same rows. `ended` hears once that every row has its answer, or
+    what is wrong with the request.
     """
 
-    __slots__ = ("ask", "deadline", "done", "ended", "open", "parts", "route", "rows", "started", "waiting")
+    parts: "Sequence[Part]" = ()
+    route: Route | None = None
+    waiting: int = 0
 
-    def __init__(
-        self,
-        ask: Ask,
-        started: float,
-        deadline: float,
-        done: Done,
-        ended: "Callable[[Request, Exception | None], None]",
-    ) -> None:
+    def __init__(self, ask: Ask, asked: float, deadline: float, done: Done, ended: "Ended") -> None:
         self.ask = ask
-        self.started = started
+        self.asked = asked
         self.deadline = deadline
         self.done = done
         self.ended = ended
-        self.open = True
-        self.parts: Sequence[Part] = ()
-        self.route: Route | None = None
-        self.rows: list[Row] = []
-        self.waiting = 0
 
     def end(self, error: Exception | None = None) -> None:
         """Let whoever waits hear of it, once; what has not run yet need not."""
@@ -108,12 +80,40 @@ class Request:
             part.open = False
 
 
+Ended = Callable[[Request, Exception | None], None]
+
+
+class Part(Work):
+    """The rows of a divided request that one version answers."""
+
+    def __init__(self, request: Request, serving: Serving, rows: Sequence[Row]) -> None:
+        super().__init__(request.asked, request.deadline)
+        self.request = request
+        self.serving = serving
+        self.raw = request.ask.raw
+        self.of(rows)
+
+    def end(self, error: Exception | None = None) -> None:
+        """End the request with its last part, or with a fault; any part's but the first is its rows' alone."""
+        if self.open:
+            self.open = False
+            request = self.request
+            if isinstance(error, InsituError) and self is not request.parts[0]:
+                for row in self.rows:
+                    row.error = row.error or error
+                error = None
+            request.waiting -= 1
+            if error is not None or not request.waiting:
+                request.end(error)
+
+
 class Requests:
     """The requests under way, each given up when its time is over."""
 
     def __init__(self) -> None:
         self._under_way: set[Request] = set()
         self._next = math.inf
+        self._rested = 0.0  # when the next sweep may begin
         self._timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
@@ -123,28 +123,32 @@ class Requests:
         """Watch a request."""
         self._under_way.add(request)
         if request.deadline < self._next:
-            self._arm(request.deadline, time.monotonic())
+            self._arm(request.deadline)
 
     def discard(self, request: Request) -> None:
         """Watch a request no longer."""
         self._under_way.discard(request)
 
-    def _arm(self, at: float, now: float) -> None:
+    def _arm(self, at: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
         self._next = at
-        self._timer = asyncio.get_running_loop().call_later(max(SWEEP_SECONDS, at - now), self._sweep)
+        wait = max(at, self._rested) - time.monotonic()
+        self._timer = asyncio.get_running_loop().call_later(max(SWEEP_SECONDS, wait), self._sweep)
 
     def _sweep(self) -> None:
         """Give up what is over, and look again when the next one is."""
         self._timer, self._next = None, math.inf
         now = time.monotonic()
-        for request in [one for one in self._under_way if one.deadline <= now]:
-            request.end(DeadlineExceeded(request.deadline - request.started))
-        after = time.monotonic()
-        if self._under_way:
-            first = min(request.deadline for request in self._under_way)
-            self._arm(max(first, after + SWEEP_SHARE * (after - now)), after)
+        try:
+            for request in [one for one in self._under_way if one.deadline <= now]:
+                request.end(DeadlineExceeded(request.deadline - request.asked))
+        finally:
+            first = min((request.deadline for request in self._under_way), default=math.inf)
+            after = time.monotonic()
+            self._rested = after + SWEEP_SHARE * (after - now)
+            if self._under_way:
+                self._arm(first)
 
     def close(self) -> None:
         """End the timer."""

@@ -17,11 +17,13 @@ from models.tensors import Tensor
 from server.inference.errors import DeadlineExceeded, RunFailed
 from server.inference.jobs import Feeds
 from server.inference.samples import Rows
-from server.inference.sessions import CPU, Session, ending
+from server.inference.sessions import Session, ending
 from server.inference.stacking import filled_up, rows_of, stacked
 
 INLINE_SECONDS = 0.0005  # a shorter run costs less than handing it to a thread
-SMOOTHING = 0.2
+LENIENCE = (
+    1.1  # a run that took longer than those before counts in full after some: another program had the core
+)
 STOP_SECONDS = 1.0  # a stopped run ends between two nodes; one in a very long node is left to its thread
 
 
@@ -43,13 +45,12 @@ class Runner:
 class Run(NamedTuple):
     """A run that went well.
 
-    Units: seconds, on the clock; worked, of the core where one thread of it does everything.
+    Units: seconds, on the clock.
     """
 
     outputs: dict[str, Tensor]
     rows: int
     seconds: float
-    worked: float
 
 
 class Runs:
@@ -58,9 +59,6 @@ class Runs:
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
         self._seconds: dict[int, float] = {}
-        # What a run costs the loop is work, not the time that other programs had the core meanwhile.
-        alone = runner.session.provider == CPU and runner.session.threads == 1
-        self._clock = time.thread_time if alone else time.perf_counter
         self._halt: asyncio.Future[None] | None = None  # of the run that is under way in a thread
 
     def short(self, feeds: Feeds) -> bool:
@@ -87,8 +85,7 @@ class Runs:
 
     def _measured(self, feeds: Feeds, run: Run) -> dict[str, Tensor]:
         size = size_of(feeds)
-        previous = self._seconds.get(size, run.worked)
-        self._seconds[size] = (1 - SMOOTHING) * previous + SMOOTHING * run.worked
+        self._seconds[size] = min(run.seconds, self._seconds.get(size, run.seconds) * LENIENCE)
         self._runner.observe(run.rows, run.seconds)
         return run.outputs
 
@@ -114,11 +111,11 @@ class Runs:
             self._halt.cancel()
 
     def _timed(self, feeds: Feeds, rows: int, stop: ort.RunOptions | None) -> Run:
-        started, worked = time.perf_counter(), self._clock()
+        started = time.perf_counter()
         results = (
             self._whole(feeds, stop) if self._runner.rows == "whole" else self._sliced(feeds, rows, stop)
         )
-        return Run(results, rows, time.perf_counter() - started, self._clock() - worked)
+        return Run(results, rows, time.perf_counter() - started)
 
     def _whole(self, feeds: Feeds, stop: ort.RunOptions | None) -> dict[str, Tensor]:
         return self._runner.session.run(feeds, stop)

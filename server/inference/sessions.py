@@ -27,6 +27,7 @@ PROBE = (
     b"b\x0f\n\x01y\x12\n\n\x08\x08\x01\x12\x04\n\x02\x08\x01B\x04\n\x00\x10\x11"
 )
 LOG_FATAL = 4
+PIECE_BYTES = 1 << 20
 LOAD_SECONDS = 120.0  # a large graph is optimized in less
 REASON_CHARACTERS = 240
 # How ONNX Runtime 1.32 words a failure: [ONNXRuntimeError] : 1 : FAIL : Non-zero status code ...
@@ -135,10 +136,9 @@ class Session:
         Raises: ModelNotLoadable, with what ONNX Runtime said.
         """
         self.manifest = bundle.manifest
-        self.threads = threads
         self.outputs = [spec.name for spec in bundle.manifest.outputs]
         # Operators stand in the file by name. How long a Loop runs is in the values, not in the shapes.
-        self.endless = b"Loop" in bundle.onnx
+        self.endless = mentions(bundle.onnx, b"Loop")
         providers = [provider] if provider == CPU else [provider, CPU]
         options = quiet(threads)
         try:
@@ -161,6 +161,12 @@ class Session:
         except Exception as error:
             raise RunFailed(self.manifest.name, self.manifest.version, reason_of(error)) from error
         return dict(zip(self.outputs, results, strict=True))
+
+
+def mentions(onnx: bytes, word: bytes) -> bool:
+    """Whether a word is in a file; looked for piece by piece, so that other threads get their turn."""
+    starts = range(0, len(onnx), PIECE_BYTES)
+    return any(onnx.find(word, start, start + PIECE_BYTES + len(word) - 1) >= 0 for start in starts)
 
 
 def reason_of(error: Exception) -> str:

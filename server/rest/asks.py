@@ -37,8 +37,11 @@ def of_keys(model: str, reference: Reference, body: bytes) -> Ask | None:
     except orjson.JSONDecodeError:
         return None
     keys = data["keys"]
-    if len(data) != 1 or type(keys) is not list or set(map(type, keys)) != {str}:
+    if len(data) != 1 or type(keys) is not list:
         return None
+    for key in keys:
+        if type(key) is not str:
+            return None
     return Ask(model, reference, keys)
 
 
