@@ -221,6 +221,31 @@ def test_a_version_is_promoted_and_rolled_back_by_buttons(page: "Page", serve: C
     assert (promoted, pointer.inner_text()) == ("v2", "v1")
 
 
+def test_shares_of_traffic_and_the_shadow_stand_beside_the_versions(
+    page: "Page", serve: Callable[..., str], redis_url: str
+) -> None:
+    url = serve()
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, share(redis_url)).result()
+    page.goto(f"{url}/#/models/churn")
+
+    page.wait_for_selector(".versions li")
+
+    first, second = (page.locator(".versions li").nth(place).inner_text() for place in (1, 0))
+    assert "95 % of traffic" in first
+    assert "5 % of traffic" in second
+    assert "shadow" in second
+    page.locator(".versions li").first.get_by_text("Promote").click()
+    assert "ends the traffic rule" in page.locator("dialog").inner_text()
+
+
+async def share(redis_url: str) -> None:
+    async with Redis.from_url(redis_url) as redis:
+        models = ModelStore(redis)
+        await models.set_traffic("churn", {1: 95, 2: 5})
+        await models.promote("churn", 2, "shadow")
+
+
 def test_a_server_with_tokens_asks_for_one_and_for_a_larger_one(
     page: "Page", serve: Callable[..., str]
 ) -> None:

@@ -10,6 +10,7 @@ import { ask, modelPath } from "./service.js";
 import { Telemetry } from "./telemetry.js";
 
 const PRODUCTION = "production";
+const SHADOW = "shadow";
 
 /** Draw the page of a model, of one version where `reference` says so; `recent` are readings of /metrics. */
 export async function modelPage(main, name, reference, recent) {
@@ -86,18 +87,21 @@ function drawVersion(model, one, moved) {
     h("div", { class: "version-about" },
       h("a", { href: `#/models/${encodeURIComponent(model.name)}/${one.version}` }, `v${one.version}`),
       h("span", { class: one.provider ? "badge good" : "badge" }, provider(one.provider) ?? "not loaded"),
+      one.traffic !== null && h("span", { class: "badge warn" }, `${number(one.traffic, 3)} % of traffic`),
+      one.aliases.includes(SHADOW) && h("span", { class: "badge" }, "shadow"),
       h("small", {}, moment(one.created), ` · ${bytes(one.size_bytes)}`),
       one.problem && h("small", { class: "bad" }, one.problem)),
     h("div", { class: "version-metrics" }, Object.entries(one.metrics).slice(0, 2).map(([metric, value]) =>
       h("span", { class: "metric" }, metric.replaceAll("_", " "), " ", h("b", {}, number(value, 3))))),
     h("div", { class: "buttons" },
       h("button", { type: "button", class: "quiet small", onclick: () => promote(model, one.version, moved) }, "Promote"),
-      one.aliases.length === 0 && h("button", { type: "button", class: "quiet small bad", onclick: () => remove(model.name, one.version, moved) }, "Delete")));
+      one.aliases.length === 0 && one.traffic === null && h("button", { type: "button", class: "quiet small bad", onclick: () => remove(model.name, one.version, moved) }, "Delete")));
 }
 
 async function promote(model, version, moved) {
   const values = await question(`Promote v${version} of ${model.name}`, [
     h("p", {}, "Every server switches to it between two requests; rolling back undoes it."),
+    model.traffic && h("p", {}, "Moving production ends the traffic rule."),
     h("label", {}, "Alias", h("input", { name: "alias", value: PRODUCTION, required: true, pattern: "[a-z][a-z0-9_-]*", autocomplete: "off", list: "aliases" })),
     h("datalist", { id: "aliases" }, Object.keys(model.aliases).map((alias) => h("option", { value: alias }))),
   ], "Promote");
