@@ -57,10 +57,12 @@ async def test_a_version_keeps_the_time_it_was_created(store: ModelStore, bundle
     assert abs((datetime.now(UTC) - now.created).total_seconds()) < 60
 
 
+@pytest.mark.parametrize("piece", [1, 3, 5, 10, 1 << 20])
 @pytest.mark.parametrize("size", [0, 1, 9, 10, 11, 20, 105])
-async def test_bytes_of_any_length_come_back_from_their_chunks(
-    client: Client, bundle: MakeBundle, size: int
+async def test_bytes_of_any_length_come_back_from_their_chunks_and_pieces(
+    client: Client, bundle: MakeBundle, size: int, piece: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("models.store.LARGE_BYTES", piece)
     store = ModelStore(client, chunk_bytes=10)
     onnx = bytes(range(size))
 
@@ -418,6 +420,20 @@ async def test_a_deleted_chunk_is_named(client: Client, bundle: MakeBundle) -> N
     await store.redis.delete(store.keys.chunk("churn", 1, 2))
 
     with pytest.raises(BundleCorrupt, match=r"chunk 2 of 4, insitu:\{churn\}:v1:onnx:2, is missing"):
+        await store.load("churn", 1)
+
+
+@pytest.mark.parametrize("data", [None, b"x" * 100])
+async def test_a_large_chunk_that_is_gone_or_grew_is_refused_before_the_rest_is_fetched(
+    client: Client, bundle: MakeBundle, data: bytes | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("models.store.LARGE_BYTES", 3)
+    store = ModelStore(client, chunk_bytes=4)
+    await store.publish(bundle(b"a longer graph"))
+    key = store.keys.chunk("churn", 1, 1)
+    await (store.redis.set(key, data) if data else store.redis.delete(key))
+
+    with pytest.raises(BundleCorrupt, match=r":onnx:1,? (is missing|it has 16 bytes or more)"):
         await store.load("churn", 1)
 
 
