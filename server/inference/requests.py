@@ -18,7 +18,7 @@ from server.inference.routing import Route
 Done = Callable[[Answer | Exception], None]
 
 SWEEP_SECONDS = 0.001  # no deadline is kept more exactly
-SWEEP_SHARE = 20  # a sweep is as long as 1/20 of the time between two, at the most
+SWEEP_SHARE = 20  # looking for them takes 1/20 of the time, at the most
 
 
 class Work(Job):
@@ -140,14 +140,16 @@ class Requests:
         """Give up what is over, and look again when the next one is."""
         self._timer, self._next = None, math.inf
         now = time.monotonic()
+        over = [request for request in self._under_way if request.deadline <= now]
+        first = min((one.deadline for one in self._under_way if one.deadline > now), default=math.inf)
+        self._rested = now + SWEEP_SHARE * (time.monotonic() - now)
         try:
-            for request in [one for one in self._under_way if one.deadline <= now]:
+            while over:
+                request = over.pop()
                 request.end(DeadlineExceeded(request.deadline - request.asked))
         finally:
-            first = min((request.deadline for request in self._under_way), default=math.inf)
-            after = time.monotonic()
-            self._rested = after + SWEEP_SHARE * (after - now)
-            if self._under_way:
+            first = min(first, self._next, now if over else math.inf)
+            if first < math.inf:
                 self._arm(first)
 
     def close(self) -> None:

@@ -18,11 +18,11 @@ ENOUGH_SECONDS = 10.0
 class Asked(Job):
     """A job whose end a test awaits; to end twice is a fault."""
 
-    __slots__ = ("heard",)
-
     def __init__(self, rows: int, deadline: float | None = None, raw: bool = False) -> None:
         now = time.monotonic()
-        super().__init__([Row() for _ in range(rows)], now, deadline or now + ENOUGH_SECONDS, raw)
+        super().__init__(now, deadline or now + ENOUGH_SECONDS)
+        self.of([Row() for _ in range(rows)])
+        self.raw = raw
         self.heard: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
 
     def end(self, error: Exception | None = None) -> None:

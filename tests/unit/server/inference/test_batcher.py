@@ -324,8 +324,6 @@ async def test_what_is_asked_as_an_answer_is_heard_runs_next_and_alone(
     class Chained(Asked):
         """Asks for more the moment it is answered, as a client that pipelines does."""
 
-        __slots__ = ()
-
         def end(self, error: Exception | None = None) -> None:
             super().end(error)
             again.append(put(queue, tensors(steps(3000))))

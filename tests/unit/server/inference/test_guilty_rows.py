@@ -185,8 +185,6 @@ async def test_a_caller_that_cannot_hear_its_answer_hangs_nobody_else(
     class Deaf(Asked):
         """Whoever asked cannot be told."""
 
-        __slots__ = ()
-
         def end(self, error: Exception | None = None) -> None:
             raise ZeroDivisionError
 
