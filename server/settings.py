@@ -20,7 +20,7 @@ class ServerSettings(BaseSettings):
     )
 
     redis_url: str = "redis://127.0.0.1:6379/0"
-    """Redis to serve from: redis://, rediss:// (TLS), unix:// or redis+cluster:// for a Redis Cluster."""
+    """Redis to serve from: redis://, rediss:// (TLS), unix://, redis+sentinel:// or redis+cluster://."""
 
     prefix: str = "insitu"
     """Prefix of every key of this product in Redis."""

@@ -49,7 +49,7 @@ class Cluster:
     def fault(self) -> Fault | None:
         """Why no node can be read now; None when one can."""
         faults = [link.fault for link in self._links.values()]
-        return None if None in faults else faults[0]
+        return None if not faults or None in faults else faults[0]
 
     def start(self) -> None:
         """Begin to connect and to learn the map."""

@@ -6,7 +6,7 @@ It knows no reconnecting: whoever owns it gets back what was not answered.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from time import monotonic
 from typing import Any, Protocol
 
@@ -35,8 +35,8 @@ class Owner(Protocol):
     def lost(self, connection: "Connection", left: list[Batch], reason: str) -> None:
         """The connection is over; these batches have reads that were not answered."""
 
-    def writable(self, connection: "Connection", yes: bool) -> None:
-        """Redis' side takes more, or no more for now."""
+    def writable(self) -> None:
+        """Whether Redis' side takes more has changed."""
 
 
 class Connection(asyncio.Protocol):
@@ -77,7 +77,7 @@ class Connection(asyncio.Protocol):
         self._parser: Any = hiredis.Reader(replyError=self._error, notEnoughData=UNFINISHED)
         self._parser.setmaxbuf(PARSE_BUFFER_BYTES)
         self._gets: Callable[[], Any] = self._parser.gets
-        self._handing_out: Generator[None, None, None] | None = self._hand_out()
+        self._handing_out: Iterator[None] = self._hand_out()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport."""
@@ -99,8 +99,6 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Hand out what has become whole."""
-        if self._handing_out is None:
-            return
         self._heard = monotonic()
         try:
             self._parser.feed(data)
@@ -108,7 +106,7 @@ class Connection(asyncio.Protocol):
         except hiredis.HiredisError as error:
             self.drop(f"what came is no reply of Redis: {error}")
 
-    def _hand_out(self) -> Generator[None, None, None]:
+    def _hand_out(self) -> Iterator[None]:
         """Give each read its replies; rests wherever the bytes end.
 
         A caller may end the connection: whoever does takes the reads that are left out of the
@@ -176,12 +174,12 @@ class Connection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """Redis takes no more for now."""
         self.paused = True
-        self._owner.writable(self, False)
+        self._owner.writable()
 
     def resume_writing(self) -> None:
         """Redis takes more again."""
         self.paused = False
-        self._owner.writable(self, True)
+        self._owner.writable()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The other side has closed, or we have."""
@@ -196,7 +194,7 @@ class Connection(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
         self._transport.abort()
-        self._handing_out = None
+        self._handing_out = iter(())
         self._owner.lost(self, left, reason)
 
     def _left(self) -> list[Batch]:

@@ -116,7 +116,7 @@ class Link:
 
     def start(self) -> None:
         """Begin to connect."""
-        if self._connecting is None and not self._closed:
+        if self._connecting is None and self._connection is None and not self._closed:
             self._call_soon = asyncio.get_running_loop().call_soon
             self._connecting = asyncio.create_task(self._connect())
 
@@ -134,6 +134,11 @@ class Link:
         if not self._reads:
             self._call_soon(self._flush)
         self._reads.append((commands, done))
+
+    def move(self, place: Place) -> None:
+        """Go to another place if the connection leads elsewhere; what is under way is asked again there."""
+        if self._connection is not None and place != self._place:
+            self._connection.drop(f"{self._place.name} was replaced by {place.name}")
 
     def _ask_gated(self, commands: Sequence[bytes], done: Done) -> None:
         """Take, hold, refuse or fail what cannot just leave."""
@@ -212,10 +217,9 @@ class Link:
             self._call_soon(connection.drop, str(fault.details["reason"]))
         return fault
 
-    def writable(self, connection: Connection, yes: bool) -> None:
+    def writable(self) -> None:
         """Hold back what is asked, or let it out."""
-        if connection is self._connection:
-            self._settle()
+        self._settle()
 
     def lost(self, connection: Connection, left: list[Batch], reason: str) -> None:
         """Keep what can be asked once more, fail the rest, and connect again."""
@@ -270,8 +274,6 @@ class Link:
 
         Raises: RedisUnavailable, RedisRefused.
         """
-        if connection.ended:  # some speak first, and close
-            return
         try:
             self._place.check(await awaited(connection.greet, [encoded(one) for one in self._place.greeting]))
         except BaseException:

@@ -7,7 +7,7 @@ from server.inference.reading.cluster import Cluster
 from server.inference.reading.link import Link, Terms, unobserved
 from server.inference.reading.places import place_of
 from server.inference.reading.reads import Done
-from server.inference.reading.sentinels import Sentinels
+from server.inference.reading.sentinels import Master, Sentinels
 
 
 class Reader:
@@ -55,7 +55,7 @@ class Reader:
         await self._road.close()
 
 
-def road(url: str, terms: Terms) -> Link | Cluster:
+def road(url: str, terms: Terms) -> Link | Master | Cluster:
     """Return the way to what a URL names.
 
     Raises: BadName.
@@ -66,5 +66,5 @@ def road(url: str, terms: Terms) -> Link | Cluster:
     if address.kind is Kind.CLUSTER:
         return Cluster(place, terms)
     if address.kind is Kind.SENTINEL:
-        return Link(Sentinels(guards, address.service, place, terms.timeout_seconds).master, terms)
+        return Master(Sentinels(guards, address.service, place, terms.timeout_seconds), terms)
     return Link(place.itself, terms)

@@ -1,15 +1,56 @@
-"""Who the master is, as the sentinels say; asked anew for every connection."""
+"""The master of a service, as the sentinels name it: asked for every connection, and now and then after.
 
+A master that is replaced while it is well would go on answering, with what is stale from then on.
+"""
+
+import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from redis.exceptions import ResponseError
 
 from models.encoding import encoded
 from models.errors import InsituError, RedisUnavailable
-from server.inference.reading.link import Link, Terms
+from server.inference.ending import ended
+from server.inference.reading.link import Fault, Link, Terms
 from server.inference.reading.places import Place
 from server.inference.reading.reads import awaited
+
+WATCH_SECONDS = 1.0
+
+
+class Master:
+    """The link to whoever is the master."""
+
+    def __init__(self, sentinels: "Sentinels", terms: Terms) -> None:
+        self._sentinels = sentinels
+        self._link = Link(self._find, terms)
+        self._watching: asyncio.Task[None] | None = None
+        self.ask, self.start = self._link.ask, self._link.start
+
+    @property
+    def fault(self) -> Fault | None:
+        """Why it cannot be read now; None when it can."""
+        return self._link.fault
+
+    async def _find(self) -> Place:
+        """Return the master's place, and look now and then whether it still is."""
+        if self._watching is None:
+            self._watching = asyncio.create_task(self._watch())
+        return await self._sentinels.master()
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            with suppress(InsituError):
+                self._link.move(await self._sentinels.master())
+
+    async def close(self) -> None:
+        """Take no more, let what is under way end in its time, fail the rest."""
+        await self._link.close()
+        if self._watching is not None:
+            await ended([self._watching])
 
 
 class Sentinels:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from models.encoding import encoded
@@ -20,6 +20,19 @@ def command(number: int) -> bytes:
 async def answers(reader: Reader, *commands: bytes) -> list[Any]:
     """Ask and wait; raises what the caller is told or the ask raised."""
     return await asyncio.wait_for(awaited(reader.ask, commands), ENOUGH_SECONDS)
+
+
+async def repeated(ask: Callable[[], Awaitable[Any]], true: Callable[[Any], bool]) -> Any:
+    """Ask until an outcome is as wanted, a fault being one, and return it."""
+    async with asyncio.timeout(ENOUGH_SECONDS):
+        while True:
+            try:
+                outcome = await ask()
+            except InsituError as fault:
+                outcome = fault
+            if true(outcome):
+                return outcome
+            await asyncio.sleep(0.05)
 
 
 class Tally:

@@ -522,6 +522,24 @@ async def test_what_redis_takes_no_more_of_is_held_until_it_does(
     assert trips == [1, 1, 100]
 
 
+async def test_one_connection_is_all_a_reader_has(reader: MakeReader, filled: RedisServer) -> None:
+    one = reader(f"{filled.url}?client_name=features", 5.0)
+    one.start()
+    await answers(one, command(1))
+    filled.pause()
+
+    one.start()
+    tally = Tally(one)
+    for _ in range(20):
+        tally.ask(encoded(("HGET", b"x" * 100_000, "x")))
+        await asyncio.sleep(0.001)
+    filled.resume()
+    await tally.all()
+
+    with filled.connect() as client:
+        assert [entry["name"] for entry in client.client_list()].count("features") == 1
+
+
 async def test_closing_lets_what_is_under_way_end(reader: MakeReader, filled: RedisServer) -> None:
     one = reader(filled.url)
     await answers(one, command(1))

@@ -17,6 +17,8 @@ from models.errors import BadName
         "redis://u:p@localhost:7000/3",
         "rediss://localhost",
         "unix:///tmp/redis.sock?db=2",
+        "redis+sentinel://u:p@localhost,127.0.0.1:7000/features/2?sentinel_password=x",
+        "rediss+sentinel://localhost/features?ssl_cert_reqs=none&client_name=c",
     ],
 )
 def test_a_url_of_one_server_gives_a_client_with_bounded_waits(url: str) -> None:
@@ -36,7 +38,8 @@ def test_a_url_of_a_cluster_gives_a_cluster_client(url: str) -> None:
 @pytest.mark.parametrize(
     "url",
     ["", "localhost:6379", "http://localhost", "redis:", "redis://", "redis://h:port", "redis://h:99999", "redis://h/x?db=x",
-     "redis://h?socket_timeout=soon", "redis://h?no_such_option=1"],
+     "redis://h?socket_timeout=soon", "redis://h?no_such_option=1", "redis+cluster://h:port",
+     "redis+sentinel://h", "redis+sentinel://h/features?no_such_option=1", "rediss://h?ssl_cert_reqs=maybe"],
 )  # fmt: skip
 def test_what_is_no_url_of_redis_is_refused_with_the_rule(url: str) -> None:
     with pytest.raises(BadName, match="Redis URL"):
@@ -44,7 +47,12 @@ def test_what_is_no_url_of_redis_is_refused_with_the_rule(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["redis://h?decode_responses=true", "redis+cluster://h?decode_responses=true"]
+    "url",
+    [
+        "redis://h?decode_responses=true",
+        "redis+cluster://h?decode_responses=true",
+        "redis+sentinel://h/features?decode_responses=true",
+    ],
 )
 def test_a_client_that_decodes_replies_is_refused(url: str) -> None:
     with pytest.raises(BadName, match="one without decode_responses"):
@@ -61,6 +69,10 @@ def test_a_client_that_decodes_replies_is_refused(url: str) -> None:
         ("unix:///tmp/redis.sock", "unix:///tmp/redis.sock"),
         ("redis+cluster://u:secret@h", "redis+cluster://u:***@h"),
         ("redis://h?password=secret&db=1", "redis://h?password=***&db=1"),
+        (
+            "redis+sentinel://u:secret@a,b/features?sentinel_password=secret&db=1",
+            "redis+sentinel://u:***@a,b/features?sentinel_password=***&db=1",
+        ),
     ],
 )
 def test_a_url_is_shown_without_its_password(url: str, shown: str) -> None:
