@@ -117,10 +117,12 @@ def show(terminal: Terminal, answer: dict[str, Any], cure: str = "") -> None:
 def line(number: int, row: dict[str, Any]) -> list[str]:
     """Return one row for a person."""
     named = row.get("key") or str(number)
-    filled = f"filled: {', '.join(row['filled'])}" if row.get("filled") else ""
+    version = f"version {row['version']}" if "version" in row else ""
     if "error" in row:
-        return [named, "-", row["error"]["message"], ""]
-    return [named, headline(row), probabilities_text(row.get("probabilities", {})), filled]
+        return [named, "-", row["error"]["message"], version]
+    filled = f"filled: {', '.join(row['filled'])}" if row.get("filled") else ""
+    marks = "; ".join(filter(None, (version, filled)))
+    return [named, headline(row), probabilities_text(row.get("probabilities", {})), marks]
 
 
 def headline(row: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 
 from models.errors import AliasNotFound, InsituError, RedisUnavailable
 from models.keys import as_version
@@ -15,7 +16,6 @@ from models.store import PRODUCTION, SHADOW, ModelStore
 from server.inference.ending import ended
 from server.inference.loading import Loader, Serving
 from server.inference.meanings import Meanings
-from server.inference.meanings import in_time as in_time  # noqa: PLC0414  # for the engine, which looks up too
 from server.inference.routing import Route, Split
 
 log = logging.getLogger(__name__)
@@ -110,7 +110,8 @@ class Catalogue:
             await self._meanings.refresh(name)
         meaning = self._meanings.get(name)
         if meaning is not None and meaning.rule is not None and is_production(reference):
-            await self._meanings.reload(name, meaning.rule)
+            with suppress(RedisUnavailable):  # what is loaded goes on serving
+                await self._meanings.reload(name, meaning.rule)
         route = self.route(name, reference)
         if route is None:
             serving = await self.get(name, reference)

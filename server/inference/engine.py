@@ -15,8 +15,9 @@ from typing import Any
 from models.errors import InsituError, RedisRefused, RedisUnavailable
 from models.redis_failures import connected
 from models.store import ModelStore
-from server.inference.catalogue import Catalogue, in_time
+from server.inference.catalogue import Catalogue
 from server.inference.ending import ended
+from server.inference.meanings import in_time
 from server.inference.predictor import Predictor
 from server.inference.reading.reader import Reader
 from server.inference.trials import Trials

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 
 import pytest
 from redis.asyncio import Redis
@@ -14,6 +15,7 @@ from server.inference.routing import Route
 from tests.graphs import bundle, heavy
 from tests.integration.server.conftest import StartEngine, until
 from tests.integration.server.test_catalogue import TWO_HEAVY, alter_chunk, telling, unloadable
+from tests.servers import RedisServer
 
 KEYS = [f"customer:{number}" for number in range(1000)]
 
@@ -29,13 +31,17 @@ async def three(store: ModelStore) -> ModelStore:
 
 @pytest.fixture
 async def large(store: ModelStore) -> ModelStore:
-    """A model of two large versions, traffic for both; another model as large; memory is for two of them."""
+    """A model of two large versions, traffic for both; another model as large."""
+    await fill(store)
+    return store
+
+
+async def fill(store: ModelStore) -> None:
     for number in (1, 2):
         await store.publish(bundle(heavy(number)), alias=None)
     await store.promote("m", 1)
     await store.set_traffic("m", {1: 95, 2: 5})
     await store.publish(bundle(heavy(1), "other"))
-    return store
 
 
 def now(running: Engine, reference: str | int | None = None) -> Route:
@@ -259,6 +265,23 @@ async def test_a_version_that_is_lost_after_it_left_ends_the_rule_and_not_the_an
 
     assert versions(await running.catalogue.routed("m")) == {1}
     assert "its traffic rule is in force no longer" in caplog.text
+
+
+async def test_what_is_loaded_of_a_rule_goes_on_while_redis_is_away(
+    engine: StartEngine, redis_server: Callable[..., RedisServer]
+) -> None:
+    server = redis_server()
+    async with Redis.from_url(server.url) as redis:
+        store = ModelStore(redis)
+        await fill(store)
+        running = await engine(redis_url=server.url, preload_models=0, model_memory_bytes=TWO_HEAVY)
+        await running.catalogue.routed("m")
+        await running.catalogue.get("m", 1)
+        await running.catalogue.routed("other")  # in the place of version 2
+
+        server.kill()
+
+        assert versions(await running.catalogue.routed("m")) == {1}
 
 
 async def test_a_deleted_version_is_on_no_route(three: ModelStore, engine: StartEngine) -> None:

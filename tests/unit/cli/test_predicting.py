@@ -13,6 +13,8 @@ from cli.predicting import line, share_text, tensor_text
             ["patient:17", "benign", "benign 98.2%  malignant 1.8%", ""],
         ),
         ({"value": 2.5, "filled": ["age"]}, ["3", "2.5", "", "filled: age"]),
+        ({"value": 2.5, "version": 4}, ["3", "2.5", "", "version 4"]),
+        ({"value": 2.5, "version": 4, "filled": ["age"]}, ["3", "2.5", "", "version 4; filled: age"]),
         ({"labels": [], "probabilities": {"a": 0.1}}, ["3", "none", "a 10.0%", ""]),
         ({"outputs": {"y": [[1.0, 2.0]]}}, ["3", "y [1, 2]", "", ""]),
         (
