@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +34,6 @@ from server.inference.trials import Trials
 from server.metrics import Metrics
 from server.rest.access import Access
 from server.rest.api import create_api
-from server.rest.protocol import PredictProtocol
 from server.settings import ServerSettings
 
 log = logging.getLogger(__name__)
@@ -166,7 +164,7 @@ def address(settings: ServerSettings, listener: socket.socket) -> str:
 
 def http_config(api: FastAPI, settings: ServerSettings) -> uvicorn.Config:
     """Return uvicorn's configuration: our own logs, a bound on the time requests get to end."""
-    protocol: Any = partial(PredictProtocol, api.state.road)
+    protocol: Any = api.state.protocol
     return uvicorn.Config(
         api,
         http=protocol,

@@ -58,12 +58,12 @@ class VersionMetrics:
     def __init__(self, cells: "memoryview[float]") -> None:
         self._cells = cells
 
-    def request(self, rows: int, seconds: float) -> None:
-        """Count a request that was answered, and its rows."""
+    def request(self, rows: int, seconds: float, requests: int = 1) -> None:
+        """Count requests that were answered, and their rows."""
         cells = self._cells
         cells[ANSWERED] += rows
-        cells[REQUEST_AT + bisect_left(SECONDS, seconds)] += 1
-        cells[REQUEST_SUM] += seconds
+        cells[REQUEST_AT + bisect_left(SECONDS, seconds)] += requests
+        cells[REQUEST_SUM] += seconds * requests
 
     def filled(self, rows: int) -> None:
         """Count rows with a value stood in for."""
@@ -73,17 +73,17 @@ class VersionMetrics:
         """Count rows refused for an absent key or field."""
         self._cells[MISSING] += rows
 
-    def read(self, seconds: float) -> None:
-        """Count how long the features of a request took to read."""
+    def read(self, seconds: float, requests: int = 1) -> None:
+        """Count how long the features of requests took to read."""
         cells = self._cells
-        cells[READ_AT + bisect_left(SECONDS, seconds)] += 1
-        cells[READ_SUM] += seconds
+        cells[READ_AT + bisect_left(SECONDS, seconds)] += requests
+        cells[READ_SUM] += seconds * requests
 
-    def waited(self, seconds: float) -> None:
-        """Count how long a request waited for its run."""
+    def waited(self, seconds: float, requests: int = 1) -> None:
+        """Count how long requests waited for their run."""
         cells = self._cells
-        cells[QUEUE_AT + bisect_left(SECONDS, seconds)] += 1
-        cells[QUEUE_SUM] += seconds
+        cells[QUEUE_AT + bisect_left(SECONDS, seconds)] += requests
+        cells[QUEUE_SUM] += seconds * requests
 
     def ran(self, rows: int, seconds: float) -> None:
         """Count a run of a batch."""

@@ -12,7 +12,8 @@ from models.values import Missing
 class Ask:
     """One request: rows of one model, named by keys, by instances or by tensors.
 
-    Nobody changes one; it is not frozen because that costs more than all the rest of it.
+    Nobody changes one; it is not frozen because that costs more than all the rest of it. A door may
+    ask for several callers at once: then there is a row for each, and they are counted as so many.
 
     Units: deadline, seconds of `time.monotonic`; None takes the server's own limit.
     """
@@ -25,6 +26,7 @@ class Ask:
     missing: Missing = None
     raw: bool = False
     deadline: float | None = None
+    callers: int = 1
 
 
 NOTHING: dict[str, Any] = {}

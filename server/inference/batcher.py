@@ -141,7 +141,7 @@ class Batcher:
             if job.deadline < now:
                 job.end(DeadlineExceeded(now - job.asked))
                 continue
-            waited(now - job.arrived)
+            waited(now - job.arrived, job.callers)
             taken.append(job)
             rows += count
         return taken

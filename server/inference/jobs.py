@@ -24,6 +24,7 @@ class Job:
     """
 
     raw: bool = False
+    callers: int = 1
     open: bool = True
     arrived: float = 0.0
     missing: Missing = None

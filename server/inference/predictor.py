@@ -50,7 +50,7 @@ class Predictor:
     @property
     def under_way(self) -> int:
         """How many requests have no answer yet."""
-        return len(self._requests)
+        return self._requests.callers
 
     async def predict(self, ask: Ask) -> Answer:
         """Answer one request whole; a row that fails carries its own error.
@@ -75,8 +75,7 @@ class Predictor:
         if ask.deadline is not None and ask.deadline < deadline:
             deadline = ask.deadline
         request = Request(ask, started, deadline, done, self._ended)
-        if ask.raw:
-            request.raw = True
+        request.raw, request.callers = ask.raw, ask.callers
         self._requests.add(request)
         if deadline <= started:
             request.end(DeadlineExceeded(0.0))
@@ -237,7 +236,7 @@ class Predictor:
             model = request.ask.model
             version = version_meant(request)
             known = model if version is not None or self._catalogue.knows(model) else "unknown"
-            self._metrics.failed(known, error.code, version=version)
+            self._metrics.failed(known, error.code, request.callers, version)
         request.done(error)
 
     def _answer(self, request: Request) -> Answer:
@@ -245,7 +244,8 @@ class Predictor:
         seconds = time.monotonic() - request.asked
         works: Sequence[Work] = request.parts or (request,)
         for work in works:
-            work.serving.metrics.request(len(work.rows), seconds)
+            callers = min(request.callers, len(work.rows))
+            work.serving.metrics.request(len(work.rows), seconds, callers)
             for row in work.rows:
                 if row.error is not None or row.filled:
                     self._count(row, work.serving)

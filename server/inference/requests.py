@@ -44,7 +44,7 @@ class Work(Job):
             return
         self.replies = outcome
         serving.batcher.add(self)
-        serving.metrics.read(self.arrived - self.asked)
+        serving.metrics.read(self.arrived - self.asked, self.callers)
 
 
 class Request(Work):
@@ -112,22 +112,23 @@ class Requests:
 
     def __init__(self) -> None:
         self._under_way: set[Request] = set()
+        self.callers = 0
         self._next = math.inf
         self._rested = 0.0  # when the next sweep may begin
         self._timer: asyncio.TimerHandle | None = None
 
-    def __len__(self) -> int:
-        return len(self._under_way)
-
     def add(self, request: Request) -> None:
         """Watch a request."""
         self._under_way.add(request)
+        self.callers += request.callers
         if request.deadline < self._next:
             self._arm(request.deadline)
 
     def discard(self, request: Request) -> None:
         """Watch a request no longer."""
-        self._under_way.discard(request)
+        if request in self._under_way:
+            self._under_way.remove(request)
+            self.callers -= request.callers
 
     def _arm(self, at: float) -> None:
         if self._timer is not None:

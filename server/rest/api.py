@@ -1,6 +1,7 @@
 """The HTTP door as one ASGI application: routes, access, errors and bounds put together."""
 
 from collections.abc import Iterable
+from functools import partial
 
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
@@ -12,7 +13,8 @@ from server.rest.bodies import BodyLimits, BoundedBodies, Net
 from server.rest.direct import DirectPredictions
 from server.rest.documenting import describe
 from server.rest.heads import Heads
-from server.rest.protocol import Road
+from server.rest.protocol import PredictProtocol
+from server.rest.turns import Turns
 
 TAGS = (
     {
@@ -51,7 +53,7 @@ def create_api(engine: Engine, access: Access) -> FastAPI:
     api.include_router(pages.create_router(api.openapi))
     errors.install(api, paths_of(documented))
     limits = BodyLimits(engine.limits.body_bytes, engine.limits.model_bytes)
-    api.state.road = Road(engine, Heads(access, limits.body_bytes))
+    api.state.protocol = partial(PredictProtocol, Heads(access, limits.body_bytes), Turns(engine))
     api.add_middleware(DirectPredictions, engine=engine, access=access)
     api.add_middleware(Net)
     api.add_middleware(BoundedBodies, limits=limits)  # the last added is the outermost

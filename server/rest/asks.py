@@ -18,31 +18,10 @@ QUERY = ("key", "missing", "raw", "timeout_ms")
 WAYS = FIELDS[:3]
 TRUTHS = {"true": True, "1": True, "": True, "false": False, "0": False}
 Reference = str | int | None
-KEYS_ALONE = b'{"keys"'
 MILLISECONDS = re.compile(r"[0-9]{1,12}(\.[0-9]{1,12})?")
 TIMEOUT_HEADER = "x-request-timeout-ms"
 VERSION_DIGITS = 9  # no model has a thousand million versions
 KINDS = {dict: "an object", list: "a list", str: "a text", bool: "a truth value", type(None): "null"}
-
-
-def of_keys(model: str, reference: Reference, body: bytes) -> Ask | None:
-    """Return what a body asks that is keys and nothing else, as most are; None for any other.
-
-    It is what `of_body` would return, in a third of the time.
-    """
-    if not body.startswith(KEYS_ALONE) or body.count(b'"keys"') != 1:
-        return None
-    try:
-        data = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return None
-    keys = data["keys"]
-    if len(data) != 1 or type(keys) is not list:
-        return None
-    for key in keys:
-        if type(key) is not str:
-            return None
-    return Ask(model, reference, keys)
 
 
 def of_body(model: str, reference: Reference, data: Any, timeout_ms: str | None = None) -> Ask:

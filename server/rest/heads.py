@@ -46,6 +46,9 @@ ONCE = frozenset(
 )
 
 
+Target = tuple[str, asks.Reference]  # a model, and which version of it
+
+
 @dataclass(frozen=True, slots=True)
 class Head:
     """A plain request up to its body, checked and let in.
@@ -53,8 +56,7 @@ class Head:
     Units: size and length, bytes of the head and of the body; timeout_ms, as the header says.
     """
 
-    model: str
-    reference: str | int | None
+    target: Target
     size: int
     length: int
     timeout_ms: str | None
@@ -100,8 +102,7 @@ class Heads:
         except InsituError:
             return None  # the other road says what is wrong
         return Head(
-            target["name"].decode(),
-            reference,
+            (target["name"].decode(), reference),
             len(head) + len(END),
             int(length[0]),
             texts.get("x-request-timeout-ms"),

@@ -4,100 +4,25 @@ Everything else falls through to uvicorn and FastAPI, unchanged. The two roads c
 functions for what a request asks and how an answer is worded, so they are one behaviour.
 """
 
-import logging
 from collections import deque
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from models.errors import InsituError
-from server.inference.asking import Answer
-from server.inference.engine import Engine
-from server.inference.requests import Request
-from server.rest import asks, errors, predict
-from server.rest.heads import START, Head, Heads
-from server.rest.refusals import Broken
-from server.rest.wire import JSON_KIND, Json, as_json
-
-log = logging.getLogger(__name__)
+from server.rest.heads import START, Heads
+from server.rest.turns import Turn, Turns
 
 TURNS = 64  # requests of one connection under way; a client that pipelines more waits
 HELD_BYTES = 1 << 16  # what is taken in from it meanwhile
-FORM = b"%b%%bcontent-length: %%d\r\ncontent-type: %b\r\n\r\n%%b" % (STATUS_LINE[200], JSON_KIND.encode())
-
-
-class Turn:
-    """One request of a connection; answers leave in the order of the requests."""
-
-    __slots__ = ("protocol", "reply", "request")
-
-    def __init__(self, protocol: "PredictProtocol") -> None:
-        self.protocol = protocol
-        self.reply: bytes | None = None
-        self.request: Request | None = None
-
-    def answered(self, outcome: Answer | Exception) -> None:
-        """Write the answer when it is this one's turn."""
-        protocol = self.protocol
-        self.reply = protocol.road.reply(outcome, protocol.server_state.default_headers)
-        protocol.write_answers()
-
-
-class Road:
-    """What all connections share: who may ask, whom to ask, how answers are written."""
-
-    def __init__(self, engine: Engine, heads: Heads) -> None:
-        self._engine = engine
-        self._default_headers: Any = None
-        self._begin = b""
-        self.heads = heads
-
-    def take(self, turn: Turn, head: Head, body: bytes) -> None:
-        """Begin to answer one request."""
-        try:
-            ask = asks.of_keys(head.model, head.reference, body) if head.timeout_ms is None else None
-            ask = ask or predict.of_bytes(head.model, head.reference, body, head.timeout_ms)
-        except Exception as error:  # noqa: BLE001  # whatever it is, it is answered
-            predict.count(self._engine, error)
-            turn.answered(error)
-            return
-        turn.request = self._engine.predictor.submit(ask, turn.answered)
-
-    def leave(self, turn: Turn) -> None:
-        """Give a request up: its client has gone."""
-        if turn.request is not None:
-            self._engine.predictor.leave(turn.request)
-
-    def reply(self, outcome: Answer | Exception, default_headers: list[tuple[bytes, bytes]]) -> bytes:
-        """Return the whole answer as bytes."""
-        if (
-            default_headers is not self._default_headers
-        ):  # uvicorn makes a new list every second, for the date
-            self._default_headers = default_headers
-            self._begin = b"".join(b"%b: %b\r\n" % header for header in default_headers)
-        if not isinstance(outcome, Answer):
-            return self._error(outcome)
-        try:
-            body = as_json(predict.worded(predict.whole(outcome)))
-        except Exception as error:  # noqa: BLE001  # whatever it is, it is answered
-            return self._error(error)
-        return FORM % (self._begin, len(body), body)
-
-    def _error(self, error: Exception) -> bytes:
-        if not isinstance(error, InsituError):
-            log.error("a prediction failed", exc_info=error)
-            error = Broken()
-        answer: Json = errors.answer(error)
-        headers = b"".join(b"%b: %b\r\n" % header for header in answer.raw_headers)
-        return b"".join((STATUS_LINE[answer.status_code], self._begin, headers, b"\r\n", bytes(answer.body)))
 
 
 class PredictProtocol(HttpToolsProtocol):
     """One connection: plain predict requests on the short road, the rest on uvicorn's."""
 
-    def __init__(self, road: Road, **uvicorn: Any) -> None:
+    def __init__(self, heads: Heads, asked: Turns, **uvicorn: Any) -> None:
         super().__init__(**uvicorn)
-        self.road = road
+        self._read_head = heads.read
+        self._asked = asked
         self._turns: deque[Turn] = deque()
         self._held = b""
         self._reading = False  # uvicorn is in the middle of a message
@@ -116,18 +41,18 @@ class PredictProtocol(HttpToolsProtocol):
 
     def _take(self, data: bytes) -> None:
         """Begin whole plain requests; what follows them waits for their answers, or is uvicorn's."""
-        at, size, turns, road = 0, len(data), self._turns, self.road
+        at, size, turns, asked = 0, len(data), self._turns, self._asked
         while at < size and len(turns) < TURNS and data.startswith(START, at):
-            head = road.heads.read(data, at)
+            head = self._read_head(data, at)
             if head is None:
                 break
             body = at + head.size
             end = body + head.length
             if end > size:
                 break
-            turn = Turn(self)
+            turn = Turn(self.server_state, self.write_answers)
             turns.append(turn)
-            road.take(turn, head, data[body:end])
+            asked.take(turn, head, data[body:end])
             at = end
         if at and self.timeout_keep_alive_task is not None:
             self._unset_keepalive_if_required()
@@ -218,7 +143,7 @@ class PredictProtocol(HttpToolsProtocol):
         self._held = b""
         turns, self._turns = self._turns, deque()
         for turn in turns:
-            self.road.leave(turn)
+            self._asked.leave(turn)
         super().connection_lost(exc)
 
     def shutdown(self) -> None:

@@ -1,0 +1,142 @@
+"""Turns: plain requests of connections, and how those of one moment are asked together.
+
+Requests that each name one key, of one model and version, are one request to the core with as many
+rows: what a request costs is then paid once a moment, and not once a client.
+"""
+
+import asyncio
+import re
+from collections.abc import Callable
+
+from uvicorn.server import ServerState
+
+from server.inference.asking import Answer, Ask
+from server.inference.engine import Engine
+from server.inference.errors import Overloaded
+from server.inference.requests import Request
+from server.rest import predict
+from server.rest.heads import Head, Target
+from server.rest.replies import Replies
+
+# {"keys":["patient:17"]} as programs write it; what needs unescaping is left to the parser.
+ONE_KEY = re.compile(rb'\{"keys": ?\["([^"\\\x00-\x1f]+)"\]\}')
+GROUP_ROWS = 256
+
+
+class Turn:
+    """One request of a connection; answers leave in the order of the requests."""
+
+    __slots__ = ("_flush", "group", "reply", "request", "state")
+
+    def __init__(self, state: ServerState, flush: Callable[[], None]) -> None:
+        """Take what the headers of every answer stand in, and what writes answers whose turn it is."""
+        self.state = state
+        self._flush = flush
+        self.reply: bytes | None = None
+        self.request: Request | None = None
+        self.group: Group | None = None
+
+    def write(self, reply: bytes) -> None:
+        """Write the answer when it is this one's turn."""
+        self.reply = reply
+        self._flush()
+
+
+class Group:
+    """Requests of one moment for one key each."""
+
+    __slots__ = ("keys", "left", "request", "turns")
+
+    def __init__(self) -> None:
+        self.keys: list[str] = []
+        self.turns: list[Turn] = []
+        self.request: Request | None = None
+        self.left = 0
+
+
+def key_alone(body: bytes) -> str | None:
+    """Return the key of a body that is one key and nothing else; None for any other, which is parsed."""
+    found = ONE_KEY.fullmatch(body)
+    try:
+        return None if found is None else found[1].decode()
+    except UnicodeDecodeError:
+        return None
+
+
+class Turns:
+    """Asks the core for what turns want, and writes what it says."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._predictor = engine.predictor
+        self._replies = Replies()
+        self._groups: dict[Target, Group] = {}
+        self._most = min(engine.limits.rows, GROUP_ROWS)
+        self._call_soon = asyncio.get_running_loop().call_soon
+
+    def take(self, turn: Turn, head: Head, body: bytes) -> None:
+        """Begin to answer one request."""
+        key = key_alone(body) if head.timeout_ms is None else None
+        try:
+            if key is not None:
+                self._together(head.target, key, turn)
+            else:
+                self._alone(predict.of_bytes(*head.target, body, head.timeout_ms), turn)
+        except Exception as error:  # noqa: BLE001  # whatever it is, it is answered
+            predict.count(self._engine, error)
+            turn.write(self._replies.of(error, turn.state.default_headers))
+
+    def _alone(self, ask: Ask, turn: Turn) -> None:
+        """Ask for one request."""
+
+        def answered(outcome: Answer | Exception) -> None:
+            turn.write(self._replies.of(outcome, turn.state.default_headers))
+
+        turn.request = self._predictor.submit(ask, answered)
+
+    def _together(self, target: Target, key: str, turn: Turn) -> None:
+        """Ask for a key together with the others of this moment."""
+        group = self._groups.get(target)
+        if group is None:
+            group = self._groups[target] = Group()
+            self._call_soon(self._ask, target)
+        turn.group = group
+        group.keys.append(key)
+        group.turns.append(turn)
+        if len(group.keys) == self._most:
+            self._ask(target)
+
+    def _ask(self, target: Target) -> None:
+        """Ask for what came since the last time."""
+        group = self._groups.pop(target, None)
+        if group is None:
+            return
+
+        def answered(outcome: Answer | Exception) -> None:
+            self._answered(target, group, outcome)
+
+        ask = Ask(*target, group.keys, callers=len(group.keys))
+        group.request = self._predictor.submit(ask, answered)
+
+    def _answered(self, target: Target, group: Group, outcome: Answer | Exception) -> None:
+        """Write the answers of a group; where not all of them fit the queue, each is asked for by itself."""
+        turns, replies = group.turns, self._replies
+        if isinstance(outcome, Answer):
+            for turn, row in zip(turns, outcome.rows, strict=True):
+                turn.write(replies.of_row(outcome, row, turn.state.default_headers))
+        elif isinstance(outcome, Overloaded) and len(turns) > 1:
+            for key, turn in zip(group.keys, turns, strict=True):
+                turn.group = None
+                self._alone(Ask(*target, (key,)), turn)
+        else:
+            for turn in turns:
+                turn.write(replies.of_error(outcome, turn.state.default_headers))
+
+    def leave(self, turn: Turn) -> None:
+        """Give a request up whose client has gone; a group when all of them have."""
+        group, request = turn.group, turn.request
+        if group is not None:
+            group.left += 1
+            request = group.request if group.left == len(group.turns) else None
+        if request is not None:
+            self._predictor.leave(request)
