@@ -81,16 +81,23 @@ async def client(start: StartDoor) -> Client:
 
 @pytest.fixture
 async def listen(redis_url: str) -> AsyncIterator[Listen]:
-    """A factory: keywords are settings, `idle_seconds` is how long a connection may say nothing."""
+    """A factory: keywords are settings; `idle_seconds` is how long a connection may say nothing.
+
+    With `plain` it is uvicorn's own protocol class, not ours.
+    """
     async with AsyncExitStack() as stack:
 
-        async def start(idle_seconds: float = app.KEEP_ALIVE_SECONDS, **settings: Any) -> Wire:
+        async def start(
+            idle_seconds: float = app.KEEP_ALIVE_SECONDS, plain: bool = False, **settings: Any
+        ) -> Wire:
             chosen = ServerSettings(**{"redis_url": redis_url, **settings})
             engine = app.build_engine(chosen)
             await engine.start()
             stack.push_async_callback(engine.stop)
             config = app.http_config(create_api(engine, app.access(chosen)), chosen)
             config.timeout_keep_alive = idle_seconds  # type: ignore[assignment]  # uvicorn says int, takes either
+            if plain:
+                config.http = "httptools"
             return await stack.enter_async_context(wired(config))
 
         yield start

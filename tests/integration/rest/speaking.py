@@ -12,6 +12,7 @@ import orjson
 from tests.integration.rest.wired import HOST
 
 WAIT_SECONDS = 20.0
+ROUND_SECONDS = 0.004
 EMPTY = (204, 304)
 
 
@@ -102,10 +103,17 @@ class Line:
                 pass
         return self.rest
 
-    async def silence(self, seconds: float = 0.05) -> bytes:
-        """Return what is said for a while; nothing, as a rule."""
-        with suppress(TimeoutError):
-            await self.end(seconds)
+    async def silence(self, rounds: int = 10) -> bytes:
+        """Return what is said until nothing was for so many rounds of a few milliseconds; nothing, as a rule.
+
+        Rounds, because a machine that stands still for a moment is no silent server.
+        """
+        quiet, heard = 0, len(self.rest)
+        while quiet < rounds and not self.ended:
+            with suppress(TimeoutError):
+                await self.end(ROUND_SECONDS)
+            quiet = quiet + 1 if len(self.rest) == heard else 0
+            heard = len(self.rest)
         return self.rest
 
     def leave(self) -> None:

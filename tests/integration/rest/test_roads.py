@@ -77,7 +77,7 @@ async def told(wire: Wire, said: bytes, count: int) -> list[bytes]:
         await one.say(said)
         replies = await one.hear(count, PATIENCE)
         closing = bool(replies) and replies[-1].last
-        rest = await (one.end(PATIENCE) if closing else one.silence(0.003))
+        rest = await (one.end(PATIENCE) if closing else one.silence(2))
     heard = [CHANGING.sub(b"", reply.raw) for reply in replies]
     return [*heard, CHANGING.sub(b"", rest), b"END" if one.ended else b"OPEN"]
 
