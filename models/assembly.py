@@ -50,19 +50,17 @@ class Prepared:
     instances. Made once a request: a dataclass would cost half as much again.
     """
 
-    __slots__ = ("count", "errors", "forms", "instances", "keys", "live")
+    __slots__ = ("errors", "forms", "instances", "keys", "live")
 
     def __init__(
         self,
         forms: Sequence[Form],
-        count: int,
         live: Sequence[int],
         keys: Sequence[Sequence[str]],
         instances: Sequence[Instance] = (),
         errors: Mapping[int, FeatureError] = NO_ERRORS,
     ) -> None:
         self.forms = forms
-        self.count = count
         self.live = live
         self.keys = keys
         self.instances = instances
@@ -131,9 +129,7 @@ class Plan:
         self._beyond_key = self._needs_beyond_first_key()
         self._key_is_all = len(self.templates) == 1 and not self.inline
         # whether replies of many rows can become tensors at once
-        self.columnar = not self.inline and all(
-            one.lengths is None and not one.free_length for one in view.inputs
-        )
+        self.columnar = not self.inline and all(reader.columnar for reader in self._readers)
 
     def _input(self, view: InputView) -> InputReader:
         dtype = view.dtype or "float32"
@@ -192,7 +188,7 @@ class Plan:
         Raises: BadFeatureView, when the view reads no key.
         """
         if self._key_is_all and all(map(self.templates[0].accepts, keys)):
-            return Prepared(self._forms, len(keys), range(len(keys)), [*zip(keys, strict=True)])
+            return Prepared(self._forms, range(len(keys)), [*zip(keys, strict=True)])
         return self._prepared(keys, self.instance)
 
     def prepare(self, instances: Sequence[Instance]) -> Prepared:
@@ -213,7 +209,7 @@ class Plan:
                 continue
             instances.append(instance)
             live.append(row)
-        return Prepared(self._forms, len(rows), live, keys, instances, errors)
+        return Prepared(self._forms, live, keys, instances, errors)
 
     def columns(self, replies: Sequence[Any]) -> dict[str, Tensor] | None:
         """Make tensors of the replies of any number of requests at once, when every one is regular.

@@ -95,7 +95,7 @@ def regular_numbers(values: Sequence[Raw], dtype: str) -> list[Any]:
 def plain_numbers(text: bytes, count: int) -> list[Any] | None:
     """Read `count` numbers between commas, None when any is written otherwise than in JSON.
 
-    A JSON parser reads them in a sixth of the time of float(), to the same numbers.
+    A JSON parser reads them in a sixth of the time of float(), to the same numbers; -0 loses its sign.
     """
     if text.translate(None, PLAIN_CHARACTERS):
         return None

@@ -72,6 +72,7 @@ class VectorReader:
         self._source, self._dtype = source, dtype
         self._layout = Layout(source)
         self.form = Form("GET")
+        self.columnar = True
 
     def columns(self, replies: Sequence[Any]) -> Tensor | None:
         """All rows at once: (B, *shape)."""
@@ -99,6 +100,7 @@ class ListReader:
         self._source, self._dtype = source, dtype
         self._layout = Layout(source)
         self.form = Form("LRANGE", -source.last, -1)
+        self.columnar = False
 
     def columns(self, _replies: Sequence[Any]) -> Tensor | None:
         """Rows differ in length: read one by one."""

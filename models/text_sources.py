@@ -1,7 +1,8 @@
 """Sources whose values are text: hashes and JSON documents; replies -> rows, pure, no I/O.
 
 A source's reader has three parts: `form` (what to ask for one key), `columns` (all rows at
-once, None when any row is irregular) and `row` (one row, naming what is wrong with it).
+once, None when any row is irregular, and always where it is not `columnar`) and `row` (one row,
+naming what is wrong with it).
 """
 
 import json
@@ -53,6 +54,7 @@ class HashReader:
     def __init__(self, source: HashSource, dtype: str) -> None:
         self._fields = FieldsReader(source.fields, dtype)
         self._age = age_limit(source)
+        self.columnar = self._age is None
         self._names = [field.name for field in source.fields] + ([self._age.field] if self._age else [])
         self.form = Form("HMGET", *self._names)
 
@@ -82,6 +84,7 @@ class JsonReader:
     def __init__(self, source: JsonSource, dtype: str) -> None:
         self._fields = FieldsReader(source.fields, dtype)
         self._age = age_limit(source)
+        self.columnar = self._age is None
         self._paths = [field.where for field in source.fields]
         self._paths += [json_path(self._age.field)] if self._age else []
         self.form = Form("JSON.GET", *dict.fromkeys(self._paths))

@@ -361,3 +361,76 @@ def test_whatever_redis_says_each_row_is_in_one_group_or_has_an_error(
         assert all(len(feed) == len(group.rows) for feed in group.feeds.values())
         assert group.feeds["x"].dtype == np.dtype(dtype)
         assert np.isfinite(group.feeds["x"]).all()
+
+
+REGULAR: dict[str, st.SearchStrategy[Any]] = {
+    "hash": st.lists(st.integers(-999, 999).map(lambda value: b"%d" % value), min_size=2, max_size=2),
+    "json": st.lists(st.integers(-999, 999), min_size=2, max_size=2).map(
+        lambda pair: b'{"$.a": [%d], "$.b": [%d]}' % tuple(pair)
+    ),
+    "vector": st.lists(st.integers(-999, 999), min_size=2, max_size=2).map(lambda pair: raw(*pair)),
+}
+JSON = {"key": "d:{id}", "as": "json", "fields": ["a", "b"]}
+COLUMNAR: list[list[dict[str, Any]]] = [
+    [{"sources": [HASH]}],
+    [{"sources": [VECTOR], "shape": [1, 2]}],
+    [{"sources": [JSON], "dtype": "int32"}],
+    [{"sources": [HASH, VECTOR]}],
+    [{"sources": [VECTOR, JSON, HASH], "shape": [3, 2]}],
+    [{"sources": [HASH]}, {"sources": [VECTOR], "dtype": "float64"}],
+]
+
+
+@given(inputs=st.sampled_from(COLUMNAR), rows=st.integers(1, 6), data=st.data())
+def test_rows_of_many_requests_read_at_once_are_what_one_request_gives(
+    inputs: list[dict[str, Any]], rows: int, data: st.DataObject
+) -> None:
+    named = [{"name": f"x{at}", **one} for at, one in enumerate(inputs)]
+    compiled = Plan(FeatureView.read({"inputs": named}))
+    kinds = [source["as"] for one in inputs for source in one["sources"]]
+    replies = [data.draw(REGULAR[kind]) for _ in range(rows) for kind in kinds]
+
+    together = compiled.columns(replies)
+    (group,) = assembled(compiled, replies).groups
+
+    assert compiled.columnar
+    assert together is not None
+    assert list(together) == list(group.feeds)
+    for name, tensor in together.items():
+        assert tensor.dtype == group.feeds[name].dtype
+        np.testing.assert_array_equal(tensor, group.feeds[name])
+
+
+@pytest.mark.parametrize("inputs", COLUMNAR[:5])
+@pytest.mark.parametrize("odd", [None, ResponseError("WRONGTYPE x"), b"", [], [None, b"1"], 7])
+def test_an_irregular_reply_keeps_rows_from_being_read_at_once(
+    inputs: list[dict[str, Any]], odd: Any
+) -> None:
+    compiled = Plan(FeatureView.read({"inputs": [{"name": "x", **inputs[0]}]}))
+    regular = {"hash": [b"1", b"2"], "json": b'{"$.a": [1], "$.b": [2]}', "vector": raw(1, 2)}
+    replies: list[Any] = [regular[source["as"]] for source in inputs[0]["sources"]] * 2
+    replies[-1] = odd
+
+    assert compiled.columns(replies) is None
+
+
+@pytest.mark.parametrize(
+    ("source", "reply"),
+    [
+        (INLINE, b""),
+        (STEPS, [raw(1)]),
+        ({**STEPS, "pad": "left"}, [raw(1)] * 4),
+        ({**HASH, "time_field": "at", "max_age_seconds": 60}, [b"1", b"2", b"1700000000"]),
+        (
+            {**JSON, "time_field": "at", "max_age_seconds": 60},
+            b'{"$.a": [1], "$.b": [2], "$.at": [1700000000]}',
+        ),
+    ],
+)
+def test_what_has_to_be_looked_at_row_by_row_is_never_read_at_once(
+    source: dict[str, Any], reply: Any
+) -> None:
+    compiled = plan(source)
+
+    assert not compiled.columnar
+    assert compiled.columns([reply]) is None

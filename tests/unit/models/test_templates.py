@@ -95,6 +95,25 @@ def test_a_key_that_matches_is_made_again_by_its_own_values(template: KeyTemplat
         assert template.fill(values) == key
 
 
+@given(template=templates(), key=ANY_TEXT | st.none() | st.integers() | st.binary(max_size=5), data=st.data())
+def test_a_template_accepts_exactly_the_keys_that_it_matches(
+    template: KeyTemplate, key: object, data: st.DataObject
+) -> None:
+    filled = template.text.format(**{name: data.draw(VALUES) for name in template.placeholders})
+
+    assert template.accepts(filled) == (template.match(filled) is not None)
+    assert template.accepts(key) == (isinstance(key, str) and template.match(key) is not None)
+
+
+@pytest.mark.parametrize(
+    "value", ["x" * 1022, "x" * 1023, "é" * 511, "é" * 512, "x" * 1100, "\ud800", "a:b", ""]
+)
+def test_a_template_accepts_keys_up_to_the_limit_as_it_matches_them(value: str) -> None:
+    template = KeyTemplate("k:{id}")
+
+    assert template.accepts(f"k:{value}") == (template.match(f"k:{value}") is not None)
+
+
 @given(first=templates(), other=templates(), data=st.data())
 def test_what_one_key_gives_never_reaches_beyond_the_segments_of_another_template(
     first: KeyTemplate, other: KeyTemplate, data: st.DataObject

@@ -1,0 +1,68 @@
+"""Commands are written as Redis' own clients write them."""
+
+from typing import Any
+
+import hiredis
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from redis.connection import PythonRespSerializer
+
+from models.assembly import Plan
+from models.encoding import Form, encoded
+from models.features import FeatureView
+from tests.unit.models.views import plan
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
+ARGUMENTS = TEXT | st.binary(max_size=40) | st.integers()
+NAMES = st.sampled_from(["GET", "HMGET", "JSON.GET"])
+SERIALIZER = PythonRespSerializer(
+    6000, lambda value: value if isinstance(value, bytes) else str(value).encode()
+)
+
+
+def by_redis_py(command: tuple[Any, ...]) -> bytes:
+    return b"".join(SERIALIZER.pack(*command))
+
+
+@given(name=NAMES, key=TEXT, after=st.lists(ARGUMENTS, max_size=12))
+def test_a_form_writes_what_redis_clients_write(name: str, key: str, after: list[Any]) -> None:
+    form = Form(name, *after)
+
+    assert form.of(key) == (name, key, *after)
+    assert form.encoded(key) == encoded(form.of(key))
+    assert form.encoded(key) == by_redis_py(form.of(key))
+    packed: Any = hiredis.pack_command
+    assert form.encoded(key) == packed(form.of(key))
+
+
+@given(name=NAMES, arguments=st.lists(ARGUMENTS, max_size=12))
+def test_any_command_is_written_as_redis_clients_write_it(name: str, arguments: list[Any]) -> None:
+    assert encoded((name, *arguments)) == by_redis_py((name, *arguments))
+
+
+@pytest.mark.parametrize("key", ["p:1", "p:é", "p:日本", "p:😀", "p:a b", "p:a\r\nGET x", "p:" + "x" * 1000])
+def test_the_length_of_a_key_is_that_of_its_bytes(key: str) -> None:
+    written = Form("GET").encoded(key)
+
+    assert written == b"*2\r\n$3\r\nGET\r\n$%d\r\n%b\r\n" % (len(key.encode()), key.encode())
+
+
+SOURCES: list[dict[str, Any]] = [
+    {"key": "p:{id}", "as": "hash", "fields": ["a", "ü", "a b"]},
+    {"key": "v:{id}", "as": "vector", "shape": [2]},
+    {"key": "u:{id}", "as": "list", "shape": [2], "last": 4},
+    {"key": "d:{id}", "as": "json", "fields": ["a", {"name": "b", "path": "$.ü[0]"}]},
+]
+
+
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_a_plan_writes_the_commands_that_it_names(count: int) -> None:
+    prepared = plan(*SOURCES[:count][:2]).prepare([{"id": "1"}, {"id": "日本"}, {"id": 3}])
+    every = Plan(
+        FeatureView.read({"inputs": [{"name": one["key"], "sources": [one]} for one in SOURCES[:count]]})
+    ).prepare([{"id": "1"}, {"id": "ü"}])
+
+    for one in (prepared, every):
+        assert one.encoded() == [by_redis_py(command) for command in one.commands]
+    assert len(every.encoded()) == 2 * count
