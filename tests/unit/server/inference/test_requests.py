@@ -95,7 +95,7 @@ async def test_a_shorter_time_after_a_longer_one_is_not_kept_late(watch: Watch) 
     await asyncio.sleep(0.1)
 
     assert [request for request, _ in watch.heard] == [short]
-    assert len(watch.requests) == 1
+    assert watch.requests.callers == 1
     assert long.open
 
 
