@@ -22,7 +22,7 @@ from server.inference.stacking import Batch, rows_of
 from server.metrics import VersionMetrics
 
 RETRY_AFTER_SECONDS = 1.0
-BLAMED_RUNS = 64  # failing runs spent on one request to find its guilty rows
+BLAMED_RUNS = 64  # failing runs spent on one caller to find the guilty rows
 AT_ONCE = 8  # short runs in a row before others on the loop have their turn
 
 
@@ -196,12 +196,13 @@ class Batcher:
         return await self._runs.run(batch.feeds, batch.rows, batch.deadline)
 
     async def _search(self, batch: Batch, error: RunFailed) -> None:
-        """Find the rows of one request that fail; past the bound, whoever is near one is blamed."""
-        failures = 1
+        """Find the rows of one job that fail; past the bound, its caller's rows near one are blamed too."""
+        failures, callers = 1, batch.spans[0][0].callers
+        most = BLAMED_RUNS if callers == 1 else 2 * callers  # callers with a row each never answer for others
         parts = [(batch, error)]
         while parts:
             part, fault = parts.pop()
-            if part.rows == 1 or self._rows != "apart" or failures > BLAMED_RUNS:
+            if part.rows == 1 or self._rows != "apart" or failures > most:
                 blame(part, fault)
                 continue
             for half in part.halves():

@@ -199,3 +199,17 @@ async def test_a_caller_that_cannot_hear_its_answer_hangs_nobody_else(
 
     assert await ask(queue, 3).answers() == [[6, 6]]
     assert len(told) == 1
+
+
+async def test_callers_that_were_asked_for_together_never_answer_for_one_another(
+    held: MakeHeld, batcher: MakeBatcher
+) -> None:
+    session = held(looked_up(TABLE))
+    queue = batcher(session)
+    together = tensors({"i": np.array([9, 1] * 128, np.int64)})
+    together.callers = 256
+
+    answers = await put(queue, together).answers()
+
+    assert faulty(answers) == list(range(0, 256, 2))
+    assert len(session.runs) < 2 * 2 * 256
