@@ -1,7 +1,7 @@
 """Where requests go: the version that answers a key, and the one that runs beside it; knows no Redis."""
 
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from zlib import crc32
 
@@ -27,6 +27,15 @@ class Split:
         """Return the version that answers a key, as `Traffic.version_for` does."""
         position = (crc32(key.encode("utf-8", "surrogatepass"), self._salt) * MULTIPLIER) & MASK
         return self._order[bisect_right(self._bounds, position)]
+
+    def parted(self, keys: Sequence[str]) -> list[tuple[Serving, list[int]]]:
+        """Return which of the keys each version answers, by their place; versions without one are left out."""
+        bounds, salted = self._bounds, self._salt
+        rows: list[list[int]] = [[] for _ in self._order]
+        for row, key in enumerate(keys):
+            position = (crc32(key.encode("utf-8", "surrogatepass"), salted) * MULTIPLIER) & MASK
+            rows[bisect_right(bounds, position)].append(row)
+        return [(one, own) for one, own in zip(self._order, rows, strict=True) if own]
 
     def following(self) -> Serving:
         """Return the version for a request without a key: in turn, as evenly as the weights allow."""

@@ -8,7 +8,7 @@ import asyncio
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -57,7 +57,9 @@ class Shadows:
     def _ask(self, ask: Ask, shadow: Serving, answer: Answer) -> None:
         now = time.monotonic()
         shadow.used_at = now
-        again = replace(ask, reference=shadow.manifest.version, deadline=now + ANSWER_SECONDS)
+        version, deadline = shadow.manifest.version, now + ANSWER_SECONDS
+        rows = (ask.keys, ask.instances, ask.inputs)
+        again = Ask(ask.model, version, *rows, ask.missing, ask.raw, deadline, ask.callers)
         self._submit(again, partial(self._count, shadow, answer))
 
     def _count(self, shadow: Serving, answer: Answer, outcome: Outcome) -> None:
@@ -87,36 +89,48 @@ def difference(one: Any, other: Any) -> tuple[bool, float]:
 
     What differs and has no numbers, such as labels alone, is apart without end.
     """
-    found = list(gaps(one, other))
-    numbers = [gap for gap, _ in found if gap is not None]
-    differs = any(far for _, far in found)
-    return differs, max(numbers) if numbers else math.inf if differs else 0.0
+    if one == other:
+        return False, 0.0
+    found = Found()
+    compare(one, other, found)
+    return found.differs, found.largest if found.numbers or not found.differs else math.inf
 
 
-Gap = tuple[
-    float | None, bool
-]  # how far two numbers are apart, None for what is no number; whether that is far
+@dataclass(slots=True)
+class Found:
+    """What a comparison has come upon so far."""
+
+    differs: bool = False
+    numbers: bool = False
+    largest: float = 0.0
 
 
-def gaps(one: Any, other: Any) -> list[Gap]:
-    """Return how each number of two values differs, and each text that does."""
-    if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
-        return [gap for name in one for gap in gaps(one[name], other[name])]
-    if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
-        return [gap for pair in zip(one, other, strict=True) for gap in gaps(*pair)]
+def compare(one: Any, other: Any, found: Found) -> None:
+    """Note how each number of two values differs, and each text that does."""
     if is_number(one) and is_number(other):
-        return [apart(float(one), float(other))]
-    return [] if one == other else [(None, True)]
+        found.numbers = True
+        if one != other:
+            gap, far = apart(float(one), float(other))
+            found.differs |= far
+            found.largest = max(found.largest, gap)
+    elif isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
+        for name, value in one.items():
+            compare(value, other[name], found)
+    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        for value, beside in zip(one, other, strict=True):
+            compare(value, beside, found)
+    elif one != other:
+        found.differs = True
 
 
 def is_number(value: Any) -> bool:
     """Whether a value is a number; a truth value is none."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, float) or (isinstance(value, int) and not isinstance(value, bool))
 
 
-def apart(one: float, other: float) -> Gap:
+def apart(one: float, other: float) -> tuple[float, bool]:
     """Return how far two numbers are apart, and whether that is more than rounding."""
-    if one == other or (math.isnan(one) and math.isnan(other)):
+    if math.isnan(one) and math.isnan(other):
         return 0.0, False
     gap = abs(one - other)
     if not math.isfinite(gap):

@@ -15,12 +15,15 @@ from server.inference.engine import Engine
 from server.inference.errors import Overloaded
 from server.inference.requests import Request
 from server.rest import predict
+from server.rest.asks import Reference
 from server.rest.heads import Head, Target
 from server.rest.replies import Replies
 
 # {"keys":["patient:17"]} as programs write it; what needs unescaping is left to the parser.
 ONE_KEY = re.compile(rb'\{"keys": ?\["([^"\\\x00-\x1f]+)"\]\}')
 GROUP_ROWS = 256
+
+Place = tuple[str, Reference, int | None]  # a target, and the version that a traffic rule gives its key
 
 
 class Turn:
@@ -69,8 +72,9 @@ class Turns:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._predictor = engine.predictor
+        self._catalogue = engine.catalogue
         self._replies = Replies()
-        self._groups: dict[Target, Group] = {}
+        self._groups: dict[Place, Group] = {}
         self._most = min(engine.limits.rows, GROUP_ROWS)
         self._call_soon = asyncio.get_running_loop().call_soon
 
@@ -95,22 +99,26 @@ class Turns:
         turn.request = self._predictor.submit(ask, answered)
 
     def _together(self, target: Target, key: str, turn: Turn) -> None:
-        """Ask for a key together with the others of this moment."""
-        group = self._groups.get(target)
+        """Ask for a key together with the others of this moment, those of its own version under a traffic rule."""
+        route = self._catalogue.route(*target)
+        split = None if route is None else route.split
+        place = (*target, None if split is None else split.of(key).manifest.version)
+        group = self._groups.get(place)
         if group is None:
-            group = self._groups[target] = Group()
-            self._call_soon(self._ask, target)
+            group = self._groups[place] = Group()
+            self._call_soon(self._ask, place)
         turn.group = group
         group.keys.append(key)
         group.turns.append(turn)
         if len(group.keys) == self._most:
-            self._ask(target)
+            self._ask(place)
 
-    def _ask(self, target: Target) -> None:
+    def _ask(self, place: Place) -> None:
         """Ask for what came since the last time."""
-        group = self._groups.pop(target, None)
+        group = self._groups.pop(place, None)
         if group is None:
             return
+        target = place[:2]
 
         def answered(outcome: Answer | Exception) -> None:
             self._answered(target, group, outcome)

@@ -326,6 +326,33 @@ async def test_a_canary_whose_queue_is_full_refuses_its_own_rows_alone(
     assert {answer.version for answer in answers} == {1}
 
 
+@pytest.mark.usefixtures("customers")
+async def test_a_slow_canary_does_not_hold_up_the_keys_of_production(
+    store: ModelStore, redis_url: str, serve: Serve
+) -> None:
+    await store.publish(telling(1))
+    await store.publish(slow(1500), alias=None)
+    rule = await store.set_traffic("m", {1: 50, 2: 50})
+    seconds: dict[int, list[float]] = {1: [], 2: []}
+    server = serve(redis_url)
+
+    async with httpx.AsyncClient(base_url=server.url, timeout=30) as client:
+
+        async def one(key: str) -> None:
+            started = time.monotonic()
+            answer = (await client.post("/v1/models/m/predict", json={"keys": [key]})).json()
+            seconds[answer["version"]].append(time.monotonic() - started)
+            assert answer["version"] == rule.version_for(key)
+            assert "version" not in answer["predictions"][0]
+            assert answer["predictions"][0]["outputs"]["y"] == [answer["version"]]
+
+        for at in range(0, 200, 10):
+            await asyncio.gather(*map(one, KEYS[at : at + 10]))
+
+    medians = {version: sorted(times)[len(times) // 2] for version, times in seconds.items()}
+    assert medians[1] < medians[2] / 2
+
+
 async def shadowed(running: Engine, rows: int) -> None:
     """Wait until so many rows were compared."""
     await until(lambda: counted(running, "insitu_shadow_rows_total") >= rows)
@@ -392,9 +419,8 @@ async def test_a_shadow_that_fails_harms_nobody_and_counts_as_its_own_errors(
     assert counted(running, "insitu_shadow_rows_total") == 0
 
 
-def slow() -> Bundle:
-    """y = 2 after tens of milliseconds of matrix products."""
-    size = 700
+def slow(size: int = 700) -> Bundle:
+    """y = 2 after tens of milliseconds of matrix products, hundreds with a larger size."""
     nodes = [node("MatMul", "x w0", "h0")]
     nodes += [node("MatMul", f"h{step} w", f"h{step + 1}") for step in range(200)]
     nodes += [
