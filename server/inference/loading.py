@@ -29,7 +29,7 @@ from server.inference.errors import ModelNotLoadable
 from server.inference.failures import Failures, Place
 from server.inference.memory import give_back
 from server.inference.runs import Runner
-from server.inference.samples import Rows, warm
+from server.inference.samples import Rows, claimed, warm
 from server.inference.sessions import RUNTIME, Session, shrink_arena
 from server.inference.trials import Trials
 from server.inference.turns import Turns
@@ -44,6 +44,7 @@ SLOW_SECONDS = 1.0
 CLOSE_SECONDS = 1.0
 # Giving memory back walks the whole heap: after so much was let go, and not for every small version.
 GIVEN_BACK_BYTES = 32 << 20
+COPIES = 2  # of a file, while it is loaded: as it was received, and as ONNX Runtime reads it
 
 
 @dataclass(slots=True)
@@ -152,6 +153,7 @@ class Loader:
         milliseconds = 1e3 * (time.perf_counter() - started)
         log.info("loaded %s v%d on %s in %.0f ms", *place, serving.provider, milliseconds)
         self._make_room(serving)
+        self._let_go(COPIES * serving.manifest.size_bytes)
         return serving
 
     def _in_redis(self, work: Coroutine[Any, Any, None]) -> None:
@@ -169,6 +171,9 @@ class Loader:
 
     def _put_together(self, session: Session, plan: Plan | None, verdict: Verdict) -> Serving:
         manifest, options = session.manifest, self._options
+        if verdict.rows != claimed(manifest):
+            place = (manifest.name, manifest.version)
+            log.warning("%s v%d: rows are %s, so requests share no run", *place, verdict.rows)
         metrics = self._metrics.of(manifest.name, manifest.version)
         runner = Runner(session, verdict.rows, self._pool, options.batch.batch_rows, metrics.ran)
         return Serving(
@@ -218,7 +223,11 @@ class Loader:
             return
         self.left(place[0])
         self._metrics.unloaded(*place, serving.provider)
-        self._let_go_bytes += serving.memory_bytes
+        self._let_go(serving.memory_bytes)
+
+    def _let_go(self, size_bytes: int) -> None:
+        """Give memory back once enough was freed."""
+        self._let_go_bytes += size_bytes
         if self._let_go_bytes > GIVEN_BACK_BYTES:
             self._let_go_bytes = 0
             self._threads.submit(returned)

@@ -73,15 +73,11 @@ class Nursery:
             return False
         connection = socket.socket(fileno=numbers[0])
         try:
-            pid = os.fork()
-        except (
-            OSError
-        ) as error:  # no more processes or no memory for one: this trial has failed, nothing else
-            connection.send(f"{error}{ENDED.decode()}1".encode(), socket.MSG_DONTWAIT)
+            pid = os.fork() or self._become(connection)
+        except OSError as error:  # no more processes, or no memory: this trial has failed, and no other
+            connection.send(str(error).encode() + ENDED + b"1", socket.MSG_DONTWAIT)
             connection.close()
             return True
-        if pid == 0:
-            self._become(connection)
         self._children[pid] = Child(connection)
         self._poll.register(connection, 0)  # 0: told only when the other end is closed
         return True

@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 import onnxruntime as ort
 
+from models.manifest import Manifest
 from models.tensors import ELEMENT_LIMIT, Tensor, TensorSpec, elements, numpy_dtype
 from server.inference.errors import RunFailed
 from server.inference.sessions import Session, ending, in_time
@@ -36,7 +37,7 @@ def try_rows(session: Session) -> Rows:
     A graph that takes no made-up rows, or too long for them, counts as what its signature says.
     """
     manifest = session.manifest
-    said: Rows = "whole" if manifest.batching == "none" else "apart"
+    said = claimed(manifest)
     rows = manifest.fixed_rows or 2
     if too_large(manifest.inputs, rows):
         return said
@@ -48,9 +49,12 @@ def try_rows(session: Session) -> Rows:
         reason = error.details["reason"]
         log.info("%s v%d does not run on made-up rows: %s", manifest.name, manifest.version, reason)
         return said
-    if found != said:
-        log.warning("%s v%d: rows are %s, so requests share no run", manifest.name, manifest.version, found)
     return found
+
+
+def claimed(manifest: Manifest) -> Rows:
+    """Return how rows are to one another as far as a signature says."""
+    return "whole" if manifest.batching == "none" else "apart"
 
 
 def warm(session: Session) -> None:

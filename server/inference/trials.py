@@ -150,9 +150,10 @@ class Trials:
         """End the nursery; its forks end with it."""
         if self._control is not None:
             self._control.close()
+            self._control = None
         if self._process is not None and self._process.returncode is None:
             with suppress(ProcessLookupError):  # it ended by itself just now
-                self._process.kill()
+                self._process.terminate()  # heard while it starts; later it ends with its socket
             await self._process.wait()
 
 

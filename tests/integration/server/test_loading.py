@@ -20,8 +20,8 @@ from models.store import ModelStore
 from server.inference.asking import Ask
 from server.inference.engine import Engine
 from server.inference.errors import ModelNotLoadable
-from tests.graphs import bundle, constant, crashing, greedy, heavy, looping
-from tests.integration.server.conftest import Serve, StartEngine
+from tests.graphs import bundle, constant, crashing, greedy, heavy, looping, running_total
+from tests.integration.server.conftest import Serve, StartEngine, until
 from tests.integration.server.processes import ROOT, Told, load, resident_bytes
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory is limited and read on Linux")
@@ -191,6 +191,46 @@ def children(pid: int) -> list[int]:
     """The processes that one has started and that are Python."""
     found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return [int(one) for one in found if b"nursery" in Path(f"/proc/{one}/cmdline").read_bytes()]
+
+
+async def test_a_version_that_was_tried_well_and_does_not_load_here_is_refused_all_the_same(
+    store: ModelStore, engine: StartEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(one: Bundle, *_: object) -> None:
+        raise ModelNotLoadable(one.manifest.name, one.manifest.version, "CUDA failure 2: out of memory")
+
+    await store.publish(telling(1))
+    running = await engine(preload_models=0)
+    monkeypatch.setattr("server.inference.loading.Session", full)
+
+    with pytest.raises(ModelNotLoadable, match="CUDA failure 2: out of memory"):
+        await answer(running)
+
+    await until_refused(store, {1})
+
+
+async def test_rows_that_see_one_another_are_told_in_the_log(
+    store: ModelStore, engine: StartEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    await store.publish(bundle(running_total()))
+
+    running = await engine()
+
+    await until(lambda: running.catalogue.find("m", 1) is not None)
+    assert "m v1: rows are coupled, so requests share no run" in caplog.text
+
+
+async def test_memory_of_versions_that_leave_is_given_back(store: ModelStore, engine: StartEngine) -> None:
+    for number in range(12):
+        await store.publish(bundle(heavy(number, 1500), f"m-{number}"))  # 9 MB each
+    running = await engine(preload_models=0, model_memory_bytes=20 << 20)
+    grown = []
+
+    for number in (*range(12), *range(12)):
+        assert await answer(running, f"m-{number}") == number
+        grown.append(resident_bytes(os.getpid()))
+
+    assert max(grown[12:]) - max(grown[:12]) < 32 << 20
 
 
 async def test_a_version_that_leaves_is_loaded_again_without_a_trial(

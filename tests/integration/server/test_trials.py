@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from models.errors import BadModelFile
+from server.inference.admission import Trial
 from server.inference.errors import ModelNotLoadable
 from server.inference.trials import Trials
 from tests.graphs import bundle, crashing, dense, f32, greedy, looping, numbered, running_total, scaled
@@ -223,6 +224,77 @@ asyncio.run(Trials({mark}, 60).tried(numbered(bundle(looping(1 << 60)))))
     await server.wait()
 
     await until(lambda: nurseries(mark) == [])
+
+
+CALLED = """
+import os, socket
+from server.inference import nursery
+{before}
+server, control = socket.socketpair()
+trial, connection = socket.socketpair()
+socket.send_fds(server, [b"t"], [connection.fileno()])
+connection.close()
+{between}
+nursery.Nursery(control, 1 << 40, 60).run()
+"""
+NO_PROCESSES = """
+def refused():
+    raise BlockingIOError(11, "Resource temporarily unavailable")
+os.fork = refused
+"""
+
+
+async def printed(program: str) -> str:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", program), cwd=ROOT, stdout=asyncio.subprocess.PIPE
+    )
+    async with asyncio.timeout(SOON_SECONDS):
+        return (await process.communicate())[0].decode()
+
+
+async def test_a_system_without_room_for_a_process_is_told() -> None:
+    program = CALLED.format(before=NO_PROCESSES, between="server.close()")
+
+    told = await printed(program + "print(trial.recv(1000))")
+
+    assert "Resource temporarily unavailable\\nended 1" in told
+
+
+async def test_a_server_that_leaves_in_the_middle_of_a_bundle_ends_its_trial() -> None:
+    ending = "import threading; trial.shutdown(socket.SHUT_WR); threading.Timer(1, server.close).start()"
+
+    told = await printed(CALLED.format(before="", between=ending) + "print(trial.recv(100_000))")
+
+    assert "struct.error" in told
+    assert "\\nended 1" in told
+
+
+async def test_a_trial_that_outlives_its_own_limits_is_given_up(
+    trials: StartTrials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = await trials(seconds=60)
+    await one.tried(numbered(bundle(scaled())))
+    for module in ("trials", "admission"):
+        monkeypatch.setattr(f"server.inference.{module}.GRACE_SECONDS", -59.0)
+
+    with pytest.raises(ModelNotLoadable, match="did not load and run once within 60 s"):
+        await one.tried(numbered(bundle(NEVER_ENDS)))
+    with pytest.raises(BadModelFile, match="did not load and run once within 60 s"):
+        await Trial(seconds=60).admit(bundle(NEVER_ENDS))
+
+    await until(lambda: len(nurseries()) == 1)
+
+
+async def test_trials_that_lose_their_nursery_together_share_the_next_one(trials: StartTrials) -> None:
+    one = await trials(seconds=2)
+    both = [asyncio.create_task(one.tried(numbered(bundle(NEVER_ENDS), version))) for version in (1, 2)]
+    await until(lambda: len(nurseries()) == 3)
+
+    os.kill(nurseries()[0], signal.SIGKILL)
+
+    found = await asyncio.gather(*both, return_exceptions=True)
+    assert [type(one) for one in found] == [ModelNotLoadable, ModelNotLoadable]
+    assert len(nurseries()) == 1
 
 
 async def test_a_file_that_was_tried_well_is_not_tried_again_and_a_refused_one_is(

@@ -4,23 +4,29 @@ import threading
 import time
 
 import numpy as np
+import onnx
 import onnxruntime as ort
 import pytest
 
 from models.bundle import Bundle
 from server.inference import sessions
 from server.inference.errors import ModelNotLoadable, ProviderUnavailable, RunFailed
+from server.inference.memory import heap_bytes
 from server.inference.sessions import (
     CPU,
     CUDA,
+    PIECE_BYTES,
+    PROBE,
     REASON_CHARACTERS,
     Session,
     choose_provider,
     cuda_runs,
     in_time,
+    mentions,
     reason_of,
+    shrink_arena,
 )
-from tests.graphs import bundle, looked_up, looping, model, node, numbered, scaled, value
+from tests.graphs import bundle, f32, looked_up, looping, model, node, numbered, scaled, value
 
 FAILED = "[ONNXRuntimeError] : 1 : FAIL : Non-zero status code returned while running Reshape node."
 no_cuda = pytest.mark.skipif(CUDA in ort.get_available_providers(), reason="this machine may have CUDA")
@@ -167,3 +173,35 @@ def test_a_load_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch)
 
     with pytest.raises(ModelNotLoadable, match=r"(?i)cancel"):
         Session(numbered(bundle(scaled())))
+
+
+def test_what_a_large_batch_took_is_kept_once_for_all_sessions_and_given_back() -> None:
+    nodes = [node("Mul", "x f", "a"), node("Exp", "a", "b"), node("Mul", "b x", "y")]
+    graph = model(nodes, [value("x", ["rows", 64])], [value("y", ["rows", 64])], {"f": f32(2.0)})
+    several = [Session(numbered(bundle(graph))) for _ in range(8)]
+    rows = np.ones((1 << 14, 64), np.float32)
+    several[0].run({"x": rows})
+    before = heap_bytes()
+
+    for session in several:
+        session.run({"x": rows})
+
+    kept = heap_bytes()
+    shrink_arena()
+    after = heap_bytes()
+    if before is not None and kept is not None and after is not None:  # counted by glibc alone
+        assert kept - before < 4 * rows.nbytes  # an arena each would keep 8 times as much as one at the least
+        assert after < kept
+
+
+@pytest.mark.parametrize("size", [1, PIECE_BYTES - 3, PIECE_BYTES, 2 * PIECE_BYTES + 1])
+def test_a_word_is_found_wherever_it_stands(size: int) -> None:
+    assert mentions(b"x" * size + b"Loop" + b"x" * size, b"Loop")
+    assert not mentions(b"x" * size + b"Lop" + b"x" * size, b"Loop")
+
+
+def test_the_probe_is_the_file_that_its_comment_names() -> None:
+    probe = onnx.load_model_from_string(PROBE)
+
+    assert [one.op_type for one in probe.graph.node] == ["Relu"]
+    assert (probe.ir_version, probe.opset_import[0].version) == (8, 17)
