@@ -61,8 +61,11 @@ def finite(values: Tensor, dtype: str, place: str) -> Tensor:
 
 def cast(values: Tensor, dtype: str) -> Tensor:
     """Return an array of the input's type; ask `lost` whether it still says the same."""
+    wanted = numpy_dtype(dtype)
+    if values.dtype == wanted:
+        return values
     with np.errstate(over="ignore", invalid="ignore"):
-        result: Tensor = values.astype(numpy_dtype(dtype), copy=False)
+        result: Tensor = values.astype(wanted, copy=False)
     return result
 
 

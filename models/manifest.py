@@ -1,6 +1,7 @@
 """Manifest: everything about one version of a model but its ONNX bytes; stored as JSON."""
 
 from datetime import datetime
+from functools import cached_property
 from math import isfinite
 from typing import Annotated, Any, Literal, Self
 
@@ -97,7 +98,7 @@ class Manifest(BaseModel):
             )
         return self
 
-    @property
+    @cached_property
     def batching(self) -> Batching:
         """Whether rows can share a run: any number, exactly `fixed_rows`, or not at all."""
         every = [spec.shape for spec in (*self.inputs, *self.outputs)]
@@ -110,7 +111,7 @@ class Manifest(BaseModel):
         same = all(dim == rows or isinstance(dim, str) for dim in first)
         return "fixed" if isinstance(rows, int) and same else "none"
 
-    @property
+    @cached_property
     def fixed_rows(self) -> int:
         """How many rows one run of a fixed batch takes; 0 when any number will do."""
         rows = self.inputs[0].shape[0] if self.batching == "fixed" else 0

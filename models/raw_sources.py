@@ -50,6 +50,8 @@ class Layout:
         if self.dtype == "bool" and values.max() > 1:
             return None
         result = cast(values, dtype)
+        if result.dtype.kind == "f":
+            return result if np.isfinite(result).all() else None
         return None if lost(values, result).any() else result
 
 

@@ -1,6 +1,7 @@
 """Element types and shapes of tensors, in the words manifests and feature views use."""
 
 from collections.abc import Sequence
+from functools import cache
 from math import prod
 from typing import Annotated, Any, Literal
 
@@ -47,6 +48,7 @@ class TensorSpec(BaseModel):
     shape: tuple[Dim, ...]
 
 
+@cache
 def numpy_dtype(dtype: str) -> "np.dtype[Any]":
     """Return the little-endian numpy type of a dtype name; strings are objects."""
     return np.dtype(object) if dtype == "string" else np.dtype(dtype).newbyteorder("<")

@@ -150,6 +150,9 @@ class Runs:
 
 def size_of(feeds: Feeds) -> int:
     """Return the size that runs are measured by: elements, to the power of two."""
+    if len(feeds) == 1:
+        (tensor,) = feeds.values()
+        return int(tensor.size).bit_length()
     return sum(tensor.size for tensor in feeds.values()).bit_length()
 
 
