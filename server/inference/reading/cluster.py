@@ -65,7 +65,8 @@ class Cluster:
 
         Raises: RedisUnavailable, at once while every node asked is away; Overloaded, RedisRefused.
         """
-        self.start()
+        if self._learning is None:
+            self.start()
         if commands:
             Errand(self, commands, done).run()
         else:

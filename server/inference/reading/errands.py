@@ -8,6 +8,7 @@ from redis.exceptions import ResponseError
 
 from models.encoding import encoded
 from models.errors import InsituError, RedisUnavailable
+from server.inference.reading.faults import errors_in
 from server.inference.reading.link import Link
 from server.inference.reading.reads import Done, tell
 from server.inference.reading.slots import slot_of
@@ -16,6 +17,7 @@ ASKING = encoded(("ASKING",))
 HOPS = 16  # as redis-py: redirections of one command
 ELSEWHERE = ("MOVED ", "ASK ", "TRYAGAIN", "CLUSTERDOWN")
 PENDING = object()
+FIRST = (0,)
 
 
 class Routes(Protocol):
@@ -49,6 +51,10 @@ class Errand:
 
         Raises: InsituError, when not one could be sent.
         """
+        if len(self._commands) == 1:
+            link = self._routes.owner(slot_of(self._commands[0]))
+            link.ask(self._commands, partial(self._take, link, FIRST, 0))
+            return
         parts: dict[Link, list[int]] = {}
         for index, command in enumerate(self._commands):
             parts.setdefault(self._routes.owner(slot_of(command)), []).append(index)
@@ -62,6 +68,13 @@ class Errand:
 
     def _take(self, link: Link, indexes: Sequence[int], hops: int, result: list[Any] | InsituError) -> None:
         """Take the replies of one node; those that say where to ask instead are followed."""
+        if (
+            len(indexes) == len(self._commands)
+            and not isinstance(result, InsituError)
+            and not errors_in(result)
+        ):
+            tell(self._done, result)
+            return
         replies = [result] * len(indexes) if isinstance(result, InsituError) else result
         followed = [
             self._followed(link, index, hops, str(reply))

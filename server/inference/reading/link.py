@@ -169,12 +169,10 @@ class Link:
         if connection is None or connection.paused or not self._reads:
             return
         reads, self._reads, self._held = self._reads, [], 0
-        batch = Batch(reads, 0, 0, monotonic())
-        payload = batch.payload()
-        batch.size = len(payload)
-        batch.commands = sum([len(commands) for commands, _ in reads])
-        self._bytes += batch.size
-        connection.send(batch, payload)
+        every = reads[0][0] if len(reads) == 1 else [one for commands, _ in reads for one in commands]
+        payload = b"".join(every)
+        self._bytes += len(payload)
+        connection.send(Batch(reads, len(every), len(payload), monotonic()), payload)
         if self._bytes > WAITING_BYTES:
             self._settle()
 
@@ -231,8 +229,10 @@ class Link:
         self._gated = True
         self._connecting = None
         late = monotonic() - self._terms.timeout_seconds
-        hopeless = [batch for batch in left if self._closed or batch.again or batch.at <= late]
-        self._again = [batch for batch in left if batch not in hopeless]
+        hopeless: list[Batch] = []
+        for batch in left:
+            lost = self._closed or batch.again or batch.at <= late
+            (hopeless if lost else self._again).append(batch)
         self.start()
         for batch in hopeless:
             self._account(batch)
