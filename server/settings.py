@@ -80,7 +80,7 @@ class ServerSettings(BaseSettings):
     """Models whose production version is loaded before the server says it is ready."""
 
     trial_memory_bytes: Annotated[int, Field(ge=256 << 20)] = 8 * GIB
-    """Address space of the separate process that an uploaded model is first tried in."""
+    """Address space of the separate process that every version is first tried in."""
 
     trial_seconds: Annotated[float, Field(gt=0, le=600)] = 60.0
     """Seconds that trial may take."""
