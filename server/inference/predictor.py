@@ -18,7 +18,7 @@ from models.errors import BadFeatureView, BadRequest, FieldMissing, InsituError,
 from server.inference.asking import Answer, Ask, Row
 from server.inference.catalogue import Catalogue
 from server.inference.dividing import Share, divided
-from server.inference.errors import DeadlineExceeded, TooManyRows
+from server.inference.errors import DeadlineExceeded, Stopping, TooManyRows
 from server.inference.loading import Serving
 from server.inference.reading.reader import Reader
 from server.inference.requests import Done, Part, Request, Requests, Work
@@ -107,6 +107,9 @@ class Predictor:
             route = await self._catalogue.routed(ask.model, ask.reference)
             if request.open:
                 self._start(request, route)
+        except asyncio.CancelledError:  # of the load, or of this: the server ends
+            request.end(Stopping())
+            raise
         except Exception as error:  # noqa: BLE001  # as in submit
             request.end(error)
 
@@ -230,7 +233,7 @@ class Predictor:
             request.done(answer)
             route = request.route
             if route is not None and route.shadow is not None:
-                self._shadows.beside(request.ask, route, answer)
+                self._shadows.beside(request.ask, route.shadow, answer)
             return
         if isinstance(error, InsituError):
             model = request.ask.model

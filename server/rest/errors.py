@@ -47,6 +47,7 @@ STATUS: dict[type[InsituError], int] = {
     core.BadInput: 422,
     core.RunFailed: 422,
     core.Overloaded: 429,
+    refusals.HeadTooLarge: 431,
     refusals.Broken: 500,
     domain.BundleCorrupt: 500,
     domain.ManifestUnreadable: 500,
@@ -56,6 +57,7 @@ STATUS: dict[type[InsituError], int] = {
     domain.RedisRefused: 502,
     domain.RedisUnavailable: 503,
     refusals.NotReady: 503,
+    core.Stopping: 503,
     core.DeadlineExceeded: 504,
 }
 RETRY_SECONDS = 1  # Redis and start-up come back within about that, or not for long
@@ -77,7 +79,7 @@ def headers_of(error: InsituError) -> dict[str, str]:
     match error:
         case core.Overloaded():
             return {"Retry-After": str(max(1, math.ceil(error.retry_after_seconds)))}
-        case domain.RedisUnavailable() | refusals.NotReady():
+        case domain.RedisUnavailable() | refusals.NotReady() | core.Stopping():
             return {"Retry-After": str(RETRY_SECONDS)}
         case refusals.Unauthorized():
             told = ', error="invalid_token"' if error.given else ""

@@ -23,7 +23,7 @@ from server.rest.replies import Replies
 ONE_KEY = re.compile(rb'\{"keys": ?\["([^"\\\x00-\x1f]+)"\]\}')
 GROUP_ROWS = 256
 
-Place = tuple[str, Reference, int | None]  # a target, and the version that a traffic rule gives its key
+Place = Target | tuple[str, Reference, int]  # a target, with the version that a traffic rule gives its key
 
 
 class Turn:
@@ -40,8 +40,9 @@ class Turn:
         self.group: Group | None = None
 
     def write(self, reply: bytes) -> None:
-        """Write the answer when it is this one's turn."""
+        """Write the answer when it is this one's turn; what led here is let go, or only a collection frees it."""
         self.reply = reply
+        self.request = self.group = None
         self._flush()
 
 
@@ -96,13 +97,16 @@ class Turns:
         def answered(outcome: Answer | Exception) -> None:
             turn.write(self._replies.of(outcome, turn.state.default_headers))
 
-        turn.request = self._predictor.submit(ask, answered)
+        request = self._predictor.submit(ask, answered)
+        if request.open:
+            turn.request = request
 
     def _together(self, target: Target, key: str, turn: Turn) -> None:
         """Ask for a key together with the others of this moment, those of its own version under a traffic rule."""
         route = self._catalogue.route(*target)
-        split = None if route is None else route.split
-        place = (*target, None if split is None else split.of(key).manifest.version)
+        place: Place = target
+        if route is not None and route.split is not None:
+            place = (*target, route.split.of(key).manifest.version)
         group = self._groups.get(place)
         if group is None:
             group = self._groups[place] = Group()
@@ -118,17 +122,20 @@ class Turns:
         group = self._groups.pop(place, None)
         if group is None:
             return
-        target = place[:2]
+        target = (place[0], place[1])
 
         def answered(outcome: Answer | Exception) -> None:
             self._answered(target, group, outcome)
 
         ask = Ask(*target, group.keys, callers=len(group.keys))
-        group.request = self._predictor.submit(ask, answered)
+        request = self._predictor.submit(ask, answered)
+        if request.open:
+            group.request = request
 
     def _answered(self, target: Target, group: Group, outcome: Answer | Exception) -> None:
         """Write the answers of a group; where not all of them fit the queue, each is asked for by itself."""
         turns, replies = group.turns, self._replies
+        group.request = None
         if isinstance(outcome, Answer):
             for turn, row in zip(turns, outcome.rows, strict=True):
                 turn.write(replies.of_row(outcome, row, turn.state.default_headers))

@@ -16,7 +16,7 @@ from server.inference import samples
 from server.inference.asking import Ask
 from server.inference.catalogue import Catalogue
 from server.inference.engine import Engine, read_entries
-from server.inference.errors import DeadlineExceeded
+from server.inference.errors import DeadlineExceeded, Stopping
 from tests.graphs import bundle, constant, looping
 from tests.integration.server.conftest import StartEngine, until
 from tests.servers import RedisServer
@@ -274,7 +274,7 @@ async def test_stop_ends_a_load_that_has_no_end(
 
     await asyncio.wait_for(running.stop(), 3)
 
-    assert isinstance((await asyncio.gather(waiting, return_exceptions=True))[0], asyncio.CancelledError)
+    assert isinstance((await asyncio.gather(waiting, return_exceptions=True))[0], Stopping)
 
 
 async def test_stop_ends_a_run_that_has_no_end(store: ModelStore, engine: StartEngine) -> None:
