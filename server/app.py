@@ -34,13 +34,13 @@ from server.inference.trials import Trials
 from server.metrics import Metrics
 from server.rest.access import Access
 from server.rest.api import create_api
+from server.rest.connection import Ending
 from server.settings import ServerSettings
 
 log = logging.getLogger(__name__)
 
 BACKLOG = 2048
 KEEP_ALIVE_SECONDS = 75
-LEAVE = (b"connection", b"close")
 ACCEPT_SECONDS = 0.02
 DRAIN_SECONDS = 0.1
 GC_THRESHOLDS = (20_000, 10, 10)  # Python's 700 is reached with the requests of one moment
@@ -133,7 +133,9 @@ async def serve(
     try:
         await engine.start(place.wait_seconds)
         api = create_api(engine, access(settings))
-        server = Server(http_config(api, settings), lambda: started(address(settings, listener)))
+        server = Server(
+            http_config(api, settings), api.state.ending, lambda: started(address(settings, listener))
+        )
         settle_memory()
         log.info("answers on %s after %.2f s", address(settings, listener), time.perf_counter() - begun)
         server.should_exit = bool(asked)
@@ -171,6 +173,7 @@ def http_config(api: FastAPI, settings: ServerSettings) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         lifespan="off",
+        ws="none",
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=settings.shutdown_seconds,
@@ -195,8 +198,9 @@ def ending_signals() -> list[int]:
 class Server(uvicorn.Server):
     """uvicorn, with a word when it answers, and nothing left unread when it ends."""
 
-    def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, ending: Ending, started: Callable[[], None]) -> None:
         super().__init__(config)
+        self._ending = ending
         self._started = started
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -209,11 +213,10 @@ class Server(uvicorn.Server):
         """Accept what waits, take no more connections, read what had been sent on those there are, and end.
 
         Closing at once would reset connections whose request lies unread in a buffer, and so would
-        accepting to the last. Every answer from here on says that its connection ends, so that clients
-        leave before it does.
+        accepting to the last. The last answer of a connection says from here on that it ends, so that
+        clients leave before it does.
         """
-        self.config.encoded_headers.append(LEAVE)
-        self.server_state.default_headers = [*self.server_state.default_headers, LEAVE]
+        self._ending.begun = True
         await asyncio.sleep(ACCEPT_SECONDS)
         for one in self.servers:
             one.close()

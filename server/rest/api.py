@@ -10,6 +10,7 @@ from server.inference.engine import Engine
 from server.rest import catalogue, errors, health, pages, predict, publish
 from server.rest.access import Access
 from server.rest.bodies import BodyLimits, BoundedBodies, Net
+from server.rest.connection import Ending
 from server.rest.direct import DirectPredictions
 from server.rest.documenting import describe
 from server.rest.heads import Heads
@@ -53,7 +54,9 @@ def create_api(engine: Engine, access: Access) -> FastAPI:
     api.include_router(pages.create_router(api.openapi))
     errors.install(api, paths_of(documented))
     limits = BodyLimits(engine.limits.body_bytes, engine.limits.model_bytes)
-    api.state.protocol = partial(PredictProtocol, Heads(access, limits.body_bytes), Turns(engine))
+    api.state.ending = Ending()
+    heads, turns = Heads(access, limits.body_bytes), Turns(engine)
+    api.state.protocol = partial(PredictProtocol, heads, turns, api.state.ending)
     api.add_middleware(DirectPredictions, engine=engine, access=access)
     api.add_middleware(Net)
     api.add_middleware(BoundedBodies, limits=limits)  # the last added is the outermost

@@ -7,8 +7,7 @@ functions for what a request asks and how an answer is worded, so they are one b
 from collections import deque
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
-
+from server.rest.connection import END, GOODBYE, Connection, Ending
 from server.rest.heads import START, Heads
 from server.rest.turns import Turn, Turns
 
@@ -16,25 +15,23 @@ TURNS = 64  # requests of one connection under way; a client that pipelines more
 HELD_BYTES = 1 << 16  # what is taken in from it meanwhile
 
 
-class PredictProtocol(HttpToolsProtocol):
+class PredictProtocol(Connection):
     """One connection: plain predict requests on the short road, the rest on uvicorn's."""
 
-    def __init__(self, heads: Heads, asked: Turns, **uvicorn: Any) -> None:
-        super().__init__(**uvicorn)
+    def __init__(self, heads: Heads, asked: Turns, ending: Ending, **uvicorn: Any) -> None:
+        super().__init__(ending, **uvicorn)
         self._read_head = heads.read
         self._asked = asked
         self._turns: deque[Turn] = deque()
         self._held = b""
-        self._reading = False  # uvicorn is in the middle of a message
-        self._leaving = False  # the connection ends when its turns have been answered
-        self._active = 0.0
+        self._taking = False
+        self._leaving = False  # the connection ends when everything has been answered
 
     def data_received(self, data: bytes) -> None:
         """Take bytes in: whole plain requests are answered here."""
-        if self._held or self.flow.write_paused:
+        if self._held or self.waiting():
             self._hold(self._held + data)
-        elif self._reading or self._asgi_cycle():
-            self._active = self.loop.time()
+        elif self.reading:
             super().data_received(data)
         else:
             self._take(data)
@@ -42,6 +39,7 @@ class PredictProtocol(HttpToolsProtocol):
     def _take(self, data: bytes) -> None:
         """Begin whole plain requests; what follows them waits for their answers, or is uvicorn's."""
         at, size, turns, asked = 0, len(data), self._turns, self._asked
+        self._taking = True
         while at < size and len(turns) < TURNS and data.startswith(START, at):
             head = self._read_head(data, at)
             if head is None:
@@ -54,8 +52,7 @@ class PredictProtocol(HttpToolsProtocol):
             turns.append(turn)
             asked.take(turn, head, data[body:end])
             at = end
-        if at and self.timeout_keep_alive_task is not None:
-            self._unset_keepalive_if_required()
+        self._taking = False
         if at == size:
             return
         if turns:
@@ -66,8 +63,9 @@ class PredictProtocol(HttpToolsProtocol):
     def _hold(self, data: bytes) -> None:
         """Keep bytes until the requests before them have been answered."""
         self._held = data
+        self.more_asked()
         if len(data) > HELD_BYTES:
-            self.flow.pause_reading()
+            self.stop_reading()
 
     def write_answers(self) -> None:
         """Write the answers whose turn it is; when all are written, go on with what was held."""
@@ -79,67 +77,46 @@ class PredictProtocol(HttpToolsProtocol):
         if not replies:
             return
         self.server_state.total_requests += len(replies)
-        self._active = self.loop.time()
-        if not self.transport.is_closing():
-            self.transport.write(replies[0] if len(replies) == 1 else b"".join(replies))
-            if not turns and (self._held or self._leaving):
-                self._answered_all()
+        self.touch()
+        if self.transport.is_closing():
+            return
+        if self.ending.begun and not (turns or self._held or self._taking):
+            replies[-1] = replies[-1].replace(END, GOODBYE, 1)
+        self.transport.write(replies[0] if len(replies) == 1 else b"".join(replies))
+        if self._held or self._leaving:
+            self._go_on()
 
-    def _answered_all(self) -> None:
-        if self._held and not self.flow.write_paused:
+    def _go_on(self) -> None:
+        """Take what was held, once nothing before it waits; then end the connection, if it was to."""
+        while self._held and self._may_go_on():
             held, self._held = self._held, b""
-            self.flow.resume_reading()
-            self._take(held)
-        if self._leaving and not self._turns:
-            super().shutdown()
+            self.go_on_reading()
+            self.data_received(held)
+        if self._leaving and not (self._held or self._turns or self._taking):
+            self.end()
+
+    def _may_go_on(self) -> bool:
+        if self._taking or self._turns:
+            return False
+        return not self.waiting()
 
     def resume_writing(self) -> None:
         """Go on with what was held while the client read no answers."""
         super().resume_writing()
-        if not self._turns:
-            self._answered_all()
+        self._go_on()
 
-    def on_message_begin(self) -> None:
-        """Note that uvicorn reads a message."""
-        self._reading = True
-        super().on_message_begin()
+    def on_response_complete(self) -> None:
+        """Go on with what was held while uvicorn answered."""
+        super().on_response_complete()
+        if not self.transport.is_closing():
+            self._go_on()
 
-    def on_message_complete(self) -> None:
-        """Note that uvicorn has read it."""
-        self._reading = False
-        super().on_message_complete()
-
-    def connection_made(self, transport: Any) -> None:
-        """Watch over a connection; one that says nothing for too long is closed."""
-        super().connection_made(transport)
-        self._active = self.loop.time()
-        self._idle = self.loop.call_later(self.timeout_keep_alive, self._check_idle)
-
-    def _check_idle(self) -> None:
-        """Close a connection that nothing happens on; a message that uvicorn reads has bounds of its own."""
-        left = self._active + self.timeout_keep_alive - self.loop.time()
-        if self._turns or self._asgi_cycle():
-            left = self.timeout_keep_alive
-        if left <= 0:
-            self.transport.close()
-        else:
-            self._idle = self.loop.call_later(left, self._check_idle)
-
-    def _asgi_cycle(self) -> bool:
-        """Whether uvicorn answers something."""
-        cycle: RequestResponseCycle | None = self.cycle  # None until the first
-        return bool(self.pipeline) or (cycle is not None and not cycle.response_complete)
-
-    def eof_received(self) -> bool:  # type: ignore[override]  # uvicorn promises None, asyncio takes either
-        """Let a client that has sent all it wants to still have its answers."""
-        if not self._turns:
-            return False
-        self._leaving = True
-        return True
+    def busy(self) -> bool:
+        """Whether something is waited for that is not the client."""
+        return bool(self._turns) or self.answering()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Give up what the client is no longer there to hear."""
-        self._idle.cancel()
         self._held = b""
         turns, self._turns = self._turns, deque()
         for turn in turns:
@@ -147,8 +124,8 @@ class PredictProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def shutdown(self) -> None:
-        """End the connection as soon as what it asked has been answered."""
-        if self._turns:
+        """End the connection as soon as what was asked has been answered."""
+        if self._turns or self._held:
             self._leaving = True
         else:
-            super().shutdown()
+            self.end()

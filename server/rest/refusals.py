@@ -3,7 +3,8 @@
 Refusal
 Unauthorized  Forbidden                         who asks
 PathNotFound  MethodRefused  ParameterRefused   where and how
-BodyTooLarge  BodyTooSlow  MalformedJson  MediaTypeRefused
+HeadTooLarge  BodyTooLarge  BodyTooSlow
+MalformedJson  MediaTypeRefused
 NotReady  Broken                                what is wrong with us
 """
 
@@ -67,6 +68,18 @@ class ParameterRefused(Refusal):
     """A parameter of the path, the query, the form or a small body that cannot be read."""
 
     code = "bad_parameter"
+
+
+class HeadTooLarge(Refusal):
+    """More bytes of path and headers than anybody needs; no end of them was waited for."""
+
+    code = "head_too_large"
+
+    def __init__(self, limit_bytes: int) -> None:
+        super().__init__(
+            f"the path and the headers have more than {limit_bytes} bytes; send keys and values in the body",
+            limit_bytes=limit_bytes,
+        )
 
 
 class BodyTooLarge(Refusal):

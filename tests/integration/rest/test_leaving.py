@@ -163,11 +163,11 @@ async def test_a_connection_that_waits_for_its_answer_is_not_idle(
 
 @pytest.mark.usefixtures("stocked")
 async def test_a_client_that_asks_now_and_then_is_kept(listen: Listen) -> None:
-    wire = await listen(idle_seconds=0.3)
+    wire = await listen(idle_seconds=1)
 
     async with line(wire.port) as one:
-        for _ in range(10):
-            await asyncio.sleep(0.1)
+        for _ in range(8):
+            await asyncio.sleep(0.2)
             await one.say(TENSORS)
             assert len(await one.hear()) == 1
 

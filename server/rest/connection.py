@@ -1,0 +1,212 @@
+"""One HTTP connection with the bounds and the endings that uvicorn leaves out; it knows no route.
+
+Beyond uvicorn's protocol: a connection on which nothing happens is closed even when nothing ever
+did; a head is bounded in bytes and time; a client that has said all still hears the answers; bytes
+that are no HTTP are told so after the answers to what came before them; an offer of another
+protocol is not taken up; only the last answer of a connection says that it ends.
+"""
+
+import asyncio
+import re
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+
+from server.rest import errors
+from server.rest.refusals import HeadTooLarge
+
+HEAD_BYTES = 1 << 16  # and what one read brings: the parser counts no better
+END = b"\r\n\r\n"
+LINGER_SECONDS = 2.0
+OFFER = re.compile(rb"\r\nupgrade[ \t]*:[^\r\n]*", re.IGNORECASE)
+GOODBYE = b"\r\nconnection: close\r\n\r\n"
+
+
+class Ending:
+    """Whether the server ends; every connection looks here."""
+
+    begun = False
+
+
+class Flow(FlowControl):
+    """uvicorn's flow control, which reads no more while enough is held."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        super().__init__(transport)
+        self.full = False
+
+    def resume_reading(self) -> None:
+        """Read on, if there is room."""
+        if not self.full:
+            super().resume_reading()
+
+
+class Connection(HttpToolsProtocol):
+    """One connection."""
+
+    def __init__(self, ending: Ending, **uvicorn: Any) -> None:
+        super().__init__(**uvicorn)
+        self.ending = ending
+        self.reading = False  # uvicorn is in the middle of a message
+        self.half_closed = False
+        self._in_head = False
+        self._head_bytes = 0
+        self._active = 0.0
+        self._last_word: Callable[[], None] | None = None
+        self._last: RequestResponseCycle | None = None  # told to say that the connection ends
+
+    def answering(self) -> bool:
+        """Whether uvicorn answers something."""
+        cycle: RequestResponseCycle | None = self.cycle  # None until the first
+        return bool(self.pipeline) or (cycle is not None and not cycle.response_complete)
+
+    def waiting(self) -> bool:
+        """Whether what comes now has to wait: for answers to what came before, or for their reader."""
+        if not self.reading:
+            return self.flow.write_paused or self.answering()
+        return bool(self.pipeline) or (self.answering() and not self.cycle.more_body)
+
+    def connection_made(self, transport: Any) -> None:
+        """Watch over a connection."""
+        super().connection_made(transport)
+        self.flow: Flow = Flow(transport)
+        self.touch()
+        self._idle = self.loop.call_later(self.timeout_keep_alive, self._check_idle)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Watch no longer."""
+        self._idle.cancel()
+        super().connection_lost(exc)
+
+    def touch(self) -> None:
+        """Note that something happens."""
+        self._active = self.loop.time()
+
+    def busy(self) -> bool:
+        """Whether something is waited for that is not the client."""
+        return self.answering()
+
+    def _check_idle(self) -> None:
+        """Close a connection that nothing happens on; a body that uvicorn reads has bounds of its own."""
+        left = self._active + self.timeout_keep_alive - self.loop.time()
+        if self.busy():
+            left = self.timeout_keep_alive
+        if left <= 0:
+            self.transport.close()
+        else:
+            self._idle = self.loop.call_later(left, self._check_idle)
+
+    def data_received(self, data: bytes) -> None:
+        """Let uvicorn read."""
+        if self._last_word is not None:
+            return
+        in_head = self._in_head
+        if not in_head:
+            self.touch()
+        super().data_received(data if self.reading else without_offer(data))
+        if in_head and self._in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > HEAD_BYTES:
+                self._end_with(self._refuse_head)
+
+    def on_message_begin(self) -> None:
+        """Note that uvicorn reads a message."""
+        self.reading = self._in_head = True
+        self._head_bytes = 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """Let the newest answer say that the connection ends, when it does."""
+        self._in_head = False
+        super().on_headers_complete()
+        self.more_asked()
+        if self.ending.begun and self.cycle.keep_alive:
+            self._last, self.cycle.keep_alive = self.cycle, False
+
+    def more_asked(self) -> None:
+        """Take back that an answer is the last, if nobody was told yet."""
+        if self._last is not None and not self._last.response_started:
+            self._last.keep_alive = True
+        self._last = None
+
+    def on_message_complete(self) -> None:
+        """Note that uvicorn has read it."""
+        self.reading = False
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Go on after an answer of uvicorn's."""
+        super().on_response_complete()
+        self._unset_keepalive_if_required()  # _check_idle watches
+        self.touch()
+        if self._last_word is not None and not self.answering():
+            self._last_word()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP."""
+        self._end_with(partial(super().send_400_response, msg))
+
+    def _end_with(self, word: Callable[[], None]) -> None:
+        """Say the last word of a connection, after the answers to what came before."""
+        if not self.answering() or self.cycle.more_body:
+            word()
+            return
+        self._last_word = word
+        self.stop_reading()
+
+    def stop_reading(self) -> None:
+        """Take no more in until `go_on_reading`."""
+        self.flow.full = True
+        self.flow.pause_reading()
+
+    def go_on_reading(self) -> None:
+        """Take more in."""
+        self.flow.full = False
+        self.flow.resume_reading()
+
+    def _refuse_head(self) -> None:
+        answer = errors.answer(HeadTooLarge(HEAD_BYTES))
+        lines = [
+            b"%b: %b\r\n" % header for header in (*self.server_state.default_headers, *answer.raw_headers)
+        ]
+        head = b"".join((STATUS_LINE[answer.status_code], *lines)) + GOODBYE[2:]
+        self.transport.write(head + bytes(answer.body))
+        self._hang_up()
+
+    def _hang_up(self) -> None:
+        """Close, and read on for a moment: a client that is still sending would get a reset for an answer."""
+        self._last_word = self.transport.close
+        self.go_on_reading()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+            self.loop.call_later(LINGER_SECONDS, self.transport.close)
+        else:
+            self.transport.close()
+
+    def end(self) -> None:
+        """End the connection after the answer that uvicorn gives, now if there is none."""
+        if self.half_closed and self.reading:
+            self.transport.close()  # the rest of it never comes
+        else:
+            super().shutdown()
+
+    def shutdown(self) -> None:
+        """End the connection as soon as what was asked has been answered."""
+        self.end()
+
+    def eof_received(self) -> bool:  # type: ignore[override]  # uvicorn promises None, asyncio takes either
+        """Let a client that has sent all it wants to still have its answers; TLS has no such thing."""
+        if self.scheme == "https" or self.reading or not self.busy():
+            return False
+        self.half_closed = True
+        self.shutdown()
+        return True
+
+
+def without_offer(data: bytes) -> bytes:
+    """Return a request without its Upgrade: the parser would take its body for the other protocol."""
+    head, end, body = data.partition(END)
+    return OFFER.sub(b"", head) + end + body if OFFER.search(head) else data

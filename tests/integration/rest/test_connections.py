@@ -1,0 +1,166 @@
+"""What one connection may do to a server, and a server to it, whatever road its requests take."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from tests.integration.rest.conftest import Listen
+from tests.integration.rest.speaking import head, line, post
+from tests.integration.rest.wired import Wire
+
+PATH = "/v1/models/churn/predict"
+PLAIN = post(b'{"keys": ["customer:1"]}', path=PATH)
+ODD = post(b'{"keys": ["customer:1"]}', "Expect: nothing", path=PATH)
+REFUSED = post(b"{", path=PATH)
+HEALTH = head("GET /health/live HTTP/1.1", "Host: 127.0.0.1")
+LARGE = head("GET /openapi.json HTTP/1.1", "Host: 127.0.0.1")
+HTTP2 = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAEAAEAAAAIAAAAB")
+MORE_THAN_ENOUGH = 24 << 20  # bytes: what the two ends of a socket hold, and a lot more
+
+pytestmark = pytest.mark.usefixtures("stocked")
+
+
+class Counted:
+    """An application that counts what reaches it."""
+
+    def __init__(self, wire: Wire) -> None:
+        self.config = wire.server.config
+        self.app = self.config.loaded_app
+        self.requests = 0
+        self.config.loaded_app = self
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.requests += 1
+        await self.app(scope, receive, send)
+
+
+async def test_plain_predictions_never_reach_the_application(listen: Listen) -> None:
+    wire = await listen()
+    counted = Counted(wire)
+
+    async with line(wire.port) as one:
+        await one.say(PLAIN * 100 + REFUSED)
+        assert len(await one.hear(101)) == 101
+        assert counted.requests == 0
+        await one.say(ODD + HEALTH)
+        assert len(await one.hear(2)) == 2
+    assert counted.requests == 2
+
+
+@pytest.mark.parametrize("offer", [HTTP2, ("Connection: upgrade", "upgrade: websocket")])
+async def test_an_offer_of_another_protocol_is_not_taken_up(listen: Listen, offer: tuple[str, ...]) -> None:
+    wire = await listen()
+
+    async with line(wire.port) as one:
+        await one.say(post(b'{"keys": ["customer:1"]}', *offer, path=PATH) + HEALTH)
+
+        assert [reply.status for reply in await one.hear(2)] == [200, 200]
+
+
+async def test_a_head_without_an_end_is_refused(listen: Listen) -> None:
+    wire = await listen()
+
+    async with line(wire.port) as one:
+        await one.say(PLAIN + HEALTH + PLAIN.split(b"Host")[0])
+        for number in range(64):
+            await one.say(b"X-%d: " % number + b"a" * 8192 + b"\r\n", pause=0)
+            await asyncio.sleep(0.001)
+        *good, last = await one.hear(4)
+
+        assert [reply.status for reply in good] == [200, 200]
+        assert (last.status, last.code, last.last) == (431, "head_too_large", True)
+        assert await one.end() == b""
+
+
+async def test_a_head_that_comes_in_drops_is_not_waited_for_without_end(listen: Listen) -> None:
+    wire = await listen(idle_seconds=0.3)
+    loop = asyncio.get_running_loop()
+    at = loop.time()
+
+    async with line(wire.port) as one:
+        await one.say(PLAIN.split(b"Host")[0] + b"X-Drops: ")
+        while not one.ended and loop.time() - at < 10:
+            await one.say(b"a")
+            await one.silence(5)
+
+    assert one.rest == b""
+    assert 0.2 < loop.time() - at < 5
+
+
+@pytest.mark.parametrize("said", [PLAIN, ODD, HEALTH, HEALTH + PLAIN, PLAIN + HEALTH])
+async def test_nonsense_is_told_so_after_the_answers_to_what_came_before(listen: Listen, said: bytes) -> None:
+    wire = await listen()
+    count = said.count(b"HTTP/1.1")
+
+    async with line(wire.port) as one:
+        await one.say(said + b"nonsense\r\n\r\n" + PLAIN)
+        replies = await one.hear(count + 2)
+
+        assert [reply.status for reply in replies] == [200] * count + [400]
+        assert await one.end() == b""
+
+
+@pytest.mark.parametrize("said", [PLAIN, ODD, HEALTH])
+async def test_a_connection_that_is_used_is_kept(listen: Listen, said: bytes) -> None:
+    wire = await listen(idle_seconds=1)
+
+    async with line(wire.port) as one:
+        for _ in range(8):
+            await one.say(said)
+            assert len(await one.hear()) == 1
+            await asyncio.sleep(0.2)
+
+
+@pytest.mark.parametrize("said", [ODD, HEALTH, LARGE, HEALTH + PLAIN, PLAIN + ODD, ODD + PLAIN + HEALTH])
+async def test_a_client_that_has_said_all_hears_every_kind_of_answer(listen: Listen, said: bytes) -> None:
+    wire = await listen()
+    count = said.count(b"HTTP/1.1")
+
+    async with line(wire.port) as one:
+        one.writer.write(said)
+        one.writer.write_eof()
+
+        assert [reply.status for reply in await one.hear(count)] == [200] * count
+        assert await one.end() == b""
+
+
+@pytest.mark.parametrize("said", [LARGE, ODD, PLAIN, LARGE + PLAIN, REFUSED])
+async def test_what_a_client_asks_but_does_not_read_is_bounded(listen: Listen, said: bytes) -> None:
+    wire = await listen()
+    loop = asyncio.get_running_loop()
+
+    async with line(wire.port) as one:
+        transport: Any = one.writer.transport
+        transport.pause_reading()
+        sent, at = 0, loop.time()
+        while loop.time() - at < 0.4 and sent < 2 * MORE_THAN_ENOUGH:
+            if transport.get_write_buffer_size() < 1 << 16:
+                one.writer.write(said * 100)
+                sent, at = sent + 100 * len(said), loop.time()
+            await asyncio.sleep(0.001)
+        pending = sum(len(task.get_name()) > 0 for task in asyncio.all_tasks())
+
+    assert sent < MORE_THAN_ENOUGH
+    assert pending < 1000
+
+
+async def test_answers_of_both_roads_do_not_get_into_one_another(listen: Listen) -> None:
+    wire = await listen()
+    loop = asyncio.get_running_loop()
+    kinds = [(LARGE, 200), (REFUSED, 400), (PLAIN, 200), (HEALTH, 200), (REFUSED, 400), (ODD, 200)]
+
+    async with line(wire.port) as one:
+        transport: Any = one.writer.transport
+        transport.pause_reading()
+        for _ in range(60):
+            for said, _status in kinds:
+                one.writer.write(said)
+                await asyncio.sleep(0)
+            await asyncio.sleep(0.002)
+        at = loop.time()
+        transport.resume_reading()
+
+        replies = await one.hear(360)
+        assert [reply.status for reply in replies] == [status for _, status in kinds] * 60
+        assert loop.time() - at < 20
