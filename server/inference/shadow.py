@@ -14,7 +14,6 @@ from typing import Any
 
 from server.inference.asking import Answer, Ask
 from server.inference.loading import Serving
-from server.inference.routing import Route
 
 TOLERANCE = 1e-5  # of the larger number, or of 1: float32 has seven digits and loses one or two on the way
 FULL = 0.5  # the share of its queue that may be taken
@@ -42,11 +41,9 @@ class Shadows:
         self._submit = submit
         self._rows = 0
 
-    def beside(self, ask: Ask, route: Route, answer: Answer) -> None:
-        """Ask the shadow of a route what production has answered just now; return at once."""
-        shadow, rows = route.shadow, len(answer.rows)
-        if shadow is None:
-            return
+    def beside(self, ask: Ask, shadow: Serving, answer: Answer) -> None:
+        """Ask a shadow what production has answered just now; return at once."""
+        rows = len(answer.rows)
         busy = self._rows and self._rows + rows > ROWS_UNDER_WAY
         if busy or shadow.batcher.load > FULL:
             shadow.metrics.skipped(rows)

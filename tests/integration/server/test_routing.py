@@ -209,6 +209,20 @@ async def test_a_promotion_of_a_version_that_does_not_load_leaves_the_rule(
     assert versions(now(running)) == {1, 2}
 
 
+async def test_another_alias_that_moves_to_what_does_not_load_stays_where_it_was(
+    three: ModelStore, engine: StartEngine
+) -> None:
+    await three.promote("m", 2, "canary")
+    running = await engine()
+    await running.catalogue.routed("m", "canary")
+
+    await three.publish(unloadable(), alias="canary")
+
+    await until(lambda: 4 in running.catalogue.failures("m"))
+    await asyncio.sleep(0.1)
+    assert versions(now(running, "canary")) == {2}
+
+
 async def test_bytes_that_are_no_rule_leave_the_one_before(
     three: ModelStore, engine: StartEngine, redis: Redis, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -23,7 +23,7 @@ from server.inference.shadow import Comparison, compared, difference
         ({"value": [1.0, 2.0]}, {"value": [1.0]}, (True, math.inf)),
         ({"value": 1.0}, {"value": [1.0]}, (True, math.inf)),
         ({"value": None}, {"value": None}, (False, 0.0)),
-        ({"value": math.nan}, {"value": math.nan}, (False, 0.0)),
+        ({"value": math.nan}, {"value": float("nan")}, (False, 0.0)),
         ({"value": math.nan}, {"value": 1.0}, (True, math.inf)),
         ({"value": math.inf}, {"value": math.inf}, (False, 0.0)),
         ({"label": "a"}, {"label": "a"}, (False, 0.0)),
@@ -44,6 +44,13 @@ def test_another_label_is_a_difference_as_large_as_its_probabilities() -> None:
     other = {"label": "b", "probabilities": {"a": 0.49, "b": 0.51}}
 
     assert difference(one, other) == pytest.approx((True, 0.02))
+
+
+def test_probabilities_that_differ_under_one_label_are_a_difference() -> None:
+    one = {"label": "a", "probabilities": {"a": 0.9, "b": 0.1}}
+    other = {"label": "a", "probabilities": {"a": 0.8, "b": 0.2}}
+
+    assert difference(one, other) == pytest.approx((True, 0.1))
 
 
 def row(value: float) -> Row:
