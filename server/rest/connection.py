@@ -103,11 +103,11 @@ class Connection(HttpToolsProtocol):
         """Let uvicorn read."""
         if self._last_word is not None:
             return
-        in_head = self._in_head
+        in_head, message = self._in_head, self.scope
         if not in_head:
             self.touch()
         super().data_received(data if self.reading else without_offer(data))
-        if in_head and self._in_head:
+        if in_head and self._in_head and self.scope is message:  # not in the head of a later one
             self._head_bytes += len(data)
             if self._head_bytes > HEAD_BYTES:
                 self._end_with(self._refuse_head)

@@ -125,7 +125,7 @@ async def test_a_client_that_has_said_all_hears_every_kind_of_answer(listen: Lis
         assert await one.end() == b""
 
 
-@pytest.mark.parametrize("said", [LARGE, ODD, PLAIN, LARGE + PLAIN, REFUSED])
+@pytest.mark.parametrize("said", [LARGE, HEALTH, ODD, PLAIN, LARGE + PLAIN, REFUSED])
 async def test_what_a_client_asks_but_does_not_read_is_bounded(listen: Listen, said: bytes) -> None:
     wire = await listen()
     loop = asyncio.get_running_loop()
@@ -164,3 +164,17 @@ async def test_answers_of_both_roads_do_not_get_into_one_another(listen: Listen)
         replies = await one.hear(360)
         assert [reply.status for reply in replies] == [status for _, status in kinds] * 60
         assert loop.time() - at < 20
+
+
+async def test_heads_that_are_torn_again_and_again_are_not_taken_for_one(listen: Listen) -> None:
+    wire = await listen()
+    glued = (HEALTH + ODD) * 2000
+
+    async with line(wire.port) as one:
+        saying = asyncio.create_task(
+            one.say(*(glued[at : at + 999] for at in range(0, len(glued), 999)), pause=0)
+        )
+        replies = await one.hear(4000)
+        await saying
+
+    assert [reply.status for reply in replies] == [200] * 4000
