@@ -67,7 +67,7 @@ class Gatherer:
     def _assembled(self, job: Job) -> list[Group]:
         """Decode one job row by row; rows that cannot be read are refused."""
         if self._plan is None or job.prepared is None:
-            return []
+            raise ValueError("a job has neither tensors nor anything that was read")
         assembled = self._plan.assemble(job.prepared, job.replies, job.missing)
         for row, error in assembled.errors.items():
             if job.rows[row].error is None:

@@ -96,6 +96,4 @@ def filled_up(feeds: Mapping[str, Tensor], rows: int, size: int) -> Feeds:
 
 def stacked(parts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
     """Join the outputs of several runs, row after row."""
-    if len(parts) <= 1:
-        return dict(parts[0]) if parts else {}
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

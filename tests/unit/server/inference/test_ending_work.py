@@ -118,6 +118,18 @@ async def test_close_ends_what_waits_behind_a_run_that_cannot_be_stopped(
     session.gate.set()
 
 
+async def test_close_without_time_tells_who_waits_at_once(held: MakeHeld, batcher: MakeBatcher) -> None:
+    session = held(scaled())
+    queue = batcher(session)
+    job = ask(queue, 1)
+
+    await queue.close(0.0)
+    await asyncio.sleep(0.01)
+
+    assert isinstance(await job.fault(), DeadlineExceeded)
+    assert session.runs == []
+
+
 async def test_what_comes_after_the_end_is_told_so(held: MakeHeld, batcher: MakeBatcher) -> None:
     queue = batcher(held(scaled()))
     await queue.close(0.0)

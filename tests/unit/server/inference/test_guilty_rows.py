@@ -177,6 +177,17 @@ async def test_a_fault_of_ours_in_reading_replies_fails_its_requests_and_hangs_n
     assert after == [[2, 2]]
 
 
+async def test_a_job_of_nothing_that_could_run_is_a_fault_and_hangs_nobody(
+    held: MakeHeld, batcher: MakeBatcher
+) -> None:
+    queue = batcher(held(scaled()))
+
+    fault = await put(queue, Asked(1)).fault()
+
+    assert "neither tensors nor anything that was read" in str(fault)
+    assert await ask(queue, 3).answers() == [[6, 6]]
+
+
 async def test_a_caller_that_cannot_hear_its_answer_hangs_nobody_else(
     held: MakeHeld, batcher: MakeBatcher
 ) -> None:
