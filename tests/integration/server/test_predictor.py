@@ -107,7 +107,7 @@ async def test_missing_says_what_stands_in(
 
     (row,) = (await ask(running, keys=["k:3"], missing=missing)).rows
 
-    assert (row.body.get("outputs", {}).get("y"), row.filled) == expected
+    assert (row.body.get("outputs", {}).get("y"), list(row.filled)) == expected
 
 
 @pytest.mark.parametrize(

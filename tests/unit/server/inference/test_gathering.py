@@ -107,7 +107,7 @@ async def test_a_value_that_is_stood_in_for_shares_the_run_of_the_others(queue: 
 
     assert session.runs == [3]
     assert answers == [[[2, 4]], [[10, 6]], [[8, 10]]]
-    assert [job.rows[0].filled for job in jobs] == [[], ["a"], []]
+    assert [list(job.rows[0].filled) for job in jobs] == [[], ["a"], []]
 
 
 async def test_what_one_request_lets_stand_in_is_no_value_of_another(queue: Queue) -> None:

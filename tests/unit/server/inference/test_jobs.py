@@ -49,10 +49,10 @@ async def test_as_many_answers_as_rows_are_placed_or_none() -> None:
 async def test_what_one_job_is_told_no_other_has() -> None:
     first, second = Asked(1), Asked(1)
 
-    first.rows[0].filled.append("a")
+    first.rows[0].filled = ["a"]
     first.place_one(0, {"value": 1})
 
-    assert second.rows[0].filled == []
+    assert not second.rows[0].filled
     assert second.rows[0].body == {}
     assert (second.left, second.open, second.feeds, second.replies) == (1, True, None, ())
 
