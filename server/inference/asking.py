@@ -1,7 +1,8 @@
 """What a door asks of the core, and what it gets; no transport, no wire."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from models.errors import InsituError
@@ -29,21 +30,23 @@ class Ask:
     callers: int = 1
 
 
-NOTHING: dict[str, Any] = {}
-
-
-@dataclass(slots=True)
 class Row:
     """The answer for one row: an error, or a body worded by the model's task.
 
-    `version` is that of the row where it differs from the answer's, as under a traffic rule.
+    `filled` names the values that were stood in for. `version` is that of the row where it differs
+    from the answer's, as under a traffic rule. Made once a row, so what is mostly the same stands
+    on the class.
     """
 
-    key: str | None = None
     error: InsituError | None = None
-    filled: list[str] = field(default_factory=list)
-    body: dict[str, Any] = field(default_factory=NOTHING.copy)
+    filled: Sequence[str] = ()
+    body: Mapping[str, Any] = MappingProxyType({})
     version: int | None = None
+
+    def __init__(self, key: str | None = None, error: InsituError | None = None) -> None:
+        self.key = key
+        if error is not None:
+            self.error = error
 
 
 @dataclass(slots=True)

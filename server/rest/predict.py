@@ -1,6 +1,6 @@
 """POST and GET .../predict."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -141,7 +141,12 @@ def worded(given: Answer) -> dict[str, Any]:
     return {"model": given.model, "version": given.version, "predictions": [*map(entry, given.rows)]}
 
 
-def entry(row: Row) -> dict[str, Any]:
+def plainly(model: str, version: int, row: Row) -> dict[str, Any]:
+    """Return the body of an answer of one row of which there is nothing more to say; as `worded` does."""
+    return {"model": model, "version": version, "predictions": ({"key": row.key, **row.body},)}
+
+
+def entry(row: Row) -> Mapping[str, Any]:
     """Return one row of an answer."""
     if row.error is None and row.version is None and not row.filled:  # nearly every one
         return row.body if row.key is None else {"key": row.key, **row.body}

@@ -21,7 +21,7 @@ from server.rest.replies import Replies
 
 # {"keys":["patient:17"]} as programs write it; what needs unescaping is left to the parser.
 ONE_KEY = re.compile(rb'\{"keys": ?\["([^"\\\x00-\x1f]+)"\]\}')
-GROUP_ROWS = 256
+GROUP_ROWS = 16  # Redis reads for the first of a moment while the rest are still taken in
 
 Place = Target | tuple[str, Reference, int]  # a target, with the version that a traffic rule gives its key
 
@@ -49,9 +49,10 @@ class Turn:
 class Group:
     """Requests of one moment for one key each."""
 
-    __slots__ = ("keys", "left", "request", "turns")
+    __slots__ = ("keys", "left", "place", "request", "turns")
 
-    def __init__(self) -> None:
+    def __init__(self, place: Place) -> None:
+        self.place = place
         self.keys: list[str] = []
         self.turns: list[Turn] = []
         self.request: Request | None = None
@@ -103,19 +104,26 @@ class Turns:
 
     def _together(self, target: Target, key: str, turn: Turn) -> None:
         """Ask for a key together with the others of this moment, those of its own version under a traffic rule."""
+        group = self._groups.get(target)  # there is none under a traffic rule
+        if group is None:
+            group = self._group(target, key)
+        turn.group = group
+        group.keys.append(key)
+        group.turns.append(turn)
+        if len(group.keys) == self._most:
+            self._ask(group.place)
+
+    def _group(self, target: Target, key: str) -> Group:
+        """Return the group of this moment that a key belongs to."""
         route = self._catalogue.route(*target)
         place: Place = target
         if route is not None and route.split is not None:
             place = (*target, route.split.of(key).manifest.version)
         group = self._groups.get(place)
         if group is None:
-            group = self._groups[place] = Group()
+            group = self._groups[place] = Group(place)
             self._call_soon(self._ask, place)
-        turn.group = group
-        group.keys.append(key)
-        group.turns.append(turn)
-        if len(group.keys) == self._most:
-            self._ask(place)
+        return group
 
     def _ask(self, place: Place) -> None:
         """Ask for what came since the last time."""

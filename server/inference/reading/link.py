@@ -29,6 +29,9 @@ log = logging.getLogger(__name__)
 
 WAITING_COMMANDS = 1 << 20
 WAITING_BYTES = 256 << 20
+SEND_BYTES = (
+    4096  # what of one tick is worth a write of its own: Redis works on it while the rest is taken in
+)
 RETRY_AFTER_SECONDS = 0.5
 PROBE_SECONDS = 0.1
 REFUSED_SECONDS = 1.0  # wrong credentials do not mend so fast, and each try is logged by Redis
@@ -79,6 +82,7 @@ class Link:
         "_reads",
         "_since",
         "_terms",
+        "_unsent",
         "_waiting",
     )
 
@@ -93,6 +97,7 @@ class Link:
         self._again: list[Batch] = []  # broken off, to be sent once more
         self._waiting = 0  # commands, from ask to reply
         self._bytes = 0  # of what has left and is not answered
+        self._unsent = 0  # bytes asked for in this tick
         self._held = 0  # bytes of what is held back
         self._gated = True  # something keeps what is asked from leaving with this tick
         self._fault: Fault | None = None
@@ -134,6 +139,9 @@ class Link:
         if not self._reads:
             self._call_soon(self._flush)
         self._reads.append((commands, done))
+        self._unsent += sum(map(len, commands))
+        if self._unsent >= SEND_BYTES:
+            self._flush()
 
     def move(self, place: Place) -> None:
         """Go to another place if the connection leads elsewhere; what is under way is asked again there."""
@@ -168,7 +176,7 @@ class Link:
         connection = self._connection
         if connection is None or connection.paused or not self._reads:
             return
-        reads, self._reads, self._held = self._reads, [], 0
+        reads, self._reads, self._held, self._unsent = self._reads, [], 0, 0
         every = reads[0][0] if len(reads) == 1 else [one for commands, _ in reads for one in commands]
         payload = b"".join(every)
         self._bytes += len(payload)

@@ -54,7 +54,9 @@ def test_probabilities_that_differ_under_one_label_are_a_difference() -> None:
 
 
 def row(value: float) -> Row:
-    return Row(body={"value": value})
+    one = Row()
+    one.body = {"value": value}
+    return one
 
 
 def test_rows_are_compared_one_by_one() -> None:
