@@ -18,6 +18,7 @@ from models.errors import (
     KeyNotAllowed,
     KeysNotEnough,
     NotANumber,
+    RedisUnavailable,
     WrongLength,
 )
 from models.features import FeatureView
@@ -434,3 +435,19 @@ def test_what_has_to_be_looked_at_row_by_row_is_never_read_at_once(
 
     assert not compiled.columnar
     assert compiled.columns([reply]) is None
+
+
+@pytest.mark.parametrize("source", [HASH, VECTOR, STEPS, JSON])
+def test_what_kept_a_key_from_being_read_is_its_rows_error_as_it_is(source: dict[str, Any]) -> None:
+    regular = {
+        "hash": [b"1", b"2"],
+        "vector": raw(1, 2),
+        "list": [raw(1)],
+        "json": b'{"$.a": [1], "$.b": [2]}',
+    }
+    away = RedisUnavailable("the node of this key is away")
+
+    found = assembled(plan(source), [regular[source["as"]], away])
+
+    assert [group.rows for group in found.groups] == [[0]]
+    assert found.errors[1] is away
