@@ -51,6 +51,7 @@ class Connection(HttpToolsProtocol):
         super().__init__(**uvicorn)
         self.ending = ending
         self.reading = False  # uvicorn is in the middle of a message
+        self.untouched = True  # uvicorn neither reads nor answers anything
         self.half_closed = False
         self._in_head = False
         self._head_bytes = 0
@@ -115,6 +116,7 @@ class Connection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Note that uvicorn reads a message."""
         self.reading = self._in_head = True
+        self.untouched = False
         self._head_bytes = 0
         super().on_message_begin()
 
@@ -136,10 +138,12 @@ class Connection(HttpToolsProtocol):
         """Note that uvicorn has read it."""
         self.reading = False
         super().on_message_complete()
+        self.untouched = not self.answering()
 
     def on_response_complete(self) -> None:
         """Go on after an answer of uvicorn's."""
         super().on_response_complete()
+        self.untouched = not (self.reading or self.answering())
         self._unset_keepalive_if_required()  # _check_idle watches
         self.touch()
         if self._last_word is not None and not self.answering():

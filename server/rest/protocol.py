@@ -29,7 +29,9 @@ class PredictProtocol(Connection):
 
     def data_received(self, data: bytes) -> None:
         """Take bytes in: whole plain requests are answered here."""
-        if self._held or self.waiting():
+        if self.untouched and not self._held and not self.flow.write_paused:
+            self._take(data)
+        elif self._held or self.waiting():
             self._hold(self._held + data)
         elif self.reading:
             super().data_received(data)

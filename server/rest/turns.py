@@ -13,7 +13,9 @@ from uvicorn.server import ServerState
 from server.inference.asking import Answer, Ask
 from server.inference.engine import Engine
 from server.inference.errors import Overloaded
+from server.inference.reading.link import SEND_BYTES
 from server.inference.requests import Request
+from server.inference.routing import Route
 from server.rest import predict
 from server.rest.asks import Reference
 from server.rest.heads import Head, Target
@@ -21,7 +23,7 @@ from server.rest.replies import Replies
 
 # {"keys":["patient:17"]} as programs write it; what needs unescaping is left to the parser.
 ONE_KEY = re.compile(rb'\{"keys": ?\["([^"\\\x00-\x1f]+)"\]\}')
-GROUP_ROWS = 16  # Redis reads for the first of a moment while the rest are still taken in
+KEY_BYTES = 16
 
 Place = Target | tuple[str, Reference, int]  # a target, with the version that a traffic rule gives its key
 
@@ -49,10 +51,11 @@ class Turn:
 class Group:
     """Requests of one moment for one key each."""
 
-    __slots__ = ("keys", "left", "place", "request", "turns")
+    __slots__ = ("keys", "left", "most", "place", "request", "turns")
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, most: int) -> None:
         self.place = place
+        self.most = most
         self.keys: list[str] = []
         self.turns: list[Turn] = []
         self.request: Request | None = None
@@ -77,7 +80,7 @@ class Turns:
         self._catalogue = engine.catalogue
         self._replies = Replies()
         self._groups: dict[Place, Group] = {}
-        self._most = min(engine.limits.rows, GROUP_ROWS)
+        self._rows = engine.limits.rows
         self._call_soon = asyncio.get_running_loop().call_soon
 
     def take(self, turn: Turn, head: Head, body: bytes) -> None:
@@ -110,7 +113,7 @@ class Turns:
         turn.group = group
         group.keys.append(key)
         group.turns.append(turn)
-        if len(group.keys) == self._most:
+        if len(group.keys) == group.most:
             self._ask(group.place)
 
     def _group(self, target: Target, key: str) -> Group:
@@ -121,9 +124,15 @@ class Turns:
             place = (*target, route.split.of(key).manifest.version)
         group = self._groups.get(place)
         if group is None:
-            group = self._groups[place] = Group(place)
+            group = self._groups[place] = Group(place, self._most(route))
             self._call_soon(self._ask, place)
         return group
+
+    def _most(self, route: Route | None) -> int:
+        """Return how many keys are worth a write: Redis reads for them while the rest are taken in."""
+        plan = None if route is None else route.serving.plan
+        row_bytes = KEY_BYTES + (0 if plan is None else plan.command_bytes)
+        return min(self._rows, -(-SEND_BYTES // row_bytes))
 
     def _ask(self, place: Place) -> None:
         """Ask for what came since the last time."""
