@@ -15,6 +15,7 @@ class Ask:
 
     Nobody changes one; it is not frozen because that costs more than all the rest of it. A door may
     ask for several callers at once: then there is a row for each, and they are counted as so many.
+    `share` is the version that a traffic rule gives all its keys, where the door has looked already.
 
     Units: deadline, seconds of `time.monotonic`; None takes the server's own limit.
     """
@@ -28,6 +29,7 @@ class Ask:
     raw: bool = False
     deadline: float | None = None
     callers: int = 1
+    share: int | None = None
 
 
 class Row:

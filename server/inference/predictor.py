@@ -124,7 +124,8 @@ class Predictor:
         check_ways(ask)
         if split is not None:
             split.used(request.asked)
-            shares = divided(split, ask)
+            share = split.share(ask.share)
+            shares = divided(split, ask) if share is None else [(share, ())]
             if len(shares) > 1:
                 self._divided(request, shares)
                 return
@@ -266,11 +267,11 @@ class Predictor:
             serving.metrics.missing(1)
 
     async def close(self) -> None:
-        """End the look-ups and the timer."""
-        self._requests.close()
+        """End the look-ups, and tell whoever still waits."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._requests.close(Stopping())
 
 
 def hear(heard: "asyncio.Future[Answer | Exception]", outcome: Answer | Exception) -> None:

@@ -37,6 +37,10 @@ class Split:
             rows[bisect_right(bounds, position)].append(row)
         return [(one, own) for one, own in zip(self._order, rows, strict=True) if own]
 
+    def share(self, version: int | None) -> Serving | None:
+        """Return a version of the rule; None when it has no such part."""
+        return next((one for one in self.servings if one.manifest.version == version), None)
+
     def following(self) -> Serving:
         """Return the version for a request without a key: in turn, as evenly as the weights allow."""
         self._turn = (self._turn + MULTIPLIER) & MASK  # the golden ratio: no share ever waits for long

@@ -140,11 +140,12 @@ class Turns:
         if group is None:
             return
         target = (place[0], place[1])
+        share = place[2] if len(place) == 3 else None
 
         def answered(outcome: Answer | Exception) -> None:
             self._answered(target, group, outcome)
 
-        ask = Ask(*target, group.keys, callers=len(group.keys))
+        ask = Ask(*target, group.keys, callers=len(group.keys), share=share)
         request = self._predictor.submit(ask, answered)
         if request.open:
             group.request = request
