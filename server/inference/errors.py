@@ -51,12 +51,12 @@ class DeadlineExceeded(InsituError):
 
 
 class Stopping(InsituError):
-    """The server ends; a request that waits for a version to be loaded is not waited for."""
+    """The server ends; a request that takes too long for that is not waited for."""
 
     code = "stopping"
 
     def __init__(self) -> None:
-        super().__init__("this server ends before the version is loaded; ask again, or ask another server")
+        super().__init__("this server ends before this is answered; ask again, or ask another server")
 
 
 class ModelNotLoadable(InsituError):

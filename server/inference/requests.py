@@ -153,7 +153,9 @@ class Requests:
             if first < math.inf:
                 self._arm(first)
 
-    def close(self) -> None:
-        """End the timer."""
+    def close(self, error: InsituError) -> None:
+        """End the timer, and every request that is still under way."""
         if self._timer is not None:
             self._timer.cancel()
+        for request in [*self._under_way]:
+            request.end(error)

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from redis.asyncio import Redis
 
-from models.errors import ModelNotFound, RedisUnavailable
+from models.errors import BadRequest, ModelNotFound, RedisUnavailable
 from models.store import ModelStore
 from server.inference.asking import Answer, Ask
 from server.inference.engine import Engine
-from server.inference.errors import DeadlineExceeded
+from server.inference.errors import DeadlineExceeded, Stopping
 from tests.graphs import bundle, looping, scaled
 from tests.integration.server.conftest import StartEngine, until
 from tests.servers import RedisServer
@@ -127,6 +127,74 @@ async def test_what_cannot_be_read_takes_no_room_in_the_queue(
     assert heard.kinds == [RedisUnavailable] * 10
     assert during > 0
     assert serving.batcher.load == 0
+    assert running.predictor.under_way == 0
+
+
+async def test_what_cannot_be_read_now_is_refused_at_once_and_takes_no_room(
+    engine: StartEngine, redis_server: Callable[..., RedisServer]
+) -> None:
+    server = redis_server()
+    async with Redis.from_url(server.url) as client:
+        await ModelStore(client).publish(bundle(scaled(), view=VIEW))
+    running, heard = await engine(redis_url=server.url), Heard()
+    await running.predictor.predict(Ask("m", inputs={"x": [[1, 2]]}))
+    (serving,) = running.catalogue.loaded()
+
+    server.kill()
+    await until(lambda: not running.redis_ok)
+    await asyncio.sleep(0.1)
+    running.predictor.submit(Ask("m", keys=["v:1"]), heard)
+
+    assert heard.kinds == [RedisUnavailable]
+    assert serving.batcher.load == 0
+    assert (await running.predictor.predict(Ask("m", inputs={"x": [[1, 2]]}))).rows[0].error is None
+
+
+async def test_a_request_that_a_rule_divides_is_refused_once(stored: ModelStore, engine: StartEngine) -> None:
+    await stored.publish(bundle(scaled(3.0), view=VIEW), alias=None)
+    await stored.set_traffic("m", {1: 60, 2: 40})
+    running, heard = await engine(), Heard()
+    keys = [f"v:{number}" for number in range(10)]
+    answer = await running.predictor.predict(Ask("m", keys=keys))
+    assert {row.version for row in answer.rows} == {None, 2}
+
+    running.predictor.submit(Ask("m", keys=keys, missing={"nonsense": 1}), heard)
+
+    assert heard.kinds == [BadRequest]
+    assert told(running, "insitu_errors_total") == [
+        'insitu_errors_total{model="m",version="1",code="bad_request"} 1.0'
+    ]
+
+
+async def test_who_cancels_in_the_moment_of_the_answer_is_not_told(
+    stored: ModelStore, engine: StartEngine
+) -> None:
+    running = await engine()
+    ask = Ask("m", inputs={"x": [[1, 2]]})
+    for _ in range(30):
+        await running.predictor.predict(ask)
+
+    task = asyncio.create_task(running.predictor.predict(ask))
+    asyncio.get_running_loop().call_soon(task.cancel)
+
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert running.predictor.under_way == 0
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.01])
+async def test_a_server_that_ends_tells_whoever_still_waits(
+    stored: ModelStore, engine: StartEngine, pause: float
+) -> None:
+    running, heard = await engine(preload_models=0), Heard()
+    for _ in range(3):
+        running.predictor.submit(Ask("m", keys=["v:1"]), heard)
+    await asyncio.sleep(pause)
+
+    await running.stop()
+
+    assert len(heard.outcomes) == 3
+    assert set(heard.kinds) <= {Answer, Stopping, RedisUnavailable}
     assert running.predictor.under_way == 0
 
 

@@ -13,7 +13,7 @@ from models.errors import RedisUnavailable
 from server.inference import requests as watching
 from server.inference.asking import Ask, Row
 from server.inference.batcher import Batcher
-from server.inference.errors import DeadlineExceeded
+from server.inference.errors import DeadlineExceeded, Stopping
 from server.inference.loading import Serving
 from server.inference.requests import Part, Request, Requests
 from server.metrics import Metrics
@@ -74,7 +74,7 @@ class Timers:
 def watch() -> Iterator[Watch]:
     one = Watch()
     yield one
-    one.requests.close()
+    one.requests.close(Stopping())
 
 
 async def test_each_request_is_given_up_when_its_own_time_is_over(watch: Watch) -> None:
@@ -207,17 +207,18 @@ async def test_a_request_that_is_not_watched_can_be_left_out_twice(watch: Watch)
     assert watch.requests.callers == 1
 
 
-async def test_closing_ends_the_timer(watch: Watch) -> None:
-    watch.add(0.01)
+async def test_closing_tells_whoever_still_waits(watch: Watch) -> None:
+    left = [watch.add(0.01), watch.add(30.0)]
+    stopping = Stopping()
 
-    watch.requests.close()
+    watch.requests.close(stopping)
     await asyncio.sleep(0.05)
 
-    assert watch.heard == []
+    assert dict(watch.heard) == dict.fromkeys(left, stopping)
 
 
 def test_watching_nothing_can_be_closed() -> None:
-    Requests().close()
+    Requests().close(Stopping())
 
 
 @pytest.fixture
