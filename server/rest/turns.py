@@ -12,7 +12,7 @@ from uvicorn.server import ServerState
 
 from server.inference.asking import Answer, Ask
 from server.inference.engine import Engine
-from server.inference.errors import Overloaded
+from server.inference.errors import Overloaded, TooManyRows
 from server.inference.reading.link import SEND_BYTES
 from server.inference.requests import Request
 from server.inference.routing import Route
@@ -151,13 +151,13 @@ class Turns:
             group.request = request
 
     def _answered(self, target: Target, group: Group, outcome: Answer | Exception) -> None:
-        """Write the answers of a group; where not all of them fit the queue, each is asked for by itself."""
+        """Write the answers of a group; where not all of them fit at once, each is asked for by itself."""
         turns, replies = group.turns, self._replies
         group.request = None
         if isinstance(outcome, Answer):
             for turn, row in zip(turns, outcome.rows, strict=True):
                 turn.write(replies.of_row(outcome, row, turn.state.default_headers))
-        elif isinstance(outcome, Overloaded) and len(turns) > 1:
+        elif isinstance(outcome, Overloaded | TooManyRows) and len(turns) > 1:
             for key, turn in zip(group.keys, turns, strict=True):
                 turn.group = None
                 self._alone(Ask(*target, (key,)), turn)
