@@ -51,17 +51,29 @@ async def stored(store: ModelStore, redis: Redis) -> ModelStore:
     return store
 
 
-@pytest.mark.parametrize("settings", [{}, {"max_queue_rows": 1}, {"max_request_rows": 1}])
-async def test_each_gets_its_own_answer_in_order(
-    stored: ModelStore, engine: StartEngine, settings: dict[str, int]
-) -> None:
-    running = await engine(**{"max_queue_rows": 64, **settings})
-    keys = [f"v:{number}" for number in range(30)] if "max_queue_rows" not in settings else ["v:0"]
+@pytest.mark.parametrize("rows", [1, 7, 1000])
+async def test_each_gets_its_own_answer_in_order(stored: ModelStore, engine: StartEngine, rows: int) -> None:
+    running = await engine(max_request_rows=rows)
+    keys = [f"v:{number}" for number in range(30)]
 
     answers = await answered(running, *keys)
 
-    assert values(answers) == [[2 * number, 2 * number] for number in range(len(keys))]
+    assert values(answers) == [[2 * number, 2 * number] for number in range(30)]
     assert [body["predictions"][0]["key"] for _, body in answers] == keys
+
+
+async def test_what_does_not_fit_the_queue_is_refused_and_the_rest_answered(
+    stored: ModelStore, engine: StartEngine
+) -> None:
+    running = await engine(max_queue_rows=4)
+    (serving,) = running.catalogue.loaded()
+
+    serving.batcher.admit(2)
+    answers = await answered(running, *(f"v:{number}" for number in range(30)))
+    serving.batcher.release(2)
+
+    assert values(answers) == [[0, 0], [2, 2], *["overloaded"] * 28]
+    assert {status for status, _ in answers} == {200, 429}
 
 
 async def test_what_is_too_much_at_once_is_asked_one_by_one(
