@@ -92,11 +92,14 @@ class Assembled:
     """What the replies gave: tensors in groups, errors and stand-ins by row of the request.
 
     Every row of the request is in one group or has an error, never both.
+
+    Units: ages, seconds, of the sources that carry a time and refuse what is too old.
     """
 
     groups: list[Group]
     errors: dict[int, InsituError]
     filled: dict[int, list[str]]
+    ages: Sequence[float] = ()
 
 
 @dataclass(slots=True)
@@ -263,7 +266,7 @@ class Plan:
         errors: dict[int, InsituError] = {**prepared.errors} | {
             live[at]: error for at, error in rows.errors.items()
         }
-        return Assembled(groups, errors, {live[at]: names for at, names in rows.filled().items()})
+        return Assembled(groups, errors, {live[at]: names for at, names in rows.filled().items()}, rows.ages)
 
     def _column(self, one: InputReader, rows: Rows) -> Column:
         columns = [

@@ -19,12 +19,16 @@ from models.values import Fills, Raw
 
 @dataclass(slots=True)
 class Cell:
-    """One source of one row: where it was read, what came back, what may stand in."""
+    """One source of one row: where it was read, what came back, what may stand in.
+
+    Units: now, Unix seconds; ages, seconds, to which a source that carries a time adds its own.
+    """
 
     key: str
     reply: Any
     fills: Fills
     now: float
+    ages: list[float]
 
 
 def checked(cell: Cell, command: str, wanted: str) -> Raw:

@@ -75,6 +75,7 @@ class VectorReader:
         self._layout = Layout(source)
         self.form = Form("GET")
         self.columnar = True
+        self.columnar = True
 
     def columns(self, replies: Sequence[Any]) -> Tensor | None:
         """All rows at once: (B, *shape)."""
@@ -102,6 +103,7 @@ class ListReader:
         self._source, self._dtype = source, dtype
         self._layout = Layout(source)
         self.form = Form("LRANGE", -source.last, -1)
+        self.columnar = False
         self.columnar = False
 
     def columns(self, _replies: Sequence[Any]) -> Tensor | None:

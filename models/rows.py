@@ -50,12 +50,31 @@ class Rows:
         self.errors: dict[int, InsituError] = {}
         self._instances, self._keys, self._replies, self._now = instances, keys, replies, now
         self._width = len(replies) // self.count
+        self.ages: list[float] = []
         self._fills = [Fills(missing) for _ in range(self.count)]
 
     def keyed(self, source: int, reader: KeyedReader) -> Column:
         """Read one source that has a key."""
-        whole = reader.columns(self._replies[source :: self._width])
-        return whole if whole is not None else self._each(lambda at: reader.row(self._cell(at, source)))
+        replies = self._replies[source :: self._width]
+        whole = reader.columns(replies)
+        if whole is not None:
+            return whole
+        if not reader.columnar:
+            return self._each(lambda at: reader.row(self._cell(at, source)))
+        return self._halved(source, reader, replies, range(self.count))
+
+    def _halved(
+        self, source: int, reader: KeyedReader, replies: Sequence[Any], rows: range
+    ) -> list[Tensor | None]:
+        """Read rows half by half, so that only the irregular ones are read one by one."""
+        if len(rows) == 1:
+            return [self._one(rows.start, lambda at: reader.row(self._cell(at, source)))]
+        middle = (rows.start + rows.stop) // 2
+        result: list[Tensor | None] = []
+        for half in (range(rows.start, middle), range(middle, rows.stop)):
+            part = reader.columns(replies[half.start : half.stop])
+            result.extend(self._halved(source, reader, replies, half) if part is None else part)
+        return result
 
     def inline(self, reader: InlineReader) -> Column:
         """Read one source of request values."""
@@ -80,17 +99,20 @@ class Rows:
 
     def _cell(self, at: int, source: int) -> Cell:
         key, reply = self._keys[at][source], self._replies[at * self._width + source]
-        return Cell(key, reply, self._fills[at], self._now)
+        return Cell(key, reply, self._fills[at], self._now, self.ages)
 
     def _each(self, read: Callable[[int], Tensor]) -> list[Tensor | None]:
-        result: list[Tensor | None] = []
-        for at in range(self.count):
-            try:
-                result.append(None if at in self.errors else read(at))
-            except InsituError as error:
-                self.errors[at] = error
-                result.append(None)
-        return result
+        return [self._one(at, read) for at in range(self.count)]
+
+    def _one(self, at: int, read: Callable[[int], Tensor]) -> Tensor | None:
+        """Read one row; None when it is out."""
+        if at in self.errors:
+            return None
+        try:
+            return read(at)
+        except InsituError as error:
+            self.errors[at] = error
+            return None
 
     def good(self) -> list[int]:
         """Rows without an error."""

@@ -37,6 +37,7 @@ class Age:
         if written is None:
             raise FieldMissing(cell.key, self.field)
         age = cell.now - unix_time(written, self.unit, Place("field", self.field, f"key {shown(cell.key)!r}"))
+        cell.ages.append(age)
         if age > self.max_seconds or age < -CLOCK_SKEW_SECONDS:
             raise Stale(cell.key, age, self.max_seconds)
 

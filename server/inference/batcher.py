@@ -49,7 +49,7 @@ class Batcher:
         self._limits = limits
         self._metrics = metrics
         self._runs = Runs(runner)
-        self._gatherer = Gatherer(self._manifest, plan, runner.rows)
+        self._gatherer = Gatherer(self._manifest, plan, runner.rows, metrics.aged)
         self._wait = limits.wait_seconds
         self._loop = asyncio.get_running_loop()
         self._queue: deque[Job] = deque()

@@ -3,7 +3,7 @@
 A row that cannot be read is out with its error; only its own job is decoded row by row for it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 
 from models.assembly import Group, Plan
@@ -14,10 +14,18 @@ from server.inference.samples import Rows
 from server.inference.stacking import Batch, Signature, joined, padded_inputs, signature
 
 
+def unobserved(_seconds: float) -> None:
+    """Observe nothing."""
+
+
 class Gatherer:
     """The jobs of one version made into batches."""
 
-    def __init__(self, manifest: Manifest, plan: Plan | None, rows: Rows) -> None:
+    def __init__(
+        self, manifest: Manifest, plan: Plan | None, rows: Rows, aged: Callable[[float], None] = unobserved
+    ) -> None:
+        """Take a version; `aged` hears the age of the oldest features of a request, in seconds."""
+        self._aged = aged
         self._manifest = manifest
         self._plan = plan
         self._rows = rows
@@ -74,6 +82,8 @@ class Gatherer:
                 job.refuse(row, error)
         for row, names in assembled.filled.items():
             job.rows[row].filled = names
+        if assembled.ages:
+            self._aged(max(assembled.ages))
         if not job.left:
             job.end()
         return assembled.groups

@@ -351,3 +351,20 @@ async def test_many_callers_at_once_get_their_own_rows(
     assert [values(answer) for answer in answers] == [
         [[2 * number, -2 * number], [2 * (199 - number), -2 * (199 - number)]] for number in range(200)
     ]
+
+
+async def test_the_age_of_features_is_measured_where_they_carry_a_time(
+    store: ModelStore, engine: StartEngine, redis: Redis
+) -> None:
+    timed = {"key": "k:{id}", "as": "hash", "fields": ["a", "b"], "time_field": "at", "max_age_seconds": 60}
+    await redis.hset("k:1", mapping={"a": 1, "b": 2, "at": time.time() - 20})
+    await redis.hset("k:2", mapping={"a": 1, "b": 2, "at": time.time() - 90})
+    await store.publish(bundle(scaled(), view={"inputs": [{"name": "x", "sources": [timed]}]}))
+    running = await engine()
+
+    await ask(running, keys=["k:1"])
+    await ask(running, keys=["k:1", "k:2"])
+
+    told = running.metrics.exposition().decode()
+    assert 'insitu_feature_age_seconds_bucket{le="60.0",model="m",version="1"} 1.0' in told
+    assert 'insitu_feature_age_seconds_bucket{le="300.0",model="m",version="1"} 2.0' in told

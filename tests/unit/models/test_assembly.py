@@ -451,3 +451,35 @@ def test_what_kept_a_key_from_being_read_is_its_rows_error_as_it_is(source: dict
 
     assert [group.rows for group in found.groups] == [[0]]
     assert found.errors[1] is away
+
+
+@given(
+    st.lists(
+        st.sampled_from([raw(1, 2), raw(3, 4), None, b"short", ResponseError("WRONGTYPE no")]), min_size=1
+    )
+)
+def test_odd_rows_among_regular_ones_are_read_as_if_alone(replies: list[Any]) -> None:
+    compiled = plan(VECTOR)
+
+    found = assembled(compiled, replies)
+
+    alone = [assembled(compiled, [reply]) for reply in replies]
+    assert {row: str(error).replace(f"v:{row}", "v:0") for row, error in found.errors.items()} == {
+        row: str(one.errors[0]) for row, one in enumerate(alone) if one.errors
+    }
+    whole = {
+        row: feed.tolist()
+        for group in found.groups
+        for row, feed in zip(group.rows, group.feeds["x"], strict=True)
+    }
+    assert whole == {row: one.groups[0].feeds["x"][0].tolist() for row, one in enumerate(alone) if one.groups}
+
+
+def test_the_ages_of_features_that_carry_a_time_are_told() -> None:
+    compiled = plan({**HASH, "time_field": "at", "max_age_seconds": 60})
+
+    found = assembled(compiled, [[b"1", b"2", b"%d" % (NOW - age)] for age in (5, 30, 90)])
+
+    assert list(found.ages) == [5, 30, 90]
+    assert list(found.errors) == [2]
+    assert not assembled(plan(HASH), [[b"1", b"2"]]).ages
