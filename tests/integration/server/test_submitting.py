@@ -257,3 +257,18 @@ async def test_what_asks_again_as_it_hears_an_answer_is_answered_too(
     await until(lambda: len(heard.outcomes) == 50)
 
     assert set(heard.kinds) == {Answer}
+
+
+async def test_a_server_that_ends_while_redis_hangs_tells_whoever_looks_a_model_up(
+    engine: StartEngine, redis_server: Callable[..., RedisServer]
+) -> None:
+    server = redis_server()
+    running, heard = await engine(redis_url=server.url), Heard()
+
+    server.pause()
+    running.predictor.submit(Ask("never-met", keys=["v:1"]), heard)
+    await asyncio.sleep(0.05)
+    await asyncio.wait_for(running.stop(), 10)
+    server.resume()
+
+    assert heard.kinds == [Stopping]

@@ -1,5 +1,6 @@
 """What was read for many requests is decoded together; whatever is irregular costs its own request alone."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ from models.assembly import Plan
 from models.errors import FieldMissing, InsituError, KeyMissing, NotANumber, WrongType
 from models.features import FeatureView
 from server.inference.batcher import Batcher
+from server.inference.gathering import Gatherer
 from tests.graphs import (
     dense,
     f32,
@@ -315,3 +317,17 @@ async def test_rows_of_values_that_the_request_brings_share_a_run(queue: Queue) 
 
     assert await all_of(*jobs) == [[[2, 2]], [[4, 4]], [[6, 6]]]
     assert session.runs == [3]
+
+
+async def test_the_oldest_feature_of_a_request_is_what_is_measured(queue: Queue) -> None:
+    timed = {**HASH, "time_field": "at", "max_age_seconds": 1e9}
+    session, _, plan = queue(scaled(), seen(timed))
+    ages: list[float] = []
+    job = Asked(2)
+    job.prepared = plan.prepare([{"id": 1}, {"id": 2}])
+    now = time.time()
+    job.replies = [[b"1", b"2", b"%f" % (now - age)] for age in (50, 100)]
+
+    Gatherer(session.manifest, plan, "apart", ages.append).batches([job])
+
+    assert ages == pytest.approx([100], abs=5)
