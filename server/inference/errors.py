@@ -38,6 +38,9 @@ class Overloaded(InsituError):
         self.retry_after_seconds = retry_after_seconds
 
 
+TOO_MUCH_AT_ONCE = (Overloaded, TooManyRows)  # what callers meet together where each alone might not
+
+
 class DeadlineExceeded(InsituError):
     """The request was not answered within its time; what had not run yet never does."""
 

@@ -18,7 +18,7 @@ from models.errors import BadFeatureView, BadRequest, FieldMissing, InsituError,
 from server.inference.asking import Answer, Ask, Row
 from server.inference.catalogue import Catalogue
 from server.inference.dividing import Share, divided
-from server.inference.errors import DeadlineExceeded, Stopping, TooManyRows
+from server.inference.errors import TOO_MUCH_AT_ONCE, DeadlineExceeded, Stopping, TooManyRows
 from server.inference.loading import Serving
 from server.inference.reading.reader import Reader
 from server.inference.requests import Done, Part, Request, Requests, Work
@@ -236,7 +236,8 @@ class Predictor:
             if route is not None and route.shadow is not None:
                 self._shadows.beside(request.ask, route.shadow, answer)
             return
-        if isinstance(error, InsituError):
+        asked_again = request.callers > 1 and isinstance(error, TOO_MUCH_AT_ONCE)  # for each caller alone
+        if isinstance(error, InsituError) and not asked_again:
             model = request.ask.model
             version = version_meant(request)
             known = model if version is not None or self._catalogue.knows(model) else "unknown"

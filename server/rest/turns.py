@@ -12,7 +12,7 @@ from uvicorn.server import ServerState
 
 from server.inference.asking import Answer, Ask
 from server.inference.engine import Engine
-from server.inference.errors import Overloaded, TooManyRows
+from server.inference.errors import TOO_MUCH_AT_ONCE
 from server.inference.reading.link import SEND_BYTES
 from server.inference.requests import Request
 from server.inference.routing import Route
@@ -157,7 +157,7 @@ class Turns:
         if isinstance(outcome, Answer):
             for turn, row in zip(turns, outcome.rows, strict=True):
                 turn.write(replies.of_row(outcome, row, turn.state.default_headers))
-        elif isinstance(outcome, Overloaded | TooManyRows) and len(turns) > 1:
+        elif isinstance(outcome, TOO_MUCH_AT_ONCE) and len(turns) > 1:
             for key, turn in zip(group.keys, turns, strict=True):
                 turn.group = None
                 self._alone(Ask(*target, (key,)), turn)
