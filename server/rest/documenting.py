@@ -94,7 +94,7 @@ def body_of(model: type[BaseModel], examples: dict[str, Any]) -> dict[str, Any]:
 
 
 def parameter(name: str, schema: dict[str, Any], description: str, **more: Any) -> dict[str, Any]:
-    """Return the OpenAPI of a query parameter that the route reads by hand."""
+    """Return the OpenAPI of a query parameter that the route reads by hand; `in` may say otherwise."""
     return {"name": name, "in": "query", "schema": schema, "description": description, **more}
 
 

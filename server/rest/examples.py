@@ -50,8 +50,13 @@ SUCCESS: dict[int | str, dict[str, Any]] = {
         },
     }
 }
+MILLISECONDS = {"type": "number", "exclusiveMinimum": 0}
+TIMEOUT = parameter(
+    "X-Request-Timeout-Ms", MILLISECONDS, "Give up after so long; the shorter counts.", **{"in": "header"}
+)
 QUERY = {
     "parameters": [
+        TIMEOUT,
         parameter(
             "key",
             {"type": "array", "items": {"type": "string"}},
@@ -65,9 +70,9 @@ QUERY = {
             'Stands in for absent values: a number, or JSON such as {"age": 40}.',
         ),
         parameter("raw", {"type": "boolean", "default": False}, "Answer the graph's outputs."),
-        parameter("timeout_ms", {"type": "number", "exclusiveMinimum": 0}, "Give up after so long."),
+        parameter("timeout_ms", MILLISECONDS, "Give up after so long."),
     ]
 }
-BODY = body_of(PredictRequest, ASKED)
+BODY = {"parameters": [TIMEOUT], **body_of(PredictRequest, ASKED)}
 POSTED = {**SUCCESS, **failures(*BODY_ERRORS, *ROW_ERRORS)}
 QUERIED = {**SUCCESS, **failures(*ROW_ERRORS)}
