@@ -184,6 +184,15 @@ FIELDS: Exchanges = {
     "a page of this origin": asked(KEYED, 200, "Origin: http://127.0.0.1", "Sec-Fetch-Site: same-origin"),
     "a page of another origin": asked(KEYED, 403, "Origin: https://evil.example"),
     "a page of another site": asked(KEYED, 403, "Sec-Fetch-Site: cross-site"),
+    "time in the head": asked(KEYED, 200, "X-Request-Timeout-Ms: 20000"),
+    "time in the head and the body": asked(
+        b'{"keys": ["customer:1"], "timeout_ms": 2e4}', 200, "x-request-timeout-ms: 9000"
+    ),
+    "no time in the head": asked(KEYED, 400, "X-Request-Timeout-Ms: 0"),
+    "words for time in the head": asked(KEYED, 400, "X-REQUEST-TIMEOUT-MS: soon"),
+    "time in the head of a bad body": asked(b"{", 400, "X-Request-Timeout-Ms: soon"),
+    "time in the head twice": asked(KEYED, 200, "X-Request-Timeout-Ms: 20000", "X-Request-Timeout-Ms: soon"),
+    "time over in the head": asked(KEYED, 504, "X-Request-Timeout-Ms: 0.0001"),
     "a token where none is known": asked(KEYED, 200, "Authorization: Bearer anything"),
 }
 
