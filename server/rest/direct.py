@@ -10,14 +10,12 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from models.errors import InsituError
-from models.keys import ALIAS, NAME
 from server.inference.engine import Engine
 from server.rest import errors, predict
 from server.rest.access import Access
+from server.rest.heads import ROUTE
 
-PLAIN = re.compile(
-    rf"/v1/models/(?P<name>{NAME.pattern})(?:/versions/(?P<version>[0-9]{{1,9}}|{ALIAS.pattern}))?/predict"
-)
+PLAIN = re.compile(ROUTE)
 
 
 class DirectPredictions:

@@ -18,10 +18,10 @@ END = b"\r\n\r\n"
 HEAD_BYTES = 4096
 HEADS_KEPT = 1024
 START = b"POST /v1/models/"
-LINE = re.compile(
-    rf"POST /v1/models/(?P<name>{NAME.pattern})(?:/versions/(?P<version>[0-9]{{1,9}}|{ALIAS.pattern}))?/predict "
-    r"HTTP/1\.1".encode()
+ROUTE = (
+    rf"/v1/models/(?P<name>{NAME.pattern})(?:/versions/(?P<version>[0-9]{{1,9}}|{ALIAS.pattern}))?/predict"
 )
+LINE = re.compile(rf"POST {ROUTE} HTTP/1\.1".encode())
 # A name of letters and digits, one space at the most, printable ASCII without a space at either end.
 HEADER = re.compile(rb"([A-Za-z0-9-]+): ?((?:[!-~](?:[ -~]*[!-~])?)?)")
 LENGTH = re.compile(rb"0|[1-9][0-9]{0,9}")
@@ -41,7 +41,7 @@ ONCE = frozenset(
         b"host",
         b"origin",
         b"sec-fetch-site",
-        b"x-request-timeout-ms",
+        asks.TIMEOUT_HEADER.encode(),
     )
 )
 
@@ -105,7 +105,7 @@ class Heads:
             (target["name"].decode(), reference),
             len(head) + len(END),
             int(length[0]),
-            texts.get("x-request-timeout-ms"),
+            texts.get(asks.TIMEOUT_HEADER),
         )
 
 

@@ -143,7 +143,7 @@ def worded(given: Answer) -> dict[str, Any]:
 
 def plainly(model: str, version: int, row: Row) -> dict[str, Any]:
     """Return the body of an answer of one row of which there is nothing more to say; as `worded` does."""
-    return {"model": model, "version": version, "predictions": ({"key": row.key, **row.body},)}
+    return {"model": model, "version": version, "predictions": (entry(row),)}
 
 
 def entry(row: Row) -> Mapping[str, Any]:
