@@ -1,6 +1,7 @@
 """The HTTP door over a running engine on a real Redis, and a client that knows nothing of either.
 
 store         models in the test's Redis
+frozen        a Redis of the test's own, stocked, to be paused
 road          how requests get to the door: every test of a client runs on both
 start(...)    a factory: the API with these settings, as an HTTP client
 client        the API with its default settings
@@ -26,6 +27,7 @@ from server.settings import ServerSettings
 from tests.integration.rest import stock
 from tests.integration.rest.served import ServerProcess
 from tests.integration.rest.wired import Wire, wired
+from tests.servers import RedisServer
 
 HERE = "http://127.0.0.1:8000"
 NO_TLS = SSLContext(PROTOCOL_TLS_CLIENT)  # httpx would read every certificate of the machine for each client
@@ -33,6 +35,16 @@ Client = httpx.AsyncClient
 StartDoor = Callable[..., Awaitable[Client]]
 Listen = Callable[..., Awaitable[Wire]]
 Serve = Callable[..., ServerProcess]
+
+
+@pytest.fixture
+async def frozen(redis_server: Callable[..., RedisServer]) -> AsyncIterator[RedisServer]:
+    """A Redis of the test's own, to be paused."""
+    server = redis_server()
+    async with Redis.from_url(server.url) as client:
+        await stock.fill(client, ModelStore(client))
+    yield server
+    server.resume()
 
 
 @pytest.fixture

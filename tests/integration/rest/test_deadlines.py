@@ -2,14 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
-from redis.asyncio import Redis
 
-from models.store import ModelStore
-from tests.integration.rest import stock
 from tests.integration.rest.conftest import Client, StartDoor
 from tests.servers import RedisServer
 
@@ -17,16 +13,6 @@ PATH = "/v1/models/churn/predict"
 KEYED = {"keys": ["customer:1"]}
 HEADER = "X-Request-Timeout-Ms"
 LONG = 60_000
-
-
-@pytest.fixture
-async def frozen(redis_server: Callable[..., RedisServer]) -> AsyncIterator[RedisServer]:
-    """A Redis of the test's own, to be paused."""
-    server = redis_server()
-    async with Redis.from_url(server.url) as client:
-        await stock.fill(client, ModelStore(client))
-    yield server
-    server.resume()
 
 
 @pytest.fixture

@@ -1,14 +1,11 @@
 """A server that is told to end while it answers: what was asked is answered, and says that it is the last."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
 import pytest
-from redis.asyncio import Redis
 
-from models.store import ModelStore
-from tests.integration.rest import stock
 from tests.integration.rest.conftest import Serve
 from tests.integration.rest.speaking import Line, head, line, post
 from tests.servers import RedisServer
@@ -17,16 +14,6 @@ KEYED = post(b'{"keys": ["customer:1"]}', path="/v1/models/churn/predict")
 HEALTH = head("GET /health/live HTTP/1.1", "Host: 127.0.0.1")
 HALVES = KEYED[:-8], KEYED[-8:]
 SAID = [KEYED, KEYED * 2, KEYED * 5, KEYED + HEALTH + KEYED, HEALTH + KEYED, KEYED + HEALTH]
-
-
-@pytest.fixture
-async def frozen(redis_server: Callable[..., RedisServer]) -> AsyncIterator[RedisServer]:
-    """A Redis of the test's own, to be paused."""
-    server = redis_server()
-    async with Redis.from_url(server.url) as client:
-        await stock.fill(client, ModelStore(client))
-    yield server
-    server.resume()
 
 
 @pytest.fixture

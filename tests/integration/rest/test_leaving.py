@@ -3,15 +3,12 @@
 import asyncio
 import socket
 import struct
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 
 import orjson
 import pytest
-from redis.asyncio import Redis
 
-from models.store import ModelStore
-from tests.integration.rest import stock
 from tests.integration.rest.conftest import Listen
 from tests.integration.rest.speaking import Line, head, line, post
 from tests.integration.rest.wired import HOST, Wire
@@ -22,16 +19,6 @@ KEYED = post(b'{"keys": ["customer:1"]}', path="/v1/models/churn/predict")
 HEALTH = head("GET /health/live HTTP/1.1", "Host: 127.0.0.1")
 TENSORS = post(b'{"inputs": {"x": [[20, 0]]}}', path=PATH)
 WAIT_SECONDS = 10.0
-
-
-@pytest.fixture
-async def frozen(redis_server: Callable[..., RedisServer]) -> AsyncIterator[RedisServer]:
-    """A Redis of the test's own, to be paused."""
-    server = redis_server()
-    async with Redis.from_url(server.url) as client:
-        await stock.fill(client, ModelStore(client))
-    yield server
-    server.resume()
 
 
 async def until(true: Callable[[], bool]) -> None:

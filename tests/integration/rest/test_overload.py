@@ -3,16 +3,13 @@
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import httpx
 import pytest
-from redis.asyncio import Redis
 
 from models.store import ModelStore
 from tests.graphs import bundle, looping
-from tests.integration.rest import stock
 from tests.integration.rest.conftest import Client, StartDoor
 from tests.servers import RedisServer
 
@@ -32,16 +29,6 @@ async def turns(store: ModelStore, start: StartDoor) -> int:
     response, seconds = await timed(client, LOOP, slow(20_000))
     assert response.status_code == 200
     return int(20_000 * SLOW_SECONDS / seconds)
-
-
-@pytest.fixture
-async def frozen(redis_server: Callable[..., RedisServer]) -> AsyncIterator[RedisServer]:
-    """A Redis of the test's own, to be paused."""
-    server = redis_server()
-    async with Redis.from_url(server.url) as client:
-        await stock.fill(client, ModelStore(client))
-    yield server
-    server.resume()
 
 
 def slow(turns: int, **said: Any) -> dict[str, Any]:
