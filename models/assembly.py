@@ -47,24 +47,38 @@ class Prepared:
     """Rows ready to be read: `live[i]` is the request's row of the i-th block of commands.
 
     A block has one command a form, in order. Rows that need no values beside their keys have no
-    instances. Made once a request: a dataclass would cost half as much again.
+    instances; `lone` are those keys where each row has but one. Made once a request: a dataclass
+    would cost half as much again.
     """
 
-    __slots__ = ("errors", "forms", "instances", "keys", "live")
+    __slots__ = ("_keys", "errors", "forms", "instances", "live", "lone")
 
     def __init__(
         self,
         forms: Sequence[Form],
         live: Sequence[int],
-        keys: Sequence[Sequence[str]],
+        keys: Sequence[Sequence[str]] = (),
         instances: Sequence[Instance] = (),
         errors: Mapping[int, FeatureError] = NO_ERRORS,
     ) -> None:
         self.forms = forms
         self.live = live
-        self.keys = keys
+        self._keys = keys
         self.instances = instances
         self.errors = errors
+        self.lone: Sequence[str] = ()
+
+    @classmethod
+    def of_keys(cls, forms: Sequence[Form], keys: Sequence[str]) -> "Prepared":
+        """Return rows that are one key each, which is read by the one form."""
+        prepared = cls(forms, range(len(keys)))
+        prepared.lone = keys
+        return prepared
+
+    @property
+    def keys(self) -> Sequence[Sequence[str]]:
+        """The keys of each row, one a form."""
+        return [*zip(self.lone, strict=True)] if self.lone else self._keys
 
     @property
     def commands(self) -> list[Command]:
@@ -73,9 +87,8 @@ class Prepared:
 
     def encoded(self) -> list[bytes]:
         """Return the commands as Redis takes them."""
-        if len(self.forms) == 1:
-            encoded = self.forms[0].encoded
-            return [encoded(key) for (key,) in self.keys]
+        if self.lone:
+            return self.forms[0].encoded_for(self.lone)
         return [form.encoded(key) for keys in self.keys for form, key in zip(self.forms, keys, strict=True)]
 
 
@@ -192,8 +205,8 @@ class Plan:
 
         Raises: BadFeatureView, when the view reads no key.
         """
-        if self._key_is_all and all(map(self.templates[0].accepts, keys)):
-            return Prepared(self._forms, range(len(keys)), [*zip(keys, strict=True)])
+        if self._key_is_all and self.templates[0].accepts_all(keys):
+            return Prepared.of_keys(self._forms, keys)
         return self._prepared(keys, self.instance)
 
     def prepare(self, instances: Sequence[Instance]) -> Prepared:

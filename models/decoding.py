@@ -63,6 +63,11 @@ def finite(values: Tensor, dtype: str, place: str) -> Tensor:
     return result
 
 
+def all_finite(values: Tensor) -> bool:
+    """Whether every element of a float array is finite; for few elements in half the time of `.all()`."""
+    return b"\0" not in np.isfinite(values).tobytes()
+
+
 def cast(values: Tensor, dtype: str) -> Tensor:
     """Return an array of the input's type; ask `lost` whether it still says the same."""
     wanted = numpy_dtype(dtype)

@@ -5,6 +5,8 @@ Source: https://redis.io/docs/latest/develop/reference/protocol-spec/, arrays of
 
 from collections.abc import Sequence
 
+SHORT_BYTES = 128  # keys for which all that comes before them is kept ready
+
 Argument = str | bytes | int
 Command = tuple[Argument, ...]
 
@@ -12,12 +14,13 @@ Command = tuple[Argument, ...]
 class Form:
     """One command of a source with its key left open: as a tuple for a client, or as bytes."""
 
-    __slots__ = ("_head", "_tail", "after", "name")
+    __slots__ = ("_head", "_heads", "_tail", "after", "name")
 
     def __init__(self, name: str, *after: Argument) -> None:
         """Take the command's name and the arguments after the key."""
         self.name, self.after = name, after
         self._head = b"*%d\r\n%b$" % (2 + len(after), bulk(name))
+        self._heads = [b"%b%d\r\n" % (self._head, size) for size in range(SHORT_BYTES)]
         self._tail = b"\r\n" + b"".join(map(bulk, after))
 
     def of(self, key: str) -> Command:
@@ -28,6 +31,14 @@ class Form:
         """Return the command for one key, as Redis takes it."""
         data = key.encode()
         return b"%b%d\r\n%b%b" % (self._head, len(data), data, self._tail)
+
+    def encoded_for(self, keys: Sequence[str]) -> list[bytes]:
+        """Return the commands for several keys, as `encoded` does for one."""
+        heads, tail = self._heads, self._tail
+        try:
+            return [heads[len(data)] + data + tail for data in map(str.encode, keys)]
+        except IndexError:  # one is long
+            return [*map(self.encoded, keys)]
 
 
 def bulk(argument: Argument) -> bytes:

@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 import orjson
 
+from models.decoding import all_finite
 from models.errors import FieldMissing, KeyMissing, UnknownCategory, shown
 from models.sources import FeatureField
 from models.tensors import Tensor, numpy_dtype
 from models.values import BOUNDS, INTEGERS, Fills, Place, Raw, array, as_text, number
 
 PLAIN_CHARACTERS = b"0123456789+-.eE,"
+LISTS = {list}
 IRREGULAR = (TypeError, ValueError, KeyError, OverflowError)
 
 
@@ -123,18 +125,18 @@ class FieldsReader:
         self.dtype = dtype
         self.fields = [FieldReader(field, dtype) for field in fields]
         self._alike = not any(field.categories for field in fields)
+        self._widths = {len(fields)}
 
     def columns(self, rows: Sequence[Any]) -> Tensor | None:
         """Read many rows at once, (B, fields); None when any value of them is irregular."""
-        width = len(self.fields)
-        if not all(type(row) is list and len(row) == width for row in rows):
+        if set(map(type, rows)) != LISTS or set(map(len, rows)) != self._widths:
             return None
         try:
             with np.errstate(over="ignore"):
                 result = self._read(rows)
         except IRREGULAR:
             return None
-        return result if result.dtype.kind != "f" or np.isfinite(result).all() else None
+        return result if result.dtype.kind != "f" or all_finite(result) else None
 
     def _read(self, rows: Sequence[list[bytes]]) -> Tensor:
         dtype = numpy_dtype(self.dtype)

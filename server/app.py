@@ -71,9 +71,10 @@ def build_engine(settings: ServerSettings, shared: Path | None = None) -> Engine
     threads = threads_of(settings)
     pool = ThreadPoolExecutor(threads.runs, thread_name_prefix="run")
     options = load_options(settings, threads.inside)
+    moment = options.moment
     trials = Trials(settings.trial_memory_bytes, settings.trial_seconds)
     catalogue = Catalogue(store, Loader(store, trials, options, pool, metrics))
-    reader = Reader(settings.redis_url, settings.redis_timeout_ms / 1000, metrics.pipeline)
+    reader = Reader(settings.redis_url, settings.redis_timeout_ms / 1000, metrics.pipeline, moment)
     timeout = settings.request_timeout_seconds
     parts = Parts(
         store=store,
@@ -83,6 +84,7 @@ def build_engine(settings: ServerSettings, shared: Path | None = None) -> Engine
         metrics=metrics,
         trial=trials,
         pool=pool,
+        moment=moment,
     )
     limits = Limits(settings.max_request_rows, settings.max_body_bytes, settings.model_limit_bytes, timeout)
     return Engine(parts, limits, settings.preload_models, settings.resync_seconds)

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from models.decoding import all_finite
 from models.errors import InsituError
 from models.manifest import Manifest
 from models.tensors import Tensor
@@ -110,7 +111,7 @@ def finite_rows(rows: Tensor) -> list[bool]:
     """Whether every number of a row is finite, row by row."""
     if rows.dtype.kind != "f":
         return [True] * len(rows)
-    if np.isfinite(rows).all():
+    if all_finite(rows):
         return [True] * len(rows)
     good: list[bool] = np.logical_and.reduce(np.isfinite(rows), axis=1).tolist()
     return good

@@ -8,7 +8,7 @@ the guilty rows have an error. A short run happens right here on the loop, a lon
 import asyncio
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from models.assembly import Plan
@@ -17,6 +17,7 @@ from server.inference.answers import Worded, bodies, entire, plain
 from server.inference.errors import DeadlineExceeded, Overloaded, RunFailed
 from server.inference.gathering import Gatherer
 from server.inference.jobs import Job
+from server.inference.moments import Later, Moment
 from server.inference.runs import Runner, Runs
 from server.inference.stacking import Batch, rows_of
 from server.metrics import VersionMetrics
@@ -42,7 +43,12 @@ class Batcher:
     """The queue in front of one session."""
 
     def __init__(
-        self, runner: Runner, plan: Plan | None, limits: BatchLimits, metrics: VersionMetrics
+        self,
+        runner: Runner,
+        plan: Plan | None,
+        limits: BatchLimits,
+        metrics: VersionMetrics,
+        moment: Moment | None = None,
     ) -> None:
         self._manifest = runner.session.manifest
         self._rows = runner.rows
@@ -55,7 +61,8 @@ class Batcher:
         self._queue: deque[Job] = deque()
         self._queued = 0
         self._admitted = 0
-        self._turn: asyncio.Handle | None = None
+        self._later = (moment or Moment()).later
+        self._turn: asyncio.Handle | Later | None = None
         self._busy = False  # a batch is made or run: what comes meanwhile waits for its end
         self._worker: asyncio.Task[None] | None = None
         self._over: DeadlineExceeded | None = None  # the end has come, and nothing runs any more
@@ -86,17 +93,17 @@ class Batcher:
         if self._busy:
             return
         if self._turn is None or (self._wait and self._queued >= self._limits.batch_rows):
-            self._next()
+            self._next(self._later)
 
-    def _next(self) -> None:
-        """Have the next batch run: at once, or where it may wait for more as long as its first job may."""
+    def _next(self, soon: Callable[[Callable[[], None]], asyncio.Handle | Later]) -> None:
+        """Have the next batch run: soon, or where it may wait for more as long as its first job may."""
         if self._turn is not None:
             self._turn.cancel()
         if self._wait and self._queued < self._limits.batch_rows:
             left = self._queue[0].arrived + self._wait - time.monotonic()
             self._turn = self._loop.call_later(left, self._work)
         else:
-            self._turn = self._loop.call_soon(self._work)
+            self._turn = soon(self._work)
 
     def _work(self) -> None:
         """Run the next batch; what takes long goes on in a task, and the queue waits for it."""
@@ -114,7 +121,7 @@ class Batcher:
         """Let what has come meanwhile have its turn."""
         self._busy = False
         if self._queue:
-            self._next()
+            self._next(self._loop.call_soon)  # others on the loop have their turn first
 
     def _run_short(self, jobs: Sequence[Job]) -> list[Batch]:
         """Run what is short and goes well; return the other batches."""
@@ -251,7 +258,7 @@ class Batcher:
         until = time.monotonic() + seconds
         self._wait = 0.0  # nobody comes any more to fill the batch
         if self._turn is not None:
-            self._next()
+            self._next(self._loop.call_soon)
         while (self._queue or self._worker is not None) and time.monotonic() < until:
             await (
                 asyncio.wait([self._worker], timeout=until - time.monotonic())

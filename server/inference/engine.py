@@ -18,6 +18,7 @@ from models.store import ModelStore
 from server.inference.catalogue import Catalogue
 from server.inference.ending import ended
 from server.inference.meanings import in_time
+from server.inference.moments import Moment
 from server.inference.predictor import Predictor
 from server.inference.reading.reader import Reader
 from server.inference.trials import Trials
@@ -55,6 +56,7 @@ class Parts:
     metrics: Metrics
     trial: Trials
     pool: ThreadPoolExecutor
+    moment: Moment
 
 
 class Engine:
@@ -66,6 +68,7 @@ class Engine:
         self.predictor = parts.predictor
         self.metrics = parts.metrics
         self.trial = parts.trial
+        self.moment = parts.moment
         self.limits = limits
         self._reader = parts.reader
         self._pool = parts.pool

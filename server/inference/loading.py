@@ -28,6 +28,7 @@ from server.inference.ending import ended
 from server.inference.errors import ModelNotLoadable
 from server.inference.failures import Failures, Place
 from server.inference.memory import give_back
+from server.inference.moments import Moment
 from server.inference.runs import Runner
 from server.inference.samples import Rows, claimed, warm
 from server.inference.sessions import RUNTIME, Session, shrink_arena
@@ -78,6 +79,7 @@ class LoadOptions:
     intra_op_threads: int
     memory_bytes: int
     batch: BatchLimits
+    moment: Moment = field(default_factory=Moment)
 
 
 class Loader:
@@ -183,7 +185,7 @@ class Loader:
             rows=verdict.rows,
             row_bytes=row_bytes(manifest.features),
             plan=plan,
-            batcher=Batcher(runner, plan, options.batch, metrics),
+            batcher=Batcher(runner, plan, options.batch, metrics, options.moment),
             metrics=metrics,
         )
 

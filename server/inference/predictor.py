@@ -138,7 +138,7 @@ class Predictor:
     def _undivided(self, request: Request, serving: Serving) -> None:
         """Read the rows of keys or instances, all for one version."""
         keys, instances = request.ask.keys, request.ask.instances or ()
-        request.of([Row() for _ in instances] if keys is None else [Row(key) for key in keys])
+        request.of([Row() for _ in instances] if keys is None else [*map(Row, keys)])
         plan = self._plan(request, serving)
         request.serving = serving
         request.take(

@@ -141,11 +141,6 @@ def worded(given: Answer) -> dict[str, Any]:
     return {"model": given.model, "version": given.version, "predictions": [*map(entry, given.rows)]}
 
 
-def plainly(model: str, version: int, row: Row) -> dict[str, Any]:
-    """Return the body of an answer of one row of which there is nothing more to say; as `worded` does."""
-    return {"model": model, "version": version, "predictions": (entry(row),)}
-
-
 def entry(row: Row) -> Mapping[str, Any]:
     """Return one row of an answer."""
     if row.error is None and row.version is None and not row.filled:  # nearly every one

@@ -8,7 +8,7 @@ from collections import deque
 from typing import Any
 
 from server.rest.connection import END, GOODBYE, Connection, Ending
-from server.rest.heads import START, Heads
+from server.rest.heads import START, Head, Heads
 from server.rest.turns import Turn, Turns
 
 TURNS = 64  # requests of one connection under way; a client that pipelines more waits
@@ -26,11 +26,20 @@ class PredictProtocol(Connection):
         self._held = b""
         self._taking = False
         self._leaving = False  # the connection ends when everything has been answered
+        # The head of the last request that came whole and alone, its bytes, and the size of all of it.
+        self._head: Head | None = None
+        self._beginning = b""
+        self._size = 0
 
     def data_received(self, data: bytes) -> None:
         """Take bytes in: whole plain requests are answered here."""
         if self.untouched and not self._held and not self.flow.write_paused:
-            self._take(data)
+            head = self._head
+            again = len(data) == self._size and data.startswith(self._beginning)
+            if again and head is not None and not self._turns:  # as nearly always
+                self._begin(head, data[head.size :])
+            else:
+                self._take(data)
         elif self._held or self.waiting():
             self._hold(self._held + data)
         elif self.reading:
@@ -40,7 +49,7 @@ class PredictProtocol(Connection):
 
     def _take(self, data: bytes) -> None:
         """Begin whole plain requests; what follows them waits for their answers, or is uvicorn's."""
-        at, size, turns, asked = 0, len(data), self._turns, self._asked
+        at, size, turns = 0, len(data), self._turns
         self._taking = True
         while at < size and len(turns) < TURNS and data.startswith(START, at):
             head = self._read_head(data, at)
@@ -50,9 +59,9 @@ class PredictProtocol(Connection):
             end = body + head.length
             if end > size:
                 break
-            turn = Turn(self.server_state, self.write_answers)
-            turns.append(turn)
-            asked.take(turn, head, data[body:end])
+            if end - at == size:
+                self._head, self._beginning, self._size = head, data[:body], size
+            self._begin(head, data[body:end])
             at = end
         self._taking = False
         if at == size:
@@ -61,6 +70,12 @@ class PredictProtocol(Connection):
             self._hold(data[at:])
         else:
             super().data_received(data[at:] if at else data)
+
+    def _begin(self, head: Head, body: bytes) -> None:
+        """Ask for a request; its answer may be there before this returns."""
+        turn = Turn(self.server_state, self.write_answers)
+        self._turns.append(turn)
+        self._asked.take(turn, head, body)
 
     def _hold(self, data: bytes) -> None:
         """Keep bytes until the requests before them have been answered."""
@@ -72,19 +87,22 @@ class PredictProtocol(Connection):
     def write_answers(self) -> None:
         """Write the answers whose turn it is; when all are written, go on with what was held."""
         turns = self._turns
-        replies: list[bytes] = []
-        while turns and (reply := turns[0].reply) is not None:
-            replies.append(reply)
-            turns.popleft()
-        if not replies:
+        if not turns or (reply := turns[0].reply) is None:
             return
-        self.server_state.total_requests += len(replies)
+        turns.popleft()
+        self.server_state.total_requests += 1
+        earlier: list[bytes] = []
+        while turns and (following := turns[0].reply) is not None:  # of a client that pipelines
+            earlier.append(reply)
+            reply = following
+            turns.popleft()
+            self.server_state.total_requests += 1
         self.touch()
         if self.transport.is_closing():
             return
         if self.ending.begun and not (turns or self._held or self._taking):
-            replies[-1] = replies[-1].replace(END, GOODBYE, 1)
-        self.transport.write(replies[0] if len(replies) == 1 else b"".join(replies))
+            reply = reply.replace(END, GOODBYE, 1)
+        self.transport.write(b"".join((*earlier, reply)) if earlier else reply)
         if self._held or self._leaving:
             self._go_on()
 

@@ -2,6 +2,7 @@
 
 import logging
 
+import orjson
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from models.errors import InsituError
@@ -13,7 +14,8 @@ from server.rest.wire import JSON_KIND, Json, as_json
 log = logging.getLogger(__name__)
 
 Headers = list[tuple[bytes, bytes]]
-FORM = b"%b%%bcontent-length: %%d\r\ncontent-type: %b\r\n\r\n%%b" % (STATUS_LINE[200], JSON_KIND.encode())
+KIND_LINE = b"\r\ncontent-type: %b\r\n\r\n" % JSON_KIND.encode()
+AFTER = b"]}\n"  # what every answer ends with
 
 
 class Replies:
@@ -21,7 +23,7 @@ class Replies:
 
     def __init__(self) -> None:
         self._headers: Headers | None = None
-        self._begin = b""
+        self._begin = self._good = b""
 
     def of(self, outcome: Answer | Exception, headers: Headers) -> bytes:
         """Return the answer to one request."""
@@ -31,16 +33,27 @@ class Replies:
             body = as_json(predict.worded(predict.whole(outcome)))
         except Exception as error:  # noqa: BLE001  # whatever it is, it is answered
             return self.of_error(error, headers)
-        return FORM % (self._lines(headers), len(body), body)
+        return b"%b%d%b%b" % (self._opening(headers), len(body), KIND_LINE, body)
 
-    def of_row(self, answer: Answer, row: Row, headers: Headers) -> bytes:
-        """Return the answer to a request of one row, which was asked together with others."""
-        if row.error is None and row.version is None and not row.filled:  # nearly every one
-            try:
-                body = as_json(predict.plainly(answer.model, answer.version, row))
-            except TypeError as error:
-                return self.of_error(error, headers)
-            return FORM % (self._lines(headers), len(body), body)
+    def of_rows(self, answer: Answer, headers: Headers) -> list[bytes]:
+        """Return the answers to requests of one key each, which were asked together."""
+        opening = self._opening(headers)
+        before = as_json(predict.worded(Answer(answer.model, answer.version, ())))[: -len(AFTER)]
+        between, more = KIND_LINE + before, len(before) + len(AFTER)
+        written: list[bytes] = []
+        for row in answer.rows:
+            if row.error is None and row.version is None and not row.filled:  # nearly every one
+                try:
+                    own = orjson.dumps({"key": row.key, **row.body}, option=orjson.OPT_SERIALIZE_NUMPY)
+                    written.append(b"%b%d%b%b%b" % (opening, more + len(own), between, own, AFTER))
+                except TypeError as error:
+                    written.append(self.of_error(error, headers))
+            else:
+                written.append(self._of_odd(answer, row, headers))
+        return written
+
+    def _of_odd(self, answer: Answer, row: Row, headers: Headers) -> bytes:
+        """Return the answer to a request of one row of which there is more to say."""
         version = answer.version
         if row.version is not None:
             version, row.version = row.version, None
@@ -60,7 +73,13 @@ class Replies:
     def _lines(self, headers: Headers) -> bytes:
         if headers is not self._headers:  # uvicorn makes a new list every second, for the date
             self._headers, self._begin = headers, lines(headers)
+            self._good = b"%b%bcontent-length: " % (STATUS_LINE[200], self._begin)
         return self._begin
+
+    def _opening(self, headers: Headers) -> bytes:
+        """Return a good answer up to the length of its body."""
+        self._lines(headers)
+        return self._good
 
 
 def lines(headers: Headers) -> bytes:

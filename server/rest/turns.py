@@ -72,7 +72,7 @@ def key_alone(body: bytes) -> str | None:
 
 
 class Turns:
-    """Asks the core for what turns want, and writes what it says."""
+    """Asks the core for what turns want, and writes what it says; the turns are those of one server."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -81,12 +81,15 @@ class Turns:
         self._replies = Replies()
         self._groups: dict[Place, Group] = {}
         self._rows = engine.limits.rows
+        self._moment = engine.moment
         self._call_soon = asyncio.get_running_loop().call_soon
+        self._taken = 0  # requests of this moment for one key each
+        self._expected = 0  # as many as the last moment had
 
     def take(self, turn: Turn, head: Head, body: bytes) -> None:
         """Begin to answer one request."""
-        key = key_alone(body) if head.timeout_ms is None else None
         try:
+            key = key_alone(body) if head.timeout_ms is None else None
             if key is not None:
                 self._together(head.target, key, turn)
             else:
@@ -106,15 +109,29 @@ class Turns:
             turn.request = request
 
     def _together(self, target: Target, key: str, turn: Turn) -> None:
-        """Ask for a key together with the others of this moment, those of its own version under a traffic rule."""
+        """Ask for a key together with the others of this moment, those of its own version under a traffic rule.
+
+        The first is not held up where none is expected to follow.
+        """
         group = self._groups.get(target)  # there is none under a traffic rule
         if group is None:
             group = self._group(target, key)
         turn.group = group
         group.keys.append(key)
         group.turns.append(turn)
-        if len(group.keys) == group.most:
-            self._ask(group.place)
+        if not self._taken:
+            self._call_soon(self._end)
+        self._taken += 1
+        if len(group.keys) == group.most or (self._taken == 1 and self._expected == 1):
+            with self._moment:
+                self._ask(group.place)
+
+    def _end(self) -> None:
+        """End a moment: ask for everything that came in it."""
+        self._expected, self._taken = self._taken, 0
+        with self._moment:
+            for place in [*self._groups]:
+                self._ask(place)
 
     def _group(self, target: Target, key: str) -> Group:
         """Return the group of this moment that a key belongs to."""
@@ -125,7 +142,6 @@ class Turns:
         group = self._groups.get(place)
         if group is None:
             group = self._groups[place] = Group(place, self._most(route))
-            self._call_soon(self._ask, place)
         return group
 
     def _most(self, route: Route | None) -> int:
@@ -155,8 +171,9 @@ class Turns:
         turns, replies = group.turns, self._replies
         group.request = None
         if isinstance(outcome, Answer):
-            for turn, row in zip(turns, outcome.rows, strict=True):
-                turn.write(replies.of_row(outcome, row, turn.state.default_headers))
+            written = replies.of_rows(outcome, turns[0].state.default_headers)
+            for turn, reply in zip(turns, written, strict=True):
+                turn.write(reply)
         elif isinstance(outcome, TOO_MUCH_AT_ONCE) and len(turns) > 1:
             for key, turn in zip(group.keys, turns, strict=True):
                 turn.group = None

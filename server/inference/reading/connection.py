@@ -14,6 +14,7 @@ import hiredis
 from redis.exceptions import ResponseError
 
 from models.errors import InsituError, shown
+from server.inference.moments import Moment
 from server.inference.reading.reads import Batch, Done, Read, tell
 
 log = logging.getLogger(__name__)
@@ -48,6 +49,7 @@ class Connection(asyncio.Protocol):
         "_gets",
         "_handing_out",
         "_heard",
+        "_moment",
         "_open",
         "_owner",
         "_parser",
@@ -61,8 +63,8 @@ class Connection(asyncio.Protocol):
         "paused",
     )
 
-    def __init__(self, owner: Owner, timeout_seconds: float) -> None:
-        self._owner, self._timeout = owner, timeout_seconds
+    def __init__(self, owner: Owner, timeout_seconds: float, moment: Moment) -> None:
+        self._owner, self._timeout, self._moment = owner, timeout_seconds, moment
         self._call_later = asyncio.get_running_loop().call_later
         self._transport: Any = None
         self._sent: deque[Batch] = deque()
@@ -102,7 +104,8 @@ class Connection(asyncio.Protocol):
         self._heard = monotonic()
         try:
             self._parser.feed(data)
-            next(self._handing_out, None)
+            with self._moment:
+                next(self._handing_out, None)
         except hiredis.HiredisError as error:
             self.drop(f"what came is no reply of Redis: {error}")
 

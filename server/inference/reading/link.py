@@ -12,7 +12,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
 
@@ -20,6 +20,7 @@ from models.encoding import encoded
 from models.errors import InsituError, RedisRefused, RedisUnavailable
 from server.inference.ending import ended
 from server.inference.errors import Overloaded
+from server.inference.moments import Moment
 from server.inference.reading.connection import Connection
 from server.inference.reading.faults import away, fault_of_one
 from server.inference.reading.places import Place, unreachable
@@ -61,6 +62,7 @@ class Terms:
     judge: Judge = fault_of_one
     changed: Callable[[], None] = unmoved  # it went away, or came back
     quiet: bool = False  # asked once: whoever asks says what came of it
+    moment: Moment = field(default_factory=Moment)
 
 
 class Link:
@@ -78,6 +80,7 @@ class Link:
         "_find",
         "_gated",
         "_held",
+        "_later",
         "_place",
         "_reads",
         "_since",
@@ -88,6 +91,7 @@ class Link:
 
     def __init__(self, find: Callable[[], Awaitable[Place]], terms: Terms) -> None:
         self._find, self._terms = find, terms
+        self._later = terms.moment.later
         self._call_soon: Any = None
         self._connection: Connection | None = None
         self._connecting: asyncio.Task[None] | None = None
@@ -137,7 +141,7 @@ class Link:
             return
         self._waiting = waiting
         if not self._reads:
-            self._call_soon(self._flush)
+            self._later(self._flush)
         self._reads.append((commands, done))
         self._unsent += sum(map(len, commands))
         if self._unsent >= SEND_BYTES:
@@ -167,7 +171,7 @@ class Link:
         if self._waiting and (waiting > WAITING_COMMANDS or size_of_all > WAITING_BYTES):
             raise Overloaded("the reader of features", self._waiting, RETRY_AFTER_SECONDS)
         if not self._gated and not self._reads:
-            self._call_soon(self._flush)
+            self._later(self._flush)
         self._waiting, self._held = waiting, self._held + size
         self._reads.append((commands, done))
 
@@ -275,7 +279,7 @@ class Link:
         return None
 
     def _made(self) -> Connection:
-        return Connection(self, self._terms.timeout_seconds)
+        return Connection(self, self._terms.timeout_seconds, self._terms.moment)
 
     async def _greet(self, connection: Connection) -> None:
         """Say who we are and hear whether we are answered.

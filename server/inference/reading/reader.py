@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from models.connecting import Kind, named, refusing
+from server.inference.moments import Moment
 from server.inference.reading.cluster import Cluster
 from server.inference.reading.link import Link, Terms, unobserved
 from server.inference.reading.places import place_of
@@ -31,13 +32,14 @@ class Reader:
         url: str,
         timeout_seconds: float,
         observe: Callable[[int, float], None] = unobserved,
+        moment: Moment | None = None,
     ) -> None:
-        """Take a URL; nothing is sent yet.
+        """Take a URL; nothing is sent yet. What is asked in a moment leaves at its end.
 
         Units:  observe, commands and seconds of a round trip.
         Raises: BadName, no URL of Redis.
         """
-        self._road = road(url, Terms(timeout_seconds, observe))
+        self._road = road(url, Terms(timeout_seconds, observe, moment=moment or Moment()))
         self.ask = self._road.ask
 
     @property
