@@ -90,6 +90,8 @@ def labels_alone(manifest: Manifest, output: Tensor) -> list[Worded]:
 def values(manifest: Manifest, output: Tensor) -> list[Worded]:
     """One number a row; a list when the graph gives several."""
     numbers = output.reshape(len(output), -1)
+    if numbers.shape[1] == 1 and finite(numbers):  # nearly always
+        return [{"value": number} for number in numbers.reshape(-1).tolist()]
     return [
         {"value": row[0] if len(row) == 1 else row} if good else unusable(manifest, row)
         for row, good in zip(numbers.tolist(), finite_rows(numbers), strict=True)
@@ -107,11 +109,14 @@ def flat(manifest: Manifest, output: Tensor, width: int) -> Tensor:
     return rows
 
 
+def finite(rows: Tensor) -> bool:
+    """Whether every number is finite."""
+    return rows.dtype.kind != "f" or all_finite(rows)
+
+
 def finite_rows(rows: Tensor) -> list[bool]:
     """Whether every number of a row is finite, row by row."""
-    if rows.dtype.kind != "f":
-        return [True] * len(rows)
-    if all_finite(rows):
+    if finite(rows):
         return [True] * len(rows)
     good: list[bool] = np.logical_and.reduce(np.isfinite(rows), axis=1).tolist()
     return good

@@ -18,7 +18,7 @@ from server.inference.errors import DeadlineExceeded, Overloaded, RunFailed
 from server.inference.gathering import Gatherer
 from server.inference.jobs import Job
 from server.inference.moments import Later, Moment
-from server.inference.runs import Runner, Runs
+from server.inference.runs import Runner, Runs, size_of
 from server.inference.stacking import Batch, rows_of
 from server.metrics import VersionMetrics
 
@@ -155,10 +155,11 @@ class Batcher:
 
     def _ran(self, batch: Batch) -> bool:
         """Run a batch here when that is short; whether it was run, and well."""
-        if not self._runs.short(batch.feeds):
+        size = size_of(batch.feeds)
+        if not self._runs.short(size):
             return False
         try:
-            outputs = self._runs.now(batch.feeds, batch.rows)
+            outputs = self._runs.now(batch.feeds, batch.rows, size)
         except RunFailed:
             return False
         self._hand_out(batch, outputs)

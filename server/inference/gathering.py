@@ -31,9 +31,12 @@ class Gatherer:
         self._rows = rows
         self._pad = padded_inputs(manifest)
         self._columnar = plan if plan is not None and plan.columnar else None
+        self._together = rows == "apart" and self._columnar is not None
 
     def batches(self, jobs: Sequence[Job]) -> list[Batch]:
         """Return what there is to run; a job without a good row is ended."""
+        if self._together and (columns := self._columns(jobs)) is not None:
+            return [columns]  # nearly always
         if self._rows != "apart":
             return [batch for job in jobs for batch in self._alone(job)]
         read = [job for job in jobs if job.feeds is None]
@@ -64,9 +67,14 @@ class Gatherer:
         plan = self._columnar
         if plan is None:
             return None
-        replies = jobs[0].replies if len(jobs) == 1 else [*chain.from_iterable(job.replies for job in jobs)]
         spans = [(job, job.prepared.live) for job in jobs if job.prepared is not None]
-        rows = sum(len(live) for _, live in spans)
+        if len(spans) != len(jobs):
+            return None
+        if len(jobs) == 1:
+            replies, rows = jobs[0].replies, len(spans[0][1])
+        else:
+            replies = [*chain.from_iterable([job.replies for job in jobs])]
+            rows = sum([len(live) for _, live in spans])
         if len(replies) != rows * len(plan.templates):  # or rows would be answered with those of others
             return None
         feeds = plan.columns(replies)

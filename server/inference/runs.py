@@ -5,11 +5,12 @@ stopped, so that no graph can hold a thread for good.
 """
 
 import asyncio
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import onnxruntime as ort
 
@@ -25,6 +26,8 @@ LENIENCE = (
     1.1  # a run that took longer than those before counts in full after some: another program had the core
 )
 STOP_SECONDS = 1.0  # a stopped run ends between two nodes; one in a very long node is left to its thread
+
+Timed = tuple[dict[str, Tensor], float]  # the outputs of a run that went well, and the seconds it took
 
 
 def unobserved(_count: int, _seconds: float) -> None:
@@ -42,36 +45,30 @@ class Runner:
     observe: Callable[[int, float], None] = unobserved
 
 
-class Run(NamedTuple):
-    """A run that went well.
-
-    Units: seconds, on the clock.
-    """
-
-    outputs: dict[str, Tensor]
-    rows: int
-    seconds: float
-
-
 class Runs:
     """The runs of one session, one at a time."""
 
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
+        self._session = runner.session
+        self._free = runner.rows != "whole" and not runner.session.manifest.fixed_rows
+        self._most_at_once = sys.maxsize if runner.rows == "coupled" else runner.most
         self._seconds: dict[int, float] = {}
         self._halt: asyncio.Future[None] | None = None  # of the run that is under way in a thread
 
-    def short(self, feeds: Feeds) -> bool:
-        """Whether rows of that size are run faster here than in a thread, as measured so far."""
-        seconds = self._seconds.get(size_of(feeds), 1.0)
-        return seconds < INLINE_SECONDS and not self._runner.session.endless
+    def short(self, size: int) -> bool:
+        """Whether runs of a size are faster here than in a thread, as measured so far."""
+        return self._seconds.get(size, 1.0) < INLINE_SECONDS and not self._runner.session.endless
 
-    def now(self, feeds: Feeds, rows: int) -> dict[str, Tensor]:
+    def now(self, feeds: Feeds, rows: int, size: int) -> dict[str, Tensor]:
         """Run rows here.
 
         Raises: RunFailed.
         """
-        return self._measured(feeds, self._timed(feeds, rows, None))
+        started = time.perf_counter()
+        outputs = self._outputs(feeds, rows, None)
+        self._note(size, rows, time.perf_counter() - started)
+        return outputs
 
     async def run(self, feeds: Feeds, rows: int, deadline: float) -> dict[str, Tensor]:
         """Run rows, here or in a thread.
@@ -79,17 +76,19 @@ class Runs:
         Units:  deadline, seconds of time.monotonic.
         Raises: RunFailed; DeadlineExceeded, when the run had to be stopped.
         """
-        if self.short(feeds):
-            return self.now(feeds, rows)
-        return self._measured(feeds, await self._in_thread(feeds, rows, deadline))
-
-    def _measured(self, feeds: Feeds, run: Run) -> dict[str, Tensor]:
         size = size_of(feeds)
-        self._seconds[size] = min(run.seconds, self._seconds.get(size, run.seconds) * LENIENCE)
-        self._runner.observe(run.rows, run.seconds)
-        return run.outputs
+        if self.short(size):
+            return self.now(feeds, rows, size)
+        outputs, seconds = await self._in_thread(feeds, rows, deadline)
+        self._note(size, rows, seconds)
+        return outputs
 
-    async def _in_thread(self, feeds: Feeds, rows: int, deadline: float) -> Run:
+    def _note(self, size: int, rows: int, seconds: float) -> None:
+        """Note how long a run took."""
+        self._seconds[size] = min(seconds, self._seconds.get(size, seconds) * LENIENCE)
+        self._runner.observe(rows, seconds)
+
+    async def _in_thread(self, feeds: Feeds, rows: int, deadline: float) -> Timed:
         started, loop = time.monotonic(), asyncio.get_running_loop()
         stop, halt = ort.RunOptions(), loop.create_future()
         self._halt = halt
@@ -110,19 +109,17 @@ class Runs:
         if self._halt is not None:
             self._halt.cancel()
 
-    def _timed(self, feeds: Feeds, rows: int, stop: ort.RunOptions | None) -> Run:
+    def _timed(self, feeds: Feeds, rows: int, stop: ort.RunOptions) -> Timed:
         started = time.perf_counter()
-        results = (
-            self._whole(feeds, stop) if self._runner.rows == "whole" else self._sliced(feeds, rows, stop)
-        )
-        return Run(results, rows, time.perf_counter() - started)
+        return self._outputs(feeds, rows, stop), time.perf_counter() - started
 
-    def _whole(self, feeds: Feeds, stop: ort.RunOptions | None) -> dict[str, Tensor]:
-        return self._runner.session.run(feeds, stop)
-
-    def _sliced(self, feeds: Feeds, rows: int, stop: ort.RunOptions | None) -> dict[str, Tensor]:
+    def _outputs(self, feeds: Feeds, rows: int, stop: ort.RunOptions | None) -> dict[str, Tensor]:
         """Run rows in slices the graph takes: at most the limit, exactly its own size when fixed."""
-        size = self._runner.session.manifest.fixed_rows or self._most(rows)
+        if self._free and rows <= self._most_at_once:  # nearly always
+            return self._whole(self._session.run(feeds, stop), rows)
+        if self._runner.rows == "whole":
+            return self._session.run(feeds, stop)
+        size = self._runner.session.manifest.fixed_rows or self._most_at_once
         if rows <= size:
             return self._slice(feeds, rows, stop)
         parts = [
@@ -131,21 +128,25 @@ class Runs:
         ]
         return stacked(parts)
 
-    def _most(self, rows: int) -> int:
-        """Rows of one run; those of a request that depend on one another are not taken apart."""
-        return rows if self._runner.rows == "coupled" else self._runner.most
-
     def _slice(self, feeds: Feeds, rows: int, stop: ort.RunOptions | None) -> dict[str, Tensor]:
         """Run one slice; a graph of fixed batch size gets its last row repeated to fill it."""
-        session = self._runner.session
-        size = session.manifest.fixed_rows
-        results = session.run(filled_up(feeds, rows, size) if size > rows else feeds, stop)
-        wanted = max(size, rows)
+        size = self._runner.session.manifest.fixed_rows
+        if size <= rows:
+            return self._whole(self._session.run(feeds, stop), rows)
+        results = self._whole(self._session.run(filled_up(feeds, rows, size), stop), size)
+        return {name: tensor[:rows] for name, tensor in results.items()}
+
+    def _whole(self, results: dict[str, Tensor], rows: int) -> dict[str, Tensor]:
+        """Return outputs that have a row for each row of the inputs.
+
+        Raises: RunFailed, one has not.
+        """
         for name, tensor in results.items():
-            if len(tensor) != wanted:
-                reason = f"output {name!r} has {len(tensor)} rows for {wanted} rows of inputs"
-                raise RunFailed(session.manifest.name, session.manifest.version, reason)
-        return results if wanted == rows else {name: tensor[:rows] for name, tensor in results.items()}
+            if len(tensor) != rows:
+                manifest = self._runner.session.manifest
+                reason = f"output {name!r} has {len(tensor)} rows for {rows} rows of inputs"
+                raise RunFailed(manifest.name, manifest.version, reason)
+        return results
 
 
 def size_of(feeds: Feeds) -> int:

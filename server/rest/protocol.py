@@ -35,9 +35,16 @@ class PredictProtocol(Connection):
         """Take bytes in: whole plain requests are answered here."""
         if self.untouched and not self._held and not self.flow.write_paused:
             head = self._head
-            again = len(data) == self._size and data.startswith(self._beginning)
-            if again and head is not None and not self._turns:  # as nearly always
-                self._begin(head, data[head.size :])
+            size = len(data)
+            if (
+                size == self._size
+                and head is not None
+                and not self._turns
+                and data.startswith(self._beginning)
+            ):
+                turn = Turn(self.server_state, self.write_answers)  # as nearly always: the same head again
+                self._turns.append(turn)
+                self._asked.take(turn, head, data, head.size, size)
             else:
                 self._take(data)
         elif self._held or self.waiting():
@@ -61,7 +68,9 @@ class PredictProtocol(Connection):
                 break
             if end - at == size:
                 self._head, self._beginning, self._size = head, data[:body], size
-            self._begin(head, data[body:end])
+            turn = Turn(self.server_state, self.write_answers)
+            turns.append(turn)
+            self._asked.take(turn, head, data, body, end)
             at = end
         self._taking = False
         if at == size:
@@ -70,12 +79,6 @@ class PredictProtocol(Connection):
             self._hold(data[at:])
         else:
             super().data_received(data[at:] if at else data)
-
-    def _begin(self, head: Head, body: bytes) -> None:
-        """Ask for a request; its answer may be there before this returns."""
-        turn = Turn(self.server_state, self.write_answers)
-        self._turns.append(turn)
-        self._asked.take(turn, head, body)
 
     def _hold(self, data: bytes) -> None:
         """Keep bytes until the requests before them have been answered."""
@@ -90,14 +93,15 @@ class PredictProtocol(Connection):
         if not turns or (reply := turns[0].reply) is None:
             return
         turns.popleft()
-        self.server_state.total_requests += 1
+        answered = 1
         earlier: list[bytes] = []
         while turns and (following := turns[0].reply) is not None:  # of a client that pipelines
             earlier.append(reply)
             reply = following
             turns.popleft()
-            self.server_state.total_requests += 1
-        self.touch()
+            answered += 1
+        self.server_state.total_requests += answered
+        self._active = self.loop.time()
         if self.transport.is_closing():
             return
         if self.ending.begun and not (turns or self._held or self._taking):

@@ -6,7 +6,7 @@ rows: what a request costs is then paid once a moment, and not once a client.
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from uvicorn.server import ServerState
 
@@ -15,17 +15,13 @@ from server.inference.engine import Engine
 from server.inference.errors import TOO_MUCH_AT_ONCE
 from server.inference.reading.link import SEND_BYTES
 from server.inference.requests import Request
-from server.inference.routing import Route
 from server.rest import predict
-from server.rest.asks import Reference
 from server.rest.heads import Head, Target
 from server.rest.replies import Replies
 
 # {"keys":["patient:17"]} as programs write it; what needs unescaping is left to the parser.
 ONE_KEY = re.compile(rb'\{"keys": ?\["([^"\\\x00-\x1f]+)"\]\}')
 KEY_BYTES = 16
-
-Place = Target | tuple[str, Reference, int]  # a target, with the version that a traffic rule gives its key
 
 
 class Turn:
@@ -49,26 +45,28 @@ class Turn:
 
 
 class Group:
-    """Requests of one moment for one key each."""
+    """Requests of one moment for one key each; `left` of their clients have gone."""
 
-    __slots__ = ("keys", "left", "most", "place", "request", "turns")
+    __slots__ = ("keys", "left", "most", "request", "turns")
 
-    def __init__(self, place: Place, most: int) -> None:
-        self.place = place
+    def __init__(self, most: int) -> None:
         self.most = most
         self.keys: list[str] = []
         self.turns: list[Turn] = []
         self.request: Request | None = None
         self.left = 0
 
-
-def key_alone(body: bytes) -> str | None:
-    """Return the key of a body that is one key and nothing else; None for any other, which is parsed."""
-    found = ONE_KEY.fullmatch(body)
-    try:
-        return None if found is None else found[1].decode()
-    except UnicodeDecodeError:
-        return None
+    def part(self, rows: Sequence[int]) -> "Group":
+        """Return some of the requests as a group of their own."""
+        part = Group(len(rows))
+        part.keys = [self.keys[row] for row in rows]
+        part.turns = [self.turns[row] for row in rows]
+        for turn in part.turns:
+            if turn.group is None:
+                part.left += 1
+            else:
+                turn.group = part
+        return part
 
 
 class Turns:
@@ -79,21 +77,39 @@ class Turns:
         self._predictor = engine.predictor
         self._catalogue = engine.catalogue
         self._replies = Replies()
-        self._groups: dict[Place, Group] = {}
+        self._groups: dict[Target, Group] = {}
         self._rows = engine.limits.rows
         self._moment = engine.moment
         self._call_soon = asyncio.get_running_loop().call_soon
-        self._taken = 0  # requests of this moment for one key each
+        self._begun = False  # something has come in this moment
+        self._asked = 0  # keys of this moment that were asked for
         self._expected = 0  # as many as the last moment had
 
-    def take(self, turn: Turn, head: Head, body: bytes) -> None:
-        """Begin to answer one request."""
+    def take(self, turn: Turn, head: Head, data: bytes, start: int, stop: int) -> None:
+        """Begin to answer one request, whose body lies there in the data."""
+        found = ONE_KEY.fullmatch(data, start, stop)
+        if found is None or head.timeout_ms is not None:
+            self._parsed(turn, head, data[start:stop])
+            return
         try:
-            key = key_alone(body) if head.timeout_ms is None else None
-            if key is not None:
-                self._together(head.target, key, turn)
-            else:
-                self._alone(predict.of_bytes(*head.target, body, head.timeout_ms), turn)
+            key = found[1].decode()
+        except UnicodeDecodeError:
+            self._parsed(turn, head, data[start:stop])
+            return
+        group = self._groups.get(head.target)
+        if group is None:
+            group = self._group(head.target)
+        turn.group = group
+        group.turns.append(turn)
+        group.keys.append(key)
+        if len(group.keys) >= group.most:
+            with self._moment:
+                self._ask(head.target)
+
+    def _parsed(self, turn: Turn, head: Head, body: bytes) -> None:
+        """Begin to answer a request of any other form."""
+        try:
+            self._alone(predict.of_bytes(*head.target, body, head.timeout_ms), turn)
         except Exception as error:  # noqa: BLE001  # whatever it is, it is answered
             predict.count(self._engine, error)
             turn.write(self._replies.of(error, turn.state.default_headers))
@@ -108,55 +124,44 @@ class Turns:
         if request.open:
             turn.request = request
 
-    def _together(self, target: Target, key: str, turn: Turn) -> None:
-        """Ask for a key together with the others of this moment, those of its own version under a traffic rule.
-
-        The first is not held up where none is expected to follow.
-        """
-        group = self._groups.get(target)  # there is none under a traffic rule
-        if group is None:
-            group = self._group(target, key)
-        turn.group = group
-        group.keys.append(key)
-        group.turns.append(turn)
-        if not self._taken:
+    def _group(self, target: Target) -> Group:
+        """Begin a group of this moment; its first is not held up where the last moment had no other."""
+        alone = not self._begun and self._expected == 1
+        if not self._begun:
+            self._begun = True
             self._call_soon(self._end)
-        self._taken += 1
-        if len(group.keys) == group.most or (self._taken == 1 and self._expected == 1):
-            with self._moment:
-                self._ask(group.place)
-
-    def _end(self) -> None:
-        """End a moment: ask for everything that came in it."""
-        self._expected, self._taken = self._taken, 0
-        with self._moment:
-            for place in [*self._groups]:
-                self._ask(place)
-
-    def _group(self, target: Target, key: str) -> Group:
-        """Return the group of this moment that a key belongs to."""
-        route = self._catalogue.route(*target)
-        place: Place = target
-        if route is not None and route.split is not None:
-            place = (*target, route.split.of(key).manifest.version)
-        group = self._groups.get(place)
-        if group is None:
-            group = self._groups[place] = Group(place, self._most(route))
+        group = self._groups[target] = Group(1 if alone else self._most(target))
         return group
 
-    def _most(self, route: Route | None) -> int:
+    def _most(self, target: Target) -> int:
         """Return how many keys are worth a write: Redis reads for them while the rest are taken in."""
+        route = self._catalogue.route(*target)
         plan = None if route is None else route.serving.plan
         row_bytes = KEY_BYTES + (0 if plan is None else plan.command_bytes)
         return min(self._rows, -(-SEND_BYTES // row_bytes))
 
-    def _ask(self, place: Place) -> None:
-        """Ask for what came since the last time."""
-        group = self._groups.pop(place, None)
-        if group is None:
+    def _end(self) -> None:
+        """End a moment: ask for everything that came in it."""
+        with self._moment:
+            for target in [*self._groups]:
+                self._ask(target)
+        self._expected, self._asked, self._begun = self._asked, 0, False
+
+    def _ask(self, target: Target) -> None:
+        """Ask for what came since the last time; under a traffic rule for the keys of each version together."""
+        group = self._groups.pop(target)
+        self._asked += len(group.keys)
+        route = self._catalogue.route(*target)
+        if route is None or route.split is None:
+            self._submit(target, group, None)
             return
-        target = (place[0], place[1])
-        share = place[2] if len(place) == 3 else None
+        shares = route.split.parted(group.keys)
+        for serving, rows in shares:
+            part = group if len(shares) == 1 else group.part(rows)
+            self._submit(target, part, serving.manifest.version)
+
+    def _submit(self, target: Target, group: Group, share: int | None) -> None:
+        """Ask for a group, all of whose keys go to the same version."""
 
         def answered(outcome: Answer | Exception) -> None:
             self._answered(target, group, outcome)
@@ -168,11 +173,10 @@ class Turns:
 
     def _answered(self, target: Target, group: Group, outcome: Answer | Exception) -> None:
         """Write the answers of a group; where not all of them fit at once, each is asked for by itself."""
-        turns, replies = group.turns, self._replies
+        turns, headers = group.turns, group.turns[0].state.default_headers
         group.request = None
         if isinstance(outcome, Answer):
-            written = replies.of_rows(outcome, turns[0].state.default_headers)
-            for turn, reply in zip(turns, written, strict=True):
+            for turn, reply in zip(turns, self._replies.of_rows(outcome, headers), strict=True):
                 turn.write(reply)
         elif isinstance(outcome, TOO_MUCH_AT_ONCE) and len(turns) > 1:
             for key, turn in zip(group.keys, turns, strict=True):
@@ -180,12 +184,13 @@ class Turns:
                 self._alone(Ask(*target, (key,)), turn)
         else:
             for turn in turns:
-                turn.write(replies.of_error(outcome, turn.state.default_headers))
+                turn.write(self._replies.of_error(outcome, headers))
 
     def leave(self, turn: Turn) -> None:
         """Give a request up whose client has gone; a group when all of them have."""
         group, request = turn.group, turn.request
         if group is not None:
+            turn.group = None
             group.left += 1
             request = group.request if group.left == len(group.turns) else None
         if request is not None:

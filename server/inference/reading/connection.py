@@ -121,13 +121,13 @@ class Connection(asyncio.Protocol):
                 self._open = read
                 commands, done = read
                 replies: list[Any] = []
-                missing = len(commands)
+                keep, missing = replies.append, len(commands)
                 while missing:
                     reply = gets()
                     if reply is UNFINISHED:
                         yield
                     else:
-                        replies.append(reply)
+                        keep(reply)
                         missing -= 1
                 self._open = None
                 if self._failed:

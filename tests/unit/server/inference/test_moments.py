@@ -81,8 +81,12 @@ async def test_a_fault_is_told_to_the_loop_and_stops_nothing_else() -> None:
 async def test_a_moment_that_fails_does_what_was_put_off() -> None:
     moment, done = Moment(), list[int]()
 
-    with pytest.raises(ZeroDivisionError), moment:
-        moment.later(lambda: done.append(1))
-        raise ZeroDivisionError
+    def failing() -> None:
+        with moment:
+            moment.later(lambda: done.append(1))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        failing()
 
     assert done == [1]
