@@ -142,7 +142,7 @@ class FieldsReader:
         dtype = numpy_dtype(self.dtype)
         if self._alike:
             flat = list(chain.from_iterable(rows)) if len(rows) > 1 else rows[0]
-            return np.array(regular_numbers(flat, self.dtype), dtype).reshape(len(rows), -1)
+            return np.fromiter(regular_numbers(flat, self.dtype), dtype, len(flat)).reshape(len(rows), -1)
         every = (one.column([row[at] for row in rows]) for at, one in enumerate(self.fields))
         return np.ascontiguousarray(np.array(list(every), dtype).T)
 

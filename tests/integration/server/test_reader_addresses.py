@@ -1,16 +1,12 @@
 """A URL says where Redis is, who asks, which database, and how the other side proves itself."""
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from shutil import which
+from collections.abc import Callable
 
 import pytest
 
 from models.encoding import encoded
 from models.errors import BadName, RedisRefused, RedisUnavailable
 from server.inference.reading.reader import Reader
-from tests.certificates import Certificates, make_certificates
-from tests.conftest import missing
 from tests.integration.server.asks import answers, command
 from tests.integration.server.conftest import MakeReader, until
 from tests.servers import RedisServer, free_port
@@ -131,102 +127,6 @@ async def test_a_name_of_no_machine_is_told(reader: MakeReader) -> None:
 async def test_a_name_that_cannot_be_one_is_told(reader: MakeReader) -> None:
     with pytest.raises(RedisUnavailable, match=r"idna|label"):
         await answers(reader(f"redis://{'x' * 100}.example"), GET)
-
-
-# TLS: the embedded server has none, Debian's Redis has.
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    if which("openssl") is None:
-        missing("no openssl to make certificates with")
-    return make_certificates(tmp_path_factory.mktemp("certificates"))
-
-
-@pytest.fixture(scope="module")
-def tls_server(certificates: Certificates) -> Iterator[RedisServer]:
-    """A Redis whose one port speaks TLS and wants a client's certificate; `port` is that port."""
-    binary = which("redis-server")
-    if binary is None:
-        missing("no redis-server with TLS: apt install redis-server")
-    port = free_port()
-    arguments = (
-        "--tls-port", str(port), "--tls-ca-cert-file", str(certificates.authority),
-        "--tls-cert-file", str(certificates.certificate("server")), "--tls-key-file", str(certificates.key("server")),
-    )  # fmt: skip
-    server = RedisServer(Path(str(binary)), arguments)
-    try:
-        server.start()
-        server.port = port
-        with server.connect() as client:
-            client.set("where", "behind TLS")
-        yield server
-    finally:
-        server.close()
-
-
-def tls_options(certificates: Certificates, **options: str) -> str:
-    every = {
-        "ssl_ca_certs": str(certificates.authority),
-        "ssl_certfile": str(certificates.certificate("client")),
-        "ssl_keyfile": str(certificates.key("client")),
-        **options,
-    }
-    return "&".join(f"{name}={value}" for name, value in every.items() if value)
-
-
-@pytest.mark.parametrize(
-    ("host", "options"),
-    [
-        ("127.0.0.1", {}),
-        ("localhost", {"ssl_check_hostname": "false"}),
-        ("127.0.0.1", {"ssl_cert_reqs": "none", "ssl_ca_certs": ""}),
-    ],
-)
-async def test_a_redis_behind_tls_is_read(
-    reader: MakeReader,
-    tls_server: RedisServer,
-    certificates: Certificates,
-    host: str,
-    options: dict[str, str],
-) -> None:
-    one = reader(f"rediss://{host}:{tls_server.port}/0?{tls_options(certificates, **options)}", 5.0)
-
-    replies = await answers(one, *[GET] * 2000)
-
-    assert replies == [b"behind TLS"] * 2000
-
-
-async def test_a_certificate_that_nobody_vouches_for_is_not_trusted(
-    reader: MakeReader, tls_server: RedisServer, certificates: Certificates
-) -> None:
-    one = reader(f"rediss://127.0.0.1:{tls_server.port}?{tls_options(certificates, ssl_ca_certs='')}", 5.0)
-
-    with pytest.raises(RedisUnavailable, match=r"TLS: .*certificate"):
-        await answers(one, GET)
-
-
-async def test_a_certificate_for_another_host_is_not_trusted(
-    reader: MakeReader, tls_server: RedisServer, certificates: Certificates
-) -> None:
-    one = reader(f"rediss://localhost:{tls_server.port}?{tls_options(certificates)}", 5.0)
-
-    with pytest.raises(RedisUnavailable, match=r"TLS: .*[Hh]ostname"):
-        await answers(one, GET)
-
-
-async def test_a_client_without_its_certificate_is_not_answered(
-    reader: MakeReader, tls_server: RedisServer, certificates: Certificates
-) -> None:
-    one = reader(f"rediss://127.0.0.1:{tls_server.port}?ssl_ca_certs={certificates.authority}", 5.0)
-
-    with pytest.raises(RedisUnavailable):
-        await answers(one, GET)
-
-
-async def test_tls_to_a_redis_without_is_told(reader: MakeReader, server: RedisServer) -> None:
-    with pytest.raises(RedisUnavailable, match=r"no reply|TLS|reset"):
-        await answers(reader(f"rediss://127.0.0.1:{server.port}?ssl_cert_reqs=none"), GET)
 
 
 def test_files_of_certificates_that_are_not_there_are_refused() -> None:
