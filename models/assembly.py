@@ -142,8 +142,6 @@ class Plan:
         self._readers: list[KeyedReader] = []
         self._inputs = [self._input(one) for one in view.inputs]
         self._forms = [reader.form for reader in self._readers]
-        # what is asked of Redis for a row, its keys aside
-        self.command_bytes = sum(len(form.encoded("")) for form in self._forms)
         self._beyond_key = self._needs_beyond_first_key()
         self._key_is_all = len(self.templates) == 1 and not self.inline
         # whether replies of many rows can become tensors at once

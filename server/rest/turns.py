@@ -13,7 +13,6 @@ from uvicorn.server import ServerState
 from server.inference.asking import Answer, Ask
 from server.inference.engine import Engine
 from server.inference.errors import TOO_MUCH_AT_ONCE
-from server.inference.reading.link import SEND_BYTES
 from server.inference.requests import Request
 from server.rest import predict
 from server.rest.heads import Head, Target
@@ -21,7 +20,7 @@ from server.rest.replies import Replies
 
 # {"keys":["patient:17"]} as programs write it; what needs unescaping is left to the parser.
 ONE_KEY = re.compile(rb'\{"keys": ?\["([^"\\\x00-\x1f]+)"\]\}')
-KEY_BYTES = 16
+PARTS = 2  # of what a moment is expected to bring: Redis reads the first while the second is taken in
 
 
 class Turn:
@@ -83,7 +82,7 @@ class Turns:
         self._call_soon = asyncio.get_running_loop().call_soon
         self._begun = False  # something has come in this moment
         self._asked = 0  # keys of this moment that were asked for
-        self._expected = 0  # as many as the last moment had
+        self._expected = 1  # as many as the last moment had
 
     def take(self, turn: Turn, head: Head, data: bytes, start: int, stop: int) -> None:
         """Begin to answer one request, whose body lies there in the data."""
@@ -125,20 +124,16 @@ class Turns:
             turn.request = request
 
     def _group(self, target: Target) -> Group:
-        """Begin a group of this moment; its first is not held up where the last moment had no other."""
-        alone = not self._begun and self._expected == 1
+        """Begin a group, which is asked for when it has its part of the keys that the last moment had.
+
+        So Redis reads while others are taken in, and a request that is alone is not held up.
+        """
         if not self._begun:
             self._begun = True
             self._call_soon(self._end)
-        group = self._groups[target] = Group(1 if alone else self._most(target))
+        most = min(self._rows, -(-self._expected // PARTS))
+        group = self._groups[target] = Group(max(1, most))
         return group
-
-    def _most(self, target: Target) -> int:
-        """Return how many keys are worth a write: Redis reads for them while the rest are taken in."""
-        route = self._catalogue.route(*target)
-        plan = None if route is None else route.serving.plan
-        row_bytes = KEY_BYTES + (0 if plan is None else plan.command_bytes)
-        return min(self._rows, -(-SEND_BYTES // row_bytes))
 
     def _end(self) -> None:
         """End a moment: ask for everything that came in it."""

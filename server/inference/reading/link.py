@@ -1,10 +1,10 @@
-"""One Redis kept reachable: what is asked in one loop tick leaves in one write on one connection.
+"""One Redis kept reachable: what is asked in one moment leaves in one write on one connection.
 
 A connection that breaks is made anew at once, and what was under way is asked once more: it only
 reads. A Redis that does not answer is away: whoever asks is told at once, and it is tried until it
 is back. One read that takes too long is no proof: the new connection asks first.
 
-    ask -> reads of this tick -> one batch -> connection -> replies -> done
+    ask -> reads of this moment -> one batch -> connection -> replies -> done
               ^ held while connecting or while Redis takes no more, within bounds
 """
 
@@ -30,9 +30,7 @@ log = logging.getLogger(__name__)
 
 WAITING_COMMANDS = 1 << 20
 WAITING_BYTES = 256 << 20
-SEND_BYTES = (
-    4096  # what of one tick is worth a write of its own: Redis works on it while the rest is taken in
-)
+WRITE_BYTES = 1 << 16  # of one moment; more leaves before its end, and counts as under way
 RETRY_AFTER_SECONDS = 0.5
 PROBE_SECONDS = 0.1
 REFUSED_SECONDS = 1.0  # wrong credentials do not mend so fast, and each try is logged by Redis
@@ -101,7 +99,7 @@ class Link:
         self._again: list[Batch] = []  # broken off, to be sent once more
         self._waiting = 0  # commands, from ask to reply
         self._bytes = 0  # of what has left and is not answered
-        self._unsent = 0  # bytes asked for in this tick
+        self._unsent = 0  # bytes asked for in this moment
         self._held = 0  # bytes of what is held back
         self._gated = True  # something keeps what is asked from leaving with this tick
         self._fault: Fault | None = None
@@ -144,7 +142,7 @@ class Link:
             self._later(self._flush)
         self._reads.append((commands, done))
         self._unsent += sum(map(len, commands))
-        if self._unsent >= SEND_BYTES:
+        if self._unsent >= WRITE_BYTES:
             self._flush()
 
     def move(self, place: Place) -> None:
