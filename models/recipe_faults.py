@@ -10,7 +10,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from models.documents import Document
 from models.errors import BadRecipe, listed, shown
 from models.faults import Location, roots, rule
-from models.layers import LAYERS
+from models.layers.network import LAYERS
 
 FAULTS_SHOWN = 5
 

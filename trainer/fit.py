@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
-from models.recipe import Training
+from models.recipe_training import Training
 from trainer.errors import TrainingDiverged
 from trainer.events import EpochEnded, Events
 from trainer.networks.network import Network

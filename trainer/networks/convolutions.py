@@ -5,7 +5,8 @@ from collections.abc import Callable
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.layers import Conv1d, Conv2d, Layer
+from models.layers.layer import Layer
+from models.layers.windows import Conv1d, Conv2d
 from trainer.networks.forms import DoesNotFit, Form
 from trainer.networks.steps import Each, Flow, Step, padding_as
 

@@ -5,7 +5,8 @@ from math import prod
 
 from torch import Tensor, nn
 
-from models.layers import Dropout, Embedding, Flatten, Layer, Linear, Reshape
+from models.layers.dense import Dropout, Embedding, Flatten, Linear, Reshape
+from models.layers.layer import Layer
 from trainer.networks.forms import DoesNotFit, Form
 from trainer.networks.steps import Each, Step
 

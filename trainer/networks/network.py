@@ -9,16 +9,9 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from models.layers import (
-    Clip,
-    Dropout,
-    Fitted,
-    Flatten,
-    Layer,
-    Log1p,
-    Reshape,
-    Scale,
-)
+from models.layers.dense import Dropout, Flatten, Reshape
+from models.layers.layer import Layer
+from models.layers.scaling import Clip, Fitted, Log1p, Scale
 from trainer.errors import BadNetwork
 from trainer.networks import activations, convolutions, dense, pools, recurrent, scaling
 from trainer.networks.forms import DoesNotFit, Form

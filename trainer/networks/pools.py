@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.layers import GlobalPool, Layer, Pool
+from models.layers.layer import Layer
+from models.layers.windows import GlobalPool, Pool
 from trainer.networks.convolutions import windows
 from trainer.networks.forms import DoesNotFit, Form
 from trainer.networks.steps import Each, Flow, Step, is_real, padding_as

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.layers import Layer, Recurrent
+from models.layers.layer import Layer
+from models.layers.sequences import Recurrent
 from trainer.networks.forms import DoesNotFit, Form
 from trainer.networks.steps import Flow, Step
 

@@ -5,7 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from models.layers import Clip, Fitted, Layer, Log1p, Normalisation, Scale
+from models.layers.layer import Layer
+from models.layers.scaling import Clip, Fitted, Log1p, Normalisation, Scale
 from trainer.networks.forms import Form
 from trainer.networks.steps import Each, Flow, Step, is_real
 

@@ -10,7 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.errors import BadRecipe
-from models.layers import LAYERS, Activation, Conv2d, Linear
+from models.layers.activations import Activation
+from models.layers.dense import Linear
+from models.layers.network import LAYERS
+from models.layers.windows import Conv2d
 from models.recipe import Recipe, ready_recipe, ready_recipes
 
 RECIPE = """\

@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from pydantic import TypeAdapter
 
-from models.layers import Layer, NetworkLayer
+from models.layers.layer import Layer
+from models.layers.network import NetworkLayer
 from models.tensors import Tensor
 from trainer.export import Exported, Served, Signature, export
 from trainer.networks.forms import Form

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from models.recipe import Recipe, Training
+from models.recipe import Recipe
+from models.recipe_training import Training
 from tests.unit.trainer.tables import CLOUDS, SLOPES, clouds, recipe, slopes
 from trainer.errors import TrainingDiverged
 from trainer.events import EpochEnded, Event, silent

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from models.layers import LAYERS
-from models.recipe import Training
+from models.layers.network import LAYERS
+from models.recipe_training import Training
 from tests.unit.trainer.networks import TASK, exported, layers, network, rows
 from trainer.errors import BadNetwork
 from trainer.networks.forms import Form

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from models.errors import BadRecipe
-from models.layers import LAYERS
-from models.recipe import Recipe, RedisRows, Step, Training, ready_recipes
+from models.layers.network import LAYERS
+from models.recipe import Recipe, ready_recipes
+from models.recipe_data import RedisRows
+from models.recipe_training import Step, Training
 from trainer.networks.network import check
 from trainer.run import form_of
 from trainer.tasks import outputs_of

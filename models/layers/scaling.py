@@ -1,0 +1,51 @@
+"""Scaling and normalisation: fixed, fitted on the training rows, or learned."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from models.layers.layer import Layer, Number
+
+
+class Normalisation(Layer):
+    """`batch_norm` over the rows, `layer_norm` over each row's (or step's) features."""
+
+    layer: Literal["batch_norm", "layer_norm"]
+
+
+class Fitted(Layer):
+    """Scaling whose numbers are measured on the training rows.
+
+    `standardize` brings each channel to mean 0 and deviation 1, `min_max` into 0 to 1.
+    """
+
+    layer: Literal["standardize", "min_max"]
+
+
+class Scale(Layer):
+    """Divides every number."""
+
+    short = "divide_by"
+    layer: Literal["scale"]
+    divide_by: Annotated[Number, Field(gt=0)]
+
+
+class Log1p(Layer):
+    """log(1 + x), mirrored for negative x."""
+
+    layer: Literal["log1p"]
+
+
+class Clip(Layer):
+    """Holds every number between `low` and `high`."""
+
+    layer: Literal["clip"]
+    low: Number
+    high: Number
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.low >= self.high:
+            raise PydanticCustomError("order", "low is at or above high; swap them")
+        return self
