@@ -4,7 +4,7 @@
 
 Everything is checked when the file is read, before any work; a fault names the line, the value
 and the cure. `models/recipes/` holds the recipes that are ready to run; each section has a
-module of its own: recipe_data, recipe_labels, recipe_training, and `models/layers/`.
+module of its own: recipe_data, recipe_labels, recipe_network, recipe_training.
 """
 
 from functools import cached_property
@@ -16,18 +16,17 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from models.documents import Document
 from models.errors import BadRecipe, shown
-from models.features import FeatureView, InputView
+from models.features import FeatureView
 from models.keys import NAME, NAME_RULE
-from models.layers.network import NetworkLayer
+from models.layers.layer import Layer
 from models.recipe_data import RedisRows
 from models.recipe_faults import fault, worded
 from models.recipe_features import check_input, check_templates
 from models.recipe_labels import Labels, check_labels
+from models.recipe_network import Branches, NetworkSection, check_branches
 from models.recipe_sections import Section
 from models.recipe_training import Training
 from models.templates import KeyTemplate
-
-LAYERS_LIMIT = 256
 
 
 class Recipe(Section):
@@ -40,7 +39,7 @@ class Recipe(Section):
     features: FeatureView
     labels: Labels = Field(default={})
     """What is stored -> what a prediction says; the order gives the class numbers, from 0."""
-    network: Annotated[tuple[NetworkLayer, ...], Field(max_length=LAYERS_LIMIT)]
+    network: NetworkSection
     training: Training = Training()
 
     @field_validator("name")
@@ -52,26 +51,29 @@ class Recipe(Section):
 
     @field_validator("features")
     @classmethod
-    def _one_input(cls, view: FeatureView) -> FeatureView:
-        if len(view.inputs) != 1:
-            raise fault(
-                f"has {len(view.inputs)} inputs, the network reads one; "
-                "list every source under one input, they are concatenated",
-                "inputs",
-            )
-        check_input(view.inputs[0])
+    def _readable(cls, view: FeatureView) -> FeatureView:
+        for number, one in enumerate(view.inputs):
+            check_input(one, number)
         return view
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         check_labels(self.task, self.classes)
         check_templates(self.rows, self.features, self.data)
+        check_branches(self.network, tuple(one.name for one in self.features.inputs))
         return self
 
+    @cached_property
+    def branches(self) -> dict[str, tuple[Layer, ...]]:
+        """The layers of each input's branch, in the order of the view."""
+        if isinstance(self.network, Branches):
+            return {one.name: self.network.branches[one.name] for one in self.features.inputs}
+        return {self.features.inputs[0].name: self.network}
+
     @property
-    def input(self) -> InputView:
-        """The network's input."""
-        return self.features.inputs[0]
+    def then(self) -> tuple[Layer, ...]:
+        """The layers over what the branches end in."""
+        return self.network.then if isinstance(self.network, Branches) else ()
 
     @cached_property
     def rows(self) -> KeyTemplate:

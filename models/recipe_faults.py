@@ -13,6 +13,8 @@ from models.faults import Location, roots, rule
 from models.layers.network import LAYERS
 
 FAULTS_SHOWN = 5
+# pydantic's names for the two forms of a network; no file has them.
+AS_LIST, AS_BRANCHES = "as a list", "as branches"
 
 
 def fault(problem: str, *at: str | int) -> PydanticCustomError:
@@ -38,11 +40,23 @@ def location(detail: ErrorDetails) -> Location:
 
 def place(at: Location) -> str:
     """Return a location as text: `network, layer 4: conv2d.kernel`."""
-    if len(at) > 1 and at[0] == "network" and isinstance(at[1], int):
-        rest = ".".join(map(str, at[2:]))
-        return f"network, layer {at[1] + 1}" + (f": {rest}" if rest else "")
+    if at and at[0] == "network":
+        return place_in_network(at[1:])
     kinds = zip(("", "", *at), at, strict=False)  # pydantic puts a source's kind between, the file does not
     return ".".join(str(step) for before, step in kinds if before != "sources") or "the recipe"
+
+
+def place_in_network(at: Location) -> str:
+    """Return a place below `network` as text; a number is a layer's, counted from 1."""
+    text, joint = "network", ", "
+    for before, step in zip(("", *at), at, strict=False):
+        if step in (AS_LIST, AS_BRANCHES, "branches", "layers"):
+            continue
+        if isinstance(step, int):
+            text, joint = f"{text}, layer {step + 1}", ": "
+        else:
+            text, joint = f"{text}{joint}{'branch ' if before == 'branches' else ''}{step}", "."
+    return text
 
 
 def problem(detail: ErrorDetails, model: type[BaseModel]) -> str:
@@ -86,8 +100,10 @@ def meant(word: object, known: list[str]) -> str:
 
 def keys(at: Location, model: type[BaseModel]) -> list[str]:
     """Return the keys that could have been meant at a location."""
-    if at[0] == "network" and len(at) > 2:
-        return [name for name in LAYERS[str(at[2])].model_fields if name != "layer"]
+    if at[0] == "network" and at[-2] in LAYERS:
+        return [name for name in LAYERS[str(at[-2])].model_fields if name != "layer"]
+    if at[0] == "network":
+        return ["branches", "then"]
     if len(at) == 1:
         return list(names(model))
     field = model.model_fields[str(at[0])]

@@ -9,26 +9,26 @@ from models.sources import InlineSource
 from models.templates import KeyTemplate
 
 
-def check_input(view: InputView) -> None:
+def check_input(view: InputView, number: int = 0) -> None:
     """Refuse an input that rows of Redis keys cannot fill or the network cannot take."""
     if view.dtype == "string":
-        raise fault("is text; a network takes numbers, so give a field categories", "inputs", 0, "dtype")
+        raise fault("is text; a network takes numbers, so give a field categories", "inputs", number, "dtype")
     for index, source in enumerate(view.sources):
         if isinstance(source, InlineSource):
             raise fault(
                 "is inline; rows in Redis have no request to read it from, store the fields under a key",
-                *("inputs", 0, "sources", index),
+                *("inputs", number, "sources", index),
             )
     if view.free_length and view.lengths is None:
         raise fault(
             f"reads a list of free length; name the input that takes each row's length "
             f"(lengths: {view.name}_length) or give the list pad: left or right",
-            *("inputs", 0),
+            *("inputs", number),
         )
     try:
         row_shape(view)
     except BadFeatureView as error:
-        raise fault(f"does not fit together: {error}", "inputs", 0, "sources") from error
+        raise fault(f"does not fit together: {error}", "inputs", number, "sources") from error
 
 
 def check_templates(rows: KeyTemplate, view: FeatureView, data: RedisRows) -> None:

@@ -52,6 +52,14 @@ class Form:
         return Form((*self.dims[:-1], channels))
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One input of a network: its name, and the form that its rows have."""
+
+    name: str
+    form: Form
+
+
 class DoesNotFit(Exception):
     """A layer cannot take a form: what it takes instead, and the cure."""
 

@@ -54,8 +54,8 @@ def test_a_recipe_is_read_with_its_defaults() -> None:
     recipe = Recipe.parse(RECIPE)
 
     assert recipe.classes == ("stays", "leaves")
-    assert (recipe.rows.text, recipe.input.name) == ("user:{id}", "x")
-    assert [layer.layer for layer in recipe.network] == ["standardize", "linear", "relu"]
+    assert (recipe.rows.text, recipe.features.inputs[0].name) == ("user:{id}", "x")
+    assert [layer.layer for layer in recipe.branches["x"]] == ["standardize", "linear", "relu"]
     assert (recipe.training.lr, recipe.training.epochs, recipe.training.batch) == (0.01, 20, 64)
     assert recipe.data.max_rows == 100_000
 
@@ -222,10 +222,76 @@ def test_what_is_wrong_is_also_there_for_programs() -> None:
     assert caught.value.details["where"] == "churn.yaml"
 
 
-def test_several_inputs_are_refused_with_the_cure() -> None:
+TWO_INPUTS = changed(
+    "labels",
+    '    - {name: y, sources: [{key: "user:{id}:v", as: vector, shape: [3]}]}\nlabels',
+).replace(
+    "network:\n  - standardize\n  - linear: 16\n  - relu\n",
+    """\
+network:
+  branches:
+    x: [standardize, {linear: 16}]
+    y: [{conv1d: 4}, {linear: 8}]
+  then: [relu]
+""",
+)
+
+
+def test_each_input_has_its_branch_in_the_order_of_the_view() -> None:
+    recipe = Recipe.parse(TWO_INPUTS.replace("    x: [stand", "    z: [stand").replace("z:", "x:"))
+
+    assert {name: [one.layer for one in layers] for name, layers in recipe.branches.items()} == {
+        "x": ["standardize", "linear"],
+        "y": ["conv1d", "linear"],
+    }
+    assert [one.layer for one in recipe.then] == ["relu"]
+    assert Recipe.model_validate(recipe.as_data()) == recipe
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "said"),
+    [
+        (
+            "    x: [standardize",
+            "    z: [standardize",
+            16,
+            "network, branch z is no input of the view; there are: x, y",
+        ),
+        ("    y: [{conv1d: 4}, {linear: 8}]\n", "", 15, "network has no branch for the input y"),
+        ("{linear: 8}", "{linar: 8}", 17, "network, branch y, layer 2: 'linar' is not known; did you mean"),
+        (
+            "{conv1d: 4}",
+            "{conv1d: {chanels: 4}}",
+            17,
+            "network, branch y, layer 1: conv1d has no key 'chanels'",
+        ),
+        ("{conv1d: 4}", "{conv1d: 0}", 17, "network, branch y, layer 1: conv1d.channels: should be greater"),
+        (
+            "then: [relu]",
+            "then: [rleu]",
+            18,
+            "network, then, layer 1: 'rleu' is not known; did you mean 'relu'",
+        ),
+        ("then: [relu]", "than: [relu]", 18, "network has no key 'than'; did you mean 'then'?"),
+        ("then: [relu]", "then: relu", 18, "network, then: should be a list (got 'relu')"),
+    ],
+)
+def test_a_fault_in_a_branch_is_named_with_its_line(old: str, new: str, line: int, said: str) -> None:
+    assert old in TWO_INPUTS
+
+    message = refused(TWO_INPUTS.replace(old, new))
+
+    assert said in message
+    assert f"churn.yaml, line {line}: " in message
+
+
+def test_a_list_of_layers_reads_one_input() -> None:
     more = '    - {name: y, sources: [{key: "user:{id}", as: hash, fields: [age]}]}\nlabels'
 
-    assert "has 2 inputs, the network reads one" in refused(changed("labels", more))
+    message = refused(changed("labels", more))
+
+    assert "line 14: network is a list, which reads one input, and the view has 2: write" in message
+    assert "`branches: {x: [...], y: [...]}`" in message
 
 
 def test_sources_that_cannot_be_joined_are_refused() -> None:
@@ -293,7 +359,7 @@ def test_a_regression_needs_no_labels() -> None:
 def test_a_layer_is_a_word_a_number_or_a_mapping(written: str, layer: Any) -> None:
     recipe = Recipe.parse(changed("- relu", f"- {written}"))
 
-    assert recipe.network[-1] == layer
+    assert recipe.branches["x"][-1] == layer
 
 
 def test_every_layer_word_is_described() -> None:

@@ -8,10 +8,9 @@ import torch
 
 from models.layers.network import LAYERS
 from models.recipe_training import Training
-from tests.unit.trainer.networks import TASK, exported, layers, network, rows
+from tests.unit.trainer.networks import TASK, ask, blueprint, exported, layers, network, rows
 from trainer.errors import BadNetwork
-from trainer.networks.forms import Form
-from trainer.networks.network import build, check
+from trainer.networks.network import Network, build, check
 from trainer.optimizers import optimizer
 
 VECTOR = (6,)
@@ -97,6 +96,10 @@ def batch(form: tuple[int | None, ...], lengths: list[int]) -> tuple[torch.Tenso
     return torch.from_numpy(feed["x"]), of_rows
 
 
+def first(net: Network) -> Any:
+    return net.branches[0]
+
+
 def test_every_layer_of_a_recipe_has_a_case() -> None:
     learned, answered = (
         {layer.layer for _, written in cases.values() for layer in layers(*written)}
@@ -112,13 +115,13 @@ def test_a_layer_learns_by_backpropagation(case: str) -> None:
     net = network(form, *written)
     x, lengths = batch(form, [3, 9, 1, 5, 7, 2, 8, 4])
     targets = torch.tensor([0, 1, 2, 0, 1, 2, 0, 1])
-    net.fit_scaling(x, lengths)
+    net.fit_scaling({"x": (x, lengths)})
     descent = optimizer(net, Training(lr=0.02))
     losses = []
 
     for _ in range(40):
         net.train()
-        loss = TASK.loss(net(x, lengths), targets)
+        loss = TASK.loss(ask(net, x, lengths), targets)
         descent.zero_grad()
         loss.backward()
         descent.step()
@@ -189,8 +192,8 @@ def test_padding_does_not_change_an_answer(case: str) -> None:
     feed = rows(form, [3, 9, 1, 5])
     x, lengths = torch.from_numpy(feed["x"]), torch.from_numpy(feed["x_length"])
 
-    together = net(x, lengths)
-    alone = [net(x[row : row + 1, : lengths[row]], lengths[row : row + 1]) for row in range(4)]
+    together = ask(net, x, lengths)
+    alone = [ask(net, x[row : row + 1, : lengths[row]], lengths[row : row + 1]) for row in range(4)]
 
     torch.testing.assert_close(together, torch.cat(alone), rtol=1e-5, atol=1e-6)
 
@@ -207,9 +210,9 @@ def test_what_stands_in_the_padding_is_never_read(case: str) -> None:
     for mode in (False, True):
         net.train(mode)
         torch.manual_seed(1)
-        answer = net(x, lengths)
+        answer = ask(net, x, lengths)
         torch.manual_seed(1)
-        same = net(other, lengths)
+        same = ask(net, other, lengths)
 
         torch.testing.assert_close(answer, same, rtol=0, atol=0)
 
@@ -219,9 +222,9 @@ def test_scaling_is_measured_on_the_rows_and_not_on_the_padding() -> None:
     x = torch.tensor([[[1.0, 0, 5, 2], [3, 0, 5, 4]], [[5, 0, 5, 9], [99, 99, 99, 99]]])
     lengths = torch.tensor([2, 1])
 
-    net.fit_scaling(x, lengths)
+    net.fit_scaling({"x": (x, lengths)})
 
-    scaled, _ = net.steps[0](x, lengths)
+    scaled, _ = first(net)[0](x, lengths)
     real = torch.stack([scaled[0, 0], scaled[0, 1], scaled[1, 0]])
     torch.testing.assert_close(real.mean(0), torch.zeros(4), atol=1e-6, rtol=0)
     torch.testing.assert_close(real.std(0, correction=0)[[0, 3]], torch.ones(2))
@@ -232,9 +235,9 @@ def test_min_max_brings_each_channel_between_zero_and_one() -> None:
     net = network((2,), "min_max")
     x = torch.tensor([[1.0, -4.0], [3.0, 4.0], [2.0, 0.0]])
 
-    net.fit_scaling(x, None)
+    net.fit_scaling({"x": (x, None)})
 
-    scaled, _ = net.steps[0](x, None)
+    scaled, _ = first(net)[0](x, None)
     assert scaled.tolist() == [[0.0, 0.0], [1.0, 1.0], [0.5, 0.5]]
 
 
@@ -242,16 +245,16 @@ def test_scaling_is_fitted_after_the_layers_before_it() -> None:
     net = network((1,), {"scale": 10}, "min_max")
     x = torch.tensor([[0.0], [100.0]])
 
-    net.fit_scaling(x, None)
+    net.fit_scaling({"x": (x, None)})
 
-    scaled, _ = net.steps[1](net.steps[0](x, None)[0], None)
+    scaled, _ = first(net)[1](first(net)[0](x, None)[0], None)
     assert scaled.flatten().tolist() == [0.0, 1.0]
 
 
 def test_log1p_mirrors_negative_numbers() -> None:
     net = network((3,), "log1p")
 
-    scaled, _ = net.steps[0](torch.tensor([[-1.0, 0.0, 1.0]]), None)
+    scaled, _ = first(net)[0](torch.tensor([[-1.0, 0.0, 1.0]]), None)
 
     assert scaled[0].tolist() == pytest.approx([-np.log(2), 0.0, np.log(2)])
 
@@ -259,7 +262,7 @@ def test_log1p_mirrors_negative_numbers() -> None:
 def test_an_embedding_takes_a_number_outside_for_the_nearest() -> None:
     net = network((1,), {"embedding": {"count": 3, "size": 2}}, "flatten").eval()
 
-    answers = net(torch.tensor([[-7.0], [0.0], [2.0], [99.0]]))
+    answers = ask(net, torch.tensor([[-7.0], [0.0], [2.0], [99.0]]))
 
     assert torch.equal(answers[0], answers[1])
     assert torch.equal(answers[2], answers[3])
@@ -302,7 +305,7 @@ def test_an_embedding_takes_a_number_outside_for_the_nearest() -> None:
 )
 def test_layers_that_do_not_fit_are_named_with_both_shapes(form: Any, written: list[Any], said: str) -> None:
     with pytest.raises(BadNetwork) as caught:
-        check(layers(*written), Form(form), 3)
+        check(blueprint(form, *written))
 
     assert said in str(caught.value)
 
@@ -310,15 +313,13 @@ def test_layers_that_do_not_fit_are_named_with_both_shapes(form: Any, written: l
 @pytest.mark.parametrize("form", [(), (2, 3, 4, 5), (None, 4, 4)])
 def test_rows_that_are_no_vector_sequence_or_image_are_refused(form: Any) -> None:
     with pytest.raises(BadNetwork, match="a network takes"):
-        check(layers("relu"), Form(form), 3)
+        check(blueprint(form, "relu"))
 
 
 def test_a_network_too_large_is_refused_before_it_is_allocated() -> None:
-    written = layers({"linear": 65_536}, {"linear": 65_536})
-
     with pytest.raises(BadNetwork, match=r"4,29.*,... parameters, over 268,435,456"):
-        build(written, Form((6,)), 3)
+        build(blueprint((6,), {"linear": 65_536}, {"linear": 65_536}))
 
 
 def test_a_network_of_no_layers_is_a_linear_model() -> None:
-    assert check([], Form((6,)), 3) == 6 * 3 + 3
+    assert check(blueprint((6,))) == 6 * 3 + 3

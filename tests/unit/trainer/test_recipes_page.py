@@ -11,8 +11,7 @@ from models.recipe import Recipe, ready_recipes
 from models.recipe_data import RedisRows
 from models.recipe_training import Step, Training
 from trainer.networks.network import check
-from trainer.run import form_of
-from trainer.tasks import outputs_of
+from trainer.run import blueprint_of
 
 PAGE = (Path(__file__).parents[3] / "docs" / "recipes.md").read_text(encoding="utf-8")
 
@@ -83,7 +82,7 @@ def written(default: object) -> str:
 def test_the_example_is_a_recipe_whose_layers_fit() -> None:
     recipe = Recipe.parse(example("yaml"))
 
-    assert check(recipe.network, form_of(recipe), outputs_of(recipe)) > 0
+    assert check(blueprint_of(recipe)) > 0
 
 
 def test_the_faults_shown_are_those_told() -> None:
