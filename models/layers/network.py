@@ -1,17 +1,26 @@
 """Every layer by its words, and how one is read as it is written."""
 
 from collections.abc import Iterator
-from typing import Annotated, get_args
+from typing import Annotated, Literal, get_args
 
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from models.layers.activations import Activation, Elu, LeakyRelu, Maxout, Prelu
-from models.layers.dense import Dropout, Embedding, Flatten, Linear, Reshape
+from models.layers.dense import ChannelDropout, Dropout, Embedding, Flatten, Linear, Reshape
 from models.layers.layer import Layer
-from models.layers.scaling import Clip, Fitted, Log1p, Normalisation, Scale
-from models.layers.sequences import Recurrent
-from models.layers.windows import Conv1d, Conv2d, GlobalPool, Pool
+from models.layers.scaling import Clip, Fitted, GroupNorm, Log1p, Normalisation, Scale
+from models.layers.sequences import Attention, Recurrent
+from models.layers.windows import AdaptivePool, Conv1d, Conv2d, GlobalPool, Pool
+
+
+class Residual(Layer):
+    """What its layers give, added to what they get; where the shapes differ, to a projection of it."""
+
+    short = "layers"
+    layer: Literal["residual"]
+    layers: Annotated[tuple["NetworkLayer", ...], Field(min_length=1, max_length=64)]
+
 
 AnyLayer = (
     Activation
@@ -23,10 +32,15 @@ AnyLayer = (
     | Conv1d
     | Conv2d
     | Pool
+    | AdaptivePool
     | GlobalPool
     | Recurrent
+    | Attention
+    | Residual
     | Normalisation
+    | GroupNorm
     | Dropout
+    | ChannelDropout
     | Embedding
     | Flatten
     | Reshape
@@ -72,3 +86,4 @@ def shorthand(word: object) -> str:
 
 
 NetworkLayer = Annotated[Annotated[AnyLayer, Field(discriminator="layer")], BeforeValidator(spelled_out)]
+Residual.model_rebuild()

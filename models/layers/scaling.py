@@ -5,13 +5,21 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from models.layers.layer import Layer, Number
+from models.layers.layer import Count, Layer, Number
 
 
 class Normalisation(Layer):
     """`batch_norm` over the rows, `layer_norm` over each row's (or step's) features."""
 
     layer: Literal["batch_norm", "layer_norm"]
+
+
+class GroupNorm(Layer):
+    """A normalisation over each of `groups` groups of channels, of each row, step or image."""
+
+    short = "groups"
+    layer: Literal["group_norm"]
+    groups: Count
 
 
 class Fitted(Layer):

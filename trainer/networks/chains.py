@@ -5,20 +5,25 @@ from dataclasses import dataclass
 
 from models.layers.dense import Dropout, Flatten, Reshape
 from models.layers.layer import Layer
+from models.layers.network import Residual
 from models.layers.scaling import Clip, Fitted, Log1p, Scale
 from trainer.errors import BadNetwork
-from trainer.networks import activations, convolutions, dense, pools, recurrent, scaling
+from trainer.networks import activations, adaptive, attention, convolutions, dense, pools, recurrent, scaling
 from trainer.networks.forms import DoesNotFit, Entry, Form
+from trainer.networks.residual import ResidualBlock
 from trainer.networks.steps import Step
 
 BUILDERS: dict[type[Layer], Callable[..., tuple[Step, Form]]] = {
     **activations.BUILDERS,
+    **adaptive.BUILDERS,
+    **attention.BUILDERS,
     **convolutions.BUILDERS,
     **dense.BUILDERS,
     **pools.BUILDERS,
     **recurrent.BUILDERS,
     **scaling.BUILDERS,
 }
+KINDS = {1: "vector", 2: "sequence", 3: "image"}
 UNLEARNED = (Fitted, Scale, Log1p, Clip, Flatten, Reshape, Dropout)
 
 
@@ -37,6 +42,11 @@ class Where:
         name = self.before if number == 0 else f"layer {number} ({layers[number - 1].layer})"
         return f"{self.branch}, {name}" if self.branch and number else name
 
+    def inside(self, layers: Sequence[Layer], number: int) -> "Where":
+        """Return how errors call the layers inside a block."""
+        block = self.layer(layers, number)
+        return Where(block, f"the end of {block}", f"the input of {block}")
+
 
 def chained(layers: Sequence[Layer], form: Form, where: Where) -> tuple[list[Step], Form]:
     """Build layers one after the other and return the form in which they end.
@@ -46,12 +56,30 @@ def chained(layers: Sequence[Layer], form: Form, where: Where) -> tuple[list[Ste
     steps: list[Step] = []
     for number, layer in enumerate(layers, 1):
         try:
-            step, after = BUILDERS[type(layer)](layer, form)
+            if isinstance(layer, Residual):
+                step, after = residual(layer, form, where.inside(layers, number))
+            else:
+                step, after = BUILDERS[type(layer)](layer, form)
         except DoesNotFit as misfit:
             raise mismatch(layers, number, form, misfit, where) from misfit
         steps.append(step)
         form = after
     return steps, form
+
+
+def residual(spec: Residual, form: Form, where: Where) -> tuple[Step, Form]:
+    """Build a residual block.
+
+    Raises: BadNetwork, layers that do not fit or make of a sequence or image something else.
+    """
+    check_nothing_fitted(spec.layers, where)
+    steps, after = chained(spec.layers, form, where)
+    if after.rank != form.rank or after.free != form.free:
+        raise DoesNotFit(
+            f"layers that keep it a {KINDS[form.rank]}, its own end in {after}",
+            "take out what changes that (flatten, a global or adaptive pool, output: last)",
+        )
+    return ResidualBlock(steps, form, after), after
 
 
 def check_vector(layers: Sequence[Layer], form: Form, where: Where) -> None:
@@ -102,12 +130,12 @@ def check_fitted_come_first(layers: Sequence[Layer], where: Where) -> None:
             )
 
 
-def check_nothing_fitted(layers: Sequence[Layer]) -> None:
-    """Refuse a fitted scaling over what the branches end in."""
+def check_nothing_fitted(layers: Sequence[Layer], where: Where) -> None:
+    """Refuse a fitted scaling inside a block or over what the branches end in."""
     for number, layer in enumerate(layers, 1):
         if isinstance(layer, Fitted):
             raise BadNetwork(
-                f"then, layer {number} ({layer.layer}) is fitted on the training rows before anything is "
+                f"{where.layer(layers, number)} is fitted on the training rows before anything is "
                 "learned; put it at the beginning of a branch, or use `batch_norm`",
                 layer=number,
             )

@@ -134,8 +134,8 @@ def assemble(blueprint: Blueprint) -> Network:
         check_vector(layers, form, where)
         branches.append(steps)
         width += form.channels
-    check_nothing_fitted(blueprint.then)
     where = Where("then", "the head", "the join of the branches")
+    check_nothing_fitted(blueprint.then, where)
     then, form = chained(blueprint.then, Form((width,)), where)
     check_vector(blueprint.then, form, where)
     return Network(blueprint.entries, branches, then, nn.Linear(form.channels, blueprint.outputs))

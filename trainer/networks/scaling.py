@@ -4,10 +4,11 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from models.layers.layer import Layer
-from models.layers.scaling import Clip, Fitted, Log1p, Normalisation, Scale
-from trainer.networks.forms import Form
+from models.layers.scaling import Clip, Fitted, GroupNorm, Log1p, Normalisation, Scale
+from trainer.networks.forms import DoesNotFit, Form
 from trainer.networks.steps import Each, Flow, Step, is_real
 
 
@@ -92,6 +93,22 @@ class SequenceNorm(Step):
         return result, lengths
 
 
+class StepGroupNorm(nn.Module):
+    """Group normalisation of a vector or of each step by itself, so padding cannot reach it."""
+
+    def __init__(self, groups: int, features: int) -> None:
+        super().__init__()
+        self.groups = groups
+        self.weight = nn.Parameter(torch.ones(features))
+        self.bias = nn.Parameter(torch.zeros(features))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shape: unchanged, (..., F)."""
+        width = x.shape[-1] // self.groups
+        groups = functional.layer_norm(x.reshape(*x.shape[:-1], self.groups, width), (width,))
+        return groups.reshape(x.shape) * self.weight + self.bias
+
+
 def channel_values(x: Tensor, lengths: Tensor | None) -> Tensor:
     """Return every real value of each channel: (values, channels)."""
     if x.ndim == 4:
@@ -131,10 +148,22 @@ def normalisation(spec: Normalisation, form: Form) -> tuple[Step, Form]:
     return Each(nn.BatchNorm2d(width) if form.rank == 3 else nn.BatchNorm1d(width)), form
 
 
+def group_norm(spec: GroupNorm, form: Form) -> tuple[Step, Form]:
+    """Build a normalisation over groups of channels."""
+    width = form.channels
+    if width % spec.groups:
+        raise DoesNotFit(
+            f"channels that part into {spec.groups} equal groups", "take a divisor of the channels"
+        )
+    norm = nn.GroupNorm(spec.groups, width) if form.rank == 3 else StepGroupNorm(spec.groups, width)
+    return Each(norm), form
+
+
 BUILDERS: dict[type[Layer], Callable[..., tuple[Step, Form]]] = {
     Scale: divide,
     Log1p: log1p,
     Clip: hold,
     Fitted: fitted,
     Normalisation: normalisation,
+    GroupNorm: group_norm,
 }
