@@ -11,7 +11,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from trainer.evaluate import Scores, evaluate
-from trainer.table import Table
+from trainer.table import Table, Values
 from trainer.tasks import Classification, Task
 
 ITERATIONS = 2000
@@ -36,16 +36,22 @@ def baseline(task: Task, train: Table, held_out: Table) -> Baseline:
         model.fit(flat_features(train), train.targets)
     rows = flat_features(held_out)
     answers = model.predict_proba(rows) if classifies else model.predict(rows)[:, None]
-    about = "mean, deviation, least and most of each channel" if train.lengths is not None else "the features"
+    sequences = any(values.lengths is not None for values in train.inputs.values())
+    about = "mean, deviation, least and most of each channel" if sequences else "the features"
     name = f"scikit-learn {'logistic' if classifies else 'ridge'} regression on {about}, standardised"
     return Baseline(name, evaluate(task, np.asarray(answers), held_out.targets))
 
 
 def flat_features(table: Table) -> NDArray[np.float64]:
-    """Return one vector a row: the row itself, or statistics of each channel of a sequence."""
-    if table.lengths is None:
-        return table.x.reshape(len(table), -1).astype(np.float64)
-    rows = (row[:length] for row, length in zip(table.x, table.lengths, strict=True))
+    """Return one vector a row: each input as it is, or statistics of each channel of a sequence."""
+    return np.concatenate([flat(values) for values in table.inputs.values()], axis=1)
+
+
+def flat(values: Values) -> NDArray[np.float64]:
+    """Return one vector a row of one input."""
+    if values.lengths is None:
+        return values.x.reshape(len(values.x), -1).astype(np.float64)
+    rows = (row[:length] for row, length in zip(values.x, values.lengths, strict=True))
     return np.stack([channel_statistics(row.astype(np.float64)) for row in rows])
 
 

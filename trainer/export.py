@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from onnx import ModelProto
 from torch import Tensor, nn
+from torch.export import Dim
 
 from models.tensors import Tensor as Array
 from trainer.errors import ExportFailed, ExportMismatch
@@ -42,18 +43,30 @@ class Served(nn.Module):
             if isinstance(part, Cell):
                 part.freeze()
 
-    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Shape: as the network -> (B, C) probabilities or (B, 1) value."""
-        return self.task.answer(self.network(x, lengths))
+    def forward(self, *tensors: Tensor) -> Tensor:
+        """Shape: each input and, where its steps are free, its lengths after it -> the task's answer."""
+        given = iter(tensors)
+        inputs = {
+            entry.name: (next(given), next(given) if entry.form.free else None)
+            for entry in self.network.entries
+        }
+        return self.task.answer(self.network(inputs))
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """The name and element type of one input of the graph, and the name of the one with its lengths."""
+
+    name: str
+    dtype: str
+    lengths: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """The names and the element type of the graph's inputs and its output."""
+    """The graph's inputs, in the order of the view, and the name of its output."""
 
-    input: str
-    dtype: str
-    lengths: str | None
+    inputs: tuple[Input, ...]
     output: str
 
 
@@ -80,26 +93,17 @@ def exported(served: Served, signature: Signature) -> bytes:
 
     Raises: ExportFailed.
     """
-    form = served.network.form
-    batch = torch.export.Dim("batch")
-    free = {0: batch, 1: torch.export.Dim("steps")} if form.free else {0: batch}
-    shape = (EXAMPLE_ROWS, *(EXAMPLE_STEPS if dim is None else dim for dim in form.dims))
-    examples = [torch.from_numpy(np.zeros(shape, signature.dtype))]
-    names, shapes = [signature.input], [free]
-    if signature.lengths is not None:
-        examples.append(torch.full((EXAMPLE_ROWS,), EXAMPLE_STEPS))
-        names.append(signature.lengths)
-        shapes.append({0: batch})
+    names, examples, shapes = example(served, signature)
     with exporter_is_quiet():
         try:
             program = torch.onnx.export(
                 served,
-                tuple(examples),
+                examples,
                 dynamo=True,
                 opset_version=OPSET,
                 input_names=names,
                 output_names=[signature.output],
-                dynamic_shapes=tuple(shapes),
+                dynamic_shapes=(shapes,),
                 verbose=False,
             )
         except torch.onnx.errors.OnnxExporterError as error:
@@ -107,6 +111,25 @@ def exported(served: Served, signature: Signature) -> bytes:
     if program is None:
         raise ExportFailed("PyTorch wrote no ONNX file")
     return without_origins(program.model_proto).SerializeToString()
+
+
+def example(
+    served: Served, signature: Signature
+) -> tuple[list[str], tuple[Tensor, ...], tuple[dict[int, Dim], ...]]:
+    """Return the names of the graph's inputs, rows to trace it with, and the axes that stay free."""
+    batch = Dim("batch")
+    names, examples, shapes = [], [], []
+    for one, entry in zip(signature.inputs, served.network.entries, strict=True):
+        shape = (EXAMPLE_ROWS, *(EXAMPLE_STEPS if dim is None else dim for dim in entry.form.dims))
+        names.append(one.name)
+        examples.append(torch.from_numpy(np.zeros(shape, one.dtype)))
+        shapes.append({0: batch})
+        if one.lengths is not None:
+            shapes[-1][1] = Dim("steps" if len(signature.inputs) == 1 else f"steps_{len(names)}")
+            names.append(one.lengths)
+            examples.append(torch.full((EXAMPLE_ROWS,), EXAMPLE_STEPS))
+            shapes.append({0: batch})
+    return names, tuple(examples), tuple(shapes)
 
 
 @contextmanager
@@ -193,10 +216,13 @@ def session(onnx: bytes) -> onnxruntime.InferenceSession:
 
 def feed(table: Table, signature: Signature) -> dict[str, Array]:
     """Return the rows of a table as a graph takes them, without padding that none of them needs."""
-    if signature.lengths is None or table.lengths is None:
-        return {signature.input: table.x}
-    longest = int(table.lengths.max())
-    return {signature.input: table.x[:, :longest], signature.lengths: table.lengths}
+    rows: dict[str, Array] = {}
+    for one in signature.inputs:
+        values = table.inputs[one.name].trimmed()
+        rows[one.name] = values.x
+        if one.lengths is not None and values.lengths is not None:
+            rows[one.lengths] = values.lengths
+    return rows
 
 
 def answers(onnx: bytes, signature: Signature, table: Table) -> NDArray[np.float32]:

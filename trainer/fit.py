@@ -12,10 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
-from models.recipe import Training
+from models.recipe_training import Training
 from trainer.errors import TrainingDiverged
 from trainer.events import EpochEnded, Events
-from trainer.networks.network import Network
+from trainer.networks.network import Inputs, Network
+from trainer.networks.steps import Flow
 from trainer.optimizers import learning_rate, optimizer
 from trainer.table import Table
 from trainer.tasks import Task
@@ -27,26 +28,34 @@ EVALUATION_ROWS = 4096
 class Rows:
     """A table as tensors on the device that trains."""
 
-    x: Tensor
-    lengths: Tensor | None
+    inputs: Inputs
     targets: Tensor
 
     @classmethod
     def of(cls, table: Table, device: torch.device) -> "Rows":
         """Move a table to a device, as the float32 that a network begins with."""
-        x = torch.from_numpy(table.x.astype(np.float32)).to(device)
-        lengths = None if table.lengths is None else torch.from_numpy(table.lengths).to(device)
-        return cls(x, lengths, torch.from_numpy(table.targets).to(device))
+        inputs: Inputs = {}
+        for name, values in table.inputs.items():
+            x = torch.from_numpy(values.x.astype(np.float32, copy=False)).to(device)
+            lengths = None if values.lengths is None else torch.from_numpy(values.lengths).to(device)
+            inputs[name] = (x, lengths)
+        return cls(inputs, torch.from_numpy(table.targets).to(device))
 
     def take(self, rows: Tensor) -> "Rows":
         """Return some of the rows, without the padding that none of them needs."""
-        if self.lengths is None:
-            return Rows(self.x[rows], None, self.targets[rows])
-        lengths = self.lengths[rows]
-        return Rows(self.x[rows, : int(lengths.max())], lengths, self.targets[rows])
+        return Rows({name: taken(flow, rows) for name, flow in self.inputs.items()}, self.targets[rows])
 
     def __len__(self) -> int:
         return len(self.targets)
+
+
+def taken(flow: Flow, rows: Tensor) -> Flow:
+    """Return some rows of one input, without the padding that none of them needs."""
+    x, lengths = flow
+    if lengths is None:
+        return x[rows], None
+    lengths = lengths[rows]
+    return x[rows, : int(lengths.max())], lengths
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +94,7 @@ class Fit:
 
         Raises: TrainingDiverged, the loss is not finite.
         """
-        self.network.fit_scaling(self.train.x, self.train.lengths)
+        self.network.fit_scaling(self.train.inputs)
         descent = optimizer(self.network, self.training)
         best_loss, best_weights = inf, self.network.state_dict()
         began = time.monotonic()
@@ -118,8 +127,8 @@ class Fit:
         self.network.train()
         total = torch.zeros(())
         for rows in shuffled(len(self.train), self.training.batch):
-            batch = self.train.take(rows.to(self.train.x.device))
-            loss = self.task.loss(self.network(batch.x, batch.lengths), batch.targets)
+            batch = self.train.take(rows.to(self.train.targets.device))
+            loss = self.task.loss(self.network(batch.inputs), batch.targets)
             descent.zero_grad(set_to_none=True)
             torch.autograd.backward(loss)
             if self.training.clip is not None:
@@ -161,9 +170,9 @@ def shuffled(count: int, batch: int) -> Iterator[Tensor]:
 def raw_outputs(network: nn.Module, rows: Rows) -> Tensor:
     """Return the head's numbers for every row, as served: dropout off, batch statistics fixed."""
     network.eval()
-    numbers = torch.arange(len(rows), device=rows.x.device)
+    numbers = torch.arange(len(rows), device=rows.targets.device)
     parts = [rows.take(part) for part in torch.split(numbers, EVALUATION_ROWS)]
-    return torch.cat([network(part.x, part.lengths) for part in parts])
+    return torch.cat([network(part.inputs) for part in parts])
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from math import cos, pi
 
 from torch import nn, optim
 
-from models.recipe import Training
+from models.recipe_training import Training
 
 
 def optimizer(network: nn.Module, training: Training) -> optim.Optimizer:

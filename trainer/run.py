@@ -7,21 +7,25 @@ Only reading waits for anything, so only reading is asynchronous: fitting keeps 
 """
 
 import asyncio
+from collections.abc import Iterator
 
 import torch
 
 from models.binding import row_shape
 from models.connecting import connect
+from models.features import InputView
 from models.recipe import Recipe
+from models.sources import ListSource, Source, VectorSource
+from models.tensors import elements
 from trainer.baseline import Baseline, baseline
 from trainer.datasets.from_redis import read_table
 from trainer.diagnose import Parts, diagnose
 from trainer.evaluate import Scores, evaluate
 from trainer.events import Events, Journal, silent
-from trainer.export import Exported, Served, Signature, answers, export, feed
+from trainer.export import Exported, Input, Served, Signature, answers, export, feed
 from trainer.fit import Fit, History, Rows, reproducible
-from trainer.networks.forms import FREE, Form
-from trainer.networks.network import Network, build, check
+from trainer.networks.forms import FREE, Column, Entry, Form
+from trainer.networks.network import Blueprint, Network, build, check
 from trainer.outcome import HeldOut, Outcome, RowCounts, TrainResult
 from trainer.publish import compose
 from trainer.split import split
@@ -37,7 +41,7 @@ def train(recipe: Recipe, redis_url: str, events: Events = silent) -> TrainResul
     Raises: BadNetwork, before anything is read; NoRows, TooManyBadRows, TooMuchData, NotEnoughRows,
         TrainingDiverged, ExportFailed, ExportMismatch, RedisUnavailable.
     """
-    check(recipe.network, form_of(recipe), outputs_of(recipe))
+    check(blueprint_of(recipe))
     journal = Journal(events)
     table = asyncio.run(read(recipe, redis_url, journal))
     return train_on(recipe, table, journal)
@@ -102,7 +106,7 @@ class Training:
     def _fit(self) -> tuple[Network, History]:
         training = self.recipe.training
         with self.journal.stage("fit", training.epochs) as stage, reproducible(training):
-            network = build(self.recipe.network, form_of(self.recipe), outputs_of(self.recipe))
+            network = build(blueprint_of(self.recipe))
             train = Rows.of(self.train, self.device)
             validation = Rows.of(self.validation, self.device) if len(self.validation) else None
             fit = Fit(network.to(self.device), self.task, training, train, validation, self.journal.events)
@@ -139,15 +143,38 @@ class Training:
         return RowCounts(len(self.train), len(self.validation), len(self.held_out), self.table.skipped)
 
 
-def form_of(recipe: Recipe) -> Form:
-    """Return the form of one row as the recipe's view gives it."""
-    shape = row_shape(recipe.input)
-    return Form(tuple(None if dim == FREE else int(dim) for dim in shape))
+def blueprint_of(recipe: Recipe) -> Blueprint:
+    """Return what a recipe's network is built from."""
+    entries = tuple(Entry(one.name, form_of(one), columns_of(one)) for one in recipe.features.inputs)
+    return Blueprint(entries, recipe.branches, recipe.then, outputs_of(recipe))
+
+
+def form_of(view: InputView) -> Form:
+    """Return the form of one row of an input as the view gives it."""
+    return Form(tuple(None if dim == FREE else int(dim) for dim in row_shape(view)))
+
+
+def columns_of(view: InputView) -> tuple[Column, ...]:
+    """Return what the view says of each number of a vector; nothing where it gives the input a shape."""
+    if view.shape is not None or len(row_shape(view)) > 1:
+        return ()
+    return tuple(column for source in view.sources for column in columns_of_source(source))
+
+
+def columns_of_source(source: Source) -> Iterator[Column]:
+    """Give the columns of one source."""
+    if isinstance(source, VectorSource | ListSource):
+        yield from [Column()] * elements(source.shape)
+        return
+    for field in source.fields:
+        default = float(field.default) if isinstance(field.default, int | float) else None
+        yield Column(field.name, len(field.categories), default)
 
 
 def signature_of(recipe: Recipe, task: Task) -> Signature:
     """Return the names and types that the graph shall have."""
-    return Signature(recipe.input.name, recipe.input.dtype or "float32", recipe.input.lengths, task.output)
+    inputs = tuple(Input(one.name, one.dtype or "float32", one.lengths) for one in recipe.features.inputs)
+    return Signature(inputs, task.output)
 
 
 def held_out(recipe: Recipe, table: Table) -> HeldOut:

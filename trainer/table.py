@@ -13,17 +13,42 @@ Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
+class Values:
+    """What the rows have for one input.
+
+    Shape: x (N, ...) as the feature view gives rows, sequences padded at the right; lengths (N,)
+    the true steps of each, None where all are whole.
+    """
+
+    x: Tensor
+    lengths: NDArray[np.int64] | None = None
+
+    def take(self, rows: Indices) -> "Values":
+        """Return some of the rows, in the order given."""
+        return Values(self.x[rows], None if self.lengths is None else self.lengths[rows])
+
+    def trimmed(self) -> "Values":
+        """Return the same rows without the steps that are padding in all of them."""
+        return self if self.lengths is None else Values(self.x[:, : int(self.lengths.max())], self.lengths)
+
+    def joined_with(self, other: "Values") -> "Values":
+        """Return the rows of both; they come from one table, so they are padded alike."""
+        both = self.lengths is not None and other.lengths is not None
+        return Values(
+            np.concatenate([self.x, other.x]), np.concatenate([self.lengths, other.lengths]) if both else None
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
     """Rows and what the network shall say of them.
 
-    Shape: x (N, ...) as the feature view gives rows, sequences padded at the right; lengths (N,)
-    the true steps of each, None where all are whole; targets (N,) class numbers or values.
-    `skipped` counts the rows that could not be used, by the code of the error.
+    Shape: inputs by the name of the view's input, in its order; targets (N,) class numbers or
+    values. `skipped` counts the rows that could not be used, by the code of the error.
     """
 
     keys: tuple[str, ...]
-    x: Tensor
-    lengths: NDArray[np.int64] | None
+    inputs: Mapping[str, Values]
     targets: NDArray[Any]
     skipped: Mapping[str, int] = field(default_factory=dict)
 
@@ -32,27 +57,28 @@ class Table:
 
     def take(self, rows: Indices) -> "Table":
         """Return some of the rows, in the order given."""
-        lengths = None if self.lengths is None else self.lengths[rows]
-        keys = tuple(self.keys[row] for row in rows)
-        return Table(keys, self.x[rows], lengths, self.targets[rows], self.skipped)
+        inputs = {name: values.take(rows) for name, values in self.inputs.items()}
+        return Table(tuple(self.keys[row] for row in rows), inputs, self.targets[rows], self.skipped)
 
     def samples(self, sizes: Sequence[int]) -> list[Indices]:
         """Return rows for a few small batches that differ in length as much as the table allows.
 
-        The shortest and the longest row come alone, then batches spread over all lengths.
+        The shortest and the longest row come alone, then batches spread over all lengths; with
+        several sequences, of each.
         """
-        lengths = np.zeros(len(self)) if self.lengths is None else self.lengths
-        order = np.argsort(lengths, kind="stable")
-        spread = [np.linspace(0, len(self) - 1, min(size, len(self)), dtype=np.int64) for size in sizes]
-        return [order[:1], order[-1:], *(order[part] for part in spread)]
+        every = [one.lengths for one in self.inputs.values() if one.lengths is not None]
+        batches = []
+        for lengths in every or [np.zeros(len(self), np.int64)]:
+            order = np.argsort(lengths, kind="stable")
+            spread = [np.linspace(0, len(self) - 1, min(size, len(self)), dtype=np.int64) for size in sizes]
+            batches += [order[:1], order[-1:], *(order[part] for part in spread)]
+        return batches
 
     def joined_with(self, other: "Table") -> "Table":
-        """Return the rows of both; they come from one table, so they are padded alike."""
-        both = self.lengths is not None and other.lengths is not None
+        """Return the rows of both; they come from one table, so they have the same inputs."""
         return Table(
             self.keys + other.keys,
-            np.concatenate([self.x, other.x]),
-            np.concatenate([self.lengths, other.lengths]) if both else None,
+            {name: values.joined_with(other.inputs[name]) for name, values in self.inputs.items()},
             np.concatenate([self.targets, other.targets]),
             self.skipped,
         )

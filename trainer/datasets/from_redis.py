@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 
 from models.assembly import Plan
 from models.errors import InsituError, shown
-from models.features import FeatureView
+from models.features import FeatureView, InputView
 from models.recipe import Recipe
 from models.redis_failures import redis_errors
 from models.scanning import redis_type, scan
@@ -27,7 +27,7 @@ from models.templates import KeyTemplate
 from models.tensors import Tensor, elements
 from trainer.errors import NoRows, TooManyBadRows, TooMuchData, UnlabelledRow
 from trainer.events import Stage
-from trainer.table import Table
+from trainer.table import Table, Values
 
 ROWS_A_TRIP = 512
 ELEMENTS_A_TRIP = 1 << 20
@@ -159,11 +159,13 @@ class RowReader:
         limit = self.recipe.data.max_bad_share
         if not self.keys or self.skipped.total() > limit * rows:
             raise TooManyBadRows(self.skipped, rows, limit, self.example)
-        one = self.recipe.input
-        x = joined([part[one.name] for part in self.parts])
-        lengths = np.concatenate([part[one.lengths] for part in self.parts]) if one.lengths else None
+        inputs = {one.name: self._values(one) for one in self.recipe.features.inputs}
         kind = np.int64 if self.recipe.classes else np.float32
-        return Table(tuple(self.keys), x, lengths, np.array(self.targets, kind), dict(self.skipped))
+        return Table(tuple(self.keys), inputs, np.array(self.targets, kind), dict(self.skipped))
+
+    def _values(self, one: InputView) -> Values:
+        lengths = np.concatenate([part[one.lengths] for part in self.parts]) if one.lengths else None
+        return Values(joined([part[one.name] for part in self.parts]), lengths)
 
 
 def target_of(answer: Any, key: str, recipe: Recipe) -> float:
@@ -198,7 +200,7 @@ def target_of(answer: Any, key: str, recipe: Recipe) -> float:
 def most_elements(recipe: Recipe) -> int:
     """Return how many numbers one row can have at most."""
     count = 0
-    for source in recipe.input.sources:
+    for source in (source for one in recipe.features.inputs for source in one.sources):
         if isinstance(source, ListSource):
             count += source.last * elements(source.shape)
         elif isinstance(source, VectorSource):
@@ -210,8 +212,9 @@ def most_elements(recipe: Recipe) -> int:
 
 def check_size(parts: Sequence[dict[str, Tensor]], rows: int, recipe: Recipe) -> None:
     """Refuse more rows than fit into memory once they are all padded to the longest."""
-    arrays = [part[recipe.input.name] for part in parts]
-    longest = max((array[0].nbytes for array in arrays if len(array)), default=0)
+    longest = 0
+    for one in recipe.features.inputs:
+        longest += max((part[one.name][0].nbytes for part in parts if len(part[one.name])), default=0)
     if rows * longest > TABLE_LIMIT_BYTES:
         raise TooMuchData(rows, longest, TABLE_LIMIT_BYTES, recipe.data.max_rows)
 

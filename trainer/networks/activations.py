@@ -5,7 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from models.layers import Activation, Elu, Layer, LeakyRelu, Maxout, Prelu
+from models.layers.activations import Activation, Elu, LeakyRelu, Maxout, Prelu
+from models.layers.layer import Layer
 from trainer.networks.forms import DoesNotFit, Form
 from trainer.networks.steps import Each, Step
 
@@ -24,6 +25,7 @@ PLAIN: dict[str, Callable[[], nn.Module]] = {
     "hard_sigmoid": nn.Hardsigmoid,
     "hard_swish": nn.Hardswish,
     "hard_tanh": nn.Hardtanh,
+    "none": nn.Identity,
 }
 
 

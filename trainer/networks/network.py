@@ -1,91 +1,125 @@
-"""Network: a recipe's layers in order and a head that fits the task.
+"""Network: a branch of layers for each input, layers over their ends, and a head for the task.
 
 Every shape follows from the layer before; layers that do not fit are refused by name before any
 data is read.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from models.layers import (
-    Clip,
-    Dropout,
-    Fitted,
-    Flatten,
-    Layer,
-    Log1p,
-    Reshape,
-    Scale,
-)
+from models.layers.layer import Layer
 from trainer.errors import BadNetwork
-from trainer.networks import activations, convolutions, dense, pools, recurrent, scaling
-from trainer.networks.forms import DoesNotFit, Form
-from trainer.networks.scaling import FittedScale
+from trainer.networks.chains import (
+    Where,
+    chained,
+    check_fitted_come_first,
+    check_form,
+    check_nothing_fitted,
+    check_vector,
+)
+from trainer.networks.fitted import FittedStep
+from trainer.networks.forms import Entry, Form
 from trainer.networks.steps import Flow, Step
 
-BUILDERS: dict[type[Layer], Callable[..., tuple[Step, Form]]] = {
-    **activations.BUILDERS,
-    **convolutions.BUILDERS,
-    **dense.BUILDERS,
-    **pools.BUILDERS,
-    **recurrent.BUILDERS,
-    **scaling.BUILDERS,
-}
-UNLEARNED = (Fitted, Scale, Log1p, Clip, Flatten, Reshape, Dropout)
+MEASURED_ROWS = 1 << 16  # rows that a fitted layer is shown at a time
 PARAMETER_LIMIT = 1 << 28  # 1 GiB of float32; an ONNX file can hold twice that
+
+Inputs = dict[str, Flow]
+
+
+@dataclass(frozen=True, slots=True)
+class Blueprint:
+    """What a network is built from: its inputs, the layers of each one's branch, those over all.
+
+    `outputs` is how many numbers the head gives.
+    """
+
+    entries: tuple[Entry, ...]
+    branches: Mapping[str, tuple[Layer, ...]]
+    then: tuple[Layer, ...]
+    outputs: int
 
 
 class Network(nn.Module):
-    """Layers and head.
+    """A branch for each input, layers over what they end in, and a head.
 
-    Shape: x (B, *form), lengths (B,) int64 where steps are free -> (B, outputs).
+    Shape: inputs by name, each x (B, *form) and lengths (B,) int64 where steps are free, else
+    None -> (B, outputs).
     """
 
-    def __init__(self, steps: Sequence[Step], head: nn.Linear, form: Form) -> None:
+    def __init__(
+        self,
+        entries: Sequence[Entry],
+        branches: Sequence[Sequence[Step]],
+        then: Sequence[Step],
+        head: nn.Linear,
+    ) -> None:
         super().__init__()
-        self.steps = nn.ModuleList(steps)
+        self.entries = tuple(entries)
+        self.branches = nn.ModuleList(nn.ModuleList(steps) for steps in branches)
+        self.then = nn.ModuleList(then)
         self.head = head
-        self.form = form
 
-    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+    def forward(self, inputs: Inputs) -> Tensor:
         """Return the head's raw numbers; the task makes an answer of them."""
-        x, _ = self._run(x, lengths, len(self.steps))
+        ends = [run(steps, inputs[name])[0] for name, steps in self.by_input()]
+        x, _ = run(self.then, (ends[0] if len(ends) == 1 else torch.cat(ends, -1), None))
         result: Tensor = self.head(x)
         return result
 
-    def _run(self, x: Tensor, lengths: Tensor | None, count: int) -> Flow:
-        x = x.float()
-        for step in self.steps[:count]:
-            x, lengths = step(x, lengths)
-        return x, lengths
+    def by_input(self) -> Iterator[tuple[str, nn.ModuleList]]:
+        """Give the name and the steps of each branch."""
+        for entry, steps in zip(self.entries, self.branches, strict=True):
+            yield entry.name, cast(nn.ModuleList, steps)
 
     @torch.no_grad()
-    def fit_scaling(self, x: Tensor, lengths: Tensor | None) -> None:
+    def fit_scaling(self, inputs: Inputs) -> None:
         """Measure every fitted layer on the training rows, each after the layers before it."""
         self.eval()
-        for count, step in enumerate(self.steps):
-            if isinstance(step, FittedScale):
-                step.fit(*self._run(x, lengths, count))
+        for name, steps in self.by_input():
+            for count, step in enumerate(steps):
+                if isinstance(step, FittedStep):
+                    step.fit(partial(reached, steps[:count], inputs[name]))
 
 
-def build(layers: Sequence[Layer], form: Form, outputs: int) -> Network:
-    """Build a network for rows of one form with `outputs` numbers at its end.
+def reached(steps: Iterable[nn.Module], flow: Flow) -> Iterator[Flow]:
+    """Give what steps make of rows, some rows at a time."""
+    x, lengths = flow
+    for start in range(0, len(x), MEASURED_ROWS):
+        part = slice(start, start + MEASURED_ROWS)
+        yield run(steps, (x[part], None if lengths is None else lengths[part]))
+
+
+def run(steps: Iterable[nn.Module], flow: Flow) -> Flow:
+    """Run steps one after the other."""
+    x, lengths = flow
+    x = x.float()
+    for step in steps:
+        x, lengths = step(x, lengths)
+    return x, lengths
+
+
+def build(blueprint: Blueprint) -> Network:
+    """Build a network.
 
     Raises: BadNetwork, naming the layers and shapes that do not fit, or too many parameters.
     """
-    check(layers, form, outputs)
-    return assemble(layers, form, outputs)
+    check(blueprint)
+    return assemble(blueprint)
 
 
-def check(layers: Sequence[Layer], form: Form, outputs: int) -> int:
+def check(blueprint: Blueprint) -> int:
     """Put a network together without memory for its numbers, and return how many it would have.
 
     Raises: BadNetwork, as `build` would.
     """
     with torch.device("meta"):
-        parameters = sum(one.numel() for one in assemble(layers, form, outputs).parameters())
+        parameters = sum(one.numel() for one in assemble(blueprint).parameters())
     if parameters > PARAMETER_LIMIT:
         raise BadNetwork(
             f"the network has {parameters:,} parameters, over {PARAMETER_LIMIT:,}; "
@@ -95,62 +129,23 @@ def check(layers: Sequence[Layer], form: Form, outputs: int) -> int:
     return parameters
 
 
-def assemble(layers: Sequence[Layer], form: Form, outputs: int) -> Network:
+def assemble(blueprint: Blueprint) -> Network:
     """Put the layers together, each built for the form that the one before it gives."""
-    check_form(form)
-    check_fitted_come_first(layers)
-    steps: list[Step] = []
-    now = form
-    for number, layer in enumerate(layers, 1):
-        try:
-            step, after = BUILDERS[type(layer)](layer, now)
-        except DoesNotFit as misfit:
-            raise mismatch(layers, number, now, misfit) from misfit
-        steps.append(step)
-        now = after
-    if now.rank != 1:
-        cure = "`flatten` or a global pool" if not now.free else "`gru` (output: last) or `global_avg_pool`"
-        raise mismatch(layers, len(layers) + 1, now, DoesNotFit("(features)", f"end the network with {cure}"))
-    return Network(steps, nn.Linear(now.channels, outputs), form)
-
-
-def mismatch(layers: Sequence[Layer], number: int, form: Form, misfit: DoesNotFit) -> BadNetwork:
-    """Return the error for layer `number` (from 1), which cannot take what the one before gives."""
-    before = named(layers, number - 1)
-    this = named(layers, number)
-    return BadNetwork(
-        f"{before} gives {form}, {this} takes {misfit.takes}; {misfit.cure}",
-        layer=number,
-        gives=str(form),
-        takes=misfit.takes,
-    )
-
-
-def named(layers: Sequence[Layer], number: int) -> str:
-    """Return a layer as an error names it; 0 is the input, one past the end the head."""
-    if number == 0:
-        return "the input"
-    return f"layer {number} ({layers[number - 1].layer})" if number <= len(layers) else "the head"
-
-
-def check_form(form: Form) -> None:
-    """Refuse rows that are neither a vector nor a sequence nor an image."""
-    if 1 <= form.rank <= 3 and (form.rank == 2 or not form.free):
-        return
-    raise BadNetwork(
-        f"the input gives {form}; a network takes (features), (steps, features) or (channels, height, width): "
-        "give the input of the view another `shape`, or store each step as one row of numbers",
-        gives=str(form),
-    )
-
-
-def check_fitted_come_first(layers: Sequence[Layer]) -> None:
-    """Refuse a fitted scaling after a layer that learns: there would be nothing to fit it on yet."""
-    learned = next((number for number, one in enumerate(layers, 1) if not isinstance(one, UNLEARNED)), None)
-    for number, layer in enumerate(layers, 1):
-        if isinstance(layer, Fitted) and learned is not None and number > learned:
-            raise BadNetwork(
-                f"{named(layers, number)} is fitted on the training rows before anything is learned, so it "
-                f"cannot come after {named(layers, learned)}; move it up, or use `batch_norm`",
-                layer=number,
-            )
+    branches, width = [], 0
+    several = len(blueprint.entries) > 1
+    for entry in blueprint.entries:
+        layers = blueprint.branches[entry.name]
+        where = Where("", "the head")
+        if several:
+            where = Where(f"branch {entry.name}", "the join of the branches", f"the input {entry.name}")
+        check_form(entry, several)
+        check_fitted_come_first(layers, where)
+        steps, form = chained(layers, entry.form, where, entry.columns)
+        check_vector(layers, form, where)
+        branches.append(steps)
+        width += form.channels
+    where = Where("then", "the head", "the join of the branches")
+    check_nothing_fitted(blueprint.then, where)
+    then, form = chained(blueprint.then, Form((width,)), where)
+    check_vector(blueprint.then, form, where)
+    return Network(blueprint.entries, branches, then, nn.Linear(form.channels, blueprint.outputs))

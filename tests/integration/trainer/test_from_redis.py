@@ -70,15 +70,16 @@ async def test_rows_are_read_as_the_server_would_assemble_them(redis: Redis, nam
     prepared = plan.prepare_keys([table.keys[row] for row in chosen])
     replies = [await redis.execute_command(*command) for command in prepared.commands]
     (group,) = plan.assemble(prepared, replies).groups
-    served = group.feeds[recipe.input.name]
+    one = recipe.features.inputs[0]
+    values, served = table.inputs[one.name], group.feeds[one.name]
     width = served.shape[1]
     assert len(table) == dataset(name).count
-    assert np.array_equal(table.x[chosen][:, :width], served)
-    assert table.x.dtype == served.dtype
-    if recipe.input.lengths:
-        assert table.lengths is not None
-        assert table.lengths[chosen].tolist() == group.feeds[recipe.input.lengths].tolist()
-        assert not table.x[chosen][:, width:].any()
+    assert np.array_equal(values.x[chosen][:, :width], served)
+    assert values.x.dtype == served.dtype
+    if one.lengths:
+        assert values.lengths is not None
+        assert values.lengths[chosen].tolist() == group.feeds[one.lengths].tolist()
+        assert not values.x[chosen][:, width:].any()
 
 
 async def test_rows_come_sorted_with_their_targets(redis: Redis) -> None:
@@ -89,7 +90,30 @@ async def test_rows_come_sorted_with_their_targets(redis: Redis) -> None:
 
     assert table.keys == ("user:1", "user:2", "user:3")
     assert table.targets.tolist() == [0, 1, 0]
-    assert table.x.tolist() == [[21, 1, 1, -1], [22, 1, 2, -2], [23, 1, 3, -3]]
+    assert table.inputs["x"].x.tolist() == [[21, 1, 1, -1], [22, 1, 2, -2], [23, 1, 3, -3]]
+
+
+async def test_rows_of_several_inputs_come_together(redis: Redis) -> None:
+    text = CHURN.replace(
+        '        - {key: "user:{id}:v", as: vector, dtype: float64, shape: [2]}\n',
+        """\
+    - {name: v, dtype: float64, sources: [{key: "user:{id}:v", as: vector, dtype: float64, shape: [2]}]}
+    - {name: steps, lengths: n, sources: [{key: "user:{id}:s", as: list, shape: [1], last: 9}]}
+""",
+    ).replace("network: [{linear: 4}]", "network: {branches: {x: [{linear: 4}], v: [], steps: [{gru: 2}]}}")
+    for number in (1, 2):
+        await put_user(redis, number)
+        await redis.rpush(f"user:{number}:s", *[np.array([step], "<f4").tobytes() for step in range(number)])
+    await put_user(redis, 3)  # without steps it is no row
+
+    table = await read(redis, Recipe.parse(text))
+
+    assert table.keys == ("user:1", "user:2")
+    assert table.inputs["x"].x.tolist() == [[21, 1], [22, 1]]
+    assert table.inputs["v"].x.dtype == np.float64
+    assert table.inputs["steps"].x.tolist() == [[[0], [0]], [[0], [1]]]
+    assert table.inputs["steps"].lengths is not None
+    assert table.inputs["steps"].lengths.tolist() == [1, 2]
 
 
 async def test_rows_that_cannot_be_used_are_counted_by_reason(redis: Redis) -> None:

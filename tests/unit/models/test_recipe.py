@@ -10,7 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.errors import BadRecipe
-from models.layers import LAYERS, Activation, Conv2d, Linear
+from models.layers.activations import Activation
+from models.layers.dense import Linear
+from models.layers.network import LAYERS, Residual
+from models.layers.windows import Conv2d
 from models.recipe import Recipe, ready_recipe, ready_recipes
 
 RECIPE = """\
@@ -51,8 +54,8 @@ def test_a_recipe_is_read_with_its_defaults() -> None:
     recipe = Recipe.parse(RECIPE)
 
     assert recipe.classes == ("stays", "leaves")
-    assert (recipe.rows.text, recipe.input.name) == ("user:{id}", "x")
-    assert [layer.layer for layer in recipe.network] == ["standardize", "linear", "relu"]
+    assert (recipe.rows.text, recipe.features.inputs[0].name) == ("user:{id}", "x")
+    assert [layer.layer for layer in recipe.branches["x"]] == ["standardize", "linear", "relu"]
     assert (recipe.training.lr, recipe.training.epochs, recipe.training.batch) == (0.01, 20, 64)
     assert recipe.data.max_rows == 100_000
 
@@ -125,7 +128,12 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
             "training.patience needs a validation share above 0",
         ),
         ("- relu", "- rellu", 16, "network, layer 3: 'rellu' is not known; did you mean 'relu'?"),
-        ("- relu", "- xyz", 16, "network, layer 3: 'xyz' is not known; there are: avg_pool, batch_norm"),
+        (
+            "- relu",
+            "- xyz",
+            16,
+            "network, layer 3: 'xyz' is not known; there are: adaptive_avg_pool, adaptive_max",
+        ),
         ("- relu", "- relu: 3", 16, "relu takes no single value; write the word alone"),
         ("- relu", "- embedding: 3", 16, "embedding takes no single value; name what it sets: count, size"),
         (
@@ -137,6 +145,25 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
         ("- relu", "- conv2d: {kernel: 3}", 16, "network, layer 3: conv2d.channels is missing"),
         ("- relu", "- clip: {low: 2, high: 1}", 16, "low is at or above high; swap them"),
         ("- relu", "- {relu: , tanh: }", 16, "a layer is one word, or one word with its options"),
+        ("- relu", "- residual: [{linear: 0}]", 16, "layer 3: residual, layer 1: linear.features: should be"),
+        (
+            "- relu",
+            "- residual: [relu, rleu]",
+            16,
+            "layer 3: residual, layer 2: 'rleu' is not known; did you",
+        ),
+        ("- relu", "- residual: []", 16, "network, layer 3: residual: the list should have at least 1 item"),
+        (
+            "- relu",
+            "- conv1d: {channels: 3, padding: full}",
+            16,
+            "conv1d.padding: should be a whole number from",
+        ),
+        ("- relu", "- conv1d: {channels: 3, padding: -1}", 16, "from 0 to 1024, or `same`; along steps also"),
+        ("- relu", "- attention: {heads: 0}", 16, "attention.heads: should be greater than or equal to 1"),
+        ("- relu", "- adaptive_avg_pool", 16, "adaptive_avg_pool.size is missing"),
+        ("- relu", "- group_norm", 16, "group_norm.groups is missing"),
+        ("- relu", "- dropout2d: 1", 16, "dropout2d.share: should be less than 1 (got 1)"),
         ("- relu", "- 7", 16, "a layer is one word, or one word with its options"),
         ("linear: 16", "linear: 0", 15, "linear.features: should be greater than or equal to 1 (got 0)"),
         ("linear: 16", "linear: yes", 15, "linear.features: should be a valid integer (got True)"),
@@ -219,10 +246,76 @@ def test_what_is_wrong_is_also_there_for_programs() -> None:
     assert caught.value.details["where"] == "churn.yaml"
 
 
-def test_several_inputs_are_refused_with_the_cure() -> None:
+TWO_INPUTS = changed(
+    "labels",
+    '    - {name: y, sources: [{key: "user:{id}:v", as: vector, shape: [3]}]}\nlabels',
+).replace(
+    "network:\n  - standardize\n  - linear: 16\n  - relu\n",
+    """\
+network:
+  branches:
+    x: [standardize, {linear: 16}]
+    y: [{conv1d: 4}, {linear: 8}]
+  then: [relu]
+""",
+)
+
+
+def test_each_input_has_its_branch_in_the_order_of_the_view() -> None:
+    recipe = Recipe.parse(TWO_INPUTS.replace("    x: [stand", "    z: [stand").replace("z:", "x:"))
+
+    assert {name: [one.layer for one in layers] for name, layers in recipe.branches.items()} == {
+        "x": ["standardize", "linear"],
+        "y": ["conv1d", "linear"],
+    }
+    assert [one.layer for one in recipe.then] == ["relu"]
+    assert Recipe.model_validate(recipe.as_data()) == recipe
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "said"),
+    [
+        (
+            "    x: [standardize",
+            "    z: [standardize",
+            16,
+            "network, branch z is no input of the view; there are: x, y",
+        ),
+        ("    y: [{conv1d: 4}, {linear: 8}]\n", "", 15, "network has no branch for the input y"),
+        ("{linear: 8}", "{linar: 8}", 17, "network, branch y, layer 2: 'linar' is not known; did you mean"),
+        (
+            "{conv1d: 4}",
+            "{conv1d: {chanels: 4}}",
+            17,
+            "network, branch y, layer 1: conv1d has no key 'chanels'",
+        ),
+        ("{conv1d: 4}", "{conv1d: 0}", 17, "network, branch y, layer 1: conv1d.channels: should be greater"),
+        (
+            "then: [relu]",
+            "then: [rleu]",
+            18,
+            "network, then, layer 1: 'rleu' is not known; did you mean 'relu'",
+        ),
+        ("then: [relu]", "than: [relu]", 18, "network has no key 'than'; did you mean 'then'?"),
+        ("then: [relu]", "then: relu", 18, "network, then: should be a list (got 'relu')"),
+    ],
+)
+def test_a_fault_in_a_branch_is_named_with_its_line(old: str, new: str, line: int, said: str) -> None:
+    assert old in TWO_INPUTS
+
+    message = refused(TWO_INPUTS.replace(old, new))
+
+    assert said in message
+    assert f"churn.yaml, line {line}: " in message
+
+
+def test_a_list_of_layers_reads_one_input() -> None:
     more = '    - {name: y, sources: [{key: "user:{id}", as: hash, fields: [age]}]}\nlabels'
 
-    assert "has 2 inputs, the network reads one" in refused(changed("labels", more))
+    message = refused(changed("labels", more))
+
+    assert "line 14: network reads one input as it is written, and the view has 2: write" in message
+    assert "`branches: {x: [...], y: [...]}`" in message
 
 
 def test_sources_that_cannot_be_joined_are_refused() -> None:
@@ -284,13 +377,21 @@ def test_a_regression_needs_no_labels() -> None:
         ("linear: {features: 8}", Linear(layer="linear", features=8)),
         ("relu:", Activation(layer="relu")),
         ("conv2d: 4", Conv2d(layer="conv2d", channels=4)),
+        (
+            "residual: [relu, {linear: 8}]",
+            Residual(
+                layer="residual",
+                layers=(Activation(layer="relu"), Linear(layer="linear", features=8)),
+            ),
+        ),
         ("conv2d: {channels: 4, kernel: 5}", Conv2d(layer="conv2d", channels=4, kernel=5)),
     ],
 )
 def test_a_layer_is_a_word_a_number_or_a_mapping(written: str, layer: Any) -> None:
     recipe = Recipe.parse(changed("- relu", f"- {written}"))
 
-    assert recipe.network[-1] == layer
+    assert recipe.branches["x"][-1] == layer
+    assert Recipe.model_validate(recipe.as_data()) == recipe
 
 
 def test_every_layer_word_is_described() -> None:

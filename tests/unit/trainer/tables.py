@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from models.recipe import Recipe
-from trainer.table import Table
+from trainer.table import Table, Values
 
 CLOUDS = """\
 name: clouds
@@ -54,13 +54,13 @@ def clouds(count: int = 120, apart: float = 4.0) -> Table:
     random = np.random.default_rng(1)
     targets = np.arange(count) % 2
     x = random.normal(size=(count, 2)) + apart * targets[:, None]
-    return Table(keys(count), x.astype(np.float32), None, targets.astype(np.int64))
+    return Table(keys(count), {"x": Values(x.astype(np.float32))}, targets.astype(np.int64))
 
 
 def line(count: int = 120) -> Table:
     random = np.random.default_rng(1)
     x = random.normal(size=(count, 2)).astype(np.float32)
-    return Table(keys(count), x, None, 1000 + 50 * x[:, 0] - 20 * x[:, 1])
+    return Table(keys(count), {"x": Values(x)}, 1000 + 50 * x[:, 0] - 20 * x[:, 1])
 
 
 def slopes(count: int = 90) -> Table:
@@ -71,4 +71,4 @@ def slopes(count: int = 90) -> Table:
     for row, (length, target) in enumerate(zip(lengths, targets, strict=True)):
         x[row, :length, 0] = np.arange(length) * (1 if target else -1) + random.normal()
         x[row, :length, 1] = random.normal(size=length)
-    return Table(keys(count, "walk"), x, lengths.astype(np.int64), targets.astype(np.int64))
+    return Table(keys(count, "walk"), {"x": Values(x, lengths.astype(np.int64))}, targets.astype(np.int64))

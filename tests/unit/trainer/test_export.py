@@ -12,13 +12,12 @@ from torch import Tensor, nn
 
 from models.graph import inspect_graph
 from models.tensors import Tensor as Array
-from tests.unit.trainer.networks import TASK, exported, network, rows, signature
+from tests.unit.trainer.networks import TASK, blueprint, exported, network, rows, signature
 from trainer.errors import ExportFailed, ExportMismatch
-from trainer.export import Exported, Served, Signature, answers, export
-from trainer.networks.forms import Form
+from trainer.export import Exported, Served, answers, export
 from trainer.networks.network import Network, build
 from trainer.networks.steps import Each
-from trainer.table import Table
+from trainer.table import Table, Values
 from trainer.tasks import Regression
 
 
@@ -38,7 +37,7 @@ class Fixed(nn.Module):
 
 def with_layer(module: nn.Module) -> Network:
     net = network((4,), {"linear": 4})
-    net.steps.append(Each(module))
+    net.branches[0].append(Each(module))  # type: ignore[operator]  # a list of modules
     return net
 
 
@@ -88,13 +87,13 @@ def test_rows_keep_the_type_they_are_stored_in(dtype: str) -> None:
 
 def test_a_regression_answers_in_its_own_unit() -> None:
     task = Regression(mean=1000.0, deviation=50.0)
-    net = build([], Form((4,)), task.outputs)
+    net = build(blueprint((4,), outputs=task.outputs))
     feed = rows((4,), [1, 1, 1])
 
-    result = export(Served(net, task), Signature("x", "float32", None, task.output), [feed])
+    result = export(Served(net, task), signature((4,), output=task.output), [feed])
 
-    table = Table(("a", "b", "c"), feed["x"], None, np.zeros(3))
-    values = answers(result.onnx, Signature("x", "float32", None, "value"), table)
+    table = Table(("a", "b", "c"), {"x": Values(feed["x"])}, np.zeros(3))
+    values = answers(result.onnx, signature((4,), output="value"), table)
     assert values.shape == (3, 1)
     assert np.abs(values - 1000).max() < 500
     assert np.abs(values - 1000).max() > 1
@@ -119,7 +118,7 @@ def test_an_export_leaves_the_caller_s_warnings_alone() -> None:
 
 def test_answers_to_many_rows_are_those_to_each(sequences: bytes) -> None:
     feed = rows(SEQUENCE, [3, 9, 1, 5])
-    table = Table(("a", "b", "c", "d"), feed["x"], feed["x_length"], np.zeros(4))
+    table = Table(("a", "b", "c", "d"), {"x": Values(feed["x"], feed["x_length"])}, np.zeros(4))
 
     together = answers(sequences, signature(SEQUENCE), table)
     alone = [answers(sequences, signature(SEQUENCE), table.take(np.array([row]))) for row in range(4)]
@@ -129,7 +128,7 @@ def test_answers_to_many_rows_are_those_to_each(sequences: bytes) -> None:
 
 
 def test_what_is_no_graph_or_no_row_of_it_is_refused(sequences: bytes) -> None:
-    table = Table(("a",), np.zeros((1, 7), np.float32), None, np.zeros(1))
+    table = Table(("a",), {"x": Values(np.zeros((1, 7), np.float32))}, np.zeros(1))
 
     with pytest.raises(ExportFailed, match="ONNX Runtime does not load"):
         answers(b"no graph", signature((4,)), table)

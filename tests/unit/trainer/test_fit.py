@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from models.recipe import Recipe, Training
+from models.recipe import Recipe
+from models.recipe_training import Training
 from tests.unit.trainer.tables import CLOUDS, SLOPES, clouds, recipe, slopes
 from trainer.errors import TrainingDiverged
 from trainer.events import EpochEnded, Event, silent
 from trainer.fit import Fit, History, Rows, raw_outputs, reproducible, shuffled
 from trainer.networks.network import Network, build
 from trainer.optimizers import learning_rate, optimizer
-from trainer.run import form_of
+from trainer.run import blueprint_of
 from trainer.table import Table
 from trainer.tasks import Classification
 
@@ -25,7 +26,7 @@ def fitted(
     made: Recipe, table: Table, validation: Table | None = None, events: Callable[[Event], None] = silent
 ) -> tuple[Network, History]:
     with reproducible(made.training):
-        network = build(made.network, form_of(made), 2)
+        network = build(blueprint_of(made))
         part = None if validation is None else Rows.of(validation, CPU)
         history = Fit(network, TASK, made.training, Rows.of(table, CPU), part, events).run()
     return network, history
@@ -76,7 +77,7 @@ def test_every_optimizer_learns(name: str) -> None:
 
 
 def test_weight_decay_spares_biases() -> None:
-    network = build(recipe().network, form_of(recipe()), 2)
+    network = build(blueprint_of(recipe()))
 
     decayed, spared = optimizer(network, Training(weight_decay=0.1)).param_groups
 
@@ -116,7 +117,7 @@ def test_training_stops_when_nothing_got_better_for_long_enough() -> None:
 
 def test_a_loss_that_is_no_number_stops_with_the_cure() -> None:
     table = clouds()
-    table.x[3, 0] = np.inf
+    table.inputs["x"].x[3, 0] = np.inf
 
     with pytest.raises(TrainingDiverged, match=r"in epoch 1; take a smaller training\.lr than 0\.02"):
         fitted(recipe(), table)

@@ -92,8 +92,9 @@ def test_a_linear_model_finds_a_line() -> None:
 
 def test_sequences_are_summed_up_for_the_baseline_without_their_padding() -> None:
     table = slopes(4)
-    assert table.lengths is not None
-    first = table.x[0, : table.lengths[0]]
+    values = table.inputs["x"]
+    assert values.lengths is not None
+    first = values.x[0, : values.lengths[0]]
 
     features = flat_features(table)
 

@@ -6,7 +6,7 @@ import pytest
 from tests.unit.trainer.tables import LINE, clouds, keys, line, recipe
 from trainer.errors import NotEnoughRows
 from trainer.split import split
-from trainer.table import Table
+from trainer.table import Table, Values
 
 
 def test_every_row_is_in_exactly_one_part() -> None:
@@ -20,7 +20,7 @@ def test_every_row_is_in_exactly_one_part() -> None:
 
 def test_every_class_has_its_share_in_each_part() -> None:
     targets = np.array([0] * 90 + [1] * 10)
-    table = Table(keys(100), np.zeros((100, 2), np.float32), None, targets)
+    table = Table(keys(100), {"x": Values(np.zeros((100, 2), np.float32))}, targets)
 
     parts = split(table, recipe(test=0.2, validation=0.1))
 
@@ -64,4 +64,4 @@ def test_a_label_with_hardly_a_row_is_named() -> None:
     targets = np.array([0] * 98 + [1] * 2)
 
     with pytest.raises(NotEnoughRows, match="the label 'right' has 2 rows, it needs 3 or more"):
-        split(Table(keys(100), np.zeros((100, 2), np.float32), None, targets), recipe())
+        split(Table(keys(100), {"x": Values(np.zeros((100, 2), np.float32))}, targets), recipe())
