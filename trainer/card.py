@@ -38,6 +38,7 @@ def card(recipe: Recipe, outcome: Outcome) -> dict[str, Any]:
         "baseline": {"name": outcome.baseline.name, **rounded(outcome.baseline.scores.values)},
         "diagnosis": {**asdict(outcome.diagnosis), "findings": list(outcome.diagnosis.findings)},
         "confusion": confusion(outcome),
+        "reference": dict(outcome.reference),
         "parity": {"largest_difference": outcome.exported.difference, "tolerance": TOLERANCE},
         "made_with": {package: version(package) for package in MADE_WITH},
     }

@@ -24,6 +24,7 @@ from trainer.networks.forms import FREE, Form
 from trainer.networks.network import Network, build, check
 from trainer.outcome import HeldOut, Outcome, RowCounts, TrainResult
 from trainer.publish import compose
+from trainer.reference import reference
 from trainer.split import split
 from trainer.table import Table
 from trainer.tasks import Task, outputs_of, task_of
@@ -96,6 +97,7 @@ class Training:
             diagnosis=diagnose(self.task, parts, history),
             device=device_name(self.device),
             seconds=dict(self.journal.seconds),
+            reference=reference(feed(self.train, self.signature), self.recipe.features),
         )
         return TrainResult(compose(self.recipe, self.task.output, outcome), outcome)
 

@@ -46,6 +46,8 @@ STATUS: dict[type[InsituError], int] = {
     domain.FeatureError: 422,
     core.BadInput: 422,
     core.RunFailed: 422,
+    core.NotExplainable: 422,
+    core.TooFewSamples: 422,
     core.Overloaded: 429,
     refusals.HeadTooLarge: 431,
     refusals.Broken: 500,
