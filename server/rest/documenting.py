@@ -34,6 +34,7 @@ EXAMPLES: tuple[InsituError, ...] = (
     domain.KeyMissing("customer:99"),
     domain.FieldMissing("customer:2", "age"),
     domain.TrafficNotFound("churn"),
+    refusals.CardNotFound("churn", 3, data=False),
     domain.NothingToRollBack("churn", "production"),
     domain.VersionInUse("churn", 3, ["production"]),
     refusals.BodyTooLarge(16 << 20, 20 << 20),

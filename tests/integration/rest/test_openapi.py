@@ -46,6 +46,7 @@ async def test_every_route_is_described(description: dict[str, Any]) -> None:
         ("GET", "/v1/models"),
         ("GET", "/v1/models/{name}"),
         ("GET", "/v1/models/{name}/versions/{version}"),
+        ("GET", "/v1/models/{name}/versions/{version}/card"),
         ("POST", "/v1/models/{name}/versions"),
         ("PUT", "/v1/models/{name}/aliases/{alias}"),
         ("POST", "/v1/models/{name}/aliases/{alias}/rollback"),
