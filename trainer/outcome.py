@@ -34,7 +34,7 @@ class RowCounts:
 class Outcome:
     """Everything known about one trained model; scores are on the held-out rows, from ONNX Runtime.
 
-    `reference` is the card's entry of that name, for explanations.
+    `reference` and `attributions` are the card's entries of that name.
 
     Units: seconds by stage.
     """
@@ -49,6 +49,7 @@ class Outcome:
     device: str
     seconds: Mapping[str, float]
     reference: Mapping[str, Any] = field(default_factory=dict)
+    attributions: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
