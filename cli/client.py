@@ -41,8 +41,14 @@ class ServerClient:
 
         Raises: ServerUnreachable, ServerRefused.
         """
-        pinned = f"/versions/{quote(version, safe='')}" if version is not None else ""
-        return self._asked("POST", f"/v1/models/{quote(name, safe='')}{pinned}/predict", body)
+        return self._asked("POST", f"{path_of(name, version)}/predict", body)
+
+    def explain(self, name: str, body: dict[str, Any], version: str | None = None) -> dict[str, Any]:
+        """Ask for explanations; `body` as POST /v1/models/NAME/explain takes it.
+
+        Raises: ServerUnreachable, ServerRefused.
+        """
+        return self._asked("POST", f"{path_of(name, version)}/explain", body)
 
     def ready(self) -> tuple[bool, dict[str, Any]]:
         """Return whether the server says it is ready, and what it says.
@@ -83,6 +89,12 @@ class ServerClient:
             return self._http.request(method, path, json=body)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise ServerUnreachable(self.url, str(error) or type(error).__name__) from error
+
+
+def path_of(name: str, version: str | None) -> str:
+    """Return the path of a model, or of one version or alias of it."""
+    pinned = f"/versions/{quote(version, safe='')}" if version is not None else ""
+    return f"/v1/models/{quote(name, safe='')}{pinned}"
 
 
 def is_alive(url: str) -> bool:

@@ -10,7 +10,18 @@ from typing import Annotated
 import typer
 from typer.main import get_command
 
-from cli import checking, predicting, publishing, scoring, serving, stored, tokens, traffic, training
+from cli import (
+    checking,
+    explaining,
+    predicting,
+    publishing,
+    scoring,
+    serving,
+    stored,
+    tokens,
+    traffic,
+    training,
+)
 from cli.demo import command as demo
 from cli.errors import ExitCode, exit_code
 from cli.manual import Chapters, exit_codes, listed
@@ -91,6 +102,7 @@ COMMANDS = (
     *stored.COMMANDS,
     *traffic.COMMANDS,
     *predicting.COMMANDS,
+    *explaining.COMMANDS,
     *scoring.COMMANDS,
     *tokens.COMMANDS,
 )

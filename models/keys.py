@@ -6,6 +6,7 @@
     insitu:{NAME}:versions        set     numbers of the stored versions
     insitu:{NAME}:vN:manifest     string  Manifest as JSON
     insitu:{NAME}:vN:onnx:I       string  ONNX bytes in 64 MiB chunks, I from 0
+    insitu:{NAME}:vN:card         string  the model card as HTML, where there is one
     insitu:{NAME}:vN:refused      string  why a server did not load it, as JSON
     insitu:events                 stream  what changed, about the last 1,000; also a channel
 
@@ -96,6 +97,10 @@ class Keys:
     def manifest(self, name: str, version: int) -> str:
         """Manifest of one version, JSON text."""
         return f"{self.model(name)}:v{version}:manifest"
+
+    def card(self, name: str, version: int) -> str:
+        """Model card of one version, HTML."""
+        return f"{self.model(name)}:v{version}:card"
 
     def refused(self, name: str, version: int) -> str:
         """Why a server did not load one version, JSON text."""

@@ -40,7 +40,7 @@ local function point(model, aliases, alias, version, kept)
 end
 """
 
-# KEYS: model, aliases, versions, manifest, then every chunk.
+# KEYS: model, aliases, versions, manifest, then every chunk, and the page of the card where there is one.
 # ARGV: version, manifest, created, description, history kept, alias or nothing.
 # Returns 1, -1: a chunk has expired, -2: another manifest is there.
 # The same publish run twice, because its first reply was lost, changes nothing the second time.

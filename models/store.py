@@ -16,7 +16,7 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
 
-from models.bundle import CHUNK_BYTES, Bundle
+from models.bundle import CHUNK_BYTES, PAGE_LIMIT_BYTES, Bundle
 from models.errors import (
     AliasNotFound,
     BundleCorrupt,
@@ -70,7 +70,7 @@ class ModelStore:
     async def publish(self, bundle: Bundle, alias: str | None = PRODUCTION) -> Manifest:
         """Store a bundle as the next version and point `alias` to it; None leaves aliases alone.
 
-        Raises: BadName, RedisRefused; nothing is stored then but a used-up number.
+        Raises: BadName, PageTooLarge, RedisRefused; nothing is stored then but a used-up number.
                 RedisUnavailable; whether it was stored is not known when the connection broke
                 after everything was sent.
         """
@@ -191,7 +191,19 @@ class ModelStore:
             await asyncio.to_thread(self._check, manifest, onnx)
         else:
             self._check(manifest, onnx)
-        return Bundle(manifest, onnx)
+        return Bundle(manifest, onnx, await self.page(name, version))
+
+    async def page(self, name: str, version: int) -> bytes:
+        """Return the model card of a version as HTML, empty where it has none.
+
+        Raises: BadName, BundleCorrupt, one that Insitu would not have stored; RedisUnavailable, RedisRefused.
+        """
+        key = self.keys.card(name, version)
+        async with connected(self.redis):
+            page: bytes = await self.redis.getrange(key, 0, PAGE_LIMIT_BYTES)
+        if len(page) > PAGE_LIMIT_BYTES:
+            raise BundleCorrupt(name, version, f"{key} has more than {PAGE_LIMIT_BYTES} bytes")
+        return page
 
     def _check(self, manifest: Manifest, onnx: bytes) -> None:
         """Compare the bytes of a version with what was published.
@@ -324,7 +336,8 @@ class ModelStore:
                 while await self.redis.exists(self.keys.chunk(name, version, chunks)):
                     chunks += 1
         every = [self.keys.chunk(name, version, index) for index in range(chunks)]
-        return [self.keys.manifest(name, version), self.keys.refused(name, version), *every]
+        beside = (self.keys.card(name, version), self.keys.refused(name, version))
+        return [self.keys.manifest(name, version), *beside, *every]
 
     async def remove_alias(self, name: str, alias: str) -> None:
         """Take an alias and its history away; its version stays.

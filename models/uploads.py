@@ -1,7 +1,7 @@
 """Uploads: a bundle written as the next version of its model, whole or not at all; part of the store.
 
-The chunks go first and expire by themselves; one script then keeps them, writes the manifest and
-moves the alias.
+The chunks, and the page of the card, go first and expire by themselves; one script then keeps them,
+writes the manifest and moves the alias.
 """
 
 from contextlib import suppress
@@ -35,7 +35,7 @@ class Uploads:
     async def write(self, bundle: Bundle, alias: str | None) -> Manifest:
         """Store a bundle under a number of its own and point `alias` to it.
 
-        Raises: RedisRefused, a chunk or the number was lost meanwhile; redis.RedisError.
+        Raises: PageTooLarge; RedisRefused, a chunk or the number was lost meanwhile; redis.RedisError.
         """
         sealed = self._numbered(bundle, await self._next_version(bundle.manifest.name))
         await self._write(sealed, alias)
@@ -44,7 +44,7 @@ class Uploads:
     def _numbered(self, bundle: Bundle, version: int) -> Bundle:
         created = bundle.manifest.created or datetime.now(UTC).replace(microsecond=0)
         manifest = bundle.manifest.model_copy(update={"created": created})
-        return Bundle(manifest, bundle.onnx).sealed(version, self._chunk_bytes)
+        return Bundle(manifest, bundle.onnx, bundle.page).sealed(version, self._chunk_bytes)
 
     async def _next_version(self, name: str) -> int:
         """Return a number nobody else gets, past every version that is stored."""
@@ -56,22 +56,31 @@ class Uploads:
     async def _write(self, bundle: Bundle, alias: str | None) -> None:
         manifest = bundle.manifest
         name, version, data = manifest.name, manifest.version, manifest.to_json()
-        chunks = [self._keys.chunk(name, version, index) for index in range(manifest.chunks)]
+        pieces = self._pieces(bundle)
         model = (self._keys.model(name), self._keys.aliases(name), self._keys.versions(name))
-        keys = (*model, self._keys.manifest(name, version), *chunks)
+        keys = (*model, self._keys.manifest(name, version), *pieces)
         created = manifest.model_dump(mode="json", include={"created"})["created"]
         facts = (version, data, created, manifest.description, HISTORY_KEPT, alias or "")
         try:
-            for key, piece in zip(chunks, bundle.pieces(self._chunk_bytes), strict=True):
+            for key, piece in pieces.items():
                 await self._redis.set(key, piece, ex=UPLOAD_SECONDS)
             written = int(await self._redis.eval(PUBLISH, len(keys), *keys, *facts))
         except ResponseError:
-            await self._take_back(chunks)
+            await self._take_back(list(pieces))
             raise
         if written < 0:
             raise RedisRefused(f"version {version} of {name!r} met {PUBLISH_MET[written]}")
 
-    async def _take_back(self, chunks: list[str]) -> None:
-        """Remove uploaded chunks now; when that is refused too they expire."""
+    def _pieces(self, bundle: Bundle) -> dict[str, memoryview | bytes]:
+        """Return what is uploaded before the manifest, by key: the chunks, and the page of the card."""
+        name, version = bundle.manifest.name, bundle.manifest.version
+        pieces: dict[str, memoryview | bytes] = {
+            self._keys.chunk(name, version, index): piece
+            for index, piece in enumerate(bundle.pieces(self._chunk_bytes))
+        }
+        return pieces | {self._keys.card(name, version): bundle.page} if bundle.page else pieces
+
+    async def _take_back(self, keys: list[str]) -> None:
+        """Remove what was uploaded now; when that is refused too it expires."""
         with suppress(ResponseError):
-            await self._redis.unlink(*chunks)
+            await self._redis.unlink(*keys)

@@ -26,6 +26,7 @@ from server.cores import threads_of
 from server.inference.batcher import BatchLimits
 from server.inference.catalogue import Catalogue
 from server.inference.engine import FIRST_SECONDS, Engine, Limits, Parts
+from server.inference.explaining.explainer import Bounds, Explainer
 from server.inference.loading import Loader, LoadOptions
 from server.inference.predictor import Predictor
 from server.inference.reading.reader import Reader
@@ -75,18 +76,20 @@ def build_engine(settings: ServerSettings, shared: Path | None = None) -> Engine
     trials = Trials(settings.trial_memory_bytes, settings.trial_seconds)
     catalogue = Catalogue(store, Loader(store, trials, options, pool, metrics))
     reader = Reader(settings.redis_url, settings.redis_timeout_ms / 1000, metrics.pipeline, moment)
-    timeout = settings.request_timeout_seconds
+    rows, timeout = settings.max_request_rows, settings.request_timeout_seconds
+    predictor = Predictor(catalogue, reader, metrics, rows, timeout)
     parts = Parts(
         store=store,
         catalogue=catalogue,
         reader=reader,
-        predictor=Predictor(catalogue, reader, metrics, settings.max_request_rows, timeout),
+        predictor=predictor,
+        explainer=Explainer(catalogue, reader.ask, predictor, metrics, Bounds(rows, timeout)),
         metrics=metrics,
         trial=trials,
         pool=pool,
         moment=moment,
     )
-    limits = Limits(settings.max_request_rows, settings.max_body_bytes, settings.model_limit_bytes, timeout)
+    limits = Limits(rows, settings.max_body_bytes, settings.model_limit_bytes, timeout)
     return Engine(parts, limits, settings.preload_models, settings.resync_seconds)
 
 

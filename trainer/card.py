@@ -13,7 +13,7 @@ from trainer.outcome import HeldOut, Outcome
 KEYS_KEPT = 1000  # more held-out keys are kept as a count and a digest
 EPOCHS_KEPT = 200
 LABELS_KEPT = 50  # a larger confusion matrix is left out
-MADE_WITH = ("torch", "onnx", "onnxruntime", "scikit-learn", "numpy")
+MADE_WITH = ("torch", "onnx", "onnxruntime", "scikit-learn", "captum", "numpy")
 
 
 def card(recipe: Recipe, outcome: Outcome) -> dict[str, Any]:
@@ -39,6 +39,8 @@ def card(recipe: Recipe, outcome: Outcome) -> dict[str, Any]:
         "baseline": {"name": outcome.baseline.name, **rounded(outcome.baseline.scores.values)},
         "diagnosis": {**asdict(outcome.diagnosis), "findings": list(outcome.diagnosis.findings)},
         "confusion": confusion(outcome),
+        "attributions": dict(outcome.attributions),
+        "reference": dict(outcome.reference),
         "parity": {"largest_difference": outcome.exported.difference, "tolerance": TOLERANCE},
         "made_with": {package: version(package) for package in MADE_WITH},
     }

@@ -1,7 +1,8 @@
 """What a training came to, before and after it is a bundle."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from models.bundle import Bundle
 from trainer.baseline import Baseline
@@ -33,6 +34,8 @@ class RowCounts:
 class Outcome:
     """Everything known about one trained model; scores are on the held-out rows, from ONNX Runtime.
 
+    `reference` and `attributions` are the card's entries of that name.
+
     Units: seconds by stage.
     """
 
@@ -45,6 +48,8 @@ class Outcome:
     diagnosis: Diagnosis
     device: str
     seconds: Mapping[str, float]
+    reference: Mapping[str, Any] = field(default_factory=dict)
+    attributions: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

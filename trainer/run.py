@@ -7,7 +7,8 @@ Only reading waits for anything, so only reading is asynchronous: fitting keeps 
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import torch
 
@@ -15,8 +16,10 @@ from models.binding import row_shape
 from models.connecting import connect
 from models.features import InputView
 from models.recipe import Recipe
+from models.reference import ENTRY
 from models.sources import ListSource, Source, VectorSource
 from models.tensors import elements
+from trainer.attribute import attributions
 from trainer.baseline import Baseline, baseline
 from trainer.datasets.from_redis import read_table
 from trainer.diagnose import Parts, diagnose
@@ -28,6 +31,7 @@ from trainer.networks.forms import FREE, Column, Entry, Form
 from trainer.networks.network import Blueprint, Network, build, check
 from trainer.outcome import HeldOut, Outcome, RowCounts, TrainResult
 from trainer.publish import compose
+from trainer.reference import reference
 from trainer.split import split
 from trainer.table import Table
 from trainer.tasks import Task, outputs_of, task_of
@@ -86,10 +90,13 @@ class Training:
     def result(self) -> TrainResult:
         """Do all of it."""
         network, history = self._fit()
-        exported = self._export(network)
+        served = Served(network, self.task)
+        exported = self._export(served)
         scores, on_train = self._evaluate(exported)
         plain = self._baseline()
         parts = Parts(on_train, scores, plain.scores, len(self.train), len(self.held_out))
+        typical = reference(feed(self.train, self.signature), self.recipe.features)
+        looked_at = self._attribute(served, typical)
         outcome = Outcome(
             exported=exported,
             rows=self._counts(),
@@ -100,6 +107,8 @@ class Training:
             diagnosis=diagnose(self.task, parts, history),
             device=device_name(self.device),
             seconds=dict(self.journal.seconds),
+            reference=typical,
+            attributions=looked_at,
         )
         return TrainResult(compose(self.recipe, self.task.output, outcome), outcome)
 
@@ -114,11 +123,11 @@ class Training:
             stage.result = f"{len(history.epochs)} epochs, the best was {history.best}"
         return network, history
 
-    def _export(self, network: Network) -> Exported:
+    def _export(self, served: Served) -> Exported:
         with self.journal.stage("export") as stage:
             samples = [self.held_out.take(rows) for rows in self.held_out.samples(PARITY_ROWS)]
             feeds = [feed(sample, self.signature) for sample in samples]
-            exported = export(Served(network, self.task), self.signature, feeds)
+            exported = export(served, self.signature, feeds)
             stage.result = f"{len(exported.onnx)} bytes of ONNX, within {exported.difference:.1e} of PyTorch"
         return exported
 
@@ -138,6 +147,15 @@ class Training:
             plain = baseline(self.task, self.train.joined_with(self.validation), self.held_out)
             stage.result = f"{self.task.metric} {plain.scores.values[self.task.metric]:.4f}, {plain.name}"
         return plain
+
+    def _attribute(self, served: Served, typical: Mapping[str, Any]) -> Mapping[str, Any]:
+        with self.journal.stage("attribute") as stage, reproducible(self.recipe.training):
+            card, view = {ENTRY: typical}, self.recipe.features
+            found = attributions(served, self.held_out, self.signature, card, view)
+            stage.result = (
+                f"{next(iter(found['features']), 'no feature')} adds the most" if found else "left out"
+            )
+        return found
 
     def _counts(self) -> RowCounts:
         return RowCounts(len(self.train), len(self.validation), len(self.held_out), self.table.skipped)

@@ -17,6 +17,7 @@ from models.redis_failures import connected
 from models.store import ModelStore
 from server.inference.catalogue import Catalogue
 from server.inference.ending import ended
+from server.inference.explaining.explainer import Explainer
 from server.inference.meanings import in_time
 from server.inference.moments import Moment
 from server.inference.predictor import Predictor
@@ -53,6 +54,7 @@ class Parts:
     catalogue: Catalogue
     reader: Reader
     predictor: Predictor
+    explainer: Explainer
     metrics: Metrics
     trial: Trials
     pool: ThreadPoolExecutor
@@ -66,6 +68,7 @@ class Engine:
         self.store = parts.store
         self.catalogue = parts.catalogue
         self.predictor = parts.predictor
+        self.explainer = parts.explainer
         self.metrics = parts.metrics
         self.trial = parts.trial
         self.moment = parts.moment

@@ -90,6 +90,26 @@ class RunFailed(InsituError):
         )
 
 
+class NotExplainable(InsituError):
+    """A prediction that is not one number of one row alone, or is made from too many features."""
+
+    code = "not_explainable"
+
+
+class TooFewSamples(NotExplainable):
+    """A bound on the runs of an explanation that lets nothing be said."""
+
+    code = "too_few_samples"
+
+    def __init__(self, samples: int, features: int, least: int) -> None:
+        super().__init__(
+            f"{samples} samples are too few for {features} features; ask for at least {least}",
+            samples=samples,
+            features=features,
+            least=least,
+        )
+
+
 class ProviderUnavailable(InsituError):
     """An execution provider was asked for by name and is not there."""
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 
 from server.inference.engine import Engine
-from server.rest import catalogue, errors, health, pages, predict, publish
+from server.rest import catalogue, errors, explain, health, pages, predict, publish
 from server.rest.access import Access
 from server.rest.bodies import BodyLimits, BoundedBodies, Net
 from server.rest.connection import Ending
@@ -22,6 +22,7 @@ TAGS = (
         "name": "predict",
         "description": "Predictions for rows named by Redis keys, by instances or by tensors.",
     },
+    {"name": "explain", "description": "What each feature of a row adds to its prediction."},
     {"name": "models", "description": "Models, their versions and aliases."},
     {"name": "health", "description": "For orchestrators and Prometheus."},
 )
@@ -67,6 +68,7 @@ def routers(engine: Engine, access: Access) -> tuple[APIRouter, ...]:
     """Return every route, in the order in which OpenAPI shows them."""
     return (
         predict.create_router(engine, access),
+        explain.create_router(engine, access),
         catalogue.create_readers(engine, access),
         publish.create_router(engine, access),
         catalogue.create_writers(engine, access),

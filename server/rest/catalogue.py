@@ -10,7 +10,7 @@ from models import errors as domain
 from models.faults import explain
 from models.keys import check_name
 from server.inference.engine import Engine
-from server.rest import asks, refusals, traffic
+from server.rest import asks, cards, refusals, traffic
 from server.rest.access import Access
 from server.rest.describing import detail, summaries, version_detail
 from server.rest.documenting import body_of, failures
@@ -65,6 +65,7 @@ def create_readers(engine: Engine, access: Access) -> APIRouter:
         """Show one version, a number or an alias: signature, feature view, metrics, card, provider."""
         return Json(await version_detail(engine, name, await resolved(engine, name, version)))
 
+    cards.add_readers(router, engine)
     traffic.add_readers(router, engine)
     return router
 

@@ -14,10 +14,11 @@ from models.errors import InsituError
 from server.inference import errors as core
 from server.rest import refusals
 from server.rest.errors import facts, status_of
+from server.rest.explanations import ExplainRequest
 from server.rest.schemas import AliasTarget, ErrorBody, PredictRequest, TrafficTarget
 
 SCHEMAS = "#/components/schemas/{model}"
-BY_HAND: tuple[type[BaseModel], ...] = (PredictRequest, AliasTarget, TrafficTarget)
+BY_HAND: tuple[type[BaseModel], ...] = (PredictRequest, ExplainRequest, AliasTarget, TrafficTarget)
 EXAMPLES: tuple[InsituError, ...] = (
     refusals.MalformedJson(
         "the body is no JSON: unexpected end of data at line 1 column 9", line=1, column=9
@@ -33,6 +34,7 @@ EXAMPLES: tuple[InsituError, ...] = (
     domain.KeyMissing("customer:99"),
     domain.FieldMissing("customer:2", "age"),
     domain.TrafficNotFound("churn"),
+    refusals.CardNotFound("churn", 3, data=False),
     domain.NothingToRollBack("churn", "production"),
     domain.VersionInUse("churn", 3, ["production"]),
     refusals.BodyTooLarge(16 << 20, 20 << 20),
@@ -56,6 +58,11 @@ EXAMPLES: tuple[InsituError, ...] = (
     domain.NotANumber("field 'age' of key 'customer:2'", "old", "float32"),
     domain.WrongType("customer:2", "hash"),
     core.BadInput("input 'x' has shape [1, 3], the model takes [rows, 2]"),
+    core.NotExplainable(
+        "output 'y' is int64, and only an amount can be shared out among features; name an output of floats "
+        "with `output`",
+        output="y",
+    ),
     core.Overloaded("churn", 16384, 1.0),
     domain.BundleCorrupt("churn", 3, "chunk 0 of 1 is missing"),
     domain.RedisRefused("OOM command not allowed when used memory > 'maxmemory'."),

@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from models import errors as domain
+from models.bundle import PageTooLarge
 from models.errors import InsituError, shown
 from server.inference import errors as core
 from server.rest import refusals
@@ -27,6 +28,7 @@ STATUS: dict[type[InsituError], int] = {
     domain.VersionNotFound: 404,
     domain.AliasNotFound: 404,
     domain.TrafficNotFound: 404,
+    refusals.CardNotFound: 404,
     domain.KeyMissing: 404,
     domain.FieldMissing: 404,
     refusals.MethodRefused: 405,
@@ -35,6 +37,7 @@ STATUS: dict[type[InsituError], int] = {
     domain.VersionInUse: 409,
     refusals.BodyTooLarge: 413,
     domain.ModelTooLarge: 413,
+    PageTooLarge: 413,
     core.TooManyRows: 413,
     refusals.MediaTypeRefused: 415,
     refusals.ParameterRefused: 422,
@@ -46,6 +49,8 @@ STATUS: dict[type[InsituError], int] = {
     domain.FeatureError: 422,
     core.BadInput: 422,
     core.RunFailed: 422,
+    core.NotExplainable: 422,
+    core.TooFewSamples: 422,
     core.Overloaded: 429,
     refusals.HeadTooLarge: 431,
     refusals.Broken: 500,

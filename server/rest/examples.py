@@ -1,4 +1,4 @@
-"""What OpenAPI shows of the predict routes: parameters, examples, and the errors they may answer."""
+"""What OpenAPI shows of the predict and explain routes: parameters, examples, and the errors they may answer."""
 
 from typing import Any
 
@@ -7,6 +7,7 @@ from server.inference import errors as core
 from server.rest import refusals
 from server.rest.documenting import body_of, failures, parameter
 from server.rest.errors import facts
+from server.rest.explanations import ExplainRequest
 from server.rest.schemas import PredictRequest
 
 ASKED = {
@@ -76,3 +77,58 @@ QUERY = {
 BODY = {"parameters": [TIMEOUT], **body_of(PredictRequest, ASKED)}
 POSTED = {**SUCCESS, **failures(*BODY_ERRORS, *ROW_ERRORS)}
 QUERIED = {**SUCCESS, **failures(*ROW_ERRORS)}
+
+EXPLAINED = {
+    "model": "churn",
+    "version": 3,
+    "explanations": [
+        {
+            "key": "customer:1",
+            "output": "probabilities",
+            "label": "stays",
+            "prediction": 0.97,
+            "baseline": 0.7,
+            "contributions": [
+                {"feature": "spend", "value": 12.5, "reference": 30.0, "contribution": 0.2, "error": 0.0},
+                {"feature": "age", "value": 40.0, "reference": 35.0, "contribution": 0.07, "error": 0.0},
+            ],
+            "sum_error": 0.0,
+            "sampling_error": 0.0,
+            "method": "exact",
+            "runs": 4,
+            "reference": "median of 890 training rows",
+            "reference_rows": 1,
+        },
+        {"key": "customer:2", "error": facts(domain.FieldMissing("customer:2", "age"))},
+    ],
+}
+EXPLAIN_ASKED = {
+    "by key": {"keys": ["customer:1"]},
+    "another label": {"keys": ["customer:1"], "label": "leaves"},
+    "compared with a row": {"keys": ["customer:1"], "reference": {"x": [[35, 30]]}},
+    "more exactly": {"inputs": {"x": [[40, 12.5]]}, "samples": 16_384, "seed": 7},
+}
+EXPLAIN_SUCCESS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "One explanation a row, in the order of the request. A single row's error is the status; "
+        "among several rows the bad one carries its own `error`.",
+        "content": {"application/json": {"examples": {"by key": {"value": EXPLAINED}}}},
+    }
+}
+WHOLE = {"type": "integer", "minimum": 0}
+EXPLAIN_QUERY = {
+    "parameters": [
+        *(one for one in QUERY["parameters"] if one["name"] != "raw"),
+        parameter("label", {"type": "string"}, "The label whose probability is explained."),
+        parameter("output", {"type": "string"}, "An output of the graph of which a number is explained."),
+        parameter("element", WHOLE, "Which number of that output."),
+        parameter(
+            "samples", {**WHOLE, "minimum": 64, "maximum": 16_384}, "Most rows that are run for a row."
+        ),
+        parameter("seed", WHOLE, "The same seed draws the same orders of features."),
+    ]
+}
+EXPLAIN_BODY = {"parameters": [TIMEOUT], **body_of(ExplainRequest, EXPLAIN_ASKED)}
+EXPLAIN_ERRORS = (*ROW_ERRORS, core.NotExplainable)
+EXPLAIN_POSTED = {**EXPLAIN_SUCCESS, **failures(*BODY_ERRORS, *EXPLAIN_ERRORS)}
+EXPLAIN_QUERIED = {**EXPLAIN_SUCCESS, **failures(*EXPLAIN_ERRORS)}

@@ -3,6 +3,7 @@
 Refusal
 Unauthorized  Forbidden                         who asks
 PathNotFound  MethodRefused  ParameterRefused   where and how
+CardNotFound                                    what a version does not have
 HeadTooLarge  BodyTooLarge  BodyTooSlow
 MalformedJson  MediaTypeRefused
 NotReady  Broken                                what is wrong with us
@@ -68,6 +69,19 @@ class ParameterRefused(Refusal):
     """A parameter of the path, the query, the form or a small body that cannot be read."""
 
     code = "bad_parameter"
+
+
+class CardNotFound(Refusal):
+    """The version has no model card, or none of that form."""
+
+    code = "card_not_found"
+
+    def __init__(self, name: str, version: int, *, data: bool) -> None:
+        cure = "ask for its data with ?format=json" if data else "`insitu train` makes one with the model"
+        what = "no page of its model card" if data else "no model card"
+        super().__init__(
+            f"version {version} of model {name!r} has {what}; {cure}", model=name, version=version
+        )
 
 
 class HeadTooLarge(Refusal):

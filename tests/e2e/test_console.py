@@ -328,7 +328,7 @@ def test_the_documentation_is_drawn_without_any_other_host(
     page.goto(f"{url}/docs")
 
     page.wait_for_selector(".opblock")
-    assert page.locator(".opblock").count() == 18
+    assert page.locator(".opblock").count() == 23
     page.click("#operations-predict-predict .opblock-summary-control")
     page.wait_for_selector("#operations-predict-predict .opblock-body")
     assert hosts == {url.partition("//")[2]}

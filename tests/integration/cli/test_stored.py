@@ -254,7 +254,8 @@ def test_a_manifest_that_cannot_be_read_hides_no_other(
     assert "churn" in listed.out
 
 
-def test_model_names_are_completed_from_redis(insitu: Insitu, published: None) -> None:
-    words = {"COMP_WORDS": "insitu promote ch", "COMP_CWORD": "2", "_INSITU_COMPLETE": "complete_bash"}
+@pytest.mark.parametrize("command", ["promote", "explain"])
+def test_model_names_are_completed_from_redis(insitu: Insitu, published: None, command: str) -> None:
+    words = {"COMP_WORDS": f"insitu {command} ch", "COMP_CWORD": "2", "_INSITU_COMPLETE": "complete_bash"}
 
     assert insitu(**words).out.split() == ["churn"]

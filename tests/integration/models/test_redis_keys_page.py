@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -43,7 +44,12 @@ def shape(key: str) -> str:
 def test_the_table_has_every_key_that_the_code_builds_and_no_other() -> None:
     keys = Keys()
     built = [keys.models(), keys.events(), keys.model("churn"), keys.aliases("churn"), keys.versions("churn")]
-    built += [keys.manifest("churn", 3), keys.refused("churn", 3), keys.chunk("churn", 3, 7)]
+    built += [
+        keys.manifest("churn", 3),
+        keys.card("churn", 3),
+        keys.refused("churn", 3),
+        keys.chunk("churn", 3, 7),
+    ]
     methods = [name for name in vars(Keys) if not name.startswith("_") and callable(getattr(Keys, name))]
 
     assert {shape(key) for key in built} == set(documented())
@@ -58,7 +64,7 @@ def test_the_head_of_the_module_is_the_same_table() -> None:
 
 async def test_a_real_publish_writes_the_keys_of_the_table_with_their_types(redis: Any) -> None:
     store = ModelStore(redis, chunk_bytes=100)
-    await store.publish(bundle())
+    await store.publish(replace(bundle(), page=b"<!doctype html>"))
     await store.refusals.note("churn", 1, Refusal.now("it crashes", "ONNX Runtime 1.32.0"))
 
     found = {shape(key.decode()): (await redis.type(key)).decode() async for key in redis.scan_iter()}

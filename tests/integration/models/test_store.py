@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
 
 import pytest
 from redis.crc import key_slot
 
-from models.bundle import Bundle
+from models.bundle import PAGE_LIMIT_BYTES, Bundle, PageTooLarge
 from models.errors import (
     AliasNotFound,
     BadName,
@@ -33,6 +34,40 @@ async def test_what_is_published_is_what_is_loaded(store: ModelStore, bundle: Ma
     assert loaded.onnx == b"\x00\xff onnx"
     assert loaded.manifest == published
     assert loaded.manifest.description == "who leaves"
+
+
+async def test_the_page_of_a_card_is_published_loaded_and_deleted_with_its_version(
+    store: ModelStore, bundle: MakeBundle
+) -> None:
+    await store.publish(replace(bundle(), page=b"<!doctype html>"), alias=None)
+    await store.publish(bundle(), alias=None)
+    key = store.keys.card("churn", 1)
+
+    assert (await store.load("churn", 1)).page == await store.page("churn", 1) == b"<!doctype html>"
+    assert await store.redis.ttl(key) == -1
+    assert (await store.load("churn", 2)).page == b""
+    await store.delete("churn", 1)
+    assert await store.redis.exists(key) == 0
+
+
+async def test_a_page_that_insitu_would_not_have_stored_is_not_read(
+    store: ModelStore, bundle: MakeBundle
+) -> None:
+    await store.publish(replace(bundle(), page=b"<!doctype html>"))
+    await store.redis.setrange(store.keys.card("churn", 1), PAGE_LIMIT_BYTES, b"x")
+
+    with pytest.raises(BundleCorrupt, match=r"insitu:\{churn\}:v1:card has more than 4194304 bytes"):
+        await store.page("churn", 1)
+
+
+async def test_a_page_that_is_too_large_is_refused_and_nothing_is_stored(
+    store: ModelStore, bundle: MakeBundle
+) -> None:
+    with pytest.raises(PageTooLarge):
+        await store.publish(replace(bundle(), page=bytes(PAGE_LIMIT_BYTES + 1)))
+
+    with pytest.raises(ModelNotFound):
+        await store.versions("churn")
 
 
 async def test_the_manifest_of_a_version_names_its_size_and_digest(
@@ -533,6 +568,6 @@ async def test_a_damaged_version_can_be_deleted_with_all_its_chunks(
 async def test_every_key_of_a_model_lies_in_one_slot(store: ModelStore) -> None:
     keys, name = store.keys, "any.name-1"
     every = [keys.model(name), keys.aliases(name), keys.versions(name), keys.manifest(name, 3)]
-    every += [keys.chunk(name, 3, 0), keys.chunk(name, 12, 7)]
+    every += [keys.card(name, 3), keys.chunk(name, 3, 0), keys.chunk(name, 12, 7)]
 
     assert len({key_slot(key.encode()) for key in every}) == 1

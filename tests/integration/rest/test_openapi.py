@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from models.store import ModelStore
-from server.rest import asks
+from server.rest import asks, explain
 from server.rest.errors import STATUS
+from server.rest.explanations import ExplainAnswer, ExplainRequest
 from server.rest.schemas import ErrorBody, PredictAnswer, PredictRequest
 from tests.integration.rest.conftest import Client, StartDoor
 from tests.integration.rest.graphs import churn
@@ -38,9 +39,14 @@ async def test_every_route_is_described(description: dict[str, Any]) -> None:
         ("GET", "/v1/models/{name}/predict"),
         ("POST", "/v1/models/{name}/versions/{version}/predict"),
         ("GET", "/v1/models/{name}/versions/{version}/predict"),
+        ("POST", "/v1/models/{name}/explain"),
+        ("GET", "/v1/models/{name}/explain"),
+        ("POST", "/v1/models/{name}/versions/{version}/explain"),
+        ("GET", "/v1/models/{name}/versions/{version}/explain"),
         ("GET", "/v1/models"),
         ("GET", "/v1/models/{name}"),
         ("GET", "/v1/models/{name}/versions/{version}"),
+        ("GET", "/v1/models/{name}/versions/{version}/card"),
         ("POST", "/v1/models/{name}/versions"),
         ("PUT", "/v1/models/{name}/aliases/{alias}"),
         ("POST", "/v1/models/{name}/aliases/{alias}/rollback"),
@@ -120,6 +126,23 @@ async def test_the_examples_of_an_answer_are_answers(description: dict[str, Any]
 
 def test_the_request_that_is_described_is_the_one_that_is_read() -> None:
     assert tuple(PredictRequest.model_fields) == asks.FIELDS
+
+
+async def test_the_examples_of_explaining_are_what_is_asked_and_answered(description: dict[str, Any]) -> None:
+    posted = description["paths"]["/v1/models/{name}/explain"]["post"]
+    requests = posted["requestBody"]["content"]["application/json"]["examples"]
+    answers = posted["responses"]["200"]["content"]["application/json"]["examples"]
+
+    for example in requests.values():
+        ExplainRequest.model_validate(example["value"])
+        explain.of_body("m", None, example["value"], None)[1].check()
+    for example in answers.values():
+        ExplainAnswer.model_validate(example["value"])
+    assert sorted(ExplainRequest.model_fields) == sorted(explain.FIELDS)
+    parameters = {
+        one["name"] for one in description["paths"]["/v1/models/{name}/explain"]["get"]["parameters"]
+    }
+    assert parameters - {"name", "X-Request-Timeout-Ms"} == set(explain.QUERY)
 
 
 async def test_the_description_is_made_once(start: StartDoor, store: ModelStore) -> None:

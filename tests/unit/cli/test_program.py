@@ -20,7 +20,7 @@ from models.errors import BadName, InsituError, ModelNotFound, RedisUnavailable
 
 COMMANDS = [
     *("demo", "up", "serve", "train", "publish", "models", "promote", "rollback", "delete"),
-    *("traffic", "predict", "score", "check", "token"),
+    *("traffic", "predict", "explain", "score", "check", "token"),
 ]
 
 
@@ -75,6 +75,10 @@ def test_no_command_shows_the_help_and_is_wrong_usage(capsys: pytest.CaptureFixt
         (["predict", "churn", "k", "--url", "http://h:8000/v1"], "leave /v1 off"),
         (["predict", "churn", "--key", "k"], "keys stand after the name: insitu predict NAME KEY..."),
         (["predict", "churn", "k", "--redis-url", "r"], "predict asks the server"),
+        (["explain", "churn"], "give exactly one of: keys, --instances, --inputs"),
+        (["explain", "churn", "k", "--reference", "{"], "--reference '{' is no JSON"),
+        (["explain", "churn", "k", "--top", "0"], "invalid value for '--top'"),
+        (["explain", "churn", "--key", "k"], "keys stand after the name: insitu explain NAME KEY..."),
         (["token", "--scope", "root"], "'root' is not one of"),
     ],
 )

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.bundle import CHUNK_BYTES, Bundle
+from models.bundle import CHUNK_BYTES, PAGE_LIMIT_BYTES, Bundle, PageTooLarge
 from models.manifest import Manifest
 from models.tensors import TensorSpec
 
@@ -51,3 +51,13 @@ def test_pieces_are_views_not_copies() -> None:
 @pytest.mark.parametrize(("size", "chunks"), [(CHUNK_BYTES, 1), (CHUNK_BYTES + 1, 2)])
 def test_a_chunk_holds_64_mebibytes(size: int, chunks: int) -> None:
     assert Bundle(MANIFEST, bytes(size)).sealed(1).manifest.chunks == chunks
+
+
+def test_a_page_stays_with_the_bundle_and_is_bounded() -> None:
+    most = bytes(PAGE_LIMIT_BYTES)
+
+    assert Bundle(MANIFEST, b"graph", most).sealed(1).page == most
+    with pytest.raises(
+        PageTooLarge, match="has 4194305 bytes, the limit is 4194304; make its pictures smaller"
+    ):
+        Bundle(MANIFEST, b"graph", most + b"x").sealed(1)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from models import bundle
 from models import errors as domain
 from models.errors import FeatureError, InsituError
 from server.inference import errors as core
@@ -14,7 +15,7 @@ from server.rest.refusals import Refusal
 
 # Who may leave its status to an ancestor: a row's fault is 422 unless it says otherwise.
 FAMILIES = (FeatureError,)
-MODULES = {one.__name__ for one in (domain, core, refusals)}
+MODULES = {one.__name__ for one in (domain, bundle, core, refusals)}
 
 
 def every_error(root: type[InsituError] = InsituError) -> Iterator[type[InsituError]]:

@@ -1,0 +1,129 @@
+"""Which number of an answer is explained; it knows outputs by name, not how they came about."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.errors import BadRequest, listed, shown
+from models.manifest import Manifest
+from server.inference.errors import NotExplainable, RunFailed
+from server.inference.explaining.asking import Wish
+
+Numbers = NDArray[np.float64]
+Outputs = Mapping[str, Any]  # of one row: nested lists by output
+EVEN = 2  # labels of a network with a single sigmoid
+LABELLED = ("classification", "multilabel")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One number a row: an element of an output, or what is missing from it to 1."""
+
+    output: str
+    element: int
+    label: str | None = None
+    complement: bool = False
+
+    def worths(self, rows: Sequence[Outputs]) -> Numbers:
+        """Return the number of each row."""
+        values = np.array([row[self.output] for row in rows], np.float64)
+        column: Numbers = values.reshape(len(rows), -1)[:, self.element]
+        return 1 - column if self.complement else column
+
+
+def target_of(manifest: Manifest, wish: Wish, outputs: Outputs) -> Target:
+    """Return what a request explains of a row, now that its own outputs are known.
+
+    Raises: BadRequest, a label, output or element that is not there; NotExplainable; RunFailed.
+    """
+    if manifest.task in LABELLED and wish.output is None and wish.element is None:
+        return of_label(manifest, wish.label, outputs)
+    if wish.label is not None:
+        raise BadRequest(
+            f"model {manifest.name!r} has no labels, so no {shown(wish.label)!r}; "
+            "name a number with `output` and `element`",
+            field="label",
+        )
+    output = chosen_output(manifest, wish.output)
+    size = int(np.size(numbers(manifest, output, outputs)))
+    return Target(output, chosen_element(output, size, wish.element))
+
+
+def of_label(manifest: Manifest, label: str | None, outputs: Outputs) -> Target:
+    """Return the probability of a label, of the most probable one when none is named."""
+    output, labels = str(manifest.output), manifest.labels
+    probabilities = numbers(manifest, output, outputs)
+    sigmoid = len(labels) == EVEN and probabilities.size == 1
+    if sigmoid:
+        probabilities = np.array([1 - probabilities[0], probabilities[0]])
+    if probabilities.size != len(labels):
+        found = f"{probabilities.size} values a row where {len(labels)} belong"
+        raise RunFailed(manifest.name, manifest.version, f"output {output!r} gave {found}")
+    at = int(probabilities.argmax()) if label is None else place_of(label, labels)
+    return Target(output, 0 if sigmoid else at, labels[at], sigmoid and at == 0)
+
+
+def place_of(label: str, labels: Sequence[str]) -> int:
+    """Return the number of a label.
+
+    Raises: BadRequest, with what may have been meant.
+    """
+    if label in labels:
+        return labels.index(label)
+    near = get_close_matches(label[:64], labels, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"there are {listed(labels)}"
+    raise BadRequest(f"label {shown(label)!r} is none of the model's; {hint}", field="label")
+
+
+def chosen_output(manifest: Manifest, wanted: str | None) -> str:
+    """Return the output that is explained: the one asked for, the answer's, or the only one.
+
+    Raises: BadRequest.
+    """
+    names = [spec.name for spec in manifest.outputs]
+    if wanted is not None and wanted not in names:
+        raise BadRequest(f"the model has no output {shown(wanted)!r}, it has {listed(names)}", field="output")
+    found = wanted or manifest.output or (names[0] if len(names) == 1 else None)
+    if found is None:
+        raise BadRequest(f"say which output is explained with `output`: {listed(names)}", field="output")
+    return found
+
+
+def chosen_element(output: str, size: int, wanted: int | None) -> int:
+    """Return the element of an output that is explained.
+
+    Raises: BadRequest, several and none was named, or one that is not there.
+    """
+    if wanted is None and size == 1:
+        return 0
+    if wanted is None or wanted >= size:
+        given = "" if wanted is None else f", not {wanted}"
+        raise BadRequest(
+            f"output {output!r} has {size} values a row; say which with `element`, from 0 to {size - 1}{given}",
+            field="element",
+        )
+    return wanted
+
+
+def numbers(manifest: Manifest, output: str, outputs: Outputs) -> Numbers:
+    """Return an output of one row as flat numbers.
+
+    Raises: NotExplainable, a class or text has no amount; RunFailed, no finite number.
+    """
+    spec = manifest.spec(output)
+    if spec is None or not spec.dtype.startswith("float"):
+        kind = "is not there" if spec is None else f"is {spec.dtype}"
+        raise NotExplainable(
+            f"output {output!r} {kind}, and only an amount can be shared out among features; name an output "
+            "of floats with `output`",
+            output=output,
+        )
+    flat: Numbers = np.array(outputs[output], np.float64).reshape(-1)
+    if not np.isfinite(flat).all():
+        odd = float(flat[~np.isfinite(flat)][0])
+        raise RunFailed(manifest.name, manifest.version, f"output {output!r} gave {odd}, which is no answer")
+    return flat

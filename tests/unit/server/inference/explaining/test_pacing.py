@@ -1,0 +1,62 @@
+"""Small parts, and rest where predictions are under way."""
+
+import asyncio
+import time
+
+from server.inference.explaining.pacing import PART_BYTES, PART_ROWS, PART_ROWS_MOST, REST, Pace, Turns
+
+WORK_SECONDS = 0.01
+
+
+async def work(turns: Turns) -> None:
+    async with turns.taken():
+        await asyncio.sleep(WORK_SECONDS)
+
+
+async def test_one_part_runs_at_a_time() -> None:
+    turns, begun = Turns(lambda: 0), time.monotonic()
+
+    await asyncio.gather(*(work(turns) for _ in range(5)))
+
+    assert time.monotonic() - begun > 5 * WORK_SECONDS
+
+
+async def test_explanations_rest_for_as_long_as_predictions_are_owed() -> None:
+    turns, begun = Turns(lambda: 1), time.monotonic()
+
+    await work(turns)
+
+    assert time.monotonic() - begun >= (1 + REST) * WORK_SECONDS
+
+
+def test_a_part_grows_while_it_is_quick_up_to_its_bound() -> None:
+    pace = Pace(row_bytes=8, rows_most=10_000)
+    sizes = []
+
+    for _ in range(6):
+        sizes.append(pace.rows)
+        pace.took(pace.rows, 1e-6 * pace.rows)
+
+    assert sizes == [PART_ROWS, 64, 128, 256, PART_ROWS_MOST, PART_ROWS_MOST]
+
+
+def test_a_slow_model_is_asked_row_by_row() -> None:
+    pace = Pace(row_bytes=8, rows_most=10_000)
+
+    pace.took(PART_ROWS, 3.0)
+
+    assert pace.rows == 1
+
+
+def test_a_part_that_waited_for_others_does_not_make_the_next_one_small() -> None:
+    pace = Pace(row_bytes=8, rows_most=64)
+
+    pace.took(32, 0.0001)
+    pace.took(64, 5.0)
+
+    assert pace.rows == 64
+
+
+def test_a_part_keeps_within_memory_and_the_rows_of_a_request() -> None:
+    assert Pace(row_bytes=PART_BYTES, rows_most=10_000).rows == 1
+    assert Pace(row_bytes=8, rows_most=4).rows == 4
