@@ -1,8 +1,10 @@
 """The model card: what a person should know before trusting a model; plain data in the manifest."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from hashlib import sha256
 from importlib.metadata import version
+from math import isfinite
 from typing import Any
 
 from models.recipe import Recipe
@@ -38,6 +40,8 @@ def card(recipe: Recipe, outcome: Outcome) -> dict[str, Any]:
         "baseline": {"name": outcome.baseline.name, **rounded(outcome.baseline.scores.values)},
         "diagnosis": {**asdict(outcome.diagnosis), "findings": list(outcome.diagnosis.findings)},
         "confusion": confusion(outcome),
+        "intervals": intervals(outcome),
+        "labels": {label: rounded(values) for label, values in outcome.scores.classes.items()},
         "parity": {"largest_difference": outcome.exported.difference, "tolerance": TOLERANCE},
         "made_with": {package: version(package) for package in MADE_WITH},
     }
@@ -65,7 +69,13 @@ def confusion(outcome: Outcome) -> list[list[int]] | None:
     return [list(row) for row in matrix] if 0 < len(matrix) <= LABELS_KEPT else None
 
 
-def rounded(values: dict[str, float]) -> dict[str, float]:
+def intervals(outcome: Outcome) -> dict[str, list[float]]:
+    """Return where each score lies with 95% confidence: [low, high]."""
+    found = {name: [one.low, one.high] for name, one in outcome.intervals.items()}
+    return {name: [round(end, 6) for end in ends] for name, ends in found.items() if all(map(isfinite, ends))}
+
+
+def rounded(values: Mapping[str, float]) -> dict[str, float]:
     """Return scores as far as they mean anything."""
     return {name: round(value, 6) for name, value in values.items()}
 

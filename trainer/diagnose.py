@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import sqrt
 
-from trainer.evaluate import Scores
 from trainer.fit import History
+from trainer.judging.questions import Scores
 from trainer.tasks import Classification, Task
 
 HELD_OUT_FEW = 50  # below this one row is worth 2 points of accuracy or more

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from models.bundle import Bundle
 from trainer.baseline import Baseline
 from trainer.diagnose import Diagnosis
-from trainer.evaluate import Scores
 from trainer.export import Exported
 from trainer.fit import History
+from trainer.judging.intervals import Interval
+from trainer.judging.questions import Scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class Outcome:
     held_out: HeldOut
     history: History
     scores: Scores
+    intervals: Mapping[str, Interval]
     baseline: Baseline
     diagnosis: Diagnosis
     device: str

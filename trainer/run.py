@@ -16,10 +16,14 @@ from models.recipe import Recipe
 from trainer.baseline import Baseline, baseline
 from trainer.datasets.from_redis import read_table
 from trainer.diagnose import Parts, diagnose
-from trainer.evaluate import Scores, evaluate
+from trainer.evaluate import question_of
 from trainer.events import Events, Journal, silent
 from trainer.export import Exported, Served, Signature, answers, export, feed
 from trainer.fit import Fit, History, Rows, reproducible
+from trainer.judging.confidence import confidence
+from trainer.judging.intervals import Interval
+from trainer.judging.questions import Answered, Scores
+from trainer.judging.scoring import score
 from trainer.networks.forms import FREE, Form
 from trainer.networks.network import Network, build, check
 from trainer.outcome import HeldOut, Outcome, RowCounts, TrainResult
@@ -83,7 +87,7 @@ class Training:
         """Do all of it."""
         network, history = self._fit()
         exported = self._export(network)
-        scores, on_train = self._evaluate(exported)
+        scores, on_train, intervals = self._evaluate(exported)
         plain = self._baseline()
         parts = Parts(on_train, scores, plain.scores, len(self.train), len(self.held_out))
         outcome = Outcome(
@@ -92,6 +96,7 @@ class Training:
             held_out=held_out(self.recipe, self.held_out),
             history=history,
             scores=scores,
+            intervals=intervals,
             baseline=plain,
             diagnosis=diagnose(self.task, parts, history),
             device=device_name(self.device),
@@ -118,16 +123,19 @@ class Training:
             stage.result = f"{len(exported.onnx)} bytes of ONNX, within {exported.difference:.1e} of PyTorch"
         return exported
 
-    def _evaluate(self, exported: Exported) -> tuple[Scores, Scores]:
+    def _evaluate(self, exported: Exported) -> tuple[Scores, Scores, dict[str, Interval]]:
         with self.journal.stage("evaluate") as stage:
-            scores, on_train = (
-                evaluate(self.task, answers(exported.onnx, self.signature, part), part.targets)
+            question = question_of(self.task)
+            given, on_own = (
+                Answered(answers(exported.onnx, self.signature, part), part.targets)
                 for part in (self.held_out, self.train)
             )
+            scores, on_train = score(question, given), score(question, on_own)
+            intervals = confidence(question, given, self.recipe.training.seed)
             stage.result = (
                 f"{self.task.metric} {scores.values[self.task.metric]:.4f} on {len(self.held_out)} rows"
             )
-        return scores, on_train
+        return scores, on_train, intervals
 
     def _baseline(self) -> Baseline:
         with self.journal.stage("baseline") as stage:
