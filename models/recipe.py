@@ -31,6 +31,15 @@ from models.features import FeatureView, InputView
 from models.keys import NAME, NAME_RULE
 from models.layers import NetworkLayer, Number
 from models.recipe_faults import fault, worded
+from models.recipe_judging import (
+    Decision,
+    Fairness,
+    Judge,
+    Names,
+    check_decision,
+    check_fairness,
+    check_private,
+)
 from models.sources import InlineSource
 from models.templates import KeyTemplate
 
@@ -151,6 +160,11 @@ class Recipe(Section):
     """What is stored -> what a prediction says; the order gives the class numbers, from 0."""
     network: Annotated[tuple[NetworkLayer, ...], Field(max_length=LAYERS_LIMIT)]
     training: Training = Training()
+    decision: Decision | None = None
+    judge: Judge = Judge()
+    fairness: Fairness | None = None
+    private: Names = ()
+    """Features that are called by an alias in cards, reports and messages."""
 
     @field_validator("name")
     @classmethod
@@ -175,6 +189,10 @@ class Recipe(Section):
     def _consistent(self) -> Self:
         check_labels(self.task, self.classes)
         check_templates(self.rows, self.features, self.data)
+        check_decision(self.decision, self.classes)
+        check_fairness(self.fairness, self.features, self.rows)
+        beside = self.fairness.fields if self.fairness else ()
+        check_private(self.private, self.features, (self.data.target.field, *beside))
         return self
 
     @property

@@ -38,7 +38,7 @@ def card(recipe: Recipe, outcome: Outcome) -> dict[str, Any]:
             "curve": curve(history),
         },
         "baseline": {"name": outcome.baseline.name, **rounded(outcome.baseline.scores.values)},
-        "diagnosis": {**asdict(outcome.diagnosis), "findings": list(outcome.diagnosis.findings)},
+        "diagnosis": diagnosis(outcome),
         "confusion": confusion(outcome),
         "intervals": intervals(outcome),
         "labels": {label: rounded(values) for label, values in outcome.scores.classes.items()},
@@ -61,6 +61,19 @@ def curve(history: History) -> list[list[float | None]]:
         for number, epoch in enumerate(history.epochs, 1)
     ]
     return every[:: -(-len(every) // EPOCHS_KEPT)]
+
+
+def diagnosis(outcome: Outcome) -> dict[str, Any]:
+    """Return the verdict, with what was found as sentences and for programs."""
+    found = outcome.diagnosis
+    facts = {
+        **asdict(found),
+        "findings": list(found.findings),
+        "signs": [asdict(one) for one in found.signs],
+    }
+    if outcome.sizes:
+        facts["data_curve"] = [[size.rows, short(size.score)] for size in outcome.sizes]
+    return facts
 
 
 def confusion(outcome: Outcome) -> list[list[int]] | None:

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from models.bundle import Bundle
 from trainer.baseline import Baseline
-from trainer.diagnose import Diagnosis
 from trainer.export import Exported
 from trainer.fit import History
+from trainer.judging.diagnosis import Diagnosis
+from trainer.judging.evidence import Size
 from trainer.judging.intervals import Interval
 from trainer.judging.questions import Scores
 
@@ -47,6 +48,7 @@ class Outcome:
     diagnosis: Diagnosis
     device: str
     seconds: Mapping[str, float]
+    sizes: tuple[Size, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

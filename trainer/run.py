@@ -7,7 +7,9 @@ Only reading waits for anything, so only reading is asynchronous: fitting keeps 
 """
 
 import asyncio
+from math import nan
 
+import numpy as np
 import torch
 
 from models.binding import row_shape
@@ -15,20 +17,21 @@ from models.connecting import connect
 from models.recipe import Recipe
 from trainer.baseline import Baseline, baseline
 from trainer.datasets.from_redis import read_table
-from trainer.diagnose import Parts, diagnose
+from trainer.errors import NotEnoughRows, TrainingDiverged
 from trainer.evaluate import question_of
 from trainer.events import Events, Journal, silent
 from trainer.export import Exported, Served, Signature, answers, export, feed
-from trainer.fit import Fit, History, Rows, reproducible
-from trainer.judging.confidence import confidence
-from trainer.judging.intervals import Interval
-from trainer.judging.questions import Answered, Scores
-from trainer.judging.scoring import score
+from trainer.fit import Fit, History, Rows, raw_outputs, reproducible
+from trainer.judge import Asked, Case, Judgement, judge
+from trainer.judging.data_curve import data_curve
+from trainer.judging.evidence import Size
+from trainer.judging.questions import Answered
+from trainer.judging.scoring import HEADLINES, score
 from trainer.networks.forms import FREE, Form
 from trainer.networks.network import Network, build, check
 from trainer.outcome import HeldOut, Outcome, RowCounts, TrainResult
 from trainer.publish import compose
-from trainer.split import split
+from trainer.split import ranked, split
 from trainer.table import Table
 from trainer.tasks import Task, outputs_of, task_of
 
@@ -87,18 +90,22 @@ class Training:
         """Do all of it."""
         network, history = self._fit()
         exported = self._export(network)
-        scores, on_train, intervals = self._evaluate(exported)
+        train, validation, held = self._answer(exported)
         plain = self._baseline()
-        parts = Parts(on_train, scores, plain.scores, len(self.train), len(self.held_out))
+        sizes = self._data_curve(held)
+        judgement = self._judge(
+            Case(self.recipe, question_of(self.task), train, validation, held, history, plain, sizes)
+        )
         outcome = Outcome(
             exported=exported,
             rows=self._counts(),
             held_out=held_out(self.recipe, self.held_out),
             history=history,
-            scores=scores,
-            intervals=intervals,
+            scores=judgement.scores,
+            intervals=judgement.intervals,
             baseline=plain,
-            diagnosis=diagnose(self.task, parts, history),
+            diagnosis=judgement.diagnosis,
+            sizes=sizes,
             device=device_name(self.device),
             seconds=dict(self.journal.seconds),
         )
@@ -106,14 +113,19 @@ class Training:
 
     def _fit(self) -> tuple[Network, History]:
         training = self.recipe.training
-        with self.journal.stage("fit", training.epochs) as stage, reproducible(training):
-            network = build(self.recipe.network, form_of(self.recipe), outputs_of(self.recipe))
-            train = Rows.of(self.train, self.device)
-            validation = Rows.of(self.validation, self.device) if len(self.validation) else None
-            fit = Fit(network.to(self.device), self.task, training, train, validation, self.journal.events)
-            history = fit.run()
+        with self.journal.stage("fit", training.epochs) as stage:
+            network, history = self._fitted(self.train, self.journal.events)
             stage.result = f"{len(history.epochs)} epochs, the best was {history.best}"
         return network, history
+
+    def _fitted(self, rows: Table, events: Events) -> tuple[Network, History]:
+        training = self.recipe.training
+        with reproducible(training):
+            network = build(self.recipe.network, form_of(self.recipe), outputs_of(self.recipe))
+            train = Rows.of(rows, self.device)
+            validation = Rows.of(self.validation, self.device) if len(self.validation) else None
+            fit = Fit(network.to(self.device), self.task, training, train, validation, events)
+            return network, fit.run()
 
     def _export(self, network: Network) -> Exported:
         with self.journal.stage("export") as stage:
@@ -123,19 +135,46 @@ class Training:
             stage.result = f"{len(exported.onnx)} bytes of ONNX, within {exported.difference:.1e} of PyTorch"
         return exported
 
-    def _evaluate(self, exported: Exported) -> tuple[Scores, Scores, dict[str, Interval]]:
+    def _answer(self, exported: Exported) -> tuple[Asked, Asked | None, Asked]:
         with self.journal.stage("evaluate") as stage:
-            question = question_of(self.task)
-            given, on_own = (
-                Answered(answers(exported.onnx, self.signature, part), part.targets)
-                for part in (self.held_out, self.train)
+            train, validation, held = (
+                Asked(part, answers(exported.onnx, self.signature, part)) if len(part) else None
+                for part in (self.train, self.validation, self.held_out)
             )
-            scores, on_train = score(question, given), score(question, on_own)
-            intervals = confidence(question, given, self.recipe.training.seed)
-            stage.result = (
-                f"{self.task.metric} {scores.values[self.task.metric]:.4f} on {len(self.held_out)} rows"
-            )
-        return scores, on_train, intervals
+            if train is None or held is None:
+                raise NotEnoughRows("there are no rows to learn from or none held out", rows=len(self.table))
+            value = score(question_of(self.task), held.given).values[self.task.metric]
+            stage.result = f"{self.task.metric} {value:.4f} on {len(self.held_out)} rows"
+        return train, validation, held
+
+    def _data_curve(self, held: Asked) -> tuple[Size, ...]:
+        asked = self.recipe.judge
+        if not asked.data_curve:
+            return ()
+        with self.journal.stage("data curve") as stage:
+            headline = HEADLINES[question_of(self.task).kind]
+            whole = Size(len(self.train), score(question_of(self.task), held.given).values[headline])
+            sizes = data_curve(whole, self._learned_from, asked.seconds, self.journal.seconds["fit"])
+            stage.result = ", ".join(f"{size.score:.4f} from {size.rows} rows" for size in sizes)
+        return sizes
+
+    def _learned_from(self, rows: int) -> float:
+        """Return the headline score of a network that learned from the first so many rows by their keys."""
+        order = np.argsort(np.array(ranked(self.train.keys, self.recipe.training.seed)))
+        try:
+            network, _ = self._fitted(self.train.take(np.sort(order[:rows])), silent)
+        except TrainingDiverged:
+            return nan
+        raw = raw_outputs(network, Rows.of(self.held_out, self.device))
+        question = question_of(self.task)
+        given = Answered(self.task.answer(raw).cpu().numpy(), self.held_out.targets)
+        return score(question, given).values[HEADLINES[question.kind]]
+
+    def _judge(self, case: Case) -> Judgement:
+        with self.journal.stage("judge") as stage:
+            judgement = judge(case)
+            stage.result = judgement.diagnosis.verdict
+        return judgement
 
     def _baseline(self) -> Baseline:
         with self.journal.stage("baseline") as stage:

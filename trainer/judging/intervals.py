@@ -146,7 +146,7 @@ def interval(drawn: Floats, shrink: float = 1.0) -> Interval:
     middle = float(values.mean())
     low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Interval(
-        middle + shrink * (float(low) - middle),
-        middle + shrink * (float(high) - middle),
-        shrink * float(values.std()),
+        float(middle + shrink * (low - middle)),
+        float(middle + shrink * (high - middle)),
+        float(shrink * values.std()),
     )
