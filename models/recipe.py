@@ -189,7 +189,7 @@ class Recipe(Section):
     def _consistent(self) -> Self:
         check_labels(self.task, self.classes)
         check_templates(self.rows, self.features, self.data)
-        check_decision(self.decision, self.classes)
+        check_decision(self.decision, self.classes, self.training.validation)
         check_fairness(self.fairness, self.features, self.rows)
         beside = self.fairness.fields if self.fairness else ()
         check_private(self.private, self.features, (self.data.target.field, *beside))

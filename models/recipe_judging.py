@@ -100,10 +100,12 @@ def field_names(view: FeatureView) -> tuple[str, ...]:
     return tuple(dict.fromkeys(field.name for part in fields for field in part))
 
 
-def check_decision(decision: Decision | None, classes: Sequence[str]) -> None:
-    """Refuse a decision between other than two labels."""
+def check_decision(decision: Decision | None, classes: Sequence[str], validation: float) -> None:
+    """Refuse a decision between other than two labels, or without rows to make it on."""
     if decision is None:
         return
+    if validation == 0:
+        raise fault("needs a validation share above 0: the threshold is chosen on those rows", "decision")
     if len(classes) != 2:
         raise fault(
             f"is between two labels, the recipe has {len(classes)}; take it out: "

@@ -41,6 +41,8 @@ def card(recipe: Recipe, outcome: Outcome) -> dict[str, Any]:
         "diagnosis": diagnosis(outcome),
         "confusion": confusion(outcome),
         "intervals": intervals(outcome),
+        "calibration": calibration(outcome),
+        "decision": decision(recipe, outcome),
         "labels": {label: rounded(values) for label, values in outcome.scores.classes.items()},
         "parity": {"largest_difference": outcome.exported.difference, "tolerance": TOLERANCE},
         "made_with": {package: version(package) for package in MADE_WITH},
@@ -84,8 +86,38 @@ def confusion(outcome: Outcome) -> list[list[int]] | None:
 
 def intervals(outcome: Outcome) -> dict[str, list[float]]:
     """Return where each score lies with 95% confidence: [low, high]."""
-    found = {name: [one.low, one.high] for name, one in outcome.intervals.items()}
+    found = {name: [one.low, one.high] for name, one in outcome.judgement.intervals.items()}
     return {name: [round(end, 6) for end in ends] for name, ends in found.items() if all(map(isfinite, ends))}
+
+
+def calibration(outcome: Outcome) -> dict[str, Any] | None:
+    """Return how honest the probabilities are, before and after they were tempered."""
+    found = outcome.judgement.calibration
+    if found is None:
+        return None
+    tempering = found.tempering
+    return {
+        "temperature": tempering.temperature,
+        "validation": {
+            "rows": tempering.rows,
+            **rounded(
+                {
+                    name: value
+                    for name, value in (("before", tempering.before), ("after", tempering.after))
+                    if isfinite(value)
+                }
+            ),
+        },
+        "before": rounded(found.before),
+        "after": rounded(found.after),
+        "bins": [[one.low, one.high, one.rows, short(one.said), short(one.came_true)] for one in found.bins],
+    }
+
+
+def decision(recipe: Recipe, outcome: Outcome) -> dict[str, Any] | None:
+    """Return the threshold and what it costs."""
+    found = outcome.judgement.decided
+    return None if found is None else found.as_data(recipe.classes)
 
 
 def rounded(values: Mapping[str, float]) -> dict[str, float]:

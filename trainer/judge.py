@@ -1,7 +1,7 @@
 """A trained network before its judges: tables and answers become evidence, evidence a judgement."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -9,14 +9,17 @@ from models.privacy import Privacy
 from models.recipe import Recipe
 from trainer.baseline import Baseline, flat_features
 from trainer.fit import History
+from trainer.judging.calibration import TEMPERED, Tempering
 from trainer.judging.columns import column_names
 from trainer.judging.confidence import confidence
 from trainer.judging.diagnosis import Diagnosis, diagnose
 from trainer.judging.evidence import Course, Evidence, Part, Size, constant_loss, constant_score
 from trainer.judging.forest import forest_scores
+from trainer.judging.honesty import Calibration, Decided, calibration, decided
 from trainer.judging.intervals import Interval
 from trainer.judging.questions import Answered, Array, Question, Scores
 from trainer.judging.scoring import HEADLINES, score
+from trainer.judging.threshold import Rule
 from trainer.table import Table
 
 ELEMENTS_MOST = 100_000_000  # numbers of one part that are looked at as columns: 800 MB of doubles
@@ -46,6 +49,7 @@ class Case:
     held_out: Asked
     history: History
     baseline: Baseline
+    tempering: Tempering = field(default_factory=Tempering)
     sizes: tuple[Size, ...] = ()
 
 
@@ -56,20 +60,45 @@ class Judgement:
     scores: Scores
     intervals: Mapping[str, Interval]
     diagnosis: Diagnosis
+    calibration: Calibration | None = None
+    decided: Decided | None = None
 
 
 def judge(case: Case) -> Judgement:
-    """Judge a network."""
-    question = case.question
-    scores = score(question, case.held_out.given)
-    intervals = confidence(question, case.held_out.given, case.recipe.training.seed)
-    headline = intervals.get(HEADLINES[question.kind])
-    noise = headline.deviation if headline is not None and np.isfinite(headline.deviation) else 0.0
-    return Judgement(scores, intervals, diagnose(evidence(case, scores, noise)))
+    """Judge a network by what it will say once it is served: under its threshold, where it has one."""
+    chosen, given = decision(case), case.held_out.given
+    question = case.question if chosen is None else replace(case.question, threshold=chosen.threshold)
+    scores = score(question, given)
+    seen = evidence(case, scores if chosen else None)
+    warned = chosen.finding() if chosen else None
+    return Judgement(
+        scores,
+        confidence(question, given, case.recipe.training.seed),
+        diagnose(seen, () if warned is None else (warned,)),
+        calibration(case.question, given, case.tempering) if case.question.kind in TEMPERED else None,
+        chosen,
+    )
 
 
-def evidence(case: Case, scores: Scores, noise: float) -> Evidence:
-    """Return what the verdict is made from."""
+def decision(case: Case) -> Decided | None:
+    """Return the threshold that the recipe asks for, chosen on the validation rows."""
+    wanted, checked = case.recipe.decision, case.validation
+    if wanted is None or checked is None:
+        return None
+    cost = (wanted.cost.false_positive, wanted.cost.false_negative) if wanted.cost else None
+    rule = Rule(cost, wanted.f_beta, wanted.precision, wanted.recall)
+    return decided(rule, case.question.positive, checked.given, case.held_out.given)
+
+
+def noise_of(case: Case) -> float:
+    """Return how far chance moves the headline score on the held-out rows, 0 where nobody knows."""
+    found = confidence(case.question, case.held_out.given, case.recipe.training.seed)
+    headline = found.get(HEADLINES[case.question.kind])
+    return headline.deviation if headline is not None and np.isfinite(headline.deviation) else 0.0
+
+
+def evidence(case: Case, under_threshold: Scores | None = None) -> Evidence:
+    """Return what the verdict is made from; it is about the network, so no threshold counts."""
     names = shown_names(case.recipe)
     train, held_out = part(case.train, names), part(case.held_out, names)
     truth = case.train.table.targets
@@ -78,14 +107,15 @@ def evidence(case: Case, scores: Scores, noise: float) -> Evidence:
         train=train,
         held_out=held_out,
         on_train=score(case.question, train.given),
-        on_held_out=scores,
+        on_held_out=score(case.question, held_out.given),
         baseline=case.baseline.scores,
-        noise=noise,
+        noise=noise_of(case),
         course=course_of(case.history, constant_loss(case.question, truth)),
         forest=forest_scores(case.question, train, held_out),
         checked=None if case.validation is None else part(case.validation, names),
         sizes=case.sizes,
         constant=constant_score(case.question, truth, case.held_out.table.targets),
+        decided=under_threshold,
     )
 
 

@@ -7,9 +7,9 @@ from models.bundle import Bundle
 from trainer.baseline import Baseline
 from trainer.export import Exported
 from trainer.fit import History
+from trainer.judge import Judgement
 from trainer.judging.diagnosis import Diagnosis
 from trainer.judging.evidence import Size
-from trainer.judging.intervals import Interval
 from trainer.judging.questions import Scores
 
 
@@ -42,13 +42,21 @@ class Outcome:
     rows: RowCounts
     held_out: HeldOut
     history: History
-    scores: Scores
-    intervals: Mapping[str, Interval]
+    judgement: Judgement
     baseline: Baseline
-    diagnosis: Diagnosis
     device: str
     seconds: Mapping[str, float]
     sizes: tuple[Size, ...] = ()
+
+    @property
+    def scores(self) -> Scores:
+        """How good its answers are."""
+        return self.judgement.scores
+
+    @property
+    def diagnosis(self) -> Diagnosis:
+        """What is to be thought of it."""
+        return self.judgement.diagnosis
 
 
 @dataclass(frozen=True, slots=True)

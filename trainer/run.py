@@ -7,6 +7,7 @@ Only reading waits for anything, so only reading is asynchronous: fitting keeps 
 """
 
 import asyncio
+from dataclasses import replace
 from math import nan
 
 import numpy as np
@@ -23,9 +24,10 @@ from trainer.events import Events, Journal, silent
 from trainer.export import Exported, Served, Signature, answers, export, feed
 from trainer.fit import Fit, History, Rows, raw_outputs, reproducible
 from trainer.judge import Asked, Case, Judgement, judge
+from trainer.judging.calibration import TEMPERED, Tempering, tempering
 from trainer.judging.data_curve import data_curve
 from trainer.judging.evidence import Size
-from trainer.judging.questions import Answered
+from trainer.judging.questions import Answered, Question
 from trainer.judging.scoring import HEADLINES, score
 from trainer.networks.forms import FREE, Form
 from trainer.networks.network import Network, build, check
@@ -89,22 +91,31 @@ class Training:
     def result(self) -> TrainResult:
         """Do all of it."""
         network, history = self._fit()
-        exported = self._export(network)
+        tempered = self._temper(network)
+        exported = self._export(network, tempered.temperature)
         train, validation, held = self._answer(exported)
         plain = self._baseline()
         sizes = self._data_curve(held)
         judgement = self._judge(
-            Case(self.recipe, question_of(self.task), train, validation, held, history, plain, sizes)
+            Case(
+                self.recipe,
+                asked_of(self.recipe, self.task),
+                train,
+                validation,
+                held,
+                history,
+                plain,
+                tempering=tempered,
+                sizes=sizes,
+            )
         )
         outcome = Outcome(
             exported=exported,
             rows=self._counts(),
             held_out=held_out(self.recipe, self.held_out),
             history=history,
-            scores=judgement.scores,
-            intervals=judgement.intervals,
+            judgement=judgement,
             baseline=plain,
-            diagnosis=judgement.diagnosis,
             sizes=sizes,
             device=device_name(self.device),
             seconds=dict(self.journal.seconds),
@@ -127,11 +138,18 @@ class Training:
             fit = Fit(network.to(self.device), self.task, training, train, validation, events)
             return network, fit.run()
 
-    def _export(self, network: Network) -> Exported:
+    def _temper(self, network: Network) -> Tempering:
+        question = question_of(self.task)
+        if not (self.recipe.judge.temperature and len(self.validation)) or question.kind not in TEMPERED:
+            return Tempering()
+        raw = raw_outputs(network, Rows.of(self.validation, self.device)).cpu().numpy()
+        return tempering(question.kind, raw, self.validation.targets, self.recipe.training.seed)
+
+    def _export(self, network: Network, temperature: float) -> Exported:
         with self.journal.stage("export") as stage:
             samples = [self.held_out.take(rows) for rows in self.held_out.samples(PARITY_ROWS)]
             feeds = [feed(sample, self.signature) for sample in samples]
-            exported = export(Served(network, self.task), self.signature, feeds)
+            exported = export(Served(network, self.task, temperature), self.signature, feeds)
             stage.result = f"{len(exported.onnx)} bytes of ONNX, within {exported.difference:.1e} of PyTorch"
         return exported
 
@@ -195,6 +213,16 @@ def form_of(recipe: Recipe) -> Form:
 def signature_of(recipe: Recipe, task: Task) -> Signature:
     """Return the names and types that the graph shall have."""
     return Signature(recipe.input.name, recipe.input.dtype or "float32", recipe.input.lengths, task.output)
+
+
+def asked_of(recipe: Recipe, task: Task) -> Question:
+    """Return what a task asks, with the label that the recipe's decision looks for."""
+    wanted = recipe.decision.positive if recipe.decision else None
+    return (
+        question_of(task)
+        if wanted is None
+        else replace(question_of(task), positive=recipe.classes.index(wanted))
+    )
 
 
 def held_out(recipe: Recipe, table: Table) -> HeldOut:

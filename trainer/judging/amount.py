@@ -74,11 +74,11 @@ def imbalance(evidence: Evidence) -> Iterator[Finding]:
     if counts[rare] > RARE * counts.sum() or counts[most] < TIMES_RARER * counts[rare]:
         return
     label, often = question.labels[rare], question.labels[most]
-    found = evidence.on_held_out.classes[label]["recall"]
+    found = (evidence.decided or evidence.on_held_out).classes[label]["recall"]
+    cure = "; set class weights" + ("" if evidence.decided else ", or a decision with a cost")
     yield Finding(
         "imbalanced labels",
         f"{label!r} is {counts[rare] / counts.sum():.1%} of the rows, so saying always {often!r} would be right in "
         f"{evidence.constant:.1%}; of the held-out rows that are {label!r} it finds {found:.0%}",
-        "judge by pr_auc and balanced_accuracy, not by accuracy"
-        + ("; set class weights, or a decision with a cost" if found < RECALL_POOR else ""),
+        "judge by pr_auc and balanced_accuracy, not by accuracy" + (cure if found < RECALL_POOR else ""),
     )

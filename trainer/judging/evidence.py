@@ -51,7 +51,7 @@ class Evidence:
 
     `noise` is how far chance alone moves the headline score on the held-out rows; `forest` what a
     forest of scikit-learn scores on them, None where none was grown; `checked` the rows that chose
-    the best epoch: nothing was fitted on them.
+    the best epoch: nothing was fitted on them; `decided` the scores under a threshold that was chosen.
     """
 
     question: Question
@@ -66,6 +66,7 @@ class Evidence:
     checked: Part | None = None
     sizes: tuple[Size, ...] = ()
     constant: float = field(default=np.nan)
+    decided: Scores | None = None
 
     @property
     def metric(self) -> str:

@@ -17,6 +17,7 @@ Sign = Literal[
     "identifier",
     "time",
     "perfect score",
+    "rough threshold",
     "unequal groups",
 ]
 # A model has the first of these that was found, else it is good; the other signs are things to know.

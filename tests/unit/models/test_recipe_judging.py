@@ -92,3 +92,8 @@ def test_sensitive_fields_lie_where_the_recipe_says_or_beside_the_target() -> No
     assert named.fairness is not None
     assert audit_key(beside.fairness, beside.features, "user:{id}:truth") == "user:{id}:truth"
     assert audit_key(named.fairness, named.features, "user:{id}:truth") == "user:{id}:about"
+
+
+def test_a_decision_needs_rows_to_be_made_on() -> None:
+    with pytest.raises(BadRecipe, match="line 12: decision needs a validation share above 0"):
+        Recipe.parse(RECIPE + "decision: {f_beta: 1}\ntraining: {validation: 0}\n")

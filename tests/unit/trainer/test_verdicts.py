@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from models.recipe import Recipe
+from server.inference.answers import bodies
 from tests.unit.trainer.tables import keys
-from trainer.outcome import Outcome
+from trainer.export import session
+from trainer.outcome import Outcome, TrainResult
 from trainer.run import train_on
 from trainer.table import Table
 
@@ -26,7 +28,15 @@ SMALL = "standardize, {linear: 16}, relu"
 QUIET = "lr: 0.01, epochs: 30, batch: 32, patience: 10"
 
 
-def outcome(x: Any, y: Any, network: str = SMALL, training: str = QUIET, more: str = "") -> Outcome:
+def outcome(*facts: Any, **more: Any) -> Outcome:
+    return result(*facts, **more).outcome
+
+
+def rows_of(x: Any) -> tuple[str, ...]:
+    return tuple(f"row:{key.split(':')[1]}" for key in keys(len(x)))
+
+
+def result(x: Any, y: Any, network: str = SMALL, training: str = QUIET, more: str = "") -> TrainResult:
     labelled = y.dtype.kind == "i"
     text = TEXT.format(
         task="classification" if labelled else "regression",
@@ -35,11 +45,8 @@ def outcome(x: Any, y: Any, network: str = SMALL, training: str = QUIET, more: s
         network=network,
         training=training,
     )
-    names = tuple(f"row:{key.split(':')[1]}" for key in keys(len(x)))
     kind = np.int64 if labelled else np.float32
-    return train_on(
-        Recipe.parse(text + more), Table(names, x.astype(np.float32), None, y.astype(kind))
-    ).outcome
+    return train_on(Recipe.parse(text + more), Table(rows_of(x), x.astype(np.float32), None, y.astype(kind)))
 
 
 def signs(made: Outcome) -> set[str]:
@@ -150,3 +157,47 @@ def test_the_curve_over_the_rows_is_drawn_from_real_trainings() -> None:
     assert "too little data" in signs(made)
     assert "more rows will help more than another network" in " ".join(made.diagnosis.findings)
     assert [size.rows for size in short.sizes] == [455]
+
+
+def test_a_decision_takes_effect_in_what_is_served_and_in_what_is_told() -> None:
+    x, y = noisy_line(1200, noise=1.0)
+    text = "decision: {cost: {false_positive: 1, false_negative: 20}}\n"
+    plain, chosen = result(x, y), result(x, y, more=text)
+
+    manifest, card = chosen.bundle.manifest, chosen.bundle.manifest.card
+    held = {key: row for row, key in enumerate(rows_of(x))}
+    part = x[[held[key] for key in chosen.outcome.held_out.keys]].astype(np.float32)
+    (name,) = (spec.name for spec in manifest.inputs)
+    output = session(chosen.bundle.onnx).run([manifest.output], {name: part})[0]
+    served = [
+        body["label"] for body in bodies(manifest, {str(manifest.output): output}) if isinstance(body, dict)
+    ]
+
+    assert manifest.threshold is not None
+    assert manifest.threshold < 0.3
+    assert plain.bundle.manifest.threshold is None
+    right = np.mean(np.array(served) == np.array(chosen.outcome.held_out.targets))
+    assert right == pytest.approx(manifest.metrics["accuracy"], abs=1e-6)
+    assert card["decision"]["held_out"]["cost"] < card["decision"]["held_out_at_one_half"]["cost"]
+    assert chosen.outcome.diagnosis.verdict == plain.outcome.diagnosis.verdict == "good"
+
+
+def test_a_network_that_exaggerates_is_tempered_inside_the_graph() -> None:
+    random = np.random.default_rng(7)
+    x = random.normal(size=(1500, 10))
+    y = (x[:, 0] + 1.5 * random.normal(size=1500) > 0).astype(np.int64)
+    training = "lr: 0.01, epochs: 25, batch: 32, validation: 0.3, test: 0.3"
+    network = "standardize, {linear: 128}, relu"
+
+    made = result(x, y, network, training)
+    untouched = result(x, y, network, training, "judge: {temperature: false}\n")
+
+    told = made.bundle.manifest.card["calibration"]
+    assert told["temperature"] > 1
+    assert told["after"]["log_loss"] < told["before"]["log_loss"]
+    assert told["after"]["ece"] < told["before"]["ece"]
+    assert told["before"]["log_loss"] == pytest.approx(
+        untouched.bundle.manifest.metrics["log_loss"], rel=1e-3
+    )
+    assert made.outcome.exported.difference < 1e-5
+    assert untouched.bundle.manifest.card["calibration"]["temperature"] == 1
