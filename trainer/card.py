@@ -7,6 +7,7 @@ from importlib.metadata import version
 from math import isfinite
 from typing import Any
 
+from models.privacy import Privacy
 from models.recipe import Recipe
 from trainer.export import TOLERANCE
 from trainer.fit import History
@@ -21,7 +22,7 @@ MADE_WITH = ("torch", "onnx", "onnxruntime", "scikit-learn", "numpy")
 def card(recipe: Recipe, outcome: Outcome) -> dict[str, Any]:
     """Return the card of a trained model."""
     history = outcome.history
-    return {
+    facts = {
         "data": {
             "source": recipe.data.source,
             "match": recipe.data.match,
@@ -44,9 +45,12 @@ def card(recipe: Recipe, outcome: Outcome) -> dict[str, Any]:
         "calibration": calibration(outcome),
         "decision": decision(recipe, outcome),
         "labels": {label: rounded(values) for label, values in outcome.scores.classes.items()},
+        "summary": dict(outcome.judgement.summary),
         "parity": {"largest_difference": outcome.exported.difference, "tolerance": TOLERANCE},
         "made_with": {package: version(package) for package in MADE_WITH},
     }
+    masked: dict[str, Any] = Privacy.of(recipe.as_data()).masked(facts)
+    return masked
 
 
 def held_out(recipe: Recipe, rows: HeldOut) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from trainer.judging.honesty import Calibration, Decided, calibration, decided
 from trainer.judging.intervals import Interval
 from trainer.judging.questions import Answered, Array, Question, Scores
 from trainer.judging.scoring import HEADLINES, score
+from trainer.judging.summary import FEATURES_KEPT, features, labels, target
 from trainer.judging.threshold import Rule
 from trainer.table import Table
 
@@ -62,6 +64,7 @@ class Judgement:
     diagnosis: Diagnosis
     calibration: Calibration | None = None
     decided: Decided | None = None
+    summary: Mapping[str, Any] = field(default_factory=dict)
 
 
 def judge(case: Case) -> Judgement:
@@ -77,7 +80,24 @@ def judge(case: Case) -> Judgement:
         diagnose(seen, () if warned is None else (warned,)),
         calibration(case.question, given, case.tempering) if case.question.kind in TEMPERED else None,
         chosen,
+        summary(case, seen),
     )
+
+
+def summary(case: Case, seen: Evidence) -> dict[str, Any]:
+    """Return what the rows are like."""
+    tables = {"train": case.train.table, "held_out": case.held_out.table}
+    if case.validation is not None:
+        tables["validation"] = case.validation.table
+    count = sum(map(len, tables.values()))
+    privacy = Privacy.of(case.recipe.as_data())
+    missing = {privacy.alias(name): rows / count for name, rows in case.train.table.filled.items()}
+    told: dict[str, Any] = {"features": features(seen.train.features, seen.train.names, missing)}
+    told["left_out"] = max(0, len(seen.train.names) - FEATURES_KEPT)
+    if case.question.kind == "classification":
+        truth = {part: table.targets for part, table in tables.items()}
+        return told | {"labels": labels(case.question.labels, truth)}
+    return told | ({"target": target(case.train.table.targets)} if case.question.kind == "regression" else {})
 
 
 def decision(case: Case) -> Decided | None:

@@ -36,7 +36,12 @@ def test_without_publishing_the_model_is_files(insitu: Insitu, tmp_path: Path) -
 
     assert done.code == 0, done.err
     assert "breast_cancer: " in done.out
-    assert sorted(path.name for path in out.iterdir()) == ["manifest.json", "model.onnx", "report.svg"]
+    assert sorted(path.name for path in out.iterdir()) == [
+        "card.html",
+        "manifest.json",
+        "model.onnx",
+        "report.svg",
+    ]
     assert json.loads((out / "manifest.json").read_text())["card"]["diagnosis"]["verdict"]
     assert insitu("models", "--json").json == []
     assert insitu("publish", str(out / "model.onnx"), "--name", "again").code == 0

@@ -135,21 +135,47 @@ def test_where_nothing_is_said_or_there_nothing_is_wrong_with_it() -> None:
     assert counts_at(0.9, np.array([0.1]), np.array([False])).f_score(1) == 0
 
 
-def test_no_threshold_costs_less_than_the_one_chosen() -> None:
-    scores, truth = scored()
-    rule = Rule(cost=(1, 20))
+def test_of_honest_probabilities_the_threshold_is_that_of_the_costs() -> None:
+    random = np.random.default_rng(0)
+    scores = random.uniform(size=3000) ** 3
+    truth = random.uniform(size=3000) < scores
 
-    chosen = choose(rule, scores, truth)
-
-    every = [counts_at(limit, scores, truth).cost(1, 20) for limit in np.linspace(0, 1, 1001)]
-    assert chosen.cost(1, 20) <= min(every) + 1e-12
-    assert chosen.threshold < choose(Rule(cost=(1, 1)), scores, truth).threshold
-
-
-def test_of_thresholds_that_cost_the_same_the_one_of_honest_probabilities_is_nearest() -> None:
-    scores, truth = np.array([0.01, 0.2, 0.8, 0.99]), np.array([False, False, True, True])
-
+    assert choose(Rule(cost=(1, 20)), scores, truth).threshold == pytest.approx(1 / 21)
     assert choose(Rule(cost=(1, 1)), scores, truth).threshold == 0.5
+
+
+def test_where_probabilities_lie_the_rows_decide() -> None:
+    random = np.random.default_rng(0)
+    honest = random.uniform(size=3000) ** 3
+    truth = random.uniform(size=3000) < honest
+    scores = honest / 10
+
+    chosen = choose(Rule(cost=(1, 1)), scores, truth)
+
+    assert chosen.threshold == pytest.approx(0.05, abs=0.01)
+    assert chosen.cost(1, 1) < 0.8 * counts_at(0.5, scores, truth).cost(1, 1)
+
+
+def test_a_few_rows_that_part_by_chance_decide_nothing() -> None:
+    scores = np.concatenate([np.linspace(0, 0.05, 36), np.linspace(0.5, 1, 21)])
+
+    assert choose(Rule(cost=(1, 20)), scores, np.arange(57) >= 36).threshold == pytest.approx(1 / 21)
+
+
+def test_a_mistake_that_was_not_seen_is_still_expected() -> None:
+    scores = np.concatenate([np.linspace(0, 0.6, 36), np.linspace(0.95, 1, 21)])
+
+    chosen = choose(Rule(cost=(1, 20)), scores, np.arange(57) >= 36)
+
+    assert (
+        chosen.threshold < 0.2
+    )  # between 0.6 and 0.95 no row would be wrong, but what lies there is unknown
+
+
+def test_weighted_rows_count_as_often_in_what_is_saved() -> None:
+    scores, truth = np.array([0.01, 0.2, 0.8, 0.99] * 25), np.array([False, False, True, True] * 25)
+
+    assert choose(Rule(cost=(1, 1)), scores, truth, np.full(100, 2.0)).rows == 200
 
 
 def test_a_mistake_that_costs_nothing_is_made() -> None:
@@ -157,6 +183,13 @@ def test_a_mistake_that_costs_nothing_is_made() -> None:
 
     assert choose(Rule(cost=(0, 1)), scores, truth).recall == 1
     assert choose(Rule(cost=(1, 0)), scores, truth).false_positives == 0
+
+
+def test_a_threshold_stays_off_the_scores_it_parts() -> None:
+    scores, truth = np.array([0.2, 0.8]), np.array([False, True])
+
+    assert choose(Rule(beta=1), scores, truth).threshold == 0.5
+    assert choose(Rule(beta=1), scores / 10, truth).threshold == pytest.approx(0.074)
 
 
 def test_the_best_f_score_is_found() -> None:
