@@ -64,7 +64,9 @@ def train(
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", metavar="DIR", help="Also write model.onnx, manifest.json and report.svg there."
+            "--out",
+            metavar="DIR",
+            help="Also write model.onnx, manifest.json, card.html and report.svg there.",
         ),
     ] = None,
     as_json: AsJson = False,
@@ -184,12 +186,14 @@ def write(result: "TrainResult", out: Path) -> None:
 
     Raises: WrongUsage, BadReportPath, the directory cannot be written to.
     """
+    from trainer.judging.page import page
     from trainer.report import write_report
 
     try:
         out.mkdir(parents=True, exist_ok=True)
         (out / "model.onnx").write_bytes(result.bundle.onnx)
         (out / "manifest.json").write_bytes(result.bundle.manifest.to_json())
+        (out / "card.html").write_bytes(page(result.bundle.manifest))
     except OSError as error:
         raise WrongUsage(f"--out {shown(str(out))} cannot be written: {error.strerror}") from error
     write_report(result.bundle.manifest, out / "report.svg")
@@ -210,7 +214,7 @@ def show(terminal: Terminal, result: "TrainResult", published: "Manifest | None"
         pointed = f", {plan.alias} points to it" if plan.alias else ""
         terminal.say(f"{name} version {version} is published{pointed}", "strong")
     if plan.out:
-        terminal.say(f"written to {plan.out}: model.onnx, manifest.json, report.svg")
+        terminal.say(f"written to {plan.out}: model.onnx, manifest.json, card.html, report.svg")
 
 
 COMMANDS = (

@@ -49,7 +49,8 @@ class Manifest(BaseModel):
 
     `task` says how an answer is worded: a label and probabilities, one probability a label, a
     value, or plain tensors. `output` names the output it is read from: (B, C) probabilities,
-    (B,) or (B, 1) for two labels, (B,) or (B, 1) for a value.
+    (B,) or (B, 1) for two labels, (B,) or (B, 1) for a value. `threshold` is the probability from
+    which the second of two labels is said, or each of a multilabel; one half where it is None.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -62,6 +63,7 @@ class Manifest(BaseModel):
     task: Task = "tensor"
     labels: Annotated[tuple[Label, ...], Field(max_length=65_536)] = ()
     output: str | None = None
+    threshold: Annotated[float | None, Field(ge=0, le=1, exclude_if=lambda limit: limit is None)] = None
     inputs: Annotated[tuple[TensorSpec, ...], Field(min_length=1)]
     outputs: Annotated[tuple[TensorSpec, ...], Field(min_length=1)]
     features: FeatureView | None = None
@@ -81,6 +83,7 @@ class Manifest(BaseModel):
             raise ValueError(f"task {self.task} needs labels")
         if len(set(self.labels)) != len(self.labels):
             raise ValueError("a label is listed twice")
+        self._check_threshold()
         if self.task == "tensor":
             return self
         if self.task == "regression" and self.labels:
@@ -97,6 +100,11 @@ class Manifest(BaseModel):
                 f"output {self.output!r} gives {width} values a row, but there are {len(self.labels)} labels"
             )
         return self
+
+    def _check_threshold(self) -> None:
+        two = self.task == "classification" and len(self.labels) == 2
+        if self.threshold is not None and not two and self.task != "multilabel":
+            raise ValueError("a threshold is for two labels, or for several at once")
 
     @cached_property
     def batching(self) -> Batching:

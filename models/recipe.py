@@ -22,6 +22,15 @@ from models.layers.layer import Layer
 from models.recipe_data import RedisRows
 from models.recipe_faults import fault, worded
 from models.recipe_features import check_input, check_templates
+from models.recipe_judging import (
+    Decision,
+    Fairness,
+    Judge,
+    Names,
+    check_decision,
+    check_fairness,
+    check_private,
+)
 from models.recipe_labels import Labels, check_labels
 from models.recipe_network import Branches, NetworkSection, check_network, layers_of
 from models.recipe_sections import Section
@@ -41,6 +50,11 @@ class Recipe(Section):
     """What is stored -> what a prediction says; the order gives the class numbers, from 0."""
     network: NetworkSection
     training: Training = Training()
+    decision: Decision | None = None
+    judge: Judge = Judge()
+    fairness: Fairness | None = None
+    private: Names = ()
+    """Features that are called by an alias in cards, reports and messages."""
 
     @field_validator("name")
     @classmethod
@@ -61,6 +75,10 @@ class Recipe(Section):
         check_labels(self.task, self.classes)
         check_templates(self.rows, self.features, self.data)
         check_network(self.network, self.features, self.task)
+        check_decision(self.decision, self.classes, self.training.validation)
+        check_fairness(self.fairness, self.features, self.rows)
+        beside = self.fairness.fields if self.fairness else ()
+        check_private(self.private, self.features, (self.data.target.field, *beside))
         return self
 
     @cached_property

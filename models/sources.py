@@ -57,13 +57,15 @@ class FeatureField(Strict):
     """One value of a hash, a JSON document or the request.
 
     With `categories` the text becomes its number in that list, from 0; `unknown` names the
-    category that any other text counts as.
+    category that any other text counts as. A private one is called by an alias wherever somebody looks.
     """
 
     name: Name
     default: Default | None = None
     categories: Annotated[tuple[Category, ...], Field(max_length=CATEGORIES_LIMIT)] = ()
     unknown: Category | None = None
+    # Stored only where it says something: what is stored of other fields stays as it was.
+    private: Annotated[bool, Field(exclude_if=lambda private: not private)] = False
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

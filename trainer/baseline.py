@@ -10,7 +10,8 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from trainer.evaluate import Scores, evaluate
+from trainer.evaluate import evaluate
+from trainer.judging.questions import Scores
 from trainer.table import Table, Values
 from trainer.tasks import Classification, Task
 

@@ -1,10 +1,13 @@
 """The model card: what a person should know before trusting a model; plain data in the manifest."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from hashlib import sha256
 from importlib.metadata import version
+from math import isfinite
 from typing import Any
 
+from models.privacy import Privacy
 from models.recipe import Recipe
 from trainer.export import TOLERANCE
 from trainer.fit import History
@@ -19,7 +22,7 @@ MADE_WITH = ("torch", "onnx", "onnxruntime", "scikit-learn", "captum", "numpy")
 def card(recipe: Recipe, outcome: Outcome) -> dict[str, Any]:
     """Return the card of a trained model."""
     history = outcome.history
-    return {
+    facts = {
         "data": {
             "source": recipe.data.source,
             "match": recipe.data.match,
@@ -37,13 +40,20 @@ def card(recipe: Recipe, outcome: Outcome) -> dict[str, Any]:
             "curve": curve(history),
         },
         "baseline": {"name": outcome.baseline.name, **rounded(outcome.baseline.scores.values)},
-        "diagnosis": {**asdict(outcome.diagnosis), "findings": list(outcome.diagnosis.findings)},
+        "diagnosis": diagnosis(outcome),
         "confusion": confusion(outcome),
         "attributions": dict(outcome.attributions),
         "reference": dict(outcome.reference),
+        "intervals": intervals(outcome),
+        "calibration": calibration(outcome),
+        "decision": decision(recipe, outcome),
+        "labels": {label: rounded(values) for label, values in outcome.scores.classes.items()},
+        "summary": dict(outcome.judgement.summary),
         "parity": {"largest_difference": outcome.exported.difference, "tolerance": TOLERANCE},
         "made_with": {package: version(package) for package in MADE_WITH},
     }
+    masked: dict[str, Any] = Privacy.of(recipe.as_data()).masked(facts)
+    return masked
 
 
 def network(recipe: Recipe) -> dict[str, Any]:
@@ -68,13 +78,62 @@ def curve(history: History) -> list[list[float | None]]:
     return every[:: -(-len(every) // EPOCHS_KEPT)]
 
 
+def diagnosis(outcome: Outcome) -> dict[str, Any]:
+    """Return the verdict, with what was found as sentences and for programs."""
+    found = outcome.diagnosis
+    facts = {
+        **asdict(found),
+        "findings": list(found.findings),
+        "signs": [asdict(one) for one in found.signs],
+    }
+    if outcome.sizes:
+        facts["data_curve"] = [[size.rows, short(size.score)] for size in outcome.sizes]
+    return facts
+
+
 def confusion(outcome: Outcome) -> list[list[int]] | None:
     """Return the confusion matrix, rows true and columns said."""
     matrix = outcome.scores.confusion
     return [list(row) for row in matrix] if 0 < len(matrix) <= LABELS_KEPT else None
 
 
-def rounded(values: dict[str, float]) -> dict[str, float]:
+def intervals(outcome: Outcome) -> dict[str, list[float]]:
+    """Return where each score lies with 95% confidence: [low, high]."""
+    found = {name: [one.low, one.high] for name, one in outcome.judgement.intervals.items()}
+    return {name: [round(end, 6) for end in ends] for name, ends in found.items() if all(map(isfinite, ends))}
+
+
+def calibration(outcome: Outcome) -> dict[str, Any] | None:
+    """Return how honest the probabilities are, before and after they were tempered."""
+    found = outcome.judgement.calibration
+    if found is None:
+        return None
+    tempering = found.tempering
+    return {
+        "temperature": tempering.temperature,
+        "validation": {
+            "rows": tempering.rows,
+            **rounded(
+                {
+                    name: value
+                    for name, value in (("before", tempering.before), ("after", tempering.after))
+                    if isfinite(value)
+                }
+            ),
+        },
+        "before": rounded(found.before),
+        "after": rounded(found.after),
+        "bins": [[one.low, one.high, one.rows, short(one.said), short(one.came_true)] for one in found.bins],
+    }
+
+
+def decision(recipe: Recipe, outcome: Outcome) -> dict[str, Any] | None:
+    """Return the threshold and what it costs."""
+    found = outcome.judgement.decided
+    return None if found is None else found.as_data(recipe.classes)
+
+
+def rounded(values: Mapping[str, float]) -> dict[str, float]:
     """Return scores as far as they mean anything."""
     return {name: round(value, 6) for name, value in values.items()}
 

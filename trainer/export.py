@@ -36,9 +36,10 @@ ANSWER_ROWS = 4096
 class Served(nn.Module):
     """What is exported: the network and the answer its task makes of it."""
 
-    def __init__(self, network: Network, task: Task) -> None:
+    def __init__(self, network: Network, task: Task, temperature: float = 1.0) -> None:
+        """Take a network; what its head gives is divided by the temperature, unless that is 1."""
         super().__init__()
-        self.network, self.task = network, task
+        self.network, self.task, self.temperature = network, task, temperature
         for part in network.modules():
             if isinstance(part, Cell):
                 part.freeze()
@@ -50,7 +51,8 @@ class Served(nn.Module):
             entry.name: (next(given), next(given) if entry.form.free else None)
             for entry in self.network.entries
         }
-        return self.task.answer(self.network(inputs))
+        raw = self.network(inputs)
+        return self.task.answer(raw if self.temperature == 1 else raw / self.temperature)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,12 @@ from typing import Any
 
 from models.bundle import Bundle
 from trainer.baseline import Baseline
-from trainer.diagnose import Diagnosis
-from trainer.evaluate import Scores
 from trainer.export import Exported
 from trainer.fit import History
+from trainer.judge import Judgement
+from trainer.judging.diagnosis import Diagnosis
+from trainer.judging.evidence import Size
+from trainer.judging.questions import Scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +45,23 @@ class Outcome:
     rows: RowCounts
     held_out: HeldOut
     history: History
-    scores: Scores
+    judgement: Judgement
     baseline: Baseline
-    diagnosis: Diagnosis
     device: str
     seconds: Mapping[str, float]
     reference: Mapping[str, Any] = field(default_factory=dict)
     attributions: Mapping[str, Any] = field(default_factory=dict)
+    sizes: tuple[Size, ...] = ()
+
+    @property
+    def scores(self) -> Scores:
+        """How good its answers are."""
+        return self.judgement.scores
+
+    @property
+    def diagnosis(self) -> Diagnosis:
+        """What is to be thought of it."""
+        return self.judgement.diagnosis
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ def compose(recipe: Recipe, output: str, outcome: Outcome) -> Bundle:
         task=recipe.task,
         labels=recipe.classes,
         output=output,
+        threshold=outcome.judgement.decided.threshold if outcome.judgement.decided else None,
         inputs=graph.inputs,
         outputs=graph.outputs,
         features=bind(recipe.features, graph.inputs),

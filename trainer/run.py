@@ -8,8 +8,11 @@ Only reading waits for anything, so only reading is asynchronous: fitting keeps 
 
 import asyncio
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from math import nan
 from typing import Any
 
+import numpy as np
 import torch
 
 from models.binding import row_shape
@@ -22,17 +25,23 @@ from models.tensors import elements
 from trainer.attribute import attributions
 from trainer.baseline import Baseline, baseline
 from trainer.datasets.from_redis import read_table
-from trainer.diagnose import Parts, diagnose
-from trainer.evaluate import Scores, evaluate
+from trainer.errors import NotEnoughRows, TrainingDiverged
+from trainer.evaluate import question_of
 from trainer.events import Events, Journal, silent
 from trainer.export import Exported, Input, Served, Signature, answers, export, feed
-from trainer.fit import Fit, History, Rows, reproducible
+from trainer.fit import Fit, History, Rows, raw_outputs, reproducible
+from trainer.judge import Asked, Case, Judgement, judge
+from trainer.judging.calibration import TEMPERED, Tempering, tempering
+from trainer.judging.data_curve import data_curve
+from trainer.judging.evidence import Size
+from trainer.judging.questions import Answered, Question
+from trainer.judging.scoring import HEADLINES, score
 from trainer.networks.forms import FREE, Column, Entry, Form
 from trainer.networks.network import Blueprint, Network, build, check
 from trainer.outcome import HeldOut, Outcome, RowCounts, TrainResult
 from trainer.publish import compose
 from trainer.reference import reference
-from trainer.split import split
+from trainer.split import ranked, split
 from trainer.table import Table
 from trainer.tasks import Task, outputs_of, task_of
 
@@ -90,11 +99,25 @@ class Training:
     def result(self) -> TrainResult:
         """Do all of it."""
         network, history = self._fit()
-        served = Served(network, self.task)
+        tempered = self._temper(network)
+        served = Served(network, self.task, tempered.temperature)
         exported = self._export(served)
-        scores, on_train = self._evaluate(exported)
+        train, validation, held = self._answer(exported)
         plain = self._baseline()
-        parts = Parts(on_train, scores, plain.scores, len(self.train), len(self.held_out))
+        sizes = self._data_curve(held)
+        judgement = self._judge(
+            Case(
+                self.recipe,
+                asked_of(self.recipe, self.task),
+                train,
+                validation,
+                held,
+                history,
+                plain,
+                tempering=tempered,
+                sizes=sizes,
+            )
+        )
         typical = reference(feed(self.train, self.signature), self.recipe.features)
         looked_at = self._attribute(served, typical)
         outcome = Outcome(
@@ -102,9 +125,9 @@ class Training:
             rows=self._counts(),
             held_out=held_out(self.recipe, self.held_out),
             history=history,
-            scores=scores,
+            judgement=judgement,
             baseline=plain,
-            diagnosis=diagnose(self.task, parts, history),
+            sizes=sizes,
             device=device_name(self.device),
             seconds=dict(self.journal.seconds),
             reference=typical,
@@ -114,14 +137,26 @@ class Training:
 
     def _fit(self) -> tuple[Network, History]:
         training = self.recipe.training
-        with self.journal.stage("fit", training.epochs) as stage, reproducible(training):
-            network = build(blueprint_of(self.recipe))
-            train = Rows.of(self.train, self.device)
-            validation = Rows.of(self.validation, self.device) if len(self.validation) else None
-            fit = Fit(network.to(self.device), self.task, training, train, validation, self.journal.events)
-            history = fit.run()
+        with self.journal.stage("fit", training.epochs) as stage:
+            network, history = self._fitted(self.train, self.journal.events)
             stage.result = f"{len(history.epochs)} epochs, the best was {history.best}"
         return network, history
+
+    def _fitted(self, rows: Table, events: Events) -> tuple[Network, History]:
+        training = self.recipe.training
+        with reproducible(training):
+            network = build(blueprint_of(self.recipe))
+            train = Rows.of(rows, self.device)
+            validation = Rows.of(self.validation, self.device) if len(self.validation) else None
+            fit = Fit(network.to(self.device), self.task, training, train, validation, events)
+            return network, fit.run()
+
+    def _temper(self, network: Network) -> Tempering:
+        question = question_of(self.task)
+        if not (self.recipe.judge.temperature and len(self.validation)) or question.kind not in TEMPERED:
+            return Tempering()
+        raw = raw_outputs(network, Rows.of(self.validation, self.device)).cpu().numpy()
+        return tempering(question.kind, raw, self.validation.targets, self.recipe.training.seed)
 
     def _export(self, served: Served) -> Exported:
         with self.journal.stage("export") as stage:
@@ -131,16 +166,46 @@ class Training:
             stage.result = f"{len(exported.onnx)} bytes of ONNX, within {exported.difference:.1e} of PyTorch"
         return exported
 
-    def _evaluate(self, exported: Exported) -> tuple[Scores, Scores]:
+    def _answer(self, exported: Exported) -> tuple[Asked, Asked | None, Asked]:
         with self.journal.stage("evaluate") as stage:
-            scores, on_train = (
-                evaluate(self.task, answers(exported.onnx, self.signature, part), part.targets)
-                for part in (self.held_out, self.train)
+            train, validation, held = (
+                Asked(part, answers(exported.onnx, self.signature, part)) if len(part) else None
+                for part in (self.train, self.validation, self.held_out)
             )
-            stage.result = (
-                f"{self.task.metric} {scores.values[self.task.metric]:.4f} on {len(self.held_out)} rows"
-            )
-        return scores, on_train
+            if train is None or held is None:
+                raise NotEnoughRows("there are no rows to learn from or none held out", rows=len(self.table))
+            value = score(question_of(self.task), held.given).values[self.task.metric]
+            stage.result = f"{self.task.metric} {value:.4f} on {len(self.held_out)} rows"
+        return train, validation, held
+
+    def _data_curve(self, held: Asked) -> tuple[Size, ...]:
+        asked = self.recipe.judge
+        if not asked.data_curve:
+            return ()
+        with self.journal.stage("data curve") as stage:
+            headline = HEADLINES[question_of(self.task).kind]
+            whole = Size(len(self.train), score(question_of(self.task), held.given).values[headline])
+            sizes = data_curve(whole, self._learned_from, asked.seconds, self.journal.seconds["fit"])
+            stage.result = ", ".join(f"{size.score:.4f} from {size.rows} rows" for size in sizes)
+        return sizes
+
+    def _learned_from(self, rows: int) -> float:
+        """Return the headline score of a network that learned from the first so many rows by their keys."""
+        order = np.argsort(np.array(ranked(self.train.keys, self.recipe.training.seed)))
+        try:
+            network, _ = self._fitted(self.train.take(np.sort(order[:rows])), silent)
+        except TrainingDiverged:
+            return nan
+        raw = raw_outputs(network, Rows.of(self.held_out, self.device))
+        question = question_of(self.task)
+        given = Answered(self.task.answer(raw).cpu().numpy(), self.held_out.targets)
+        return score(question, given).values[HEADLINES[question.kind]]
+
+    def _judge(self, case: Case) -> Judgement:
+        with self.journal.stage("judge") as stage:
+            judgement = judge(case)
+            stage.result = judgement.diagnosis.verdict
+        return judgement
 
     def _baseline(self) -> Baseline:
         with self.journal.stage("baseline") as stage:
@@ -193,6 +258,16 @@ def signature_of(recipe: Recipe, task: Task) -> Signature:
     """Return the names and types that the graph shall have."""
     inputs = tuple(Input(one.name, one.dtype or "float32", one.lengths) for one in recipe.features.inputs)
     return Signature(inputs, task.output)
+
+
+def asked_of(recipe: Recipe, task: Task) -> Question:
+    """Return what a task asks, with the label that the recipe's decision looks for."""
+    wanted = recipe.decision.positive if recipe.decision else None
+    return (
+        question_of(task)
+        if wanted is None
+        else replace(question_of(task), positive=recipe.classes.index(wanted))
+    )
 
 
 def held_out(recipe: Recipe, table: Table) -> HeldOut:

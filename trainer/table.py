@@ -1,7 +1,7 @@
 """Table: rows in memory, ready to be trained on; knows no Redis and no torch."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -44,13 +44,17 @@ class Table:
     """Rows and what the network shall say of them.
 
     Shape: inputs by the name of the view's input, in its order; targets (N,) class numbers or
-    values. `skipped` counts the rows that could not be used, by the code of the error.
+    values. `skipped` counts the rows that could not be used, by the code of the error, `filled` those
+    of the whole table where something stood in for a feature; `beside` holds (N,) texts of fields
+    that the network does not see, None where a row has none.
     """
 
     keys: tuple[str, ...]
     inputs: Mapping[str, Values]
     targets: NDArray[Any]
     skipped: Mapping[str, int] = field(default_factory=dict)
+    filled: Mapping[str, int] = field(default_factory=dict)
+    beside: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -58,7 +62,9 @@ class Table:
     def take(self, rows: Indices) -> "Table":
         """Return some of the rows, in the order given."""
         inputs = {name: values.take(rows) for name, values in self.inputs.items()}
-        return Table(tuple(self.keys[row] for row in rows), inputs, self.targets[rows], self.skipped)
+        keys = tuple(self.keys[row] for row in rows)
+        beside = {name: values[rows] for name, values in self.beside.items()}
+        return replace(self, keys=keys, inputs=inputs, targets=self.targets[rows], beside=beside)
 
     def samples(self, sizes: Sequence[int]) -> list[Indices]:
         """Return rows for a few small batches that differ in length as much as the table allows.
@@ -76,9 +82,10 @@ class Table:
 
     def joined_with(self, other: "Table") -> "Table":
         """Return the rows of both; they come from one table, so they have the same inputs."""
-        return Table(
-            self.keys + other.keys,
-            {name: values.joined_with(other.inputs[name]) for name, values in self.inputs.items()},
-            np.concatenate([self.targets, other.targets]),
-            self.skipped,
+        return replace(
+            self,
+            keys=self.keys + other.keys,
+            inputs={name: values.joined_with(other.inputs[name]) for name, values in self.inputs.items()},
+            targets=np.concatenate([self.targets, other.targets]),
+            beside={name: np.concatenate([self.beside[name], other.beside[name]]) for name in self.beside},
         )

@@ -13,7 +13,7 @@ from server.inference.errors import RunFailed
 
 Body = dict[str, Any]
 Worded = Body | InsituError  # a row's body, or why its output says nothing
-THRESHOLD = 0.5
+EVEN_CHANCE = 0.5
 EVEN = 2  # labels of a network with a single sigmoid
 TEXT = "OU"
 WHOLE_NUMBERS = "iu"
@@ -46,13 +46,21 @@ def classes(manifest: Manifest, output: Tensor) -> list[Worded]:
     if output.dtype.kind in TEXT or output.dtype.kind in WHOLE_NUMBERS:
         return [chosen(manifest, value) for value in flat(manifest, output, 1).reshape(-1).tolist()]
     probabilities = of_classes(manifest, output)
-    best = probabilities.argmax(axis=1).tolist()
+    best = said(manifest, probabilities)
     return [
         {"label": manifest.labels[label], "probabilities": dict(zip(manifest.labels, row, strict=True))}
         if good
         else unusable(manifest, row)
         for label, row, good in zip(best, probabilities.tolist(), finite_rows(probabilities), strict=True)
     ]
+
+
+def said(manifest: Manifest, probabilities: Tensor) -> list[int]:
+    """Return the number of each row's label: the likeliest, or the second of two from the threshold on."""
+    if manifest.threshold is not None:
+        return [int(second) for second in probabilities[:, 1] >= manifest.threshold]
+    best: list[int] = probabilities.argmax(axis=1).tolist()
+    return best
 
 
 def chosen(manifest: Manifest, value: str | int) -> Worded:
@@ -74,11 +82,12 @@ def of_classes(manifest: Manifest, output: Tensor) -> Tensor:
 
 
 def labels_alone(manifest: Manifest, output: Tensor) -> list[Worded]:
-    """One probability a label, and the labels at or over one half."""
+    """One probability a label, and the labels at or over the threshold, one half where there is none."""
+    threshold = EVEN_CHANCE if manifest.threshold is None else manifest.threshold
     probabilities = flat(manifest, output, len(manifest.labels))
     return [
         {
-            "labels": [label for label, p in zip(manifest.labels, row, strict=True) if p >= THRESHOLD],
+            "labels": [label for label, p in zip(manifest.labels, row, strict=True) if p >= threshold],
             "probabilities": dict(zip(manifest.labels, row, strict=True)),
         }
         if good

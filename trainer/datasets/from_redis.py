@@ -104,6 +104,7 @@ class RowReader:
     parts: list[dict[str, Tensor]] = field(default_factory=list)
     targets: list[float] = field(default_factory=list)
     skipped: Counter[str] = field(default_factory=Counter)
+    filled: Counter[str] = field(default_factory=Counter)
     example: str = ""
 
     def __post_init__(self) -> None:
@@ -136,6 +137,7 @@ class RowReader:
         for group in assembled.groups:
             good = [at for at, row in enumerate(group.rows) if self._label(keys[row], answers[row])]
             self.keys.extend(keys[group.rows[at]] for at in good)
+            self.filled.update(name for at in good for name in assembled.filled.get(group.rows[at], ()))
             self.parts.append({name: values[good] for name, values in group.feeds.items()})
         check_size(self.parts, len(self.keys), self.recipe)
 
@@ -161,7 +163,8 @@ class RowReader:
             raise TooManyBadRows(self.skipped, rows, limit, self.example)
         inputs = {one.name: self._values(one) for one in self.recipe.features.inputs}
         kind = np.int64 if self.recipe.classes else np.float32
-        return Table(tuple(self.keys), inputs, np.array(self.targets, kind), dict(self.skipped))
+        targets = np.array(self.targets, kind)
+        return Table(tuple(self.keys), inputs, targets, dict(self.skipped), dict(self.filled))
 
     def _values(self, one: InputView) -> Values:
         lengths = np.concatenate([part[one.lengths] for part in self.parts]) if one.lengths else None

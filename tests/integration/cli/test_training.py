@@ -21,7 +21,7 @@ def test_a_ready_recipe_is_loaded_trained_and_published(insitu: Insitu) -> None:
     assert done.code == 0, done.err
     assert {event["model"] for event in events} == {"breast_cancer"}
     stages = [event["stage"] for event in events if event["event"] == "stage_ended"]
-    assert stages == ["load", "read", "fit", "export", "evaluate", "baseline"]
+    assert stages == ["load", "read", "fit", "export", "evaluate", "baseline", "judge"]
     assert last["event"] == "done"
     assert (last["version"], last["alias"]) == (1, "canary")
     assert len(last["held_out"]["keys"]) == len(last["held_out"]["targets"]) == last["rows"]["held_out"]
@@ -36,7 +36,12 @@ def test_without_publishing_the_model_is_files(insitu: Insitu, tmp_path: Path) -
 
     assert done.code == 0, done.err
     assert "breast_cancer: " in done.out
-    assert sorted(path.name for path in out.iterdir()) == ["manifest.json", "model.onnx", "report.svg"]
+    assert sorted(path.name for path in out.iterdir()) == [
+        "card.html",
+        "manifest.json",
+        "model.onnx",
+        "report.svg",
+    ]
     assert json.loads((out / "manifest.json").read_text())["card"]["diagnosis"]["verdict"]
     assert insitu("models", "--json").json == []
     assert insitu("publish", str(out / "model.onnx"), "--name", "again").code == 0

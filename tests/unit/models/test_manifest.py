@@ -50,8 +50,21 @@ def test_a_manifest_survives_its_stored_form() -> None:
 def test_the_stored_form_writes_every_default_out() -> None:
     stored = json.loads(manifest().to_json())
 
-    assert set(stored) == set(Manifest.model_fields)
+    # A threshold is said only where there is one: programs that know none read all other models.
+    assert set(stored) == set(Manifest.model_fields) - {"threshold"}
     assert stored["format"] == 1
+
+
+def test_a_threshold_is_stored_where_there_is_one_and_refused_where_it_says_nothing() -> None:
+    facts: dict[str, Any] = {"labels": ("no", "yes"), "output": "y", "task": "classification"}
+
+    decided = manifest(threshold=0.05, **facts)
+
+    assert json.loads(decided.to_json())["threshold"] == 0.05
+    assert Manifest.from_json(decided.to_json(), "churn", 1) == decided
+    assert manifest(threshold=0.3, **(facts | {"task": "multilabel"})).threshold == 0.3
+    with pytest.raises(ValidationError, match="a threshold is for two labels"):
+        manifest(threshold=0.3)
 
 
 def test_the_stored_form_uses_the_words_of_the_view_file() -> None:

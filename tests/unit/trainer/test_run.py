@@ -128,7 +128,8 @@ def test_stages_are_told_in_order_with_their_time_and_result(result: TrainResult
     began = [event.stage for event in TOLD if isinstance(event, StageBegan)]
     ended = [event for event in TOLD if isinstance(event, StageEnded)]
 
-    assert began == [event.stage for event in ended] == ["fit", "export", "evaluate", "baseline", "attribute"]
+    expected = ["fit", "export", "evaluate", "baseline", "judge", "attribute"]
+    assert began == [event.stage for event in ended] == expected
     assert all(event.result and event.seconds >= 0 for event in ended)
     assert {event.stage: event.seconds for event in ended} == result.outcome.seconds
     assert [json.loads(json.dumps(as_json(event)))["event"] for event in TOLD[:2]] == [

@@ -50,6 +50,23 @@ def test_one_sigmoid_is_the_second_of_two_labels(shape: tuple[int, ...]) -> None
     ]
 
 
+def test_the_second_of_two_labels_is_said_from_the_threshold_on() -> None:
+    decided = manifest("classification", ("no", "yes")).model_copy(update={"threshold": 0.25})
+
+    answers = bodies(decided, rows([0.875, 0.125], [0.75, 0.25], [0.25, 0.75]))
+
+    assert [answer["label"] for answer in answers if isinstance(answer, dict)] == ["no", "yes", "yes"]
+
+
+def test_each_of_several_labels_is_said_from_the_threshold_on() -> None:
+    decided = manifest("multilabel").model_copy(update={"threshold": 0.75})
+
+    (answer,) = bodies(decided, rows([0.5, 0.75, 0.875]))
+
+    assert isinstance(answer, dict)
+    assert answer["labels"] == ["mid", "high"]
+
+
 def test_a_graph_that_gives_the_number_of_the_class_is_worded_by_it() -> None:
     answers = bodies(manifest("classification"), rows(2, 0, dtype=np.int64))
 

@@ -1,0 +1,66 @@
+"""Names that must not be read: what stands for a private feature wherever a person or a log looks.
+
+A manifest's feature view keeps the real names, a server has to read them; nothing that is made
+from it to be looked at does: cards, reports, findings, events, errors of a training.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from typing import Any
+
+ALIAS = "private"
+
+
+class Privacy:
+    """Stands an alias for each private name; the n-th name is always `private n`."""
+
+    def __init__(self, names: Iterable[str] = ()) -> None:
+        self.aliases = {name: f"{ALIAS} {number}" for number, name in enumerate(dict.fromkeys(names), 1)}
+
+    @classmethod
+    def of(cls, recipe: object) -> "Privacy":
+        """Return the privacy that a recipe asks for, given as plain data.
+
+        Private are the names under `private:`, then the fields that say so themselves, in order.
+        """
+        listed = recipe.get("private", ()) if isinstance(recipe, dict) else ()
+        return cls([*listed, *marked(recipe)])
+
+    def alias(self, name: str) -> str:
+        """Return a feature's name as it may be shown; `income[3]` is part of `income`."""
+        whole, bracket, rest = name.partition("[")
+        return self.aliases.get(name) or (self.aliases.get(whole, whole) + bracket + rest)
+
+    def text(self, text: str) -> str:
+        """Return a text without private names, wherever they stand as words of their own."""
+        if not self.aliases:
+            return text
+        return self._words.sub(lambda found: self.aliases[found[0]], text)
+
+    def masked(self, value: Any) -> Any:
+        """Return plain data without private names in its texts; keys of objects stay."""
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, dict):
+            return {key: self.masked(one) for key, one in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.masked(one) for one in value]
+        return value
+
+    @cached_property
+    def _words(self) -> re.Pattern[str]:
+        longest_first = sorted(self.aliases, key=len, reverse=True)
+        return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)")
+
+
+def marked(value: object) -> Iterator[str]:
+    """Give the names of fields that say `private: true`, however deep."""
+    if isinstance(value, dict):
+        if value.get("private") is True and isinstance(value.get("name"), str):
+            yield value["name"]
+        for one in value.values():
+            yield from marked(one)
+    elif isinstance(value, list | tuple):
+        for one in value:
+            yield from marked(one)

@@ -1,0 +1,45 @@
+"""Private names: the alias that stands for each, wherever it might be read."""
+
+from models.privacy import Privacy
+
+RECIPE = {
+    "private": ["income", "postal code"],
+    "features": {"inputs": [{"sources": [{"fields": ["age", {"name": "debt", "private": True}]}]}]},
+}
+
+
+def test_an_alias_is_the_same_for_the_same_recipe() -> None:
+    privacy = Privacy.of(RECIPE)
+
+    assert privacy.aliases == {"income": "private 1", "postal code": "private 2", "debt": "private 3"}
+    assert [privacy.alias(name) for name in ("age", "income", "income[3]", "debt")] == [
+        "age",
+        "private 1",
+        "private 1[3]",
+        "private 3",
+    ]
+
+
+def test_a_private_name_is_taken_out_of_texts_where_it_is_a_word() -> None:
+    privacy = Privacy.of(RECIPE)
+
+    assert privacy.text("key 'user:3' has no field 'income', see $.income") == (
+        "key 'user:3' has no field 'private 1', see $.private 1"
+    )
+    assert privacy.text("incomes rise") == "incomes rise"
+
+
+def test_the_longer_of_two_names_is_taken_whole() -> None:
+    assert Privacy(["tax", "tax rate"]).text("tax rate and tax") == "private 2 and private 1"
+
+
+def test_plain_data_is_masked_however_deep() -> None:
+    masked = Privacy.of(RECIPE).masked(
+        {"signs": [{"says": "income tells all"}], "rows": 3, "names": ("debt",)}
+    )
+
+    assert masked == {"signs": [{"says": "private 1 tells all"}], "rows": 3, "names": ["private 3"]}
+
+
+def test_without_private_names_everything_stays() -> None:
+    assert Privacy.of(None).masked(RECIPE) == RECIPE

@@ -1,0 +1,160 @@
+"""A trained network before its judges: tables and answers become evidence, evidence a judgement."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from models.privacy import Privacy
+from models.recipe import Recipe
+from trainer.baseline import Baseline, flat_features
+from trainer.fit import History
+from trainer.judging.calibration import TEMPERED, Tempering
+from trainer.judging.columns import column_names
+from trainer.judging.confidence import confidence
+from trainer.judging.diagnosis import Diagnosis, diagnose
+from trainer.judging.evidence import Course, Evidence, Part, Size, constant_loss, constant_score
+from trainer.judging.forest import forest_scores
+from trainer.judging.honesty import Calibration, Decided, calibration, decided
+from trainer.judging.intervals import Interval
+from trainer.judging.questions import Answered, Array, Question, Scores
+from trainer.judging.scoring import HEADLINES, score
+from trainer.judging.summary import FEATURES_KEPT, features, labels, target
+from trainer.judging.threshold import Rule
+from trainer.table import Table
+
+ELEMENTS_MOST = 100_000_000  # numbers of one part that are looked at as columns: 800 MB of doubles
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The rows of one part and what the exported network answers to them."""
+
+    table: Table
+    answers: Array
+
+    @property
+    def given(self) -> Answered:
+        """The answers beside the truth."""
+        return Answered(self.answers, self.table.targets, keys=self.table.keys)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What is judged: a recipe's network, its answers on each part, how it was fitted and what it must beat."""
+
+    recipe: Recipe
+    question: Question
+    train: Asked
+    validation: Asked | None
+    held_out: Asked
+    history: History
+    baseline: Baseline
+    tempering: Tempering = field(default_factory=Tempering)
+    sizes: tuple[Size, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What is to be thought of a network; scores are on the held-out rows."""
+
+    scores: Scores
+    intervals: Mapping[str, Interval]
+    diagnosis: Diagnosis
+    calibration: Calibration | None = None
+    decided: Decided | None = None
+    summary: Mapping[str, Any] = field(default_factory=dict)
+
+
+def judge(case: Case) -> Judgement:
+    """Judge a network by what it will say once it is served: under its threshold, where it has one."""
+    chosen, given = decision(case), case.held_out.given
+    question = case.question if chosen is None else replace(case.question, threshold=chosen.threshold)
+    scores = score(question, given)
+    seen = evidence(case, scores if chosen else None)
+    warned = chosen.finding() if chosen else None
+    return Judgement(
+        scores,
+        confidence(question, given, case.recipe.training.seed),
+        diagnose(seen, () if warned is None else (warned,)),
+        calibration(case.question, given, case.tempering) if case.question.kind in TEMPERED else None,
+        chosen,
+        summary(case, seen),
+    )
+
+
+def summary(case: Case, seen: Evidence) -> dict[str, Any]:
+    """Return what the rows are like."""
+    tables = {"train": case.train.table, "held_out": case.held_out.table}
+    if case.validation is not None:
+        tables["validation"] = case.validation.table
+    count = sum(map(len, tables.values()))
+    privacy = Privacy.of(case.recipe.as_data())
+    missing = {privacy.alias(name): rows / count for name, rows in case.train.table.filled.items()}
+    told: dict[str, Any] = {"features": features(seen.train.features, seen.train.names, missing)}
+    told["left_out"] = max(0, len(seen.train.names) - FEATURES_KEPT)
+    if case.question.kind == "classification":
+        truth = {part: table.targets for part, table in tables.items()}
+        return told | {"labels": labels(case.question.labels, truth)}
+    return told | ({"target": target(case.train.table.targets)} if case.question.kind == "regression" else {})
+
+
+def decision(case: Case) -> Decided | None:
+    """Return the threshold that the recipe asks for, chosen on the validation rows."""
+    wanted, checked = case.recipe.decision, case.validation
+    if wanted is None or checked is None:
+        return None
+    cost = (wanted.cost.false_positive, wanted.cost.false_negative) if wanted.cost else None
+    rule = Rule(cost, wanted.f_beta, wanted.precision, wanted.recall)
+    return decided(rule, case.question.positive, checked.given, case.held_out.given)
+
+
+def noise_of(case: Case) -> float:
+    """Return how far chance moves the headline score on the held-out rows, 0 where nobody knows."""
+    found = confidence(case.question, case.held_out.given, case.recipe.training.seed)
+    headline = found.get(HEADLINES[case.question.kind])
+    return headline.deviation if headline is not None and np.isfinite(headline.deviation) else 0.0
+
+
+def evidence(case: Case, under_threshold: Scores | None = None) -> Evidence:
+    """Return what the verdict is made from; it is about the network, so no threshold counts."""
+    names = shown_names(case.recipe)
+    train, held_out = part(case.train, names), part(case.held_out, names)
+    truth = case.train.table.targets
+    return Evidence(
+        question=case.question,
+        train=train,
+        held_out=held_out,
+        on_train=score(case.question, train.given),
+        on_held_out=score(case.question, held_out.given),
+        baseline=case.baseline.scores,
+        noise=noise_of(case),
+        course=course_of(case.history, constant_loss(case.question, truth)),
+        forest=forest_scores(case.question, train, held_out),
+        checked=None if case.validation is None else part(case.validation, names),
+        sizes=case.sizes,
+        constant=constant_score(case.question, truth, case.held_out.table.targets),
+        decided=under_threshold,
+    )
+
+
+def part(asked: Asked, names: tuple[str, ...]) -> Part:
+    """Return the rows of one part as columns; of rows too large for that, no columns."""
+    table = asked.table
+    if sum(values.x.size for values in table.inputs.values()) > ELEMENTS_MOST:
+        return Part(np.zeros((len(table), 0)), asked.given)
+    return Part(flat_features(table), asked.given, names)
+
+
+def shown_names(recipe: Recipe) -> tuple[str, ...]:
+    """Return the names of the columns as they may be shown."""
+    privacy = Privacy.of(recipe.as_data())
+    return tuple(privacy.alias(name) for view in recipe.features.inputs for name in column_names(view))
+
+
+def course_of(history: History, chance: float | None) -> Course:
+    """Return how a fit went, in plain numbers."""
+    checked = [epoch.validation_loss for epoch in history.epochs if epoch.validation_loss is not None]
+    learned = tuple(epoch.train_loss for epoch in history.epochs)
+    return Course(learned, tuple(checked), history.best, history.stopped_early, chance)

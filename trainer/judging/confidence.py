@@ -1,0 +1,171 @@
+"""The scores that get a confidence interval, as functions of resampled rows."""
+
+import numpy as np
+
+from trainer.judging.intervals import Area, Interval, Mean, Statistic, Sums, intervals
+from trainer.judging.labels import SMALLEST_PROBABILITY, brier_scores, log_losses
+from trainer.judging.questions import EVEN, Answered, Array, Floats, Question, said_labels
+from trainer.judging.reliability import BINS, bin_numbers
+from trainer.judging.values import columns
+
+LABELS_DRAWN = 50  # with more, what follows from each label's own rows gets no interval
+
+
+def confidence(question: Question, given: Answered, seed: int = 0) -> dict[str, Interval]:
+    """Return the intervals of a model's scores; rows of each label are drawn among themselves."""
+    found = STATISTICS[question.kind](question, given)
+    alone = np.zeros(len(given), np.int64)
+    strata = given.truth.astype(np.int64) if question.kind == "classification" else alone
+    return intervals(found, strata, seed, given.weights) if found else {}
+
+
+def classification(question: Question, given: Answered) -> dict[str, Statistic]:
+    """Return the scores of one label of several."""
+    truth, probabilities = given.truth.astype(np.int64), given.answers.astype(np.float64)
+    said = said_labels(question, probabilities)
+    right = probabilities.argmax(-1) == truth
+    found: dict[str, Statistic] = {
+        "accuracy": mean_of(said == truth),
+        "log_loss": mean_of(log_losses(probabilities, truth)),
+        "brier": mean_of(brier_scores(probabilities, truth)),
+        "ece": calibration(probabilities.max(-1), right),
+    }
+    count = len(question.labels)
+    if count > LABELS_DRAWN:
+        return found
+    marks = np.eye(count)
+    each = np.concatenate([marks[truth], marks[said], marks[truth] * (said == truth)[:, None]], axis=1)
+    found |= {"balanced_accuracy": Sums(each, mean_recall), "f1": Sums(each, mean_f1)}
+    if len(np.unique(truth)) == count:
+        wanted = (question.positive,) if question.binary else range(count)
+        for name, precision in (("roc_auc", False), ("pr_auc", True)):
+            found[name] = Mean(
+                tuple(Area(probabilities[:, label], truth == label, precision) for label in wanted)
+            )
+    return found
+
+
+def multilabel(question: Question, given: Answered) -> dict[str, Statistic]:
+    """Return the scores of several labels at once."""
+    truth, probabilities = given.truth.astype(np.int64), given.answers.astype(np.float64)
+    said = probabilities >= (EVEN if question.threshold is None else question.threshold)
+    right = np.where(truth == 1, probabilities, 1 - probabilities)
+    losses = -np.log(np.maximum(right, SMALLEST_PROBABILITY)).mean(1)
+    micro = np.stack([truth.sum(1), said.sum(1), (truth * said).sum(1)], axis=1).astype(np.float64)
+    return {
+        "accuracy": mean_of((said == truth).all(1)),
+        "hamming": mean_of((said != truth).mean(1)),
+        "log_loss": mean_of(losses),
+        "f1_micro": Sums(micro, mean_f1),
+    }
+
+
+def regression(_question: Question, given: Answered) -> dict[str, Statistic]:
+    """Return the scores of values; those of a row are taken together."""
+    truth, said = columns(given.truth), columns(given.answers)
+    error = said - truth
+    found: dict[str, Statistic] = {
+        "rmse": Sums(with_count(np.square(error).mean(1)), root_mean),
+        "mae": mean_of(np.abs(error).mean(1)),
+    }
+    if truth.shape[1] == 1 and np.ptp(truth):
+        # Shifted, so that the squares of large values do not drown their differences.
+        true = truth[:, 0] - truth.mean()
+        sums = np.stack([np.ones(len(true)), true, np.square(true), np.square(error[:, 0])], axis=1)
+        found["r2"] = Sums(sums, share_explained)
+    return found
+
+
+def quantiles(question: Question, given: Answered) -> dict[str, Statistic]:
+    """Return the scores of quantiles: the mean pinball loss and the coverage of the outer two."""
+    truth = columns(given.truth)
+    said = given.answers.astype(np.float64).reshape(len(truth), -1)
+    shares = np.array(question.quantiles)
+    over = truth - said
+    inside = (truth[:, 0] >= said.min(1)) & (truth[:, 0] <= said.max(1))
+    middle = said[:, int(np.argmin(np.abs(shares - EVEN)))]
+    return regression(question, Answered(middle, truth)) | {
+        "pinball": mean_of(np.maximum(shares * over, (shares - 1) * over).mean(1)),
+        "coverage": mean_of(inside),
+    }
+
+
+def anomaly(question: Question, given: Answered) -> dict[str, Statistic]:
+    """Return the scores of anomaly scores."""
+    scores = given.answers.reshape(-1).astype(np.float64)
+    found: dict[str, Statistic] = {}
+    if question.threshold is not None:
+        found["flagged"] = mean_of(scores >= question.threshold)
+    if given.targets is not None and len(np.unique(given.targets)) == 2:
+        found["roc_auc"] = Area(scores, given.targets == 1)
+        found["pr_auc"] = Area(scores, given.targets == 1, precision=True)
+    return found
+
+
+STATISTICS = {
+    "classification": classification,
+    "multilabel": multilabel,
+    "regression": regression,
+    "quantiles": quantiles,
+    "forecast": regression,
+    "anomaly": anomaly,
+}
+
+
+def with_count(values: Array) -> Floats:
+    """Return (N,) as (N, 2): the value, and one."""
+    return np.stack([values.astype(np.float64), np.ones(len(values))], axis=1)
+
+
+def mean_of(values: Array) -> Sums:
+    """Return the mean of a number a row."""
+    return Sums(with_count(values), ratio)
+
+
+def calibration(certainty: Floats, right: Array) -> Sums:
+    """Return the expected calibration error."""
+    marks = np.eye(BINS)[bin_numbers(certainty)]
+    sums = np.concatenate([marks * (certainty - right)[:, None], np.ones((len(right), 1))], axis=1)
+    return Sums(sums, lambda total: np.abs(total[:, :-1]).sum(1) / total[:, -1])
+
+
+def ratio(total: Floats) -> Floats:
+    """Return the first sum over the last."""
+    return total[:, 0] / total[:, -1]
+
+
+def root_mean(total: Floats) -> Floats:
+    """Return the root of a mean."""
+    root: Floats = np.sqrt(ratio(total))
+    return root
+
+
+def share_explained(total: Floats) -> Floats:
+    """Return R2 of (R, 4): rows, truth, truth squared, error squared."""
+    rows, true, squared, error = total.T
+    with np.errstate(invalid="ignore", divide="ignore"):
+        result: Floats = 1 - error / (squared - np.square(true) / rows)
+    return result
+
+
+def by_label(total: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return (R, 3 * C) as rows, answers and right answers of each label, (R, C) each."""
+    true, said, right = np.split(total, 3, axis=1)
+    return true, said, right
+
+
+def mean_recall(total: Floats) -> Floats:
+    """Return the mean share found of each label that has rows."""
+    true, _, right = by_label(total)
+    there = true > 0
+    shares = np.divide(right, true, out=np.zeros_like(right), where=there)
+    result: Floats = shares.sum(1) / there.sum(1)
+    return result
+
+
+def mean_f1(total: Floats) -> Floats:
+    """Return the mean F1 of the labels, 0 for one that is neither there nor said."""
+    true, said, right = by_label(total)
+    both = true + said
+    result: Floats = np.divide(2 * right, both, out=np.zeros_like(right), where=both > 0).mean(1)
+    return result

@@ -1,0 +1,52 @@
+"""Whether a probability means what it says: what was said and what came true, bin by bin."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from trainer.judging.questions import Array, Floats
+
+BINS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """The rows whose answer was about equally sure: how sure on average, and how often it was right."""
+
+    low: float
+    high: float
+    rows: int
+    said: float
+    came_true: float
+
+
+def bin_numbers(confidence: Array) -> Array:
+    """Return the bin of each row, of ten as wide as one another."""
+    return np.clip((confidence * BINS).astype(np.int64), 0, BINS - 1)
+
+
+def calibration_error(confidence: Floats, right: Array, weights: Floats | None = None) -> float:
+    """Return the expected calibration error, 0 for an honest model.
+
+    Shape:  confidence (N,) in [0, 1], right (N,) bool.
+    Source: Guo et al. 2017, arXiv:1706.04599, equation 5, with ten bins.
+    """
+    weight = np.ones(len(confidence)) if weights is None else weights
+    gaps = np.bincount(bin_numbers(confidence), weight * (confidence - right), minlength=BINS)
+    return float(np.abs(gaps).sum() / weight.sum())
+
+
+def bins(confidence: Floats, right: Array) -> tuple[Bin, ...]:
+    """Return the bins that have rows, from the least sure to the surest."""
+    numbers = bin_numbers(confidence)
+    return tuple(
+        Bin(
+            number / BINS,
+            (number + 1) / BINS,
+            int(chosen.sum()),
+            float(confidence[chosen].mean()),
+            float(right[chosen].mean()),
+        )
+        for number in range(BINS)
+        if (chosen := numbers == number).any()
+    )
