@@ -7,6 +7,7 @@ import shutil
 import struct
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from hashlib import sha256
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -138,6 +139,67 @@ def test_a_key_is_predicted_and_drawn_with_the_command_that_repeats_it(
     assert f"{url}/v1/models/churn/predict" in command
     assert json.dumps({"keys": ["customer:1"]}, separators=(",", ":")) in command
     assert complaints == []
+
+
+def test_a_prediction_is_explained_by_signed_bars(
+    page: "Page", serve: Callable[..., str], complaints: list[str]
+) -> None:
+    url = serve()
+    page.goto(f"{url}/#/models/churn")
+    ask(page, "customer:1")
+
+    page.click("text=Why?")
+    page.wait_for_selector(".signed li")
+
+    names = page.locator(".signed .bar-label").all_inner_texts()
+    assert [name.split()[0] for name in names] == ["age", "spend"]
+    assert page.locator(".signed .more").count() == page.locator(".signed .less").count() == 1
+    numbers = [float(text) for text in page.locator(".signed .bar-value").all_inner_texts()]
+    assert sum(numbers) == pytest.approx(0.971 - 0.5, abs=2e-3)
+    assert "stays 97.1 % instead of 50.0 %" in page.inner_text(".why")
+    assert "Compared with zeros. Every combination was run." in page.inner_text(".why")
+    page.select_option(".why select", "leaves")
+    page.wait_for_selector(".why:has-text('leaves 2.9 %')")
+    page.click(".why summary")
+    assert f"{url}/v1/models/churn/explain" in page.inner_text(".why pre")
+    assert complaints == []
+
+
+def test_each_row_is_explained_for_itself(page: "Page", serve: Callable[..., str]) -> None:
+    page.goto(f"{serve()}/#/models/price")
+    page.wait_for_selector("#rows")
+    ask(page, '[{"id": "1", "month": 6}, {"id": "1", "month": 9}]')
+
+    page.locator(".why button").nth(1).click()
+    page.wait_for_selector(".signed li")
+
+    assert "y 349 instead of 0" in page.inner_text(".why >> nth=1")
+    assert "9, reference 0" in page.inner_text(".signed")
+
+
+def test_the_card_of_a_version_opens_and_runs_no_script(
+    page: "Page", serve: Callable[..., str], redis_url: str
+) -> None:
+    url = serve()
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, with_card(redis_url)).result()
+    page.goto(f"{url}/#/models/churn")
+    page.wait_for_selector(".curves")
+
+    with page.context.expect_page() as opened:
+        page.click("text=Open the card")
+    card = opened.value
+    card.wait_for_selector("h1")
+
+    assert card.inner_text("h1") == "churn, whole"
+    assert card.evaluate("getComputedStyle(document.querySelector('h1')).color") == "rgb(1, 2, 3)"
+    assert card.title() == "card"
+
+
+async def with_card(redis_url: str) -> None:
+    page = f"<!doctype html><title>card</title><style>h1{{color:rgb(1,2,3)}}</style><h1>churn, whole</h1>{HOSTILE}"
+    async with Redis.from_url(redis_url) as redis:
+        await ModelStore(redis).publish(replace(churn(), page=page.encode()))
 
 
 def test_a_row_that_fails_shows_its_error_beside_the_others(page: "Page", serve: Callable[..., str]) -> None:

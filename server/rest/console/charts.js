@@ -31,9 +31,43 @@ export function bars(probabilities, chosen, most = 8) {
   ];
 }
 
-function percent(share) {
+/** A probability in per cent; what is almost certain does not look certain. */
+export function percent(share) {
   if (share > 0 && share < 0.001) return "<0.1 %";
   return share > 0.999 && share < 1 ? ">99.9 %" : `${(share * 100).toFixed(1)} %`;
+}
+
+/** What features add, as bars from the middle to either side, in the order given: [{ name, detail, value }]. */
+export function signed(entries, most = 12) {
+  const largest = Math.max(...entries.map(({ value }) => Math.abs(value)), 1e-12);
+  const bar = ({ name, detail, value }) => {
+    const fill = h("span", { class: value < 0 ? "bar-fill less" : "bar-fill more" });
+    fill.style.width = `${(Math.abs(value) / largest) * 50}%`;
+    return h("li", {},
+      h("span", { class: "bar-label" }, name, detail && h("small", {}, detail)), h("span", { class: "bar" }, value !== 0 && fill),
+      h("span", { class: "bar-value" }, `${value > 0 ? "+" : ""}${number(value, 3)}`));
+  };
+  return [
+    h("ul", { class: "bars signed" }, entries.slice(0, most).map(bar)),
+    entries.length > most && h("details", {}, h("summary", {}, entries.length === most + 1 ? "1 more feature" : `${entries.length - most} more features`),
+      h("ul", { class: "bars signed" }, entries.slice(most).map(bar))),
+  ].filter(Boolean);
+}
+
+/** Sizes by name as bars, in the order given. */
+export function sizes(values, most = 12) {
+  const pairs = Object.entries(values);
+  const largest = Math.max(...pairs.map(([, value]) => value), 1e-12);
+  const bar = ([name, value]) => {
+    const fill = h("span", { class: "bar-fill" });
+    fill.style.width = `${(value / largest) * 100}%`;
+    return h("li", {}, h("span", { class: "bar-label" }, name), h("span", { class: "bar" }, fill), h("span", { class: "bar-value" }, number(value, 3)));
+  };
+  return [
+    h("ul", { class: "bars" }, pairs.slice(0, most).map(bar)),
+    pairs.length > most && h("details", {}, h("summary", {}, pairs.length === most + 1 ? "1 more feature" : `${pairs.length - most} more features`),
+      h("ul", { class: "bars" }, pairs.slice(most).map(bar))),
+  ];
 }
 
 /** Curves over epochs: `series` is {name: [numbers]}, drawn on one scale. */

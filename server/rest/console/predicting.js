@@ -1,6 +1,7 @@
 // The form that asks for predictions, their drawing, and the command that repeats them.
 
 import { bars } from "./charts.js";
+import { explaining } from "./explaining.js";
 import { card, copying, duration, fault, h, number } from "./elements.js";
 import { template } from "./features.js";
 import { permitted } from "./dialogs.js";
@@ -104,27 +105,29 @@ async function submit(name, reference, way, given, answer) {
   answer.classList.add("waiting");
   try {
     const body = bodyOf(way, given);
-    const path = reference ? modelPath(name, "versions", reference, "predict") : modelPath(name, "predict");
+    const below = reference ? ["versions", reference] : [];
+    const path = modelPath(name, ...below, "predict");
+    const why = (row, at) => explainable(row) && explaining(modelPath(name, ...below, "explain"), alone(body, at), labelsOf(row));
     const command = curl(path, body);
     const started = performance.now();
     const outcome = await permitted(() => ask("POST", path, body)).catch((error) => error);
     const seconds = (performance.now() - started) / 1000;
-    answer.replaceChildren(...(outcome instanceof Error ? [fault(outcome)] : drawAnswer(outcome, seconds)), repeat(command));
+    answer.replaceChildren(...(outcome instanceof Error ? [fault(outcome)] : drawAnswer(outcome, seconds, why)), repeat(command));
   } catch (error) {
     answer.replaceChildren(fault(error));
   }
   answer.classList.remove("waiting");
 }
 
-function drawAnswer(data, seconds) {
+function drawAnswer(data, seconds, why) {
   return [
     h("p", { class: "hint" }, `${data.model} v${data.version} · ${data.predictions.length === 1 ? "1 row" : `${data.predictions.length} rows`} · ${duration(seconds)} from here and back`),
-    h("ol", { class: "rows" }, data.predictions.slice(0, 200).map(drawRow)),
+    h("ol", { class: "rows" }, data.predictions.slice(0, 200).map((row, at) => drawRow(row, why(row, at)))),
     data.predictions.length > 200 && h("p", { class: "hint" }, "The first 200 rows are shown."),
   ].filter(Boolean);
 }
 
-function drawRow(row) {
+function drawRow(row, why) {
   return h("li", {},
     row.key !== undefined && h("p", { class: "row-key" }, h("code", {}, row.key)),
     row.error && fault(row.error),
@@ -133,7 +136,24 @@ function drawRow(row) {
     row.value !== undefined && h("p", { class: "verdict" }, Array.isArray(row.value) ? row.value.map((one) => number(one, 6)).join(", ") : number(row.value, 6)),
     row.probabilities && bars(row.probabilities, row.labels ?? [row.label]),
     row.outputs && h("pre", {}, JSON.stringify(row.outputs, null, 1)),
-    row.filled && h("p", { class: "hint" }, "Filled in, because absent: ", row.filled.map((name) => [h("code", {}, name), " "])));
+    row.filled && h("p", { class: "hint" }, "Filled in, because absent: ", row.filled.map((name) => [h("code", {}, name), " "])),
+    why);
+}
+
+// A number can be explained: a label's probability, or a value alone.
+function explainable(row) {
+  return !row.error && (row.probabilities !== undefined || typeof row.value === "number");
+}
+
+function labelsOf(row) {
+  return Object.entries(row.probabilities ?? {}).sort((a, b) => b[1] - a[1]).map(([label]) => label);
+}
+
+// The request for one of its rows.
+function alone({ raw, ...body }, at) {
+  if (body.keys) return { ...body, keys: [body.keys[at]] };
+  if (body.instances) return { ...body, instances: [body.instances[at]] };
+  return { ...body, inputs: Object.fromEntries(Object.entries(body.inputs).map(([name, rows]) => [name, [rows[at]]])) };
 }
 
 function repeat(command) {

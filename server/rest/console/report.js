@@ -1,12 +1,13 @@
 // Metrics and the model card, whatever a trainer put into it.
 
-import { confusion, curves } from "./charts.js";
+import { confusion, curves, sizes } from "./charts.js";
 import { bytes, card, facts, h, moment, number, provider } from "./elements.js";
+import { modelPath, token } from "./service.js";
 
 const DEPTH = 6;
 const SHOWN = 12;  // entries of a list before the rest is folded away
-const FIRST = ["verdict", "findings", "diagnosis", "confusion"];  // what a reader asks first
-const TITLES = { confusion: "Confusion matrix" };
+const FIRST = ["verdict", "findings", "diagnosis", "attributions", "confusion"];  // what a reader asks first
+const TITLES = { confusion: "Confusion matrix", attributions: "What it looks at" };
 const BASELINE = "baseline_";
 
 /** How good a version is, in numbers, beside the baseline's where there is one. */
@@ -29,7 +30,9 @@ export function modelCard(version) {
   const drawn = entries.filter(open).sort((a, b) => place(a) - place(b));
   const nested = entries.filter((entry) => !open(entry));
   const curve = nested.flatMap(([, value]) => Object.values(value)).find((value) => value && typeof value === "object" && asSeries(value));
-  return card("Model card", h("div", { class: "report" },
+  // A browser cannot send a token with a link.
+  const link = !token.get() && h("p", {}, h("a", { href: modelPath(version.name, "versions", String(version.version), "card"), target: "_blank", rel: "noopener" }, "Open the card"));
+  return card("Model card", link, h("div", { class: "report" },
     drawn.map(([name, value]) => part(name, value, labels, 0)),
     curve && block("learning_curve", curves(asSeries(curve), "Learning curve")),
     nested.map(([name, value]) => h("details", {}, h("summary", {}, words(name)),
@@ -55,12 +58,18 @@ export function origin(version) {
 function part(name, value, labels, depth) {
   if (isEmpty(value) || depth > DEPTH) return null;
   if (name === "verdict") return h("p", { class: "line" }, h("span", {}, "Verdict"), h("b", { class: value === "good" ? "badge good" : "badge warn" }, String(value)));
+  if (name === "attributions" && value.features) return looksAt(value);
   const series = asSeries(value);
   if (series) return block(name, curves(series, words(name)));
   if (isMatrix(value, labels)) return block(name, confusion(value, labels));
   if (Array.isArray(value)) return block(name, listed(value, labels, depth));
   if (typeof value === "object") return block(name, h("div", { class: "nested" }, Object.entries(value).map(([key, one]) => part(key, one, labels, depth + 1))));
   return h("p", { class: "line" }, h("span", {}, words(name)), h("b", {}, typeof value === "number" ? number(value) : String(value)));
+}
+
+function looksAt(value) {
+  const from = `Mean size of what each feature adds to the answers on ${number(value.rows)} held-out rows, compared with the ${value.compared_with}.`;
+  return block("attributions", [sizes(value.features, 8), h("p", { class: "hint" }, from)]);
 }
 
 function isEmpty(value) {
