@@ -26,10 +26,10 @@ SUITS := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 # One line for every package large enough to be waited for.
 PROGRESS := /Downloading .*[0-9] [MG]B\)/ { split($$2, name, "-"); print "  " name[1] " " $$(NF - 1) " " $$NF; fflush() }
 
-.PHONY: help demo install test check format e2e bench clean
+.PHONY: help demo install test check format e2e bench bench-models clean
 
 help: ## Show the targets
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 demo: install ## Train three models, keep them in Redis, serve them, predict from keys
 	@$(BIN)/insitu demo
@@ -57,6 +57,9 @@ e2e: install ## Run the tests that need a browser (apt install chromium) and the
 
 bench: $(BENCH_STAMP) ## Measure Insitu beside its rivals, ten minutes (ARGS=--quick: two); needs wrk
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+bench-models: install ## Compare trained networks with scikit-learn on held-out rows, some minutes (ARGS='--only wine')
+	@$(BIN)/python -m benchmarks.skill $(ARGS)
 
 clean: ## Remove .venv and what the tools left behind
 	@rm -rf $(VENV) build dist *.egg-info .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
