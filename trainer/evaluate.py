@@ -4,21 +4,35 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from trainer.anomaly import Anomaly
 from trainer.judging.questions import Answered, Question, Scores
 from trainer.judging.scoring import score
+from trainer.multilabel import Multilabel
 from trainer.tasks import Classification, Task
+from trainer.values import Forecasting, Quantiles
 
 
 def question_of(task: Task) -> Question:
     """Return what a task asks."""
-    if isinstance(task, Classification):
-        return Question("classification", task.labels)
-    return Question("regression")
+    match task:
+        case Classification():
+            return Question("classification", task.labels)
+        case Multilabel():
+            return Question("multilabel", task.labels)
+        case Quantiles():
+            return Question("quantiles", quantiles=task.shares)
+        case Forecasting():
+            return Question("forecast")
+        case Anomaly():
+            return Question("anomaly", threshold=task.threshold, spread=task.spread)
+        case _:
+            return Question("regression")
 
 
 def evaluate(task: Task, answers: NDArray[Any], targets: NDArray[Any]) -> Scores:
     """Compare answers with what is true.
 
-    Shape: answers (N, C) probabilities or (N, 1) values; targets (N,).
+    Shape: answers (N, ...) as the task gives them; targets (N, ...) as the table has them.
     """
-    return score(question_of(task), Answered(answers, targets))
+    known = None if isinstance(task, Anomaly) else targets
+    return score(question_of(task), Answered(answers, known))

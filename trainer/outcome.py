@@ -16,10 +16,10 @@ from trainer.judging.questions import Scores
 
 @dataclass(frozen=True, slots=True)
 class HeldOut:
-    """The rows that nothing was fitted or chosen on: keys, and the label or value that is true."""
+    """The rows that nothing was fitted or chosen on: keys, and what is true of each where that is known."""
 
     keys: tuple[str, ...]
-    targets: tuple[str | float, ...]
+    targets: tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True)

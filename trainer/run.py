@@ -7,23 +7,22 @@ Only reading waits for anything, so only reading is asynchronous: fitting keeps 
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from math import nan
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from models.binding import row_shape
 from models.connecting import connect
-from models.features import InputView
 from models.recipe import Recipe
 from models.reference import ENTRY
-from models.sources import ListSource, Source, VectorSource
-from models.tensors import elements
+from trainer.anomaly import Anomaly
 from trainer.attribute import attributions
-from trainer.baseline import Baseline, baseline
+from trainer.baseline import Baseline, baseline, mean_row
+from trainer.blueprints import blueprint_of
 from trainer.datasets.from_redis import read_table
 from trainer.errors import NotEnoughRows, TrainingDiverged
 from trainer.evaluate import question_of
@@ -36,15 +35,19 @@ from trainer.judging.data_curve import data_curve
 from trainer.judging.evidence import Size
 from trainer.judging.questions import Answered, Question
 from trainer.judging.scoring import HEADLINES, score
-from trainer.networks.forms import FREE, Column, Entry, Form
-from trainer.networks.network import Blueprint, Network, build, check
+from trainer.multilabel import Multilabel
+from trainer.networks.autoencoder import Autoencoder
+from trainer.networks.building import build, check
+from trainer.networks.network import Network
 from trainer.outcome import HeldOut, Outcome, RowCounts, TrainResult
 from trainer.publish import compose
 from trainer.reference import reference
 from trainer.split import ranked, split
 from trainer.table import Table
-from trainer.tasks import Task, outputs_of, task_of
+from trainer.tasks import Classification, Regression, Task, task_of
 
+ONE_ANSWER = (Classification, Multilabel, Regression)  # what each feature adds to is one number of these
+CPU = torch.device("cpu")
 PARITY_ROWS = (1, 2, 7)  # sizes of the batches on which PyTorch and ONNX Runtime are compared
 
 
@@ -102,8 +105,10 @@ class Training:
         tempered = self._temper(network)
         served = Served(network, self.task, tempered.temperature)
         exported = self._export(served)
+        if isinstance(self.task, Anomaly):
+            self.task = self._with_threshold(self.task, network, exported)
         train, validation, held = self._answer(exported)
-        plain = self._baseline()
+        plain = self._baseline(network)
         sizes = self._data_curve(held)
         judgement = self._judge(
             Case(
@@ -133,7 +138,7 @@ class Training:
             reference=typical,
             attributions=looked_at,
         )
-        return TrainResult(compose(self.recipe, self.task.output, outcome), outcome)
+        return TrainResult(compose(self.recipe, self.task, outcome), outcome)
 
     def _fit(self) -> tuple[Network, History]:
         training = self.recipe.training
@@ -207,16 +212,35 @@ class Training:
             stage.result = judgement.diagnosis.verdict
         return judgement
 
-    def _baseline(self) -> Baseline:
+    def _with_threshold(self, task: Anomaly, network: Network, exported: Exported) -> Anomaly:
+        scores = answers(exported.onnx, self.signature, self.train)
+        threshold = float(np.quantile(scores, task.share))
+        return replace(
+            task, threshold=threshold, spread=float(self._misses(network, self.train).mean()) or 1.0
+        )
+
+    def _misses(self, network: Network, table: Table) -> NDArray[np.float32]:
+        """Return by how much the mean of the training rows misses each row of a table."""
+        if not isinstance(network, Autoencoder):
+            raise TypeError("only a network that gives rows again has a mean row")
+        mean = network.mean_row(Rows.of(self.train, CPU).inputs)
+        misses: NDArray[np.float32] = network.errors_of_mean(mean, Rows.of(table, CPU).inputs).numpy()
+        return misses
+
+    def _baseline(self, network: Network) -> Baseline:
         with self.journal.stage("baseline") as stage:
-            plain = baseline(self.task, self.train.joined_with(self.validation), self.held_out)
+            if isinstance(self.task, Anomaly):
+                plain = mean_row(self.task, self._misses(network, self.held_out), self.held_out.targets)
+            else:
+                plain = baseline(self.task, self.train.joined_with(self.validation), self.held_out)
             stage.result = f"{self.task.metric} {plain.scores.values[self.task.metric]:.4f}, {plain.name}"
         return plain
 
     def _attribute(self, served: Served, typical: Mapping[str, Any]) -> Mapping[str, Any]:
         with self.journal.stage("attribute") as stage, reproducible(self.recipe.training):
             card, view = {ENTRY: typical}, self.recipe.features
-            found = attributions(served, self.held_out, self.signature, card, view)
+            one = isinstance(self.task, ONE_ANSWER)
+            found = attributions(served, self.held_out, self.signature, card, view) if one else {}
             stage.result = (
                 f"{next(iter(found['features']), 'no feature')} adds the most" if found else "left out"
             )
@@ -224,34 +248,6 @@ class Training:
 
     def _counts(self) -> RowCounts:
         return RowCounts(len(self.train), len(self.validation), len(self.held_out), self.table.skipped)
-
-
-def blueprint_of(recipe: Recipe) -> Blueprint:
-    """Return what a recipe's network is built from."""
-    entries = tuple(Entry(one.name, form_of(one), columns_of(one)) for one in recipe.features.inputs)
-    return Blueprint(entries, recipe.branches, recipe.then, outputs_of(recipe))
-
-
-def form_of(view: InputView) -> Form:
-    """Return the form of one row of an input as the view gives it."""
-    return Form(tuple(None if dim == FREE else int(dim) for dim in row_shape(view)))
-
-
-def columns_of(view: InputView) -> tuple[Column, ...]:
-    """Return what the view says of each number of a vector; nothing where it gives the input a shape."""
-    if view.shape is not None or len(row_shape(view)) > 1:
-        return ()
-    return tuple(column for source in view.sources for column in columns_of_source(source))
-
-
-def columns_of_source(source: Source) -> Iterator[Column]:
-    """Give the columns of one source."""
-    if isinstance(source, VectorSource | ListSource):
-        yield from [Column()] * elements(source.shape)
-        return
-    for field in source.fields:
-        default = float(field.default) if isinstance(field.default, int | float) else None
-        yield Column(field.name, len(field.categories), default)
 
 
 def signature_of(recipe: Recipe, task: Task) -> Signature:
@@ -271,10 +267,12 @@ def asked_of(recipe: Recipe, task: Task) -> Question:
 
 
 def held_out(recipe: Recipe, table: Table) -> HeldOut:
-    """Return the held-out rows with their labels or values."""
-    classes = recipe.classes
-    targets = [classes[int(target)] if classes else float(target) for target in table.targets]
-    return HeldOut(table.keys, tuple(targets))
+    """Return the held-out rows with what is true of each."""
+    if recipe.task == "anomaly":
+        return HeldOut(table.keys, ())
+    if recipe.task == "classification":
+        return HeldOut(table.keys, tuple(recipe.classes[int(target)] for target in table.targets))
+    return HeldOut(table.keys, tuple(table.targets.tolist()))
 
 
 def device_name(device: torch.device) -> str:

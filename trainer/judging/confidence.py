@@ -79,14 +79,14 @@ def regression(_question: Question, given: Answered) -> dict[str, Statistic]:
 def quantiles(question: Question, given: Answered) -> dict[str, Statistic]:
     """Return the scores of quantiles: the mean pinball loss and the coverage of the outer two."""
     truth = columns(given.truth)
-    said = given.answers.astype(np.float64).reshape(len(truth), -1)
+    said = given.answers.astype(np.float64).reshape(*truth.shape, len(question.quantiles))
     shares = np.array(question.quantiles)
-    over = truth - said
-    inside = (truth[:, 0] >= said.min(1)) & (truth[:, 0] <= said.max(1))
-    middle = said[:, int(np.argmin(np.abs(shares - EVEN)))]
+    over = truth[..., None] - said
+    inside = (truth >= said.min(-1)) & (truth <= said.max(-1))
+    middle = said[..., int(np.argmin(np.abs(shares - EVEN)))]
     return regression(question, Answered(middle, truth)) | {
-        "pinball": mean_of(np.maximum(shares * over, (shares - 1) * over).mean(1)),
-        "coverage": mean_of(inside),
+        "pinball": mean_of(np.maximum(shares * over, (shares - 1) * over).mean((1, 2))),
+        "coverage": mean_of(inside.mean(1)),
     }
 
 
@@ -95,7 +95,7 @@ def anomaly(question: Question, given: Answered) -> dict[str, Statistic]:
     scores = given.answers.reshape(-1).astype(np.float64)
     found: dict[str, Statistic] = {}
     if question.threshold is not None:
-        found["flagged"] = mean_of(scores >= question.threshold)
+        found["flagged"] = mean_of(scores > question.threshold)
     if given.targets is not None and len(np.unique(given.targets)) == 2:
         found["roc_auc"] = Area(scores, given.targets == 1)
         found["pr_auc"] = Area(scores, given.targets == 1, precision=True)

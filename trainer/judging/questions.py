@@ -18,8 +18,9 @@ class Question:
     """What one answer says.
 
     `threshold` is the probability from which the second of two labels (or any of a multilabel) is
-    said, or the score from which a row is an anomaly; `positive` the label of two that is looked
-    for; `quantiles` the shares of a quantile regression, ascending.
+    said, or the score above which a row is an anomaly; `positive` the label of two that is looked
+    for; `quantiles` the shares of a quantile regression, ascending; `spread` the mean score of giving
+    the mean row again, where scores are errors of giving rows again.
     """
 
     kind: Kind
@@ -27,6 +28,7 @@ class Question:
     quantiles: tuple[float, ...] = ()
     threshold: float | None = None
     positive: int = 1
+    spread: float | None = None
 
     @property
     def binary(self) -> bool:

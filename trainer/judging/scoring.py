@@ -20,7 +20,7 @@ HEADLINES: dict[Kind, str] = {
     "regression": "r2",
     "quantiles": "r2",
     "forecast": "r2",
-    "anomaly": "roc_auc",
+    "anomaly": "r2",
 }
 
 

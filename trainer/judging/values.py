@@ -35,18 +35,20 @@ def explained(truth: Floats, said: Floats, weights: Floats | None) -> float:
 
 def quantiles(question: Question, given: Answered) -> Scores:
     """Return the pinball losses, how many rows fall between the outer two, and the middle's errors."""
-    truth, weights = given.truth.astype(np.float64).reshape(-1), given.weights
-    said = given.answers.astype(np.float64).reshape(len(truth), -1)
+    truth, weights = columns(given.truth), given.weights
+    said = given.answers.astype(np.float64).reshape(*truth.shape, len(question.quantiles))
     losses = {
-        f"pinball_{share:g}": float(mean_pinball_loss(truth, said[:, at], alpha=share, sample_weight=weights))
+        f"pinball_{share:g}": float(
+            mean_pinball_loss(truth, said[..., at], alpha=share, sample_weight=weights)
+        )
         for at, share in enumerate(question.quantiles)
     }
     middle = int(np.argmin(np.abs(np.array(question.quantiles) - 0.5)))
-    scores = regression(question, Answered(said[:, middle], truth, weights))
+    scores = regression(question, Answered(said[..., middle], truth, weights))
     values = scores.values | {"pinball": float(np.mean(list(losses.values()))), **losses}
     if len(question.quantiles) > 1:
-        low, high = said.min(1), said.max(1)
-        values["coverage"] = float(np.average((truth >= low) & (truth <= high), weights=weights))
+        inside = ((truth >= said.min(-1)) & (truth <= said.max(-1))).mean(-1)
+        values["coverage"] = float(np.average(inside, weights=weights))
         values["coverage_wanted"] = max(question.quantiles) - min(question.quantiles)
     return Scores(values)
 
@@ -70,11 +72,16 @@ def forecast(question: Question, given: Answered) -> Scores:
 
 
 def anomaly(question: Question, given: Answered) -> Scores:
-    """Return the share that is flagged and, where somebody knows the truth, how well scores tell it."""
+    """Return the mean score, the share that is flagged and, where the truth is known, how well scores tell it.
+
+    `r2` is the share of what the mean row misses that the network does not.
+    """
     scores, weights = given.answers.reshape(-1).astype(np.float64), given.weights
-    values = {"mean_score": float(np.average(scores, weights=weights))}
+    values = {"error": float(np.average(scores, weights=weights))}
+    if question.spread:
+        values["r2"] = 1 - values["error"] / question.spread
     if question.threshold is not None:
-        values["flagged"] = float(np.average(scores >= question.threshold, weights=weights))
+        values["flagged"] = float(np.average(scores > question.threshold, weights=weights))
     if given.targets is not None and len(np.unique(given.targets)) == 2:
         values["roc_auc"] = float(roc_auc_score(given.targets, scores, sample_weight=weights))
         values["pr_auc"] = float(average_precision_score(given.targets, scores, sample_weight=weights))

@@ -11,7 +11,9 @@ ROOT = Path(__file__).parents[3]
 def test_networks_are_compared_with_scikit_learn(tmp_path: Path) -> None:
     command = ("-m", "benchmarks.skill", "--only", "breast_cancer", "--seeds", "1", "--out", str(tmp_path))
 
-    done = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        [sys.executable, *command], cwd=ROOT, check=False, capture_output=True, text=True, timeout=300
+    )
 
     assert done.returncode == 0, done.stderr
     (file,) = tmp_path.glob("*-skill-part.json")

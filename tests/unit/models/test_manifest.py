@@ -50,8 +50,8 @@ def test_a_manifest_survives_its_stored_form() -> None:
 def test_the_stored_form_writes_every_default_out() -> None:
     stored = json.loads(manifest().to_json())
 
-    # A threshold is said only where there is one: programs that know none read all other models.
-    assert set(stored) == set(Manifest.model_fields) - {"threshold"}
+    # Said only where there is one: programs that know none read all other models.
+    assert set(stored) == set(Manifest.model_fields) - {"threshold", "answer"}
     assert stored["format"] == 1
 
 
