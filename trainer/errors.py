@@ -3,7 +3,7 @@
 InsituError > TrainerError
   BadNetwork          layers that do not fit one another; found before any data is read
   NoRows  TooManyBadRows  TooMuchData  NotEnoughRows  UnlabelledRow
-  UnknownDataset  DatasetConflict
+  UnknownDataset  DatasetConflict  FieldAbsent
   TrainingDiverged  ExportFailed  ExportMismatch  BadReportPath
 """
 
@@ -83,6 +83,20 @@ class NotEnoughRows(TrainerError):
     """Too few rows to train, validate and hold out."""
 
     code = "not_enough_rows"
+
+
+class FieldAbsent(TrainerError):
+    """A field that the recipe names and no row has."""
+
+    code = "field_absent"
+
+    def __init__(self, name: str, key: str) -> None:
+        super().__init__(
+            f"no row has the field {shown(name)!r} in its hash {key!r}, which the recipe's fairness names; "
+            "check fairness.fields, and fairness.key for where it lies",
+            field=shown(name),
+            key=key,
+        )
 
 
 class UnknownDataset(TrainerError):

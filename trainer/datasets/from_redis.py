@@ -18,6 +18,7 @@ from redis.exceptions import RedisError
 from models.assembly import Plan
 from models.errors import InsituError, shown
 from models.features import FeatureView
+from models.privacy import Privacy
 from models.recipe import Recipe
 from models.redis_failures import redis_errors
 from models.scanning import redis_type, scan
@@ -25,6 +26,7 @@ from models.sources import HashSource, JsonSource, ListSource, VectorSource
 from models.store import Client
 from models.templates import KeyTemplate
 from models.tensors import Tensor, elements
+from trainer.datasets.beside import Beside
 from trainer.errors import NoRows, TooManyBadRows, TooMuchData, UnlabelledRow
 from trainer.events import Stage
 from trainer.table import Table
@@ -106,10 +108,12 @@ class RowReader:
     skipped: Counter[str] = field(default_factory=Counter)
     filled: Counter[str] = field(default_factory=Counter)
     example: str = ""
+    beside: Beside = field(init=False)
 
     def __post_init__(self) -> None:
         self.plan = Plan(without_age_limit(self.recipe.features))
         self.target = KeyTemplate(self.recipe.data.target.key)
+        self.beside = Beside(self.recipe)
 
     @property
     def trip(self) -> int:
@@ -117,13 +121,15 @@ class RowReader:
         return max(1, min(ROWS_A_TRIP, ELEMENTS_A_TRIP // most_elements(self.recipe)))
 
     async def ask(self, redis: Client, keys: Sequence[str]) -> list[Any]:
-        """Return the replies for the rows' features, in the plan's order, and then their targets'."""
+        """Return the replies for the rows' features, in the plan's order, their targets' and what is read beside."""
         pipeline: Any = redis.pipeline(transaction=False)
         for command in self.plan.prepare_keys(keys).commands:
             pipeline.execute_command(*command)
         for key in keys:
             values = self.recipe.rows.read(key)
             pipeline.execute_command("HGET", self.target.fill(values), self.recipe.data.target.field)
+        for command in self.beside.commands(keys):
+            pipeline.execute_command(*command)
         replies: list[Any] = await pipeline.execute(raise_on_error=False)
         return replies
 
@@ -137,6 +143,8 @@ class RowReader:
         for group in assembled.groups:
             good = [at for at, row in enumerate(group.rows) if self._label(keys[row], answers[row])]
             self.keys.extend(keys[group.rows[at]] for at in good)
+            for at in good if self.beside.names else ():
+                self.beside.take(answers[len(keys) + group.rows[at]])
             self.filled.update(name for at in good for name in assembled.filled.get(group.rows[at], ()))
             self.parts.append({name: values[good] for name, values in group.feeds.items()})
         check_size(self.parts, len(self.keys), self.recipe)
@@ -151,12 +159,12 @@ class RowReader:
 
     def _skip(self, error: InsituError) -> None:
         self.skipped[error.code] += 1
-        self.example = self.example or str(error)
+        self.example = self.example or Privacy.of(self.recipe.as_data()).text(str(error))
 
     def table(self, rows: int) -> Table:
         """Return everything that was kept, of `rows` that were read.
 
-        Raises: TooManyBadRows.
+        Raises: TooManyBadRows; FieldAbsent, a sensitive field that no row has.
         """
         limit = self.recipe.data.max_bad_share
         if not self.keys or self.skipped.total() > limit * rows:
@@ -166,7 +174,8 @@ class RowReader:
         lengths = np.concatenate([part[one.lengths] for part in self.parts]) if one.lengths else None
         kind = np.int64 if self.recipe.classes else np.float32
         targets = np.array(self.targets, kind)
-        return Table(tuple(self.keys), x, lengths, targets, dict(self.skipped), dict(self.filled))
+        beside = self.beside.columns()
+        return Table(tuple(self.keys), x, lengths, targets, dict(self.skipped), dict(self.filled), beside)
 
 
 def target_of(answer: Any, key: str, recipe: Recipe) -> float:
