@@ -5,6 +5,7 @@ InsituError > TrainerError
   NoRows  TooManyBadRows  TooMuchData  NotEnoughRows  UnlabelledRow
   UnknownDataset  DatasetConflict  FieldAbsent
   TrainingDiverged  ExportFailed  ExportMismatch  BadReportPath
+  Incomparable        two models that cannot answer the same rows
 """
 
 from collections.abc import Mapping, Sequence
@@ -158,6 +159,12 @@ class ExportMismatch(TrainerError):
             difference=difference,
             tolerance=tolerance,
         )
+
+
+class Incomparable(TrainerError):
+    """Two models that cannot be asked the same."""
+
+    code = "incomparable"
 
 
 class BadReportPath(TrainerError):

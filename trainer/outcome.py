@@ -10,7 +10,7 @@ from trainer.fit import History
 from trainer.judge import Judgement
 from trainer.judging.diagnosis import Diagnosis
 from trainer.judging.evidence import Size
-from trainer.judging.questions import Scores
+from trainer.judging.questions import Answered, Question, Scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,7 @@ class RowCounts:
 class Outcome:
     """Everything known about one trained model; scores are on the held-out rows, from ONNX Runtime.
 
+    `question` is what was asked of it, `answered` its answers to the held-out rows.
     Units: seconds by stage.
     """
 
@@ -46,6 +47,8 @@ class Outcome:
     baseline: Baseline
     device: str
     seconds: Mapping[str, float]
+    question: Question
+    answered: Answered
     sizes: tuple[Size, ...] = ()
 
     @property

@@ -119,6 +119,8 @@ class Training:
             sizes=sizes,
             device=device_name(self.device),
             seconds=dict(self.journal.seconds),
+            question=asked_of(self.recipe, self.task),
+            answered=held.given,
         )
         return TrainResult(compose(self.recipe, self.task.output, outcome), outcome)
 
