@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,9 +19,20 @@ from models.errors import shown
 if TYPE_CHECKING:
     from models.manifest import Manifest
     from models.recipe import Recipe
+    from trainer.contest import Contest
     from trainer.outcome import TrainResult
 
 NONE = "none"
+
+
+class Promotion(StrEnum):
+    """When the alias shall point to a new version."""
+
+    ALWAYS = "always"
+    BETTER = "better"
+    NEVER = "never"
+
+
 RECIPE_FILES = (".yaml", ".yml")
 
 
@@ -30,6 +42,7 @@ class Plan:
 
     load: bool
     alias: str | None
+    promote_if: Promotion
     publish: bool
     out: Path | None
 
@@ -61,6 +74,14 @@ def train(
     alias: Annotated[
         str, typer.Option("--alias", metavar="ALIAS", help="Alias that shall point to it; none for no alias.")
     ] = "production",
+    promote_if: Annotated[
+        Promotion,
+        typer.Option(
+            "--promote-if",
+            help="When the alias shall point to it: better compares it with the version the alias points to, on the "
+            "same held-out rows.",
+        ),
+    ] = Promotion.ALWAYS,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -77,7 +98,7 @@ def train(
     """Train recipes on rows that lie in Redis, and publish the models."""
     settings = read_settings(redis_url=redis_url, data_dir=data_dir, prefix=prefix)
     read = [read_recipe(text) for text in recipes]
-    plan = Plan(load, None if alias == NONE else alias, publish, out)
+    plan = Plan(load, None if alias == NONE else alias, promote_if, publish, out)
     check_plan(read, plan)
     terminal = Terminal(as_json=as_json)
     url = checked_url(settings)
@@ -140,8 +161,9 @@ def make(terminal: Terminal, recipe: "Recipe", plan: Plan, settings: Settings) -
         result = train_recipe(recipe, url, view)
         if plan.out is not None:
             write(result, plan.out)
-        published = asyncio.run(publish_bundle(result, settings, plan.alias)) if plan.publish else None
-    show(terminal, result, published, plan)
+        contest = asyncio.run(contested(recipe, result, settings, plan))
+        published = asyncio.run(publish_bundle(result, settings, contest)) if plan.publish else None
+    show(terminal, result, published, (plan, contest))
 
 
 async def load_rows(recipe: "Recipe", settings: Settings, view: Any) -> None:
@@ -170,7 +192,32 @@ def stage_progress(stage: Any) -> Any:
     return progress
 
 
-async def publish_bundle(result: "TrainResult", settings: Settings, alias: str | None) -> "Manifest":
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The alias that a new version gets, None for none, and the contest that decided it, if there was one."""
+
+    alias: str | None
+    contest: "Contest | None" = None
+
+
+async def contested(recipe: "Recipe", result: "TrainResult", settings: Settings, plan: Plan) -> Standing:
+    """Return the alias that the model shall get, after a contest with the champion where one is asked for.
+
+    Raises: BundleCorrupt, ManifestUnreadable, RedisUnavailable, RedisRefused.
+    """
+    from cli.connection import opened
+    from trainer.contest import challenge
+
+    if plan.alias is None or plan.promote_if is Promotion.NEVER:
+        return Standing(None)
+    if plan.promote_if is Promotion.ALWAYS:
+        return Standing(plan.alias)
+    async with opened(settings) as store:
+        contest = await challenge(store, recipe, result, plan.alias)
+    return Standing(plan.alias if contest.promoted else None, contest)
+
+
+async def publish_bundle(result: "TrainResult", settings: Settings, standing: Standing) -> "Manifest":
     """Store the model as the next version.
 
     Raises: BadName, RedisUnavailable, RedisRefused.
@@ -178,7 +225,7 @@ async def publish_bundle(result: "TrainResult", settings: Settings, alias: str |
     from cli.connection import opened
 
     async with opened(settings) as store:
-        return await store.publish(result.bundle, alias)
+        return await store.publish(result.bundle, standing.alias)
 
 
 def write(result: "TrainResult", out: Path) -> None:
@@ -199,19 +246,34 @@ def write(result: "TrainResult", out: Path) -> None:
     write_report(result.bundle.manifest, out / "report.svg")
 
 
-def show(terminal: Terminal, result: "TrainResult", published: "Manifest | None", plan: Plan) -> None:
+def show(
+    terminal: Terminal,
+    result: "TrainResult",
+    published: "Manifest | None",
+    decided: tuple[Plan, Standing],
+) -> None:
     """Tell what a training came to."""
     from cli.training_view import as_data, summary
 
+    plan, standing = decided
     version = published.version if published else None
     if terminal.as_json:
-        terminal.emit({"event": "done", **as_data(result, version, plan.alias if published else None)})
+        contest = {"contest": standing.contest.as_data()} if standing.contest else {}
+        facts = as_data(result, version, standing.alias if published else None)
+        terminal.emit({"event": "done", **facts, **contest})
         return
     for line in summary(result):
         terminal.say(line)
     name = result.bundle.manifest.name
+    if standing.contest:
+        stays = (
+            ""
+            if standing.contest.promoted
+            else f"; {plan.alias} stays at version {standing.contest.champion}"
+        )
+        terminal.say(f"  contest   {standing.contest.why}{stays}")
     if published:
-        pointed = f", {plan.alias} points to it" if plan.alias else ""
+        pointed = f", {standing.alias} points to it" if standing.alias else ""
         terminal.say(f"{name} version {version} is published{pointed}", "strong")
     if plan.out:
         terminal.say(f"written to {plan.out}: model.onnx, manifest.json, card.html, report.svg")
@@ -225,6 +287,7 @@ COMMANDS = (
             "insitu train breast_cancer --load",
             "insitu train breast_cancer digits japanese_vowels --load --json",
             "insitu train ./churn.yaml --alias canary",
+            "insitu train ./churn.yaml --promote-if better",
             "insitu train ./churn.yaml --no-publish --out ./made",
         ),
         "0 trained and published; 1 the recipe or its rows are refused, or training failed",

@@ -48,6 +48,7 @@ def card(recipe: Recipe, outcome: Outcome) -> dict[str, Any]:
         "calibration": calibration(outcome),
         "decision": decision(recipe, outcome),
         "labels": {label: rounded(values) for label, values in outcome.scores.classes.items()},
+        "fairness": fairness(recipe, outcome),
         "summary": dict(outcome.judgement.summary),
         "parity": {"largest_difference": outcome.exported.difference, "tolerance": TOLERANCE},
         "made_with": {package: version(package) for package in MADE_WITH},
@@ -131,6 +132,14 @@ def decision(recipe: Recipe, outcome: Outcome) -> dict[str, Any] | None:
     """Return the threshold and what it costs."""
     found = outcome.judgement.decided
     return None if found is None else found.as_data(recipe.classes)
+
+
+def fairness(recipe: Recipe, outcome: Outcome) -> dict[str, Any] | None:
+    """Return how groups of rows fare."""
+    audits = outcome.judgement.audits
+    if not audits or recipe.fairness is None:
+        return None
+    return {"bound": recipe.fairness.bound, "fields": [one.as_data() for one in audits]}
 
 
 def rounded(values: Mapping[str, float]) -> dict[str, float]:

@@ -3,8 +3,9 @@
 InsituError > TrainerError
   BadNetwork          layers that do not fit one another; found before any data is read
   NoRows  TooManyBadRows  TooMuchData  NotEnoughRows  UnlabelledRow
-  UnknownDataset  DatasetConflict
+  UnknownDataset  DatasetConflict  FieldAbsent
   TrainingDiverged  ExportFailed  ExportMismatch  BadReportPath
+  Incomparable        two models that cannot answer the same rows
 """
 
 from collections.abc import Mapping, Sequence
@@ -85,6 +86,20 @@ class NotEnoughRows(TrainerError):
     code = "not_enough_rows"
 
 
+class FieldAbsent(TrainerError):
+    """A field that the recipe names and no row has."""
+
+    code = "field_absent"
+
+    def __init__(self, name: str, key: str) -> None:
+        super().__init__(
+            f"no row has the field {shown(name)!r} in its hash {key!r}, which the recipe's fairness names; "
+            "check fairness.fields, and fairness.key for where it lies",
+            field=shown(name),
+            key=key,
+        )
+
+
 class UnknownDataset(TrainerError):
     """No data set of that name comes with the product."""
 
@@ -144,6 +159,12 @@ class ExportMismatch(TrainerError):
             difference=difference,
             tolerance=tolerance,
         )
+
+
+class Incomparable(TrainerError):
+    """Two models that cannot be asked the same."""
+
+    code = "incomparable"
 
 
 class BadReportPath(TrainerError):

@@ -15,6 +15,7 @@ from trainer.judging.columns import column_names
 from trainer.judging.confidence import confidence
 from trainer.judging.diagnosis import Diagnosis, diagnose
 from trainer.judging.evidence import Course, Evidence, Part, Size, constant_loss, constant_score
+from trainer.judging.fairness import Audit, audit
 from trainer.judging.forest import forest_scores
 from trainer.judging.honesty import Calibration, Decided, calibration, decided
 from trainer.judging.intervals import Interval
@@ -65,6 +66,7 @@ class Judgement:
     calibration: Calibration | None = None
     decided: Decided | None = None
     summary: Mapping[str, Any] = field(default_factory=dict)
+    audits: tuple[Audit, ...] = ()
 
 
 def judge(case: Case) -> Judgement:
@@ -73,15 +75,27 @@ def judge(case: Case) -> Judgement:
     question = case.question if chosen is None else replace(case.question, threshold=chosen.threshold)
     scores = score(question, given)
     seen = evidence(case, scores if chosen else None)
-    warned = chosen.finding() if chosen else None
+    audits = compared(case, question)
+    warned = [chosen.finding() if chosen else None, *(one for part in audits for one in part.findings())]
     return Judgement(
         scores,
         confidence(question, given, case.recipe.training.seed),
-        diagnose(seen, () if warned is None else (warned,)),
+        diagnose(seen, tuple(one for one in warned if one)),
         calibration(case.question, given, case.tempering) if case.question.kind in TEMPERED else None,
         chosen,
         summary(case, seen),
+        audits,
     )
+
+
+def compared(case: Case, question: Question) -> tuple[Audit, ...]:
+    """Compare the groups of held-out rows that the recipe names as sensitive."""
+    wanted, table = case.recipe.fairness, case.held_out.table
+    if wanted is None or not table.beside:
+        return ()
+    privacy = Privacy.of(case.recipe.as_data())
+    fields = {privacy.alias(name): list(table.beside[name]) for name in wanted.fields}
+    return audit(question, case.held_out.given, fields, wanted.bound, case.recipe.training.seed)
 
 
 def summary(case: Case, seen: Evidence) -> dict[str, Any]:

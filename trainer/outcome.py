@@ -11,7 +11,7 @@ from trainer.fit import History
 from trainer.judge import Judgement
 from trainer.judging.diagnosis import Diagnosis
 from trainer.judging.evidence import Size
-from trainer.judging.questions import Scores
+from trainer.judging.questions import Answered, Question, Scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,8 @@ class RowCounts:
 class Outcome:
     """Everything known about one trained model; scores are on the held-out rows, from ONNX Runtime.
 
-    `reference` and `attributions` are the card's entries of that name.
+    `question` is what was asked of it, `answered` its answers to the held-out rows; `reference` and
+    `attributions` are the card's entries of that name.
 
     Units: seconds by stage.
     """
@@ -49,6 +50,8 @@ class Outcome:
     baseline: Baseline
     device: str
     seconds: Mapping[str, float]
+    question: Question
+    answered: Answered
     reference: Mapping[str, Any] = field(default_factory=dict)
     attributions: Mapping[str, Any] = field(default_factory=dict)
     sizes: tuple[Size, ...] = ()

@@ -135,6 +135,8 @@ class Training:
             sizes=sizes,
             device=device_name(self.device),
             seconds=dict(self.journal.seconds),
+            question=asked_of(self.recipe, self.task),
+            answered=held.given,
             reference=typical,
             attributions=looked_at,
         )

@@ -16,12 +16,14 @@ from numpy.typing import NDArray
 from models.assembly import Plan
 from models.errors import InsituError
 from models.features import FeatureView, InputView
+from models.privacy import Privacy
 from models.recipe import Recipe
 from models.redis_failures import redis_errors
 from models.scanning import redis_type, scan
 from models.sources import HashSource, JsonSource, ListSource, VectorSource
 from models.store import Client
 from models.tensors import Tensor, elements
+from trainer.datasets.beside import Beside
 from trainer.datasets.series import Series
 from trainer.datasets.targets import Targets, Truth, targets_of
 from trainer.errors import NoRows, TooManyBadRows, TooMuchData, UnlabelledRow
@@ -106,12 +108,14 @@ class RowReader:
     skipped: Counter[str] = field(default_factory=Counter)
     filled: Counter[str] = field(default_factory=Counter)
     example: str = ""
+    beside: Beside = field(init=False)
 
     def __post_init__(self) -> None:
         self.series = Series.of(self.recipe)
         view = without_age_limit(self.recipe.features)
         self.plan = Plan(self.series.longer(view) if self.series else view)
         self.target = targets_of(self.recipe)
+        self.beside = Beside(self.recipe)
 
     @property
     def trip(self) -> int:
@@ -119,14 +123,16 @@ class RowReader:
         return max(1, min(ROWS_A_TRIP, ELEMENTS_A_TRIP // most_elements(self.recipe)))
 
     async def ask(self, redis: Client, keys: Sequence[str]) -> list[Any]:
-        """Return the replies for the rows' features, in the plan's order, and then their targets'."""
+        """Return the replies for the rows' features, in the plan's order, their targets' and what is read beside."""
         pipeline: Any = redis.pipeline(transaction=False)
         for command in self.plan.prepare_keys(keys).commands:
             pipeline.execute_command(*command)
         for key in keys:
-            beside = self.target.command(self.recipe.rows.read(key))
-            if beside is not None:
-                pipeline.execute_command(*beside)
+            truth = self.target.command(self.recipe.rows.read(key))
+            if truth is not None:
+                pipeline.execute_command(*truth)
+        for command in self.beside.commands(keys):
+            pipeline.execute_command(*command)
         replies: list[Any] = await pipeline.execute(raise_on_error=False)
         return replies
 
@@ -134,7 +140,9 @@ class RowReader:
         """Keep the rows of one trip that can be used, and count the others by their reason."""
         prepared = self.plan.prepare_keys(keys)
         features = replies[: len(prepared.commands)]
-        answers = replies[len(prepared.commands) :] or [None] * len(keys)
+        read = replies[len(prepared.commands) :]
+        beside = read[-len(keys) :] if self.beside.names else [None] * len(keys)
+        answers = read[: len(read) - len(keys) * bool(self.beside.names)] or [None] * len(keys)
         assembled = self.plan.assemble(prepared, features)
         for error in assembled.errors.values():
             self._skip(error)
@@ -144,12 +152,17 @@ class RowReader:
             if self.series is not None:
                 self._cut(self.series, named, group.feeds)
             else:
-                self._keep(named, [answers[row] for row in group.rows], group.feeds)
+                told = [(answers[row], beside[row]) for row in group.rows]
+                self._keep(named, told, group.feeds)
         check_size(self.parts, len(self.keys), self.recipe)
 
-    def _keep(self, keys: Sequence[str], answers: Sequence[Any], feeds: Mapping[str, Tensor]) -> None:
-        good = [at for at, key in enumerate(keys) if self._label(key, answers[at])]
+    def _keep(
+        self, keys: Sequence[str], told: Sequence[tuple[Any, Any]], feeds: Mapping[str, Tensor]
+    ) -> None:
+        good = [at for at, key in enumerate(keys) if self._label(key, told[at][0])]
         self.keys += [keys[at] for at in good]
+        for at in good if self.beside.names else ():
+            self.beside.take(told[at][1])
         self.parts.append({name: values[good] for name, values in feeds.items()})
 
     def _label(self, key: str, answer: Any) -> bool:
@@ -176,12 +189,12 @@ class RowReader:
 
     def _skip(self, error: InsituError) -> None:
         self.skipped[error.code] += 1
-        self.example = self.example or str(error)
+        self.example = self.example or Privacy.of(self.recipe.as_data()).text(str(error))
 
     def table(self, rows: int) -> Table:
         """Return everything that was kept, of `rows` that were read.
 
-        Raises: TooManyBadRows.
+        Raises: TooManyBadRows; FieldAbsent, a sensitive field that no row has.
         """
         limit = self.recipe.data.max_bad_share
         if not self.keys or self.skipped.total() > limit * rows:
@@ -189,7 +202,8 @@ class RowReader:
         inputs = {one.name: self._values(one) for one in self.recipe.features.inputs}
         kind = np.int64 if self.recipe.task == "classification" else np.float32
         targets = np.array(self.targets, kind)
-        return Table(tuple(self.keys), inputs, targets, dict(self.skipped), dict(self.filled))
+        beside = self.beside.columns()
+        return Table(tuple(self.keys), inputs, targets, dict(self.skipped), dict(self.filled), beside)
 
     def _values(self, one: InputView) -> Values:
         lengths = np.concatenate([part[one.lengths] for part in self.parts]) if one.lengths else None

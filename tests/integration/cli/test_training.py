@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,33 @@ def test_without_publishing_the_model_is_files(insitu: Insitu, tmp_path: Path) -
     assert json.loads((out / "manifest.json").read_text())["card"]["diagnosis"]["verdict"]
     assert insitu("models", "--json").json == []
     assert insitu("publish", str(out / "model.onnx"), "--name", "again").code == 0
+
+
+@pytest.mark.timeout(240)
+def test_a_challenger_is_promoted_only_if_it_is_better(insitu: Insitu, tmp_path: Path) -> None:
+    weak = tmp_path / "weak.yaml"
+    text = (resources.files("models") / "recipes" / "breast_cancer.yaml").read_text()
+    weak.write_text(text.replace("lr: 0.003", "lr: 0.00001").replace("epochs: 100", "epochs: 1"))
+
+    first = insitu("train", "breast_cancer", "--load", "--promote-if", "better", seconds=110)
+    worse = insitu("train", str(weak), "--promote-if", "better", "--json", seconds=110)
+
+    assert (first.code, worse.code) == (0, 0), first.err + worse.err
+    assert "there is no champion yet" in first.out
+    assert "breast_cancer version 1 is published, production points to it" in first.out
+    told = json.loads(worse.out.splitlines()[-1])
+    assert (told["version"], told["alias"]) == (2, None)
+    assert (told["contest"]["promoted"], told["contest"]["champion"]) == (False, 1)
+    assert told["contest"]["why"].startswith("the champion is better: log loss")
+    assert insitu("models", "breast_cancer", "--json").json["aliases"] == {"production": 1}
+
+
+def test_a_version_that_is_never_promoted_is_published_without_an_alias(insitu: Insitu) -> None:
+    done = insitu("train", "breast_cancer", "--load", "--promote-if", "never", seconds=110)
+
+    assert done.code == 0, done.err
+    assert "breast_cancer version 1 is published\n" in done.out
+    assert insitu("models", "breast_cancer", "--json").json["aliases"] == {}
 
 
 def test_rows_that_are_not_there_are_told_before_any_training(insitu: Insitu) -> None:

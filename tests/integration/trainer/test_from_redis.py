@@ -13,7 +13,7 @@ from tests.servers import RedisNodes
 from trainer.datasets.catalogue import dataset
 from trainer.datasets.from_redis import read_table
 from trainer.datasets.loading import load_into
-from trainer.errors import NoRows, TooManyBadRows, TooMuchData
+from trainer.errors import FieldAbsent, NoRows, TooManyBadRows, TooMuchData
 from trainer.events import Event, Stage, StageAdvanced, silent
 from trainer.table import Table
 
@@ -242,3 +242,53 @@ async def test_rows_are_read_from_every_node_of_a_cluster(redis_cluster: RedisNo
         table = await read(client, ready_recipe("japanese_vowels"))
 
     assert len(table) == 640
+
+
+async def test_sensitive_fields_are_read_beside_and_stay_out_of_the_input(redis: Redis) -> None:
+    for number in range(4):
+        await put_user(redis, number, sex="fm"[number % 2]) if number else await put_user(redis, number)
+    recipe = Recipe.parse(CHURN + "fairness: {fields: [sex]}\n")
+
+    table = await read(redis, recipe)
+
+    assert table.beside["sex"].tolist() == [None, "m", "f", "m"]
+    assert table.inputs["x"].x.shape == (4, 4)
+    assert table.take(np.array([1, 2])).beside["sex"].tolist() == ["m", "f"]
+    assert table.joined_with(table).beside["sex"].tolist() == [None, "m", "f", "m"] * 2
+
+
+async def test_sensitive_fields_may_lie_in_a_hash_of_their_own(redis: Redis) -> None:
+    for number in range(3):
+        await put_user(redis, number)
+    await redis.hset("user:1:about", "sex", "f")
+    await redis.set("user:2:about", "no hash")
+
+    table = await read(redis, Recipe.parse(CHURN + 'fairness: {fields: [sex], key: "user:{id}:about"}\n'))
+
+    assert table.beside["sex"].tolist() == [None, "f", None]
+
+
+async def test_a_sensitive_field_that_no_row_has_is_an_error(redis: Redis) -> None:
+    await put_user(redis, 1)
+
+    with pytest.raises(FieldAbsent, match=r"no row has the field 'sexx' in its hash 'user:\{id\}'"):
+        await read(redis, Recipe.parse(CHURN + "fairness: {fields: [sexx]}\n"))
+
+
+async def test_what_stood_in_for_a_feature_is_counted(redis: Redis) -> None:
+    text = CHURN.replace("fields: [age,", "fields: [{name: age, default: 40},")
+    for number in range(4):
+        await put_user(redis, number)
+    await redis.hdel("user:2", "age")
+
+    assert (await read(redis, Recipe.parse(text))).filled == {"age": 1}
+
+
+async def test_an_error_about_rows_calls_a_private_field_by_its_alias(redis: Redis) -> None:
+    await put_user(redis, 1, age="old")
+
+    with pytest.raises(TooManyBadRows) as caught:
+        await read(redis, Recipe.parse(CHURN + "private: [age]\n"))
+
+    assert "field 'private 1' of key 'user:1'" in str(caught.value)
+    assert "age" not in str(caught.value).replace("message", "")

@@ -1,5 +1,7 @@
 """Real trainings of a second or two, each made to go wrong in one way: the verdict says in which."""
 
+import json
+import re
 from typing import Any
 
 import numpy as np
@@ -9,6 +11,7 @@ from models.recipe import Recipe
 from server.inference.answers import bodies
 from tests.unit.trainer.tables import keys
 from trainer.export import session
+from trainer.judging.page import page
 from trainer.outcome import Outcome, TrainResult
 from trainer.run import train_on
 from trainer.table import Table, Values
@@ -36,7 +39,7 @@ def rows_of(x: Any) -> tuple[str, ...]:
     return tuple(f"row:{key.split(':')[1]}" for key in keys(len(x)))
 
 
-def result(x: Any, y: Any, network: str = SMALL, training: str = QUIET, more: str = "") -> TrainResult:
+def result(x: Any, y: Any, network: str = SMALL, training: str = QUIET, **said: Any) -> TrainResult:
     labelled = y.dtype.kind == "i"
     text = TEXT.format(
         task="classification" if labelled else "regression",
@@ -47,7 +50,8 @@ def result(x: Any, y: Any, network: str = SMALL, training: str = QUIET, more: st
     )
     kind = np.int64 if labelled else np.float32
     inputs = {"x": Values(x.astype(np.float32))}
-    return train_on(Recipe.parse(text + more), Table(rows_of(x), inputs, y.astype(kind)))
+    table = Table(rows_of(x), inputs, y.astype(kind), beside=said.get("beside", {}))
+    return train_on(Recipe.parse(text + said.get("more", "")), table)
 
 
 def signs(made: Outcome) -> set[str]:
@@ -191,7 +195,7 @@ def test_a_network_that_exaggerates_is_tempered_inside_the_graph() -> None:
     network = "standardize, {linear: 128}, relu"
 
     made = result(x, y, network, training)
-    untouched = result(x, y, network, training, "judge: {temperature: false}\n")
+    untouched = result(x, y, network, training, more="judge: {temperature: false}\n")
 
     told = made.bundle.manifest.card["calibration"]
     assert told["temperature"] > 1
@@ -202,3 +206,43 @@ def test_a_network_that_exaggerates_is_tempered_inside_the_graph() -> None:
     )
     assert made.outcome.exported.difference < 1e-5
     assert untouched.bundle.manifest.card["calibration"]["temperature"] == 1
+
+
+def test_a_group_that_the_network_treats_otherwise_is_warned_about_and_kept_out_of_its_input() -> None:
+    random = np.random.default_rng(7)
+    group = random.integers(0, 2, 1200)
+    x = random.normal(size=(1200, 3))
+    x[:, 2] += 2 * group  # a feature that stands for the group
+    y = (x[:, 0] + x[:, 2] - 1 > 0).astype(np.int64)
+    beside = {"sex": np.array(["f", "m"], object)[group]}
+
+    made = result(x, y, more="fairness: {fields: [sex]}\n", beside=beside)
+
+    (field,) = made.bundle.manifest.card["fairness"]["fields"]
+    assert [one["group"] for one in field["groups"]] == ["f", "m"]
+    assert field["gaps"]["demographic_parity"] > 0.3
+    assert "unequal groups" in signs(made.outcome)
+    assert "the groups of sex differ by" in " ".join(made.outcome.diagnosis.findings)
+
+
+def test_private_names_stand_neither_on_the_card_nor_in_a_finding() -> None:
+    x, y = noisy_line(400)
+    told = np.column_stack([x, y + 0.001 * np.random.default_rng(0).normal(size=400)])
+
+    made = result(
+        told,
+        y,
+        more="private: [f4, f3]\nfairness: {fields: [f9], bound: 0.01}\n",
+        beside={"f9": y.astype(str).astype(object)},
+    )
+
+    card = made.bundle.manifest.card
+    assert "private 1 (1.000)" in made.outcome.diagnosis.findings[1]
+    assert [one["name"] for one in card["summary"]["features"]] == [
+        "f0",
+        "f1",
+        "f2",
+        "private 2",
+        "private 1",
+    ]
+    assert not re.search(r"\bf[34]\b", json.dumps(card) + page(made.bundle.manifest).decode())

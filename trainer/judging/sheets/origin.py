@@ -98,12 +98,13 @@ def field_tables(field: Mapping[str, Any], found: Mapping[str, Any]) -> Iterator
     )
     bound = found.get("bound", 0)
     over = tag("span", "over the bound", class_="badge warn")
+    chance = field.get("by_chance") or {}
     gaps: list[list[Child]] = [
-        [name.replace("_", " "), value, over if value > bound else "within"]
+        [name.replace("_", " "), value, chance.get(name), over if value > bound else "within"]
         for name, value in (field.get("gaps") or {}).items()
     ]
     if gaps:
-        yield table(("gap between groups", "largest", f"bound {figure(bound)}"), gaps)
+        yield table(("gap between groups", "largest", "by chance up to", f"bound {figure(bound)}"), gaps)
     few = [str(group.get("group")) for group in groups if group.get("few")]
     if few:
         yield note(f"Too few rows to count for a gap: {', '.join(few)}.")

@@ -1,0 +1,228 @@
+"""Champion and challenger on rows in a real Redis: the better one is promoted, and why is said."""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import redis as plain_redis
+import torch
+
+from models.binding import bind
+from models.bundle import Bundle
+from models.composing import Wording, compose_bundle
+from models.connecting import connect
+from models.features import FeatureView
+from models.recipe import Recipe
+from models.store import ModelStore
+from trainer.champion import in_order_of
+from trainer.contest import Contest, challenge
+from trainer.errors import Incomparable
+from trainer.outcome import TrainResult
+from trainer.run import train
+from trainer.unseen import unseen_by
+
+POINTS = """\
+name: points
+task: classification
+data: {source: redis, match: "point:*", target: {key: "point:{id}", as: hash, field: side}}
+features:
+  inputs:
+    - {name: x, sources: [{key: "point:{id}", as: hash, fields: [a, b]}]}
+labels: [left, right]
+network: [standardize, {linear: 8}, tanh]
+training: {lr: 0.05, epochs: 25, batch: 32, test: 0.3}
+"""
+WEAK = POINTS.replace("lr: 0.05, epochs: 25", "optimizer: sgd, lr: 0.0001, epochs: 1")
+ROWS = 600
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def points(redis_url: str) -> str:
+    random = np.random.default_rng(1)
+    with plain_redis.Redis.from_url(redis_url) as client, client.pipeline() as pipeline:
+        for number in range(ROWS):
+            right = number % 2
+            a, b = random.normal(size=2) + 2.5 * right
+            values: dict[Any, Any] = {"a": f"{a:.4f}", "b": f"{b:.4f}", "side": ("left", "right")[right]}
+            pipeline.hset(f"point:{number}", mapping=values)
+        pipeline.execute()
+    return redis_url
+
+
+def made(url: str, text: str) -> TrainResult:
+    return train(Recipe.parse(text), url)
+
+
+def contest(url: str, text: str, result: TrainResult, champion: Bundle | None) -> Contest:
+    async def run() -> Contest:
+        async with connect(url) as client:
+            store = ModelStore(client)
+            if champion is not None:
+                await store.publish(champion)
+            return await challenge(store, Recipe.parse(text), result, "production")
+
+    return asyncio.run(run())
+
+
+def test_the_first_model_has_nobody_to_beat(points: str) -> None:
+    found = contest(points, POINTS, made(points, POINTS), None)
+
+    assert found.promoted
+    assert found.champion is None
+    assert "there is no champion yet" in found.why
+
+
+def test_a_better_challenger_takes_the_place_and_a_worse_one_does_not(points: str) -> None:
+    good, weak = made(points, POINTS), made(points, WEAK)
+
+    won = contest(points, POINTS, good, weak.bundle)
+    lost = contest(points, WEAK, weak, good.bundle)
+
+    assert (won.promoted, won.champion) == (True, 1)
+    assert "the challenger is better: log loss" in won.why
+    assert (lost.promoted, lost.champion) == (False, 2)
+    assert lost.why.startswith("the champion is better")
+    told = won.as_data()
+    assert told["rows"] == len(good.outcome.held_out.keys)
+    assert told["scores"]["challenger"] == pytest.approx(good.bundle.manifest.metrics["log_loss"], abs=1e-4)
+    assert told["scores"]["champion"] == pytest.approx(weak.bundle.manifest.metrics["log_loss"], abs=1e-4)
+
+
+def test_the_same_model_again_is_not_promoted(points: str) -> None:
+    result = made(points, POINTS)
+
+    found = contest(points, POINTS, result, result.bundle)
+
+    assert not found.promoted
+    assert "the difference may be chance" in found.why
+
+
+def test_only_rows_that_the_champion_has_not_learned_from_count(points: str) -> None:
+    other = POINTS.replace("test: 0.3", "test: 0.3, seed: 5")
+    champion, challenger = made(points, WEAK), made(points, other)
+    held = set(champion.outcome.held_out.keys)
+
+    found = contest(points, other, challenger, champion.bundle)
+
+    assert found.comparison is not None
+    assert found.comparison.rows == len(held & set(challenger.outcome.held_out.keys)) < len(held)
+    assert "the two recipes part their rows otherwise (seed 0 and 5)" in found.why
+
+
+def test_rows_below_the_border_are_known_to_be_new_without_a_list_of_them(points: str) -> None:
+    result = made(points, POINTS)
+    manifest = result.bundle.manifest
+    held_out = {key: one for key, one in manifest.card["held_out"].items() if key != "keys"}
+    unlisted = manifest.model_copy(update={"card": manifest.card | {"held_out": held_out}})
+    every = tuple(f"point:{number}" for number in range(ROWS))
+
+    mask = unseen_by(unlisted, every).mask
+
+    new = {key for key, one in zip(every, mask, strict=True) if one}
+    assert new < set(result.outcome.held_out.keys)
+    assert len(new) > 0.3 * len(result.outcome.held_out.keys)
+
+
+def test_a_recipe_that_parts_rows_by_something_else_is_taken_by_its_list(points: str) -> None:
+    result = made(points, POINTS)
+    manifest = result.bundle.manifest.model_copy(update={"recipe": {"split": {"by": "time"}}})
+    every = tuple(f"point:{number}" for number in range(ROWS))
+
+    found = unseen_by(manifest, every)
+
+    assert {key for key, one in zip(every, found.mask, strict=True) if one} == set(
+        result.outcome.held_out.keys
+    )
+    assert found.how == "its card lists the rows it held out"
+
+
+def onnx_of(result: TrainResult, **facts: Any) -> Bundle:
+    wording = Wording(
+        features=result.bundle.manifest.features, labels=("left", "right"), output="probabilities"
+    )
+    return compose_bundle(result.bundle.onnx, "points", replace(wording, **facts))
+
+
+def test_a_champion_that_was_not_trained_here_answers_every_held_out_row(points: str) -> None:
+    result = made(points, WEAK)
+
+    found = contest(points, POINTS, made(points, POINTS), onnx_of(result))
+
+    assert found.promoted
+    assert "it was not trained here, so what it learned from is not known" in found.why
+
+
+def test_a_champion_whose_labels_stand_in_another_order_is_read_rightly(points: str) -> None:
+    turned = POINTS.replace("labels: [left, right]", "labels: [right, left]")
+
+    found = contest(points, POINTS, made(points, POINTS), made(points, turned).bundle)
+
+    assert found.comparison is not None
+    assert found.comparison.champion < 0.3
+
+
+REFUSED = [
+    ({"labels": ("west", "east")}, "the champion knows other labels: west, east"),
+    ({"features": None}, "the champion has no feature view"),
+    ({"labels": (), "task": "tensor", "output": None}, "the champion answers another question: tensor"),
+    ({"features": "inline"}, "the champion reads values that only a request carries"),
+    ({"features": "other"}, "by its own feature view: key 'point:"),
+    ({"features": "absent"}, "by its own feature view: key 'point:100' has no field 'c'"),
+]
+VIEWS = {
+    "inline": '{key: "point:{id}", as: hash, fields: [a]}, {inline: true, fields: [b]}',
+    "other": '{key: "place:{id}", as: hash, fields: [a, b]}',
+    "absent": '{key: "point:{id}", as: hash, fields: [a, c]}',
+}
+
+
+@pytest.mark.parametrize(("facts", "said"), REFUSED)
+def test_what_cannot_be_compared_is_not_promoted_and_says_why(
+    points: str, facts: dict[str, Any], said: str
+) -> None:
+    result = made(points, WEAK)
+    view = facts.get("features")
+    if isinstance(view, str):
+        read = FeatureView.parse(f"inputs: [{{name: x, sources: [{VIEWS[view]}]}}]")
+        facts = facts | {"features": bind(read, result.bundle.manifest.inputs)}
+
+    found = contest(points, WEAK, result, onnx_of(result, **facts))
+
+    assert not found.promoted
+    assert said in found.why
+    assert "--promote-if always promotes it unasked" in found.why
+
+
+def test_a_challenger_all_of_whose_rows_the_champion_learned_from_is_not_promoted(points: str) -> None:
+    champion = made(points, WEAK)
+    manifest = champion.bundle.manifest
+    card = manifest.card | {"held_out": {"keys": [], "seed": 0}}
+    forgetful = Bundle(
+        manifest.model_copy(update={"card": card, "recipe": {"split": "time"}}), champion.bundle.onnx
+    )
+
+    found = contest(points, POINTS, made(points, POINTS), forgetful)
+
+    assert not found.promoted
+    assert "no row is new to both" in found.why
+
+
+def test_one_sigmoid_stands_for_two_labels_and_other_outputs_do_not_fit(points: str) -> None:
+    bundle = made(points, WEAK).bundle
+
+    assert in_order_of(("left", "right"), bundle, np.array([0.25])).tolist() == [[0.75, 0.25]]
+    with pytest.raises(Incomparable, match="gives labels without probabilities"):
+        in_order_of(("left", "right"), bundle, np.array([1]))
+    with pytest.raises(Incomparable, match="gives 3 numbers a row for 2 labels"):
+        in_order_of(("left", "right"), bundle, np.zeros((1, 3)))
