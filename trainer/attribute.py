@@ -65,7 +65,8 @@ def attributions(
     named = [one for one in features if one.categories]
     typical = torch.tensor(stored[signature.input]).float()
     way = way_to(served, torch.from_numpy(x.astype(np.float32)), rows, typical, named)
-    added, gap = along(served, way)
+    # an embedding of nothing but categories has no gradient at all
+    added, gap = along(served, way) if len(named) < len(features) else (np.zeros((len(rows), x[0].size)), 0.0)
     sizes = {one.name: float(np.abs(added[:, one.places].sum(1)).mean()) for one in features}
     sizes |= {one.name: difference(served, way, typical, one) for one in named}
     largest = sorted(sizes.items(), key=lambda pair: -pair[1])[:FEATURES_KEPT]
