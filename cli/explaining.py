@@ -128,8 +128,8 @@ def show_row(terminal: Terminal, row: dict[str, Any], named: str, top: int) -> N
 def headline(named: str, row: dict[str, Any]) -> str:
     """Return what is explained, and what it would be for the reference."""
     if "label" in row:
-        found, else_ = share_text(row["prediction"]), share_text(row["baseline"])
-        return f"{named}: {row['label']} {found}, {else_} for the reference"
+        found, instead = share_text(row["prediction"]), share_text(row["baseline"])
+        return f"{named}: {row['label']} {found}, {instead} for the reference"
     of = f"{row['output']}[{row['element']}]" if row["element"] else row["output"]
     return f"{named}: {of} {plain(row['prediction'])}, {plain(row['baseline'])} for the reference"
 

@@ -66,7 +66,9 @@ def attributions(
     named = [one for one in features if one.categories]
     typical = torch.tensor(stored[name]).float()
     way = way_to(served, values, typical, named)
-    added, gap = along(served, way)
+    # an embedding of nothing but categories has no gradient at all
+    flat = np.zeros((len(rows), values.x[0].size))
+    added, gap = along(served, way) if len(named) < len(features) else (flat, 0.0)
     sizes = {one.name: float(np.abs(added[:, one.places].sum(1)).mean()) for one in features}
     sizes |= {one.name: difference(served, way, typical, one) for one in named}
     largest = sorted(sizes.items(), key=lambda pair: -pair[1])[:FEATURES_KEPT]

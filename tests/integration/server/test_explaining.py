@@ -248,6 +248,33 @@ async def test_a_trained_model_adds_up_to_what_it_predicts(
     assert len(body["contributions"]) == 30
     assert 0 < body["sampling_error"] < 0.1
     assert body["reference"].startswith("median of ")
+    await sampled_is_near_exact(
+        running, trained.bundle, {one_["feature"]: one_["value"] for one_ in body["contributions"]}
+    )
+
+
+async def sampled_is_near_exact(engine: Engine, made: Bundle, values: Mapping[str, Any]) -> None:
+    """Of a row in which 13 features differ from the typical one, all 8191 combinations and few orders."""
+    assert made.manifest.features is not None
+    row = list(made.manifest.card["reference"]["inputs"]["x"][0])
+    fields = [field.name for field in made.manifest.features.inputs[0].sources[0].fields]  # type: ignore[union-attr]  # a hash
+    row[:13] = [values[name] for name in fields[:13]]
+    asked = Ask("breast_cancer", inputs={"x": [row]})
+
+    exact = await one(engine, asked, Wish(samples=16_384, label="malignant"))
+    sampled = [
+        await one(engine, asked, Wish(samples=1000, seed=seed, label="malignant")) for seed in range(10)
+    ]
+
+    truth = contributions(exact)
+    within = [
+        abs(told["contribution"] - truth[told["feature"]]) <= told["error"] + 1e-6
+        for body in sampled
+        for told in body["contributions"]
+    ]
+    assert {body["method"] for body in sampled} == {"sampled"}
+    assert (exact["method"], exact["runs"]) == ("exact", 2**13)
+    assert np.mean(within) > 0.9
 
 
 async def test_a_label_may_be_named_and_all_of_them_add_up_to_nothing(

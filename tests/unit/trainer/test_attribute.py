@@ -1,6 +1,6 @@
 """What a network looks at as a whole, against what it is known to look at."""
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -61,6 +61,28 @@ def test_a_category_is_measured_by_the_difference_that_it_makes() -> None:
 
     assert found["features"] == pytest.approx({"plan": 5.0, "age": 1.0}, abs=1e-5)
     assert found["by_difference"] == ["plan"]
+
+
+class Embedded(torch.nn.Module):
+    """A number a category: 0, 10, 20, ...; no gradient reaches the category itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = torch.nn.Embedding.from_pretrained(torch.arange(5.0)[:, None] * 10)
+
+    def forward(self, x: torch.Tensor, _lengths: torch.Tensor | None = None) -> torch.Tensor:
+        found: torch.Tensor = self.table(x[:, 0].long())
+        return found
+
+
+def test_a_network_of_categories_alone_is_measured_without_gradients() -> None:
+    served = Served(cast(Network, Embedded()), Regression()).eval()
+    plan = {"name": "plan", "categories": ["free", "paid", "gone"]}
+
+    found = attributions(served, rows([[0], [1], [2], [2]]), SIGNATURE, card(2), view(plan))
+
+    assert found["features"] == {"plan": 7.5}
+    assert found["gap"] == 0
 
 
 def test_a_training_keeps_what_its_network_looks_at_on_the_card() -> None:
