@@ -11,7 +11,7 @@ from tests.unit.trainer.tables import LINE, SLOPES, clouds, keys, line, recipe, 
 from trainer.attribute import attributions
 from trainer.export import Input, Served, Signature
 from trainer.networks.forms import Entry, Form
-from trainer.networks.network import Network
+from trainer.networks.network import Inputs, Network
 from trainer.run import train_on
 from trainer.table import Table, Values
 from trainer.tasks import Regression
@@ -69,9 +69,10 @@ class Embedded(torch.nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.table = torch.nn.Embedding.from_pretrained(torch.arange(5.0)[:, None] * 10)
+        self.entries = (Entry("x", Form((1,))),)
 
-    def forward(self, x: torch.Tensor, _lengths: torch.Tensor | None = None) -> torch.Tensor:
-        found: torch.Tensor = self.table(x[:, 0].long())
+    def forward(self, inputs: Inputs) -> torch.Tensor:
+        found: torch.Tensor = self.table(inputs["x"][0][:, 0].long())
         return found
 
 

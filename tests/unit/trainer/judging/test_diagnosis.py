@@ -13,7 +13,7 @@ from trainer.judging.diagnosis import diagnose
 from trainer.judging.evidence import Course, Evidence, Part, Size, constant_loss, constant_score
 from trainer.judging.findings import Finding
 from trainer.judging.forest import forest_scores
-from trainer.judging.questions import Answered, Array, Question
+from trainer.judging.questions import Answered, Array, Question, Scores
 
 
 def found(of: Evidence) -> set[str]:
@@ -410,7 +410,7 @@ def test_the_best_constant_answer_is_known_for_labels_and_values() -> None:
 def test_a_question_without_a_headline_is_judged_by_the_rest() -> None:
     scores = np.abs(rows(60, 1))
     whole = Part(rows(60), Answered(scores, None), ("a", "b", "c"))
-    half = scored(0.5)
+    half = Scores({"error": 0.5})
     of = Evidence(Question("anomaly"), whole, whole, half, half, half, 0.0, Course((1.0, 0.5)))
 
     assert np.isnan(of.own)
