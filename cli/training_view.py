@@ -5,7 +5,7 @@ from typing import Any, Self
 
 from cli.progress import Work
 from cli.terminal import Terminal, duration_text, plain
-from trainer.events import EpochEnded, Event, StageAdvanced, StageBegan, StageEnded, as_json
+from trainer.events import EpochEnded, Event, Noticed, StageAdvanced, StageBegan, StageEnded, as_json
 from trainer.outcome import TrainResult
 
 
@@ -36,6 +36,8 @@ class TrainingView:
             self._end()
             line = f"  {event.stage:<9} {duration_text(event.seconds):>7}  {event.result}"
             self._terminal.note(line, "quiet")
+        elif isinstance(event, Noticed):
+            self._terminal.note(f"  note: {event.text}", "warn")
         elif self._work is not None:
             advance(self._work, event)
 

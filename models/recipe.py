@@ -22,6 +22,7 @@ from models.layers.layer import Layer
 from models.recipe_data import RedisRows
 from models.recipe_faults import fault, worded
 from models.recipe_features import check_input, check_templates
+from models.recipe_fitting import check_alterations, check_classes
 from models.recipe_labels import Labels, check_labels
 from models.recipe_network import Branches, NetworkSection, check_branches
 from models.recipe_sections import Section
@@ -61,6 +62,8 @@ class Recipe(Section):
         check_labels(self.task, self.classes)
         check_templates(self.rows, self.features, self.data)
         check_branches(self.network, tuple(one.name for one in self.features.inputs))
+        check_classes(self.training, self.task, self.classes)
+        check_alterations(self.training, self.features.inputs, self.branches)
         return self
 
     @cached_property

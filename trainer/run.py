@@ -20,11 +20,12 @@ from trainer.diagnose import Parts, diagnose
 from trainer.evaluate import Scores, evaluate
 from trainer.events import Events, Journal, silent
 from trainer.export import Exported, Input, Served, Signature, answers, export, feed
-from trainer.fit import Fit, History, Rows, reproducible
+from trainer.fit import Fit, History, reproducible
 from trainer.networks.forms import FREE, Entry, Form
 from trainer.networks.network import Blueprint, Network, build, check
 from trainer.outcome import HeldOut, Outcome, RowCounts, TrainResult
 from trainer.publish import compose
+from trainer.rows import Rows
 from trainer.split import split
 from trainer.table import Table
 from trainer.tasks import Task, outputs_of, task_of

@@ -8,8 +8,9 @@ import pytest
 from models.errors import BadRecipe
 from models.layers.network import LAYERS
 from models.recipe import Recipe, ready_recipes
+from models.recipe_augmentation import Augmentation
 from models.recipe_data import RedisRows
-from models.recipe_training import Step, Training
+from models.recipe_training import Plateau, Step, Training
 from trainer.networks.network import check
 from trainer.run import blueprint_of
 
@@ -60,7 +61,7 @@ def test_every_key_of_a_section_is_listed_with_its_default(
 ) -> None:
     listed = {
         line.split("|")[1].strip(" `"): line.split("|")[2].strip()
-        for line in section(title).splitlines()
+        for line in section(title).split("\n### ")[0].splitlines()
         if "|" in line
     }
 
@@ -68,10 +69,27 @@ def test_every_key_of_a_section_is_listed_with_its_default(
         default = field.get_default(call_default_factory=True)
         if field.is_required() or name == "dataset":
             assert listed[name] == ""
-        elif isinstance(default, Step):
-            assert listed[name] == f"every {default.every}, factor {default.factor:g}"
+        elif isinstance(default, Step | Plateau):
+            assert listed[name] == ", ".join(
+                f"{key} {value:g}" for key, value in default.model_dump().items()
+            )
+        elif isinstance(default, Augmentation):
+            assert default == Augmentation()
+            assert listed[name] == "none"
         else:
             assert listed[name] == written(default)
+
+
+def test_every_key_of_an_augmentation_is_listed_with_its_default() -> None:
+    table = section("training").split("### Augmentation")[1].split("\n### ")[0]
+    listed = dict(re.findall(r"\| `(\w+\.\w+)` \| (\S+) \|", table))
+
+    kinds = {"image": Augmentation().image, "series": Augmentation().series}
+    assert listed == {
+        f"{kind}.{key}": written(value)
+        for kind, one in kinds.items()
+        for key, value in one.model_dump().items()
+    }
 
 
 def written(default: object) -> str:
