@@ -8,6 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli.checkpointing import (
+    CheckpointDir,
+    CheckpointEpochs,
+    CheckpointSeconds,
+    Keeping,
+    Resume,
+    ending_in_order,
+)
 from cli.errors import WrongUsage, needs
 from cli.manual import MODELS, Command
 from cli.options import AsJson, DataDir, Prefix, RedisUrl
@@ -32,6 +40,7 @@ class Plan:
     alias: str | None
     publish: bool
     out: Path | None
+    keeping: Keeping
 
 
 def complete_recipe(incomplete: str) -> list[str]:
@@ -67,6 +76,10 @@ def train(
             "--out", metavar="DIR", help="Also write model.onnx, manifest.json and report.svg there."
         ),
     ] = None,
+    checkpoint: CheckpointDir = None,
+    checkpoint_seconds: CheckpointSeconds = 30.0,
+    checkpoint_epochs: CheckpointEpochs = None,
+    resume: Resume = False,
     as_json: AsJson = False,
     redis_url: RedisUrl = None,
     data_dir: DataDir = None,
@@ -75,7 +88,8 @@ def train(
     """Train recipes on rows that lie in Redis, and publish the models."""
     settings = read_settings(redis_url=redis_url, data_dir=data_dir, prefix=prefix)
     read = [read_recipe(text) for text in recipes]
-    plan = Plan(load, None if alias == NONE else alias, publish, out)
+    keeping = Keeping(checkpoint, checkpoint_seconds, checkpoint_epochs, resume)
+    plan = Plan(load, None if alias == NONE else alias, publish, out, keeping)
     check_plan(read, plan)
     terminal = Terminal(as_json=as_json)
     url = checked_url(settings)
@@ -106,6 +120,7 @@ def check_plan(recipes: "Sequence[Recipe]", plan: Plan) -> None:
         raise WrongUsage("--no-publish without --out DIR would throw the model away")
     if plan.out is not None and len(recipes) > 1:
         raise WrongUsage(f"--out takes one recipe, {len(recipes)} are given")
+    plan.keeping.check(len(recipes))
 
 
 def checked_url(settings: Settings) -> str:
@@ -132,13 +147,16 @@ def make(terminal: Terminal, recipe: "Recipe", plan: Plan, settings: Settings) -
         from cli.training_view import TrainingView
         from trainer.run import train as train_recipe
     url = str(settings.redis_url)
-    with TrainingView(terminal, recipe.name) as view:
+    checkpoint = plan.keeping.of(recipe.name)
+    with TrainingView(terminal, recipe.name) as view, ending_in_order(checkpoint, view):
         if plan.load:
             asyncio.run(load_rows(recipe, settings, view))
-        result = train_recipe(recipe, url, view)
+        result = train_recipe(recipe, url, view, checkpoint)
         if plan.out is not None:
             write(result, plan.out)
         published = asyncio.run(publish_bundle(result, settings, plan.alias)) if plan.publish else None
+        if checkpoint is not None:
+            checkpoint.remove()
     show(terminal, result, published, plan)
 
 
@@ -222,6 +240,7 @@ COMMANDS = (
             "insitu train breast_cancer digits japanese_vowels --load --json",
             "insitu train ./churn.yaml --alias canary",
             "insitu train ./churn.yaml --no-publish --out ./made",
+            "insitu train ./churn.yaml --checkpoint ./kept --resume",
         ),
         "0 trained and published; 1 the recipe or its rows are refused, or training failed",
     ),

@@ -5,6 +5,7 @@ InsituError > TrainerError
   NoRows  TooManyBadRows  TooMuchData  NotEnoughRows  UnlabelledRow
   UnknownDataset  DatasetConflict
   TrainingDiverged  ExportFailed  ExportMismatch  BadReportPath
+  BadCheckpoint  CheckpointMismatch
 """
 
 from collections.abc import Mapping, Sequence
@@ -150,3 +151,23 @@ class BadReportPath(TrainerError):
     """A report that cannot be drawn or written."""
 
     code = "bad_report_path"
+
+
+class BadCheckpoint(TrainerError):
+    """A checkpoint that cannot be read or written, or that is in the way."""
+
+    code = "bad_checkpoint"
+
+
+class CheckpointMismatch(TrainerError):
+    """A checkpoint of another training."""
+
+    code = "checkpoint_mismatch"
+
+    def __init__(self, path: str, differences: str, named: Sequence[str]) -> None:
+        super().__init__(
+            f"checkpoint {path} is of another training: {differences}; take the recipe and the rows that it "
+            "was begun with, or another directory",
+            path=path,
+            differs=list(named),
+        )

@@ -1,15 +1,16 @@
 """Fitting: epochs over the training rows, the best weights kept, a listener told of each."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 
 import torch
 from torch import Tensor, nn
 
 from models.recipe_training import Training
 from trainer.best import Best
+from trainer.checkpoints import Checkpoint, State
 from trainer.descent import Descent
 from trainer.events import EpochEnded, Events, Noticed
 from trainer.networks.network import Network
@@ -51,25 +52,68 @@ class Fit:
     validation: Rows | None
     events: Events
     history: History = field(default_factory=History)
+    checkpoint: Checkpoint | None = None
 
     def run(self) -> History:
         """Fit the network, leave the best weights in it and return how it went.
 
-        Raises: TrainingDiverged, the loss is not finite.
+        Raises: TrainingDiverged, the loss is not finite; BadCheckpoint, one cannot be written.
         """
         self.network.fit_scaling(self.train.inputs)
         descent = Descent(self.network, self.task, self.training, self.train)
-        self._note(descent.precision.note)
         best = Best(self.network)
-        began, first = time.monotonic(), len(self.history.epochs) + 1
-        for number in range(first, self.training.epochs + 1):
-            epoch = self._epoch(descent, best, number)
-            self._tell(epoch, number, (time.monotonic() - began) / (number + 1 - first))
-            if self._should_stop(number):
-                self.history.stopped_early = True
-                break
+        self._note(descent.precision.note)
+        self._resume(descent, best)
+        with self._checkpointed(descent, best) as keep:
+            began, first = time.monotonic(), len(self.history.epochs)
+            while not self._over():
+                epoch = self._epoch(descent, best, len(self.history.epochs) + 1)
+                number = len(self.history.epochs)
+                self._tell(epoch, number, (time.monotonic() - began) / (number - first))
+                keep(number)
         best.restore()
         return self.history
+
+    def _resume(self, descent: Descent, best: Best) -> None:
+        """Go on from the checkpoint, if there is one."""
+        if self.checkpoint is None or self.checkpoint.found is None:
+            return
+        state = self.checkpoint.found
+        descent.load(state["descent"])
+        best.load(state["best"])
+        self.history.epochs = [Epoch(*values) for values in state["epochs"]]
+        self.history.best = state["best_epoch"]
+        load_generators(state["generators"])
+        self.events(Noticed(f"goes on after epoch {len(self.history.epochs)} of {self.training.epochs}"))
+
+    @contextmanager
+    def _checkpointed(self, descent: Descent, best: Best) -> Iterator[Callable[[int], None]]:
+        """Give what keeps the state after an epoch when that is due, and keep it at the end."""
+        checkpoint = self.checkpoint
+        if checkpoint is None:
+            yield lambda _number: None
+            return
+
+        def keep(number: int) -> None:
+            if checkpoint.due(number):
+                checkpoint.write(self._state(descent, best))
+            checkpoint.heed()
+
+        checkpoint.running = True
+        try:
+            yield keep
+            checkpoint.write(self._state(descent, best))
+        finally:
+            checkpoint.running = False
+
+    def _state(self, descent: Descent, best: Best) -> State:
+        return {
+            "descent": descent.state(),
+            "best": best.state(),
+            "epochs": [astuple(epoch) for epoch in self.history.epochs],
+            "best_epoch": self.history.best,
+            "generators": generators(),
+        }
 
     def _epoch(self, descent: Descent, best: Best, number: int) -> Epoch:
         train_loss = descent.epoch(number)
@@ -108,9 +152,11 @@ class Fit:
         facts = (epoch.train_loss, epoch.validation_loss, self.task.metric, epoch.score, kept, left)
         self.events(EpochEnded(number, self.training.epochs, *facts))
 
-    def _should_stop(self, number: int) -> bool:
-        patience = self.training.patience
-        return patience is not None and number - self.history.best >= patience
+    def _over(self) -> bool:
+        """Whether every epoch was run, or nothing got better for too long."""
+        number, patience = len(self.history.epochs), self.training.patience
+        self.history.stopped_early = patience is not None and number - self.history.best >= patience
+        return self.history.stopped_early or number >= self.training.epochs
 
 
 @torch.no_grad()
@@ -132,3 +178,15 @@ def reproducible(training: Training) -> Iterator[None]:
             yield
         finally:
             torch.set_num_threads(threads)
+
+
+def generators() -> dict[str, object]:
+    """Return where PyTorch's random numbers are."""
+    return {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all()}
+
+
+def load_generators(state: State) -> None:
+    """Let random numbers go on from somewhere."""
+    torch.set_rng_state(state["cpu"])
+    if state["cuda"]:
+        torch.cuda.set_rng_state_all(state["cuda"])

@@ -15,6 +15,7 @@ from models.connecting import connect
 from models.features import InputView
 from models.recipe import Recipe
 from trainer.baseline import Baseline, baseline
+from trainer.checkpoints import Checkpoint
 from trainer.datasets.from_redis import read_table
 from trainer.diagnose import Parts, diagnose
 from trainer.evaluate import Scores, evaluate
@@ -33,16 +34,19 @@ from trainer.tasks import Task, outputs_of, task_of
 PARITY_ROWS = (1, 2, 7)  # sizes of the batches on which PyTorch and ONNX Runtime are compared
 
 
-def train(recipe: Recipe, redis_url: str, events: Events = silent) -> TrainResult:
-    """Train a recipe's model on the rows of a Redis.
+def train(
+    recipe: Recipe, redis_url: str, events: Events = silent, checkpoint: Checkpoint | None = None
+) -> TrainResult:
+    """Train a recipe's model on the rows of a Redis; with a checkpoint it can be gone on with later.
 
     Raises: BadNetwork, before anything is read; NoRows, TooManyBadRows, TooMuchData, NotEnoughRows,
-        TrainingDiverged, ExportFailed, ExportMismatch, RedisUnavailable.
+        TrainingDiverged, ExportFailed, ExportMismatch, RedisUnavailable, BadCheckpoint,
+        CheckpointMismatch.
     """
     check(blueprint_of(recipe))
     journal = Journal(events)
     table = asyncio.run(read(recipe, redis_url, journal))
-    return train_on(recipe, table, journal)
+    return train_on(recipe, table, journal, checkpoint)
 
 
 async def read(recipe: Recipe, redis_url: str, journal: Journal) -> Table:
@@ -60,19 +64,24 @@ async def read(recipe: Recipe, redis_url: str, journal: Journal) -> Table:
     return table
 
 
-def train_on(recipe: Recipe, table: Table, journal: Journal | None = None) -> TrainResult:
+def train_on(
+    recipe: Recipe, table: Table, journal: Journal | None = None, checkpoint: Checkpoint | None = None
+) -> TrainResult:
     """Train a recipe's model on a table.
 
     Raises: as `train`, but for what concerns Redis.
     """
-    return Training(recipe, table, journal or Journal()).result()
+    return Training(recipe, table, journal or Journal(), checkpoint).result()
 
 
 class Training:
     """One training, from a table to a bundle."""
 
-    def __init__(self, recipe: Recipe, table: Table, journal: Journal) -> None:
+    def __init__(
+        self, recipe: Recipe, table: Table, journal: Journal, checkpoint: Checkpoint | None = None
+    ) -> None:
         self.recipe, self.table, self.journal = recipe, table, journal
+        self.checkpoint = checkpoint
         parts = split(table, recipe)
         self.train = table.take(parts.train)
         self.validation = table.take(parts.validation)
@@ -103,11 +112,14 @@ class Training:
 
     def _fit(self) -> tuple[Network, History]:
         training = self.recipe.training
+        if self.checkpoint is not None:
+            self.checkpoint.begin(facts_of(self.recipe, self.train, self.validation))
         with self.journal.stage("fit", training.epochs) as stage, reproducible(training):
             network = build(blueprint_of(self.recipe))
             train = Rows.of(self.train, self.device)
             validation = Rows.of(self.validation, self.device) if len(self.validation) else None
             fit = Fit(network.to(self.device), self.task, training, train, validation, self.journal.events)
+            fit.checkpoint = self.checkpoint
             history = fit.run()
             stage.result = f"{len(history.epochs)} epochs, the best was {history.best}"
         return network, history
@@ -139,6 +151,19 @@ class Training:
 
     def _counts(self) -> RowCounts:
         return RowCounts(len(self.train), len(self.validation), len(self.held_out), self.table.skipped)
+
+
+def facts_of(recipe: Recipe, train: Table, validation: Table) -> dict[str, object]:
+    """Return what a training's weights follow from: another recipe or other rows give others."""
+    return {
+        **recipe.as_data(),
+        "rows": {
+            "train": len(train),
+            "validation": len(validation),
+            "sha256": f"{train.digest()} {validation.digest()}",
+        },
+        "torch": str(torch.__version__),
+    }
 
 
 def blueprint_of(recipe: Recipe) -> Blueprint:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -59,6 +60,16 @@ class Table:
         """Return some of the rows, in the order given."""
         inputs = {name: values.take(rows) for name, values in self.inputs.items()}
         return Table(tuple(self.keys[row] for row in rows), inputs, self.targets[rows], self.skipped)
+
+    def digest(self) -> str:
+        """Return what tells these rows from others: their numbers, lengths and targets, in their order."""
+        found = sha256(memoryview(np.ascontiguousarray(self.targets)))
+        for name, values in self.inputs.items():
+            found.update(f"{name} {values.x.dtype} {values.x.shape}".encode())
+            found.update(memoryview(np.ascontiguousarray(values.x)))
+            if values.lengths is not None:
+                found.update(memoryview(np.ascontiguousarray(values.lengths)))
+        return found.hexdigest()
 
     def samples(self, sizes: Sequence[int]) -> list[Indices]:
         """Return rows for a few small batches that differ in length as much as the table allows.
