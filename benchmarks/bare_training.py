@@ -11,7 +11,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from models.recipe_training import Training
 from trainer.networks.network import Network
-from trainer.networks.scaling import channel_values
+from trainer.networks.fitted import channel_values
 from trainer.rows import Rows
 
 

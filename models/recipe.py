@@ -24,7 +24,7 @@ from models.recipe_faults import fault, worded
 from models.recipe_features import check_input, check_templates
 from models.recipe_fitting import check_alterations, check_classes
 from models.recipe_labels import Labels, check_labels
-from models.recipe_network import Branches, NetworkSection, check_branches
+from models.recipe_network import Branches, NetworkSection, check_network, layers_of
 from models.recipe_sections import Section
 from models.recipe_training import Training
 from models.templates import KeyTemplate
@@ -61,17 +61,15 @@ class Recipe(Section):
     def _consistent(self) -> Self:
         check_labels(self.task, self.classes)
         check_templates(self.rows, self.features, self.data)
-        check_branches(self.network, tuple(one.name for one in self.features.inputs))
+        check_network(self.network, self.features, self.task)
         check_classes(self.training, self.task, self.classes)
         check_alterations(self.training, self.features.inputs, self.branches)
         return self
 
     @cached_property
     def branches(self) -> dict[str, tuple[Layer, ...]]:
-        """The layers of each input's branch, in the order of the view."""
-        if isinstance(self.network, Branches):
-            return {one.name: self.network.branches[one.name] for one in self.features.inputs}
-        return {self.features.inputs[0].name: self.network}
+        """The layers of each input's branch, in the order of the view, presets written out."""
+        return {one.name: layers_of(self.network, one, self.task) for one in self.features.inputs}
 
     @property
     def then(self) -> tuple[Layer, ...]:

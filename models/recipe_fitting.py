@@ -8,9 +8,10 @@ from models.features import InputView
 from models.layers.layer import Layer
 from models.recipe_faults import fault
 from models.recipe_training import Training
+from models.sources import ListSource, VectorSource
 
 Kind = Literal["vector", "series", "image"]
-OF_CATEGORIES = ("embedding", "one_hot")  # between two numbers of categories there is nothing
+NAMES = ("embedding", "one_hot", "missing")  # between two numbers that are names there is nothing
 
 
 def check_classes(training: Training, task: str, classes: Sequence[str]) -> None:
@@ -42,14 +43,21 @@ def check_alterations(
     ):
         if section.model_dump(exclude_defaults=True) and name not in kinds:
             raise fault(f"has nothing to alter; no input of the view is {what}", "training", "augment", name)
-    words = [one.layer for layers in branches.values() for one in every_layer(layers)]
-    named = next((word for word in words if word in OF_CATEGORIES), None)
+    named = next((word for one in inputs for word in names_in(one, branches[one.name])), None)
     altering = "mixup" if training.mixup else "augment" if augment.series != type(augment.series)() else None
     if named and altering:
         raise fault(
-            f"changes numbers, and `{named}` reads numbers of categories; take one of the two out",
+            f"changes numbers, and {named} are numbers that stand for something; take one of the two out",
             *("training", altering),
         )
+
+
+def names_in(view: InputView, layers: Sequence[Layer]) -> Iterator[str]:
+    """Give what in an input are numbers that are names: fields with categories, and what layers look up."""
+    for source in view.sources:
+        fields = () if isinstance(source, VectorSource | ListSource) else source.fields
+        yield from (f"the categories of {field.name}" for field in fields if field.categories)
+    yield from (f"the numbers read by `{one.layer}`" for one in every_layer(layers) if one.layer in NAMES)
 
 
 def kind_of(view: InputView, layers: Sequence[Layer]) -> Kind:
@@ -65,5 +73,7 @@ def every_layer(layers: Sequence[Layer]) -> Iterator[Layer]:
     for layer in layers:
         yield layer
         for value in (getattr(layer, name) for name in type(layer).model_fields):
-            if isinstance(value, tuple):
-                yield from every_layer([one for one in value if isinstance(one, Layer)])
+            inside = list(value.values()) if isinstance(value, dict) else [value]
+            for part in inside:
+                if isinstance(part, tuple):
+                    yield from every_layer([one for one in part if isinstance(one, Layer)])

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from models.recipe_augmentation import SeriesAugmentation
-from trainer.networks.scaling import channel_values
+from trainer.networks.fitted import channel_values
 from trainer.networks.steps import Flow, padding_as
 
 

@@ -63,12 +63,12 @@ class Table:
 
     def digest(self) -> str:
         """Return what tells these rows from others: their numbers, lengths and targets, in their order."""
-        found = sha256(memoryview(np.ascontiguousarray(self.targets)))
+        found = sha256(np.ascontiguousarray(self.targets).data)
         for name, values in self.inputs.items():
             found.update(f"{name} {values.x.dtype} {values.x.shape}".encode())
-            found.update(memoryview(np.ascontiguousarray(values.x)))
+            found.update(np.ascontiguousarray(values.x).data)
             if values.lengths is not None:
-                found.update(memoryview(np.ascontiguousarray(values.lengths)))
+                found.update(np.ascontiguousarray(values.lengths).data)
         return found.hexdigest()
 
     def samples(self, sizes: Sequence[int]) -> list[Indices]:

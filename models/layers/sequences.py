@@ -34,3 +34,9 @@ class Attention(Layer):
     feedforward: Annotated[int, Strict(), Field(ge=1, le=64)] = 2
     dropout: Share = 0.0
     positions: bool = False
+
+
+class LastStep(Layer):
+    """The last step of each row."""
+
+    layer: Literal["last_step"]

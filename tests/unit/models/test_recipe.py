@@ -314,7 +314,7 @@ def test_a_list_of_layers_reads_one_input() -> None:
 
     message = refused(changed("labels", more))
 
-    assert "line 14: network is a list, which reads one input, and the view has 2: write" in message
+    assert "line 14: network reads one input as it is written, and the view has 2: write" in message
     assert "`branches: {x: [...], y: [...]}`" in message
 
 

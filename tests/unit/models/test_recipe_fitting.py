@@ -73,9 +73,23 @@ def refused(text: str) -> str:
         (
             OF_NAMES,
             "mixup: 0.2",
-            "training.mixup changes numbers, and `embedding` reads numbers of categories",
+            "training.mixup changes numbers, and the numbers read by `embedding` are numbers that",
         ),
-        (OF_NAMES, "augment: {series: {jitter: 0.1}}", "training.augment changes numbers, and `embedding`"),
+        (
+            OF_NAMES,
+            "augment: {series: {jitter: 0.1}}",
+            "training.augment changes numbers, and the numbers read by `embedding`",
+        ),
+        (
+            VECTOR.replace("visits", "{name: plan, categories: [free, paid]}"),
+            "mixup: 0.2",
+            "training.mixup changes numbers, and the categories of plan are numbers that stand for something",
+        ),
+        (
+            VECTOR.replace("[standardize,", "[{columns: {age: {missing: {value: -1}}}},"),
+            "mixup: 0.2",
+            "training.mixup changes numbers, and the numbers read by `missing`",
+        ),
         (VECTOR, "warmup: 100", "training.warmup is 100 of 100 epochs; take fewer"),
         (
             VECTOR,
