@@ -10,8 +10,8 @@ from torch.nn.utils import clip_grad_norm_
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from models.recipe_training import Training
-from trainer.networks.network import Network
 from trainer.networks.fitted import channel_values
+from trainer.networks.network import Network
 from trainer.rows import Rows
 
 

@@ -22,6 +22,7 @@ from cli.options import AsJson, DataDir, Prefix, RedisUrl
 from cli.settings import Settings, read_settings
 from cli.terminal import Terminal
 from models.errors import shown
+from models.keys import Keys
 
 if TYPE_CHECKING:
     from models.manifest import Manifest
@@ -76,6 +77,10 @@ def train(
             "--out", metavar="DIR", help="Also write model.onnx, manifest.json and report.svg there."
         ),
     ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option("--from", metavar="MODEL[:V]", help="Version whose weights the training begins with."),
+    ] = None,
     checkpoint: CheckpointDir = None,
     checkpoint_seconds: CheckpointSeconds = 30.0,
     checkpoint_epochs: CheckpointEpochs = None,
@@ -87,7 +92,7 @@ def train(
 ) -> None:
     """Train recipes on rows that lie in Redis, and publish the models."""
     settings = read_settings(redis_url=redis_url, data_dir=data_dir, prefix=prefix)
-    read = [read_recipe(text) for text in recipes]
+    read = [begun_with(read_recipe(text), start) for text in recipes]
     keeping = Keeping(checkpoint, checkpoint_seconds, checkpoint_epochs, resume)
     plan = Plan(load, None if alias == NONE else alias, publish, out, keeping)
     check_plan(read, plan)
@@ -106,6 +111,19 @@ def read_recipe(text: str) -> "Recipe":
 
     path = Path(text)
     return Recipe.load(path) if path.suffix in RECIPE_FILES or path.exists() else ready_recipe(text)
+
+
+def begun_with(recipe: "Recipe", start: str | None) -> "Recipe":
+    """Return the recipe with another version to begin with.
+
+    Raises: BadRecipe.
+    """
+    if start is None:
+        return recipe
+    from models.recipe_changes import changed
+
+    begun: Recipe = changed(recipe, {"training.from": start}, "--from")
+    return begun
 
 
 def check_plan(recipes: "Sequence[Recipe]", plan: Plan) -> None:
@@ -151,7 +169,7 @@ def make(terminal: Terminal, recipe: "Recipe", plan: Plan, settings: Settings) -
     with TrainingView(terminal, recipe.name) as view, ending_in_order(checkpoint, view):
         if plan.load:
             asyncio.run(load_rows(recipe, settings, view))
-        result = train_recipe(recipe, url, view, checkpoint)
+        result = train_recipe(recipe, url, view, checkpoint, Keys(settings.prefix))
         if plan.out is not None:
             write(result, plan.out)
         published = asyncio.run(publish_bundle(result, settings, plan.alias)) if plan.publish else None

@@ -2,9 +2,10 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, PlainValidator, model_validator
+from pydantic import AfterValidator, Field, PlainValidator, model_validator
 from pydantic_core import PydanticCustomError
 
+from models.keys import ALIAS, NAME, as_version
 from models.layers.layer import Number
 from models.recipe_augmentation import Augmentation
 from models.recipe_faults import fault
@@ -45,8 +46,27 @@ class Plateau(Section):
     factor: Factor = 0.3
 
 
+def start_of(reference: str) -> tuple[str, str]:
+    """Return the model and the version or alias that a training begins with."""
+    name, _, version = reference.partition(":")
+    return name, version or "production"
+
+
+def check_start(reference: str) -> str:
+    """Refuse what names no version."""
+    name, version = start_of(reference)
+    if not NAME.fullmatch(name) or not (as_version(version) or ALIAS.fullmatch(version)):
+        raise PydanticCustomError("start", "should be MODEL, MODEL:VERSION or MODEL:ALIAS, such as churn:3")
+    return reference
+
+
 class Training(Section):
     """How the network is fitted."""
+
+    from_: Annotated[Annotated[str, AfterValidator(check_start)] | None, Field(alias="from")] = None
+    """The published version whose weights it begins with."""
+    freeze: Annotated[Whole, Field(ge=0, le=256)] = 0
+    """Layers at the beginning of each branch that keep those weights."""
 
     optimizer: Literal["sgd", "momentum", "nesterov", "adam", "adamw"] = "adamw"
     lr: Annotated[Number, Field(gt=0, le=100)] = 0.001
@@ -96,6 +116,8 @@ class Training(Section):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
+        if self.freeze and self.from_ is None:
+            raise fault("needs weights to keep; name the version that has them with `from`", "freeze")
         if self.patience is not None and self.validation == 0:
             raise fault("needs a validation share above 0 to look at", "patience")
         if self.keep == "metric" and self.validation == 0:

@@ -18,6 +18,7 @@ from trainer.optimizers import optimizer
 from trainer.precision import Precision
 from trainer.rows import Rows, shuffled
 from trainer.schedules import Flatness, learning_rate
+from trainer.starting import frozen
 from trainer.tasks import Task
 
 
@@ -33,6 +34,7 @@ class Descent:
         self.rate = 0.0
         self._optimizer = optimizer(network, training)
         self._alter = Alteration(network, training, rows)
+        self._frozen = frozen(network)
 
     def epoch(self, number: int) -> float:
         """Learn from every row once and return the mean loss.
@@ -40,6 +42,8 @@ class Descent:
         Raises: TrainingDiverged, it is not finite.
         """
         self.network.train()
+        for part in self._frozen:
+            part.eval()
         losses: list[Tensor] = []
         sizes: list[int] = []
         count = len(self.rows)

@@ -5,7 +5,7 @@ InsituError > TrainerError
   NoRows  TooManyBadRows  TooMuchData  NotEnoughRows  UnlabelledRow
   UnknownDataset  DatasetConflict
   TrainingDiverged  ExportFailed  ExportMismatch  BadReportPath
-  BadCheckpoint  CheckpointMismatch
+  BadCheckpoint  CheckpointMismatch  BadStart
 """
 
 from collections.abc import Mapping, Sequence
@@ -171,3 +171,9 @@ class CheckpointMismatch(TrainerError):
             path=path,
             differs=list(named),
         )
+
+
+class BadStart(TrainerError):
+    """A version whose weights this network cannot begin with."""
+
+    code = "bad_start"

@@ -53,16 +53,19 @@ class Fit:
     events: Events
     history: History = field(default_factory=History)
     checkpoint: Checkpoint | None = None
+    measured: bool = False
+    """Whether the fitted layers have their numbers already."""
 
     def run(self) -> History:
         """Fit the network, leave the best weights in it and return how it went.
 
         Raises: TrainingDiverged, the loss is not finite; BadCheckpoint, one cannot be written.
         """
-        self.network.fit_scaling(self.train.inputs)
+        if not self.measured:
+            self.network.fit_scaling(self.train.inputs)
         descent = Descent(self.network, self.task, self.training, self.train)
         best = Best(self.network)
-        self._note(descent.precision.note)
+        self.note(descent.precision.note)
         self._resume(descent, best)
         with self._checkpointed(descent, best) as keep:
             began, first = time.monotonic(), len(self.history.epochs)
@@ -141,7 +144,8 @@ class Fit:
             return (loss,)
         return (score if self.task.metric in FALLING else -score, loss)
 
-    def _note(self, text: str | None) -> None:
+    def note(self, text: str | None) -> None:
+        """Tell something, and keep it for the card."""
         if text is not None:
             self.history.notes.append(text)
             self.events(Noticed(text))

@@ -14,8 +14,10 @@ import torch
 from models.binding import row_shape
 from models.connecting import connect
 from models.features import InputView
+from models.keys import Keys
 from models.recipe import Recipe
 from models.sources import ListSource, Source, VectorSource
+from models.store import ModelStore
 from models.tensors import elements
 from trainer.baseline import Baseline, baseline
 from trainer.checkpoints import Checkpoint
@@ -24,13 +26,14 @@ from trainer.diagnose import Parts, diagnose
 from trainer.evaluate import Scores, evaluate
 from trainer.events import Events, Journal, silent
 from trainer.export import Exported, Input, Served, Signature, answers, export, feed
-from trainer.fit import Fit, History, reproducible
+from trainer.fit import History
+from trainer.fitting import Beginning, Learning, check_start, fitted
 from trainer.networks.forms import FREE, Column, Entry, Form
-from trainer.networks.network import Blueprint, Network, build, check
+from trainer.networks.network import Blueprint, Network, check
 from trainer.outcome import HeldOut, Outcome, RowCounts, TrainResult
 from trainer.publish import compose
-from trainer.rows import Rows
 from trainer.split import split
+from trainer.starting import Start, read_start
 from trainer.table import Table
 from trainer.tasks import Task, outputs_of, task_of
 
@@ -38,18 +41,38 @@ PARITY_ROWS = (1, 2, 7)  # sizes of the batches on which PyTorch and ONNX Runtim
 
 
 def train(
-    recipe: Recipe, redis_url: str, events: Events = silent, checkpoint: Checkpoint | None = None
+    recipe: Recipe,
+    redis_url: str,
+    events: Events = silent,
+    checkpoint: Checkpoint | None = None,
+    keys: Keys | None = None,
 ) -> TrainResult:
     """Train a recipe's model on the rows of a Redis; with a checkpoint it can be gone on with later.
 
+    `keys` are those of the versions that a training may begin with.
+
     Raises: BadNetwork, before anything is read; NoRows, TooManyBadRows, TooMuchData, NotEnoughRows,
         TrainingDiverged, ExportFailed, ExportMismatch, RedisUnavailable, BadCheckpoint,
-        CheckpointMismatch.
+        CheckpointMismatch, BadStart; ModelNotFound and such, the version it shall begin with.
     """
     check(blueprint_of(recipe))
     journal = Journal(events)
+    start = asyncio.run(begun(recipe, redis_url, keys))
     table = asyncio.run(read(recipe, redis_url, journal))
-    return train_on(recipe, table, journal, checkpoint)
+    return train_on(recipe, table, journal, Beginning(checkpoint, start))
+
+
+async def begun(recipe: Recipe, redis_url: str, keys: Keys | None) -> Start | None:
+    """Read the weights that a recipe begins with, if it names any.
+
+    Raises: BadStart, they do not fit; ModelNotFound, VersionNotFound, AliasNotFound, RedisUnavailable.
+    """
+    if recipe.training.from_ is None:
+        return None
+    async with connect(redis_url) as client:
+        start = await read_start(ModelStore(client, keys), recipe.training.from_)
+    check_start(recipe, blueprint_of(recipe), start)
+    return start
 
 
 async def read(recipe: Recipe, redis_url: str, journal: Journal) -> Table:
@@ -68,23 +91,23 @@ async def read(recipe: Recipe, redis_url: str, journal: Journal) -> Table:
 
 
 def train_on(
-    recipe: Recipe, table: Table, journal: Journal | None = None, checkpoint: Checkpoint | None = None
+    recipe: Recipe, table: Table, journal: Journal | None = None, beginning: Beginning | None = None
 ) -> TrainResult:
     """Train a recipe's model on a table.
 
     Raises: as `train`, but for what concerns Redis.
     """
-    return Training(recipe, table, journal or Journal(), checkpoint).result()
+    return Training(recipe, table, journal or Journal(), beginning).result()
 
 
 class Training:
     """One training, from a table to a bundle."""
 
     def __init__(
-        self, recipe: Recipe, table: Table, journal: Journal, checkpoint: Checkpoint | None = None
+        self, recipe: Recipe, table: Table, journal: Journal, beginning: Beginning | None = None
     ) -> None:
         self.recipe, self.table, self.journal = recipe, table, journal
-        self.checkpoint = checkpoint
+        self.beginning = beginning or Beginning()
         parts = split(table, recipe)
         self.train = table.take(parts.train)
         self.validation = table.take(parts.validation)
@@ -114,16 +137,9 @@ class Training:
         return TrainResult(compose(self.recipe, self.task.output, outcome), outcome)
 
     def _fit(self) -> tuple[Network, History]:
-        training = self.recipe.training
-        if self.checkpoint is not None:
-            self.checkpoint.begin(facts_of(self.recipe, self.train, self.validation))
-        with self.journal.stage("fit", training.epochs) as stage, reproducible(training):
-            network = build(blueprint_of(self.recipe))
-            train = Rows.of(self.train, self.device)
-            validation = Rows.of(self.validation, self.device) if len(self.validation) else None
-            fit = Fit(network.to(self.device), self.task, training, train, validation, self.journal.events)
-            fit.checkpoint = self.checkpoint
-            history = fit.run()
+        learning = Learning(blueprint_of(self.recipe), self.train, self.validation, self.task, self.device)
+        with self.journal.stage("fit", self.recipe.training.epochs) as stage:
+            network, history = fitted(self.recipe, learning, self.journal.events, self.beginning)
             stage.result = f"{len(history.epochs)} epochs, the best was {history.best}"
         return network, history
 
@@ -154,19 +170,6 @@ class Training:
 
     def _counts(self) -> RowCounts:
         return RowCounts(len(self.train), len(self.validation), len(self.held_out), self.table.skipped)
-
-
-def facts_of(recipe: Recipe, train: Table, validation: Table) -> dict[str, object]:
-    """Return what a training's weights follow from: another recipe or other rows give others."""
-    return {
-        **recipe.as_data(),
-        "rows": {
-            "train": len(train),
-            "validation": len(validation),
-            "sha256": f"{train.digest()} {validation.digest()}",
-        },
-        "torch": str(torch.__version__),
-    }
 
 
 def blueprint_of(recipe: Recipe) -> Blueprint:

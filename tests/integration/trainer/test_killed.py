@@ -15,6 +15,7 @@ from sklearn.datasets import load_digits
 from models.recipe import Recipe, ready_recipe
 from trainer.checkpoints import Checkpoint
 from trainer.events import Journal
+from trainer.fitting import Beginning
 from trainer.run import train_on
 from trainer.table import Table, Values
 
@@ -41,7 +42,7 @@ def work(directory: Path, began: Path) -> None:
     recipe, table = digits()
     checkpoint = Checkpoint(directory / "digits.checkpoint", every_seconds=0, resume=True)
     began.touch()
-    result = train_on(recipe, table, Journal(), checkpoint)
+    result = train_on(recipe, table, Journal(), Beginning(checkpoint))
     (directory / "model.onnx").write_bytes(result.bundle.onnx)
 
 

@@ -90,6 +90,17 @@ def refused(text: str) -> str:
             "mixup: 0.2",
             "training.mixup changes numbers, and the numbers read by `missing`",
         ),
+        (
+            VECTOR,
+            "from: cust omer",
+            "training.from: should be MODEL, MODEL:VERSION or MODEL:ALIAS, such as churn:3",
+        ),
+        (VECTOR, "from: churn:Three", "training.from: should be MODEL, MODEL:VERSION or MODEL:ALIAS"),
+        (
+            VECTOR,
+            "freeze: 2",
+            "training.freeze needs weights to keep; name the version that has them with `from`",
+        ),
         (VECTOR, "warmup: 100", "training.warmup is 100 of 100 epochs; take fewer"),
         (
             VECTOR,

@@ -13,10 +13,9 @@ from tests.unit.trainer.tables import SLOPES, clouds, recipe, slopes
 from trainer.checkpoints import Checkpoint, read
 from trainer.errors import BadCheckpoint, CheckpointMismatch
 from trainer.events import EpochEnded, Event, Noticed, silent
-from trainer.fit import Fit, History, reproducible
-from trainer.networks.network import build
-from trainer.rows import Rows
-from trainer.run import blueprint_of, facts_of
+from trainer.fit import History
+from trainer.fitting import Beginning, Learning, fitted
+from trainer.run import blueprint_of
 from trainer.table import Table
 from trainer.tasks import task_of
 
@@ -40,14 +39,8 @@ def trained(
     events: Callable[[Event], None] = silent,
 ) -> tuple[bytes, History]:
     """Fit as a training does, and return the weights; the table's own rows validate."""
-    if checkpoint is not None:
-        checkpoint.begin(facts_of(made, table, table))
-    rows = Rows.of(table, torch.device("cpu"))
-    with reproducible(made.training):
-        network = build(blueprint_of(made))
-        task = task_of(made, table)
-        fit = Fit(network, task, made.training, rows, rows, events, checkpoint=checkpoint)
-        history = fit.run()
+    learning = Learning(blueprint_of(made), table, table, task_of(made, table), torch.device("cpu"))
+    network, history = fitted(made, learning, events, Beginning(checkpoint))
     return b"".join(one.numpy().tobytes() for one in network.state_dict().values()), history
 
 

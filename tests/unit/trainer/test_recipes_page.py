@@ -105,8 +105,9 @@ def test_every_key_of_a_section_is_listed_with_its_default(
         if "|" in line
     }
 
-    for name, field in model.model_fields.items():
+    for own, field in model.model_fields.items():
         default = field.get_default(call_default_factory=True)
+        name = field.alias or own
         if field.is_required() or name == "dataset":
             assert listed[name] == ""
         elif isinstance(default, Step | Plateau):
