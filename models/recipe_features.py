@@ -3,7 +3,7 @@
 from models.binding import row_shape
 from models.errors import BadFeatureView
 from models.features import FeatureView, InputView
-from models.recipe_data import RedisRows
+from models.recipe_data import KeyedTarget, RedisRows
 from models.recipe_faults import fault
 from models.sources import InlineSource
 from models.templates import KeyTemplate
@@ -39,7 +39,9 @@ def check_templates(rows: KeyTemplate, view: FeatureView, data: RedisRows) -> No
         for index, source in enumerate(part.sources)
         if not isinstance(source, InlineSource)
     ]
-    for key, at in [*keys, (data.target.key, ("data", "target", "key"))]:
+    if isinstance(data.target, KeyedTarget):
+        keys.append((data.target.key, ("data", "target", "key")))
+    for key, at in keys:
         unknown = set(KeyTemplate(key).placeholders) - set(rows.placeholders)
         if unknown:
             raise fault(

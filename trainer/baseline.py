@@ -2,6 +2,7 @@
 
 import warnings
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +12,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from trainer.evaluate import Scores, evaluate
+from trainer.multilabel import Multilabel
 from trainer.table import Table, Values
 from trainer.tasks import Classification, Task
+from trainer.values import Quantiles
 
 ITERATIONS = 2000
 
@@ -27,19 +30,51 @@ class Baseline:
 
 def baseline(task: Task, train: Table, held_out: Table) -> Baseline:
     """Fit a linear model to every row that is not held out, and score it on those that are."""
-    classifies = isinstance(task, Classification)
-    linear = LogisticRegression(max_iter=ITERATIONS) if classifies else Ridge()
-    model = make_pipeline(StandardScaler(), linear)
+    sequences = any(values.lengths is not None for values in train.inputs.values())
+    about = "mean, deviation, least and most of each channel" if sequences else "the features"
+    labels = isinstance(task, Classification | Multilabel)
+    name = f"scikit-learn {'logistic' if labels else 'ridge'} regression on {about}, standardised"
+    answers = linear_answers(task, train, flat_features(train), flat_features(held_out))
+    return Baseline(name, evaluate(task, answers, held_out.targets))
+
+
+def linear_answers(
+    task: Task, train: Table, known: NDArray[np.float64], asked: NDArray[np.float64]
+) -> NDArray[Any]:
+    """Return a linear model's answers in the shape of the task's."""
+    if isinstance(task, Classification):
+        return np.asarray(logistic(known, train.targets).predict_proba(asked))
+    if isinstance(task, Multilabel):
+        return np.stack([chances(known, column, asked) for column in train.targets.T], 1)
+    true = train.targets.reshape(len(train), -1)
+    model = make_pipeline(StandardScaler(), Ridge()).fit(known, true)
+    said = np.asarray(model.predict(asked)).reshape(len(asked), -1)
+    if not isinstance(task, Quantiles):
+        return said
+    apart = np.quantile(true - np.asarray(model.predict(known)).reshape(true.shape), task.shares, axis=0)
+    spread_out: NDArray[Any] = said[..., None] + apart.T  # (N, columns, Q)
+    return spread_out
+
+
+def logistic(known: NDArray[np.float64], targets: NDArray[Any]) -> Any:
+    """Return a logistic regression on standardised features."""
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=ITERATIONS))
     with warnings.catch_warnings():
         # A baseline that is not quite at its optimum is still a baseline.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        model.fit(flat_features(train), train.targets)
-    rows = flat_features(held_out)
-    answers = model.predict_proba(rows) if classifies else model.predict(rows)[:, None]
-    sequences = any(values.lengths is not None for values in train.inputs.values())
-    about = "mean, deviation, least and most of each channel" if sequences else "the features"
-    name = f"scikit-learn {'logistic' if classifies else 'ridge'} regression on {about}, standardised"
-    return Baseline(name, evaluate(task, np.asarray(answers), held_out.targets))
+        return model.fit(known, targets)
+
+
+def chances(known: NDArray[np.float64], targets: NDArray[Any], asked: NDArray[np.float64]) -> NDArray[Any]:
+    """Return the probability of one label; of one that always or never holds as that."""
+    if len(np.unique(targets)) < 2:
+        return np.full(len(asked), float(targets[0]))
+    return np.asarray(logistic(known, targets).predict_proba(asked)[:, 1])
+
+
+def mean_row(task: Task, errors: NDArray[np.float32], targets: NDArray[Any]) -> Baseline:
+    """Return the scores of giving the mean of the training rows again, whatever the row."""
+    return Baseline("the mean of the training rows", evaluate(task, errors, targets))
 
 
 def flat_features(table: Table) -> NDArray[np.float64]:

@@ -18,7 +18,7 @@ from trainer.rows import Rows
 from trainer.tasks import Task
 
 EVALUATION_ROWS = 4096
-FALLING = {"rmse", "mae", "mse", "pinball", "log_loss", "brier"}  # metrics of which less is better
+FALLING = {"error", "rmse", "mae", "mse", "pinball", "log_loss", "brier"}  # metrics of which less is better
 
 
 @dataclass(frozen=True, slots=True)

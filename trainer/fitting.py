@@ -8,7 +8,8 @@ from models.recipe import Recipe
 from trainer.checkpoints import Checkpoint
 from trainer.events import Events
 from trainer.fit import Fit, History, reproducible
-from trainer.networks.network import Blueprint, Network, build
+from trainer.networks.building import Blueprint, build
+from trainer.networks.network import Network
 from trainer.rows import Rows
 from trainer.starting import Start, begin_with, freeze
 from trainer.table import Table

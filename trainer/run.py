@@ -7,19 +7,19 @@ Only reading waits for anything, so only reading is asynchronous: fitting keeps 
 """
 
 import asyncio
-from collections.abc import Iterator
+from dataclasses import replace
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from models.binding import row_shape
 from models.connecting import connect
-from models.features import InputView
 from models.keys import Keys
 from models.recipe import Recipe
-from models.sources import ListSource, Source, VectorSource
 from models.store import ModelStore
-from models.tensors import elements
-from trainer.baseline import Baseline, baseline
+from trainer.anomaly import Anomaly
+from trainer.baseline import Baseline, baseline, mean_row
+from trainer.blueprints import blueprint_of
 from trainer.checkpoints import Checkpoint
 from trainer.datasets.from_redis import read_table
 from trainer.diagnose import Parts, diagnose
@@ -28,15 +28,18 @@ from trainer.events import Events, Journal, silent
 from trainer.export import Exported, Input, Served, Signature, answers, export, feed
 from trainer.fit import History
 from trainer.fitting import Beginning, Learning, check_start, fitted
-from trainer.networks.forms import FREE, Column, Entry, Form
-from trainer.networks.network import Blueprint, Network, check
+from trainer.networks.autoencoder import Autoencoder
+from trainer.networks.building import check
+from trainer.networks.network import Network
 from trainer.outcome import HeldOut, Outcome, RowCounts, TrainResult
 from trainer.publish import compose
+from trainer.rows import Rows
 from trainer.split import split
 from trainer.starting import Start, read_start
 from trainer.table import Table
-from trainer.tasks import Task, outputs_of, task_of
+from trainer.tasks import Task, task_of
 
+CPU = torch.device("cpu")
 PARITY_ROWS = (1, 2, 7)  # sizes of the batches on which PyTorch and ONNX Runtime are compared
 
 
@@ -120,8 +123,10 @@ class Training:
         """Do all of it."""
         network, history = self._fit()
         exported = self._export(network)
+        if isinstance(self.task, Anomaly):
+            self.task = self._with_threshold(self.task, network, exported)
         scores, on_train = self._evaluate(exported)
-        plain = self._baseline()
+        plain = self._baseline(network)
         parts = Parts(on_train, scores, plain.scores, len(self.train), len(self.held_out))
         outcome = Outcome(
             exported=exported,
@@ -134,7 +139,7 @@ class Training:
             device=device_name(self.device),
             seconds=dict(self.journal.seconds),
         )
-        return TrainResult(compose(self.recipe, self.task.output, outcome), outcome)
+        return TrainResult(compose(self.recipe, self.task, outcome), outcome)
 
     def _fit(self) -> tuple[Network, History]:
         learning = Learning(blueprint_of(self.recipe), self.train, self.validation, self.task, self.device)
@@ -162,42 +167,32 @@ class Training:
             )
         return scores, on_train
 
-    def _baseline(self) -> Baseline:
+    def _with_threshold(self, task: Anomaly, network: Network, exported: Exported) -> Anomaly:
+        scores = answers(exported.onnx, self.signature, self.train)
+        threshold = float(np.quantile(scores, task.share))
+        return replace(
+            task, threshold=threshold, spread=float(self._misses(network, self.train).mean()) or 1.0
+        )
+
+    def _misses(self, network: Network, table: Table) -> NDArray[np.float32]:
+        """Return by how much the mean of the training rows misses each row of a table."""
+        if not isinstance(network, Autoencoder):
+            raise TypeError("only a network that gives rows again has a mean row")
+        mean = network.mean_row(Rows.of(self.train, CPU).inputs)
+        misses: NDArray[np.float32] = network.errors_of_mean(mean, Rows.of(table, CPU).inputs).numpy()
+        return misses
+
+    def _baseline(self, network: Network) -> Baseline:
         with self.journal.stage("baseline") as stage:
-            plain = baseline(self.task, self.train.joined_with(self.validation), self.held_out)
+            if isinstance(self.task, Anomaly):
+                plain = mean_row(self.task, self._misses(network, self.held_out), self.held_out.targets)
+            else:
+                plain = baseline(self.task, self.train.joined_with(self.validation), self.held_out)
             stage.result = f"{self.task.metric} {plain.scores.values[self.task.metric]:.4f}, {plain.name}"
         return plain
 
     def _counts(self) -> RowCounts:
         return RowCounts(len(self.train), len(self.validation), len(self.held_out), self.table.skipped)
-
-
-def blueprint_of(recipe: Recipe) -> Blueprint:
-    """Return what a recipe's network is built from."""
-    entries = tuple(Entry(one.name, form_of(one), columns_of(one)) for one in recipe.features.inputs)
-    return Blueprint(entries, recipe.branches, recipe.then, outputs_of(recipe))
-
-
-def form_of(view: InputView) -> Form:
-    """Return the form of one row of an input as the view gives it."""
-    return Form(tuple(None if dim == FREE else int(dim) for dim in row_shape(view)))
-
-
-def columns_of(view: InputView) -> tuple[Column, ...]:
-    """Return what the view says of each number of a vector; nothing where it gives the input a shape."""
-    if view.shape is not None or len(row_shape(view)) > 1:
-        return ()
-    return tuple(column for source in view.sources for column in columns_of_source(source))
-
-
-def columns_of_source(source: Source) -> Iterator[Column]:
-    """Give the columns of one source."""
-    if isinstance(source, VectorSource | ListSource):
-        yield from [Column()] * elements(source.shape)
-        return
-    for field in source.fields:
-        default = float(field.default) if isinstance(field.default, int | float) else None
-        yield Column(field.name, len(field.categories), default)
 
 
 def signature_of(recipe: Recipe, task: Task) -> Signature:
@@ -207,10 +202,12 @@ def signature_of(recipe: Recipe, task: Task) -> Signature:
 
 
 def held_out(recipe: Recipe, table: Table) -> HeldOut:
-    """Return the held-out rows with their labels or values."""
-    classes = recipe.classes
-    targets = [classes[int(target)] if classes else float(target) for target in table.targets]
-    return HeldOut(table.keys, tuple(targets))
+    """Return the held-out rows with what is true of each."""
+    if recipe.task == "anomaly":
+        return HeldOut(table.keys, ())
+    if recipe.task == "classification":
+        return HeldOut(table.keys, tuple(recipe.classes[int(target)] for target in table.targets))
+    return HeldOut(table.keys, tuple(table.targets.tolist()))
 
 
 def device_name(device: torch.device) -> str:

@@ -34,11 +34,12 @@ def split(table: Table, recipe: Recipe) -> Split:
 
     Raises: NotEnoughRows, fewer than 10 rows, or than 3 of a class.
     """
-    check_enough(table, recipe.classes)
+    classes = recipe.classes if recipe.task == "classification" else ()
+    check_enough(table, classes)
     training = recipe.training
     ranks = ranked(table.keys, training.seed)
     parts: list[list[int]] = [[], [], []]
-    for group in groups(table.targets, bool(recipe.classes) and training.stratified):
+    for group in groups(table.targets, bool(classes) and training.stratified):
         members = sorted(group.tolist(), key=ranks.__getitem__)
         held = max(1, round(training.test * len(members)))
         chosen = held + (max(1, round(training.validation * len(members))) if training.validation else 0)

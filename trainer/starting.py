@@ -8,7 +8,8 @@ from torch import nn
 from models.recipe_training import start_of
 from models.store import ModelStore
 from trainer.errors import BadStart
-from trainer.networks.network import Blueprint, Network
+from trainer.networks.building import Blueprint
+from trainer.networks.network import Network
 from trainer.weights import Weights, load_numbers, numbers, weights_of
 
 HEAD = "head"

@@ -5,26 +5,25 @@ A row that cannot be used is counted by its reason and left out.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from math import isfinite
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from redis.exceptions import RedisError
 
 from models.assembly import Plan
-from models.errors import InsituError, shown
+from models.errors import InsituError
 from models.features import FeatureView, InputView
 from models.recipe import Recipe
 from models.redis_failures import redis_errors
 from models.scanning import redis_type, scan
 from models.sources import HashSource, JsonSource, ListSource, VectorSource
 from models.store import Client
-from models.templates import KeyTemplate
 from models.tensors import Tensor, elements
+from trainer.datasets.series import Series
+from trainer.datasets.targets import Targets, Truth, targets_of
 from trainer.errors import NoRows, TooManyBadRows, TooMuchData, UnlabelledRow
 from trainer.events import Stage
 from trainer.table import Table, Values
@@ -99,16 +98,19 @@ class RowReader:
 
     recipe: Recipe
     plan: Plan = field(init=False)
-    target: KeyTemplate = field(init=False)
+    target: Targets = field(init=False)
+    series: Series | None = field(init=False)
     keys: list[str] = field(default_factory=list)
     parts: list[dict[str, Tensor]] = field(default_factory=list)
-    targets: list[float] = field(default_factory=list)
+    targets: list[Truth] = field(default_factory=list)
     skipped: Counter[str] = field(default_factory=Counter)
     example: str = ""
 
     def __post_init__(self) -> None:
-        self.plan = Plan(without_age_limit(self.recipe.features))
-        self.target = KeyTemplate(self.recipe.data.target.key)
+        self.series = Series.of(self.recipe)
+        view = without_age_limit(self.recipe.features)
+        self.plan = Plan(self.series.longer(view) if self.series else view)
+        self.target = targets_of(self.recipe)
 
     @property
     def trip(self) -> int:
@@ -121,31 +123,54 @@ class RowReader:
         for command in self.plan.prepare_keys(keys).commands:
             pipeline.execute_command(*command)
         for key in keys:
-            values = self.recipe.rows.read(key)
-            pipeline.execute_command("HGET", self.target.fill(values), self.recipe.data.target.field)
+            beside = self.target.command(self.recipe.rows.read(key))
+            if beside is not None:
+                pipeline.execute_command(*beside)
         replies: list[Any] = await pipeline.execute(raise_on_error=False)
         return replies
 
     def take(self, keys: Sequence[str], replies: Sequence[Any]) -> None:
         """Keep the rows of one trip that can be used, and count the others by their reason."""
         prepared = self.plan.prepare_keys(keys)
-        features, answers = replies[: len(prepared.commands)], replies[len(prepared.commands) :]
+        features = replies[: len(prepared.commands)]
+        answers = replies[len(prepared.commands) :] or [None] * len(keys)
         assembled = self.plan.assemble(prepared, features)
         for error in assembled.errors.values():
             self._skip(error)
         for group in assembled.groups:
-            good = [at for at, row in enumerate(group.rows) if self._label(keys[row], answers[row])]
-            self.keys.extend(keys[group.rows[at]] for at in good)
-            self.parts.append({name: values[good] for name, values in group.feeds.items()})
+            named = [keys[row] for row in group.rows]
+            if self.series is not None:
+                self._cut(self.series, named, group.feeds)
+            else:
+                self._keep(named, [answers[row] for row in group.rows], group.feeds)
         check_size(self.parts, len(self.keys), self.recipe)
+
+    def _keep(self, keys: Sequence[str], answers: Sequence[Any], feeds: Mapping[str, Tensor]) -> None:
+        good = [at for at, key in enumerate(keys) if self._label(key, answers[at])]
+        self.keys += [keys[at] for at in good]
+        self.parts.append({name: values[good] for name, values in feeds.items()})
 
     def _label(self, key: str, answer: Any) -> bool:
         try:
-            self.targets.append(target_of(answer, key, self.recipe))
+            self.targets.append(self.target.read(key, answer))
         except UnlabelledRow as error:
             self._skip(error)
             return False
         return True
+
+    def _cut(self, series: Series, keys: Sequence[str], feeds: Mapping[str, Tensor]) -> None:
+        parts: list[dict[str, Tensor]] = []
+        for row, key in enumerate(keys):
+            try:
+                ends = series.cut(feeds, key, row)
+            except UnlabelledRow as error:
+                self._skip(error)
+                continue
+            self.keys += [key] * len(ends)
+            parts += [before for before, _ in ends]
+            self.targets += [following for _, following in ends]
+        if parts:
+            self.parts.append({name: joined([part[name] for part in parts]) for name in parts[0]})
 
     def _skip(self, error: InsituError) -> None:
         self.skipped[error.code] += 1
@@ -160,41 +185,12 @@ class RowReader:
         if not self.keys or self.skipped.total() > limit * rows:
             raise TooManyBadRows(self.skipped, rows, limit, self.example)
         inputs = {one.name: self._values(one) for one in self.recipe.features.inputs}
-        kind = np.int64 if self.recipe.classes else np.float32
+        kind = np.int64 if self.recipe.task == "classification" else np.float32
         return Table(tuple(self.keys), inputs, np.array(self.targets, kind), dict(self.skipped))
 
     def _values(self, one: InputView) -> Values:
         lengths = np.concatenate([part[one.lengths] for part in self.parts]) if one.lengths else None
         return Values(joined([part[one.name] for part in self.parts]), lengths)
-
-
-def target_of(answer: Any, key: str, recipe: Recipe) -> float:
-    """Return the class number or value of one row.
-
-    Raises: UnlabelledRow, absent, a text the recipe does not know, or no number.
-    """
-    target = recipe.data.target
-    if isinstance(answer, RedisError):
-        raise UnlabelledRow(f"the target of {shown(key)!r} cannot be read: {shown(answer)}", key=shown(key))
-    if answer is None:
-        raise UnlabelledRow(
-            f"{shown(key)!r} has no target: no field {target.field!r} in {target.key!r}", key=shown(key)
-        )
-    text = answer.decode("utf-8", "backslashreplace")
-    if recipe.classes:
-        if text not in recipe.labels:
-            raise UnlabelledRow(
-                f"the target of {shown(key)!r} is {shown(text)!r}, which is none of the recipe's labels",
-                key=shown(key),
-            )
-        return recipe.classes.index(recipe.labels[text])
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
-    if not isfinite(value):
-        raise UnlabelledRow(f"the target of {shown(key)!r} is {shown(text)!r}, no number", key=shown(key))
-    return value
 
 
 def most_elements(recipe: Recipe) -> int:

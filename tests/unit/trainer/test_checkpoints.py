@@ -10,12 +10,12 @@ import torch
 from models.recipe import Recipe
 from models.recipe_augmentation import Augmentation
 from tests.unit.trainer.tables import SLOPES, clouds, recipe, slopes
+from trainer.blueprints import blueprint_of
 from trainer.checkpoints import Checkpoint, read
 from trainer.errors import BadCheckpoint, CheckpointMismatch
 from trainer.events import EpochEnded, Event, Noticed, silent
 from trainer.fit import History
 from trainer.fitting import Beginning, Learning, fitted
-from trainer.run import blueprint_of
 from trainer.table import Table
 from trainer.tasks import task_of
 

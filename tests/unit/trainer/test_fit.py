@@ -10,13 +10,14 @@ from models.recipe import Recipe
 from models.recipe_augmentation import Augmentation
 from models.recipe_training import Training
 from tests.unit.trainer.tables import CLOUDS, SLOPES, clouds, recipe, slopes
+from trainer.blueprints import blueprint_of
 from trainer.errors import TrainingDiverged
 from trainer.events import EpochEnded, Event, Noticed, silent
 from trainer.fit import Fit, History, raw_outputs, reproducible
-from trainer.networks.network import Network, build
+from trainer.networks.building import build
+from trainer.networks.network import Network
 from trainer.optimizers import optimizer
 from trainer.rows import Rows
-from trainer.run import blueprint_of
 from trainer.table import Table
 from trainer.tasks import Classification
 

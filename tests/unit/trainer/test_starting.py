@@ -10,6 +10,7 @@ from models.recipe import Recipe
 from models.recipe_changes import changed
 from tests.unit.models.graphs import model
 from tests.unit.trainer.tables import CLOUDS, LINE, SLOPES, clouds, line, recipe, slopes
+from trainer.blueprints import blueprint_of
 from trainer.checkpoints import Checkpoint
 from trainer.errors import BadStart, CheckpointMismatch
 from trainer.events import Event, Journal, Noticed, silent
@@ -17,7 +18,7 @@ from trainer.fit import raw_outputs
 from trainer.fitting import Beginning, Learning, check_start, fitted
 from trainer.networks.network import Network
 from trainer.rows import Rows
-from trainer.run import blueprint_of, train_on
+from trainer.run import train_on
 from trainer.starting import Start
 from trainer.table import Table
 from trainer.tasks import task_of
