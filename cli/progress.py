@@ -1,9 +1,11 @@
 """One long piece of work, shown: a bar where somebody watches, a line now and then where nobody does."""
 
 import time
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Self
 
+from rich.console import RenderableType
 from rich.progress import (
     BarColumn,
     Progress,
@@ -13,9 +15,23 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from cli.terminal import Terminal, duration_text, printable
+from cli.terminal import Terminal, duration_text, printable, styled
 
 LINE_SECONDS = 5.0  # between two lines in a log
+
+
+class Bar(Progress):
+    """A bar with lines of text below it."""
+
+    below: Sequence[str] = ()
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """Give the bar, then the lines, each cut at the edge of the screen."""
+        yield from super().get_renderables()
+        for line in self.below:
+            text = styled(f"  {line}", "quiet")
+            text.truncate(self.console.width, overflow="ellipsis")
+            yield text
 
 
 class Work:
@@ -29,11 +45,11 @@ class Work:
         self._task = self._bar.add_task(title, total=total, note="") if self._bar else None
         self._started = self._last_line = time.monotonic()
 
-    def _new_bar(self) -> Progress:
+    def _new_bar(self) -> Bar:
         middle = (TimeElapsedColumn(),) if self._total is None else (BarColumn(24), TimeRemainingColumn())
         columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), *middle)
         note = TextColumn("{task.fields[note]}", markup=False)
-        return Progress(*columns, note, console=self._terminal.err, transient=True)
+        return Bar(*columns, note, console=self._terminal.err, transient=True)
 
     def __enter__(self) -> Self:
         if self._bar is not None:
@@ -46,10 +62,11 @@ class Work:
         if self._bar is not None:
             self._bar.stop()
 
-    def update(self, done: int, total: int | None = None, note: str = "") -> None:
-        """Say how much is done; `total` may become known, or change, on the way."""
+    def update(self, done: int, total: int | None = None, note: str = "", below: Sequence[str] = ()) -> None:
+        """Say how much is done; `total` may become known, or change, on the way; `below` is for who watches."""
         self._total = total or self._total
         if self._bar is not None and self._task is not None:
+            self._bar.below = below
             self._bar.update(self._task, completed=done, total=self._total, note=printable(note))
             return
         now = time.monotonic()

@@ -9,12 +9,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli.checkpointing import (
+    CheckpointDir,
+    CheckpointEpochs,
+    CheckpointSeconds,
+    Keeping,
+    Resume,
+    ending_in_order,
+)
 from cli.errors import WrongUsage, needs
 from cli.manual import MODELS, Command
 from cli.options import AsJson, DataDir, Prefix, RedisUrl
 from cli.settings import Settings, read_settings
 from cli.terminal import Terminal
 from models.errors import shown
+from models.keys import Keys
 
 if TYPE_CHECKING:
     from models.manifest import Manifest
@@ -45,6 +54,7 @@ class Plan:
     promote_if: Promotion
     publish: bool
     out: Path | None
+    keeping: Keeping
 
 
 def complete_recipe(incomplete: str) -> list[str]:
@@ -90,6 +100,14 @@ def train(
             help="Also write model.onnx, manifest.json, card.html and report.svg there.",
         ),
     ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option("--from", metavar="MODEL[:V]", help="Version whose weights the training begins with."),
+    ] = None,
+    checkpoint: CheckpointDir = None,
+    checkpoint_seconds: CheckpointSeconds = 30.0,
+    checkpoint_epochs: CheckpointEpochs = None,
+    resume: Resume = False,
     as_json: AsJson = False,
     redis_url: RedisUrl = None,
     data_dir: DataDir = None,
@@ -97,8 +115,9 @@ def train(
 ) -> None:
     """Train recipes on rows that lie in Redis, and publish the models."""
     settings = read_settings(redis_url=redis_url, data_dir=data_dir, prefix=prefix)
-    read = [read_recipe(text) for text in recipes]
-    plan = Plan(load, None if alias == NONE else alias, promote_if, publish, out)
+    read = [begun_with(read_recipe(text), start) for text in recipes]
+    keeping = Keeping(checkpoint, checkpoint_seconds, checkpoint_epochs, resume)
+    plan = Plan(load, None if alias == NONE else alias, promote_if, publish, out, keeping)
     check_plan(read, plan)
     terminal = Terminal(as_json=as_json)
     url = checked_url(settings)
@@ -117,6 +136,19 @@ def read_recipe(text: str) -> "Recipe":
     return Recipe.load(path) if path.suffix in RECIPE_FILES or path.exists() else ready_recipe(text)
 
 
+def begun_with(recipe: "Recipe", start: str | None) -> "Recipe":
+    """Return the recipe with another version to begin with.
+
+    Raises: BadRecipe.
+    """
+    if start is None:
+        return recipe
+    from models.recipe_changes import changed
+
+    begun: Recipe = changed(recipe, {"training.from": start}, "--from")
+    return begun
+
+
 def check_plan(recipes: "Sequence[Recipe]", plan: Plan) -> None:
     """Stop before any work on what cannot be done.
 
@@ -129,6 +161,7 @@ def check_plan(recipes: "Sequence[Recipe]", plan: Plan) -> None:
         raise WrongUsage("--no-publish without --out DIR would throw the model away")
     if plan.out is not None and len(recipes) > 1:
         raise WrongUsage(f"--out takes one recipe, {len(recipes)} are given")
+    plan.keeping.check(len(recipes))
 
 
 def checked_url(settings: Settings) -> str:
@@ -155,14 +188,17 @@ def make(terminal: Terminal, recipe: "Recipe", plan: Plan, settings: Settings) -
         from cli.training_view import TrainingView
         from trainer.run import train as train_recipe
     url = str(settings.redis_url)
-    with TrainingView(terminal, recipe.name) as view:
+    checkpoint = plan.keeping.of(recipe.name)
+    with TrainingView(terminal, recipe.name) as view, ending_in_order(checkpoint, view):
         if plan.load:
             asyncio.run(load_rows(recipe, settings, view))
-        result = train_recipe(recipe, url, view)
+        result = train_recipe(recipe, url, view, checkpoint, Keys(settings.prefix))
         if plan.out is not None:
             write(result, plan.out)
         contest = asyncio.run(contested(recipe, result, settings, plan))
         published = asyncio.run(publish_bundle(result, settings, contest)) if plan.publish else None
+        if checkpoint is not None:
+            checkpoint.remove()
     show(terminal, result, published, (plan, contest))
 
 
@@ -289,6 +325,7 @@ COMMANDS = (
             "insitu train ./churn.yaml --alias canary",
             "insitu train ./churn.yaml --promote-if better",
             "insitu train ./churn.yaml --no-publish --out ./made",
+            "insitu train ./churn.yaml --checkpoint ./kept --resume",
         ),
         "0 trained and published; 1 the recipe or its rows are refused, or training failed",
     ),

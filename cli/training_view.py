@@ -1,12 +1,16 @@
 """A training as it is seen: a bar a stage and a line for what came of it, or the events as JSON lines."""
 
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
+from cli.course import Course
 from cli.progress import Work
 from cli.terminal import Terminal, duration_text, plain
-from trainer.events import EpochEnded, Event, StageAdvanced, StageBegan, StageEnded, as_json
+from trainer.events import EpochEnded, Event, Noticed, StageAdvanced, StageBegan, StageEnded, as_json
 from trainer.outcome import TrainResult
+
+if TYPE_CHECKING:
+    from trainer.checkpoints import Checkpoint
 
 
 class TrainingView:
@@ -16,6 +20,7 @@ class TrainingView:
         self._terminal = terminal
         self._name = name
         self._work: Work | None = None
+        self._course = Course()
 
     def __enter__(self) -> Self:
         return self
@@ -27,6 +32,8 @@ class TrainingView:
 
     def __call__(self, event: Event) -> None:
         """Show an event."""
+        if isinstance(event, EpochEnded):
+            self._course.see(event)
         if self._terminal.as_json:
             self._terminal.emit({"model": self._name, **as_json(event)})
             return
@@ -36,8 +43,32 @@ class TrainingView:
             self._end()
             line = f"  {event.stage:<9} {duration_text(event.seconds):>7}  {event.result}"
             self._terminal.note(line, "quiet")
+        elif isinstance(event, Noticed):
+            self._terminal.note(f"  note: {event.text}", "warn")
         elif self._work is not None:
-            advance(self._work, event)
+            self._advance(self._work, event)
+
+    def note(self, text: str) -> None:
+        """Say something beside the training."""
+        self._terminal.note(f"  {text}", "warn")
+
+    def stopped(self, checkpoint: "Checkpoint | None") -> None:
+        """Tell that the training was ended from outside, and how to go on with it."""
+        self._end()
+        kept = checkpoint is not None and checkpoint.path.exists()
+        cure = "; the same command with --resume goes on" if kept else ""
+        if self._terminal.as_json:
+            facts = {"event": "stopped", "epoch": self._course.epoch, "resumable": kept}
+            self._terminal.emit({"model": self._name, **facts})
+        self._terminal.note(
+            f"{self._name}: stopped {self._course.place}; nothing was published{cure}", "warn"
+        )
+
+    def _advance(self, work: Work, event: StageAdvanced | EpochEnded) -> None:
+        if isinstance(event, StageAdvanced):
+            work.update(event.done, event.total)
+        else:
+            work.update(event.epoch, event.epochs, self._course.short, self._course.lines)
 
     def _begin(self, event: StageBegan) -> None:
         self._end()
@@ -48,15 +79,6 @@ class TrainingView:
         if self._work is not None:
             self._work.__exit__(None, None, None)
             self._work = None
-
-
-def advance(work: Work, event: StageAdvanced | EpochEnded) -> None:
-    """Move the bar."""
-    if isinstance(event, StageAdvanced):
-        work.update(event.done, event.total)
-        return
-    score = f", {event.metric} {event.score:.3f}" if event.score is not None else ""
-    work.update(event.epoch, event.epochs, f"loss {event.train_loss:.3f}{score}")
 
 
 def summary(result: TrainResult) -> list[str]:

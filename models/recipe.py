@@ -22,6 +22,7 @@ from models.layers.layer import Layer, Number
 from models.recipe_data import HashTarget, RedisRows
 from models.recipe_faults import fault, worded
 from models.recipe_features import check_input, check_templates
+from models.recipe_fitting import check_alterations, check_classes
 from models.recipe_judging import (
     Decision,
     Fairness,
@@ -83,6 +84,8 @@ class Recipe(Section):
         check_series(self.data.target, self.features)
         check_templates(self.rows, self.features, self.data)
         check_network(self.network, self.features, self.task)
+        check_classes(self.training, self.task, self.classes)
+        check_alterations(self.training, self.features.inputs, self.branches)
         check_decision(self.decision, self.classes, self.training.validation)
         check_fairness(self.fairness, self.features, self.rows)
         target = self.data.target.names if isinstance(self.data.target, HashTarget) else ()

@@ -35,6 +35,7 @@ def card(recipe: Recipe, outcome: Outcome) -> dict[str, Any]:
             "epochs": len(history.epochs),
             "best_epoch": history.best,
             "stopped_early": history.stopped_early,
+            "notes": list(history.notes),
             "device": outcome.device,
             "seconds": dict(outcome.seconds),
             "curve": curve(history),

@@ -6,6 +6,7 @@ InsituError > TrainerError
   UnknownDataset  DatasetConflict  FieldAbsent
   TrainingDiverged  ExportFailed  ExportMismatch  BadReportPath
   Incomparable        two models that cannot answer the same rows
+  BadCheckpoint  CheckpointMismatch  BadStart
 """
 
 from collections.abc import Mapping, Sequence
@@ -171,3 +172,29 @@ class BadReportPath(TrainerError):
     """A report that cannot be drawn or written."""
 
     code = "bad_report_path"
+
+
+class BadCheckpoint(TrainerError):
+    """A checkpoint that cannot be read or written, or that is in the way."""
+
+    code = "bad_checkpoint"
+
+
+class CheckpointMismatch(TrainerError):
+    """A checkpoint of another training."""
+
+    code = "checkpoint_mismatch"
+
+    def __init__(self, path: str, differences: str, named: Sequence[str]) -> None:
+        super().__init__(
+            f"checkpoint {path} is of another training: {differences}; take the recipe and the rows that it "
+            "was begun with, or another directory",
+            path=path,
+            differs=list(named),
+        )
+
+
+class BadStart(TrainerError):
+    """A version whose weights this network cannot begin with."""
+
+    code = "bad_start"

@@ -54,7 +54,14 @@ class EpochEnded:
     seconds_left: float
 
 
-Event = StageBegan | StageAdvanced | StageEnded | EpochEnded
+@dataclass(frozen=True, slots=True)
+class Noticed:
+    """Something that was asked for is done otherwise here, or not at all."""
+
+    text: str
+
+
+Event = StageBegan | StageAdvanced | StageEnded | EpochEnded | Noticed
 Events = Callable[[Event], None]
 
 

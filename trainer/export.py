@@ -25,6 +25,7 @@ from trainer.networks.network import Network
 from trainer.networks.recurrent import Cell
 from trainer.table import Table
 from trainer.tasks import Task
+from trainer.weights import keep_weights
 
 OPSET = 18  # what PyTorch's exporter writes itself; a higher one is converted afterwards
 TOLERANCE = 1e-4  # of an answer, or of its share above 1; float32 differs by about 1e-6
@@ -112,7 +113,9 @@ def exported(served: Served, signature: Signature) -> bytes:
             raise ExportFailed(f"PyTorch cannot write this network as ONNX: {error}") from error
     if program is None:
         raise ExportFailed("PyTorch wrote no ONNX file")
-    return without_origins(program.model_proto).SerializeToString()
+    model = without_origins(program.model_proto)
+    keep_weights(model, served.network)
+    return model.SerializeToString()
 
 
 def example(

@@ -1,61 +1,24 @@
 """Fitting: epochs over the training rows, the best weights kept, a listener told of each."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from copy import deepcopy
-from dataclasses import dataclass, field
-from math import inf, isfinite
+from dataclasses import astuple, dataclass, field
 
-import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import clip_grad_norm_
 
 from models.recipe_training import Training
-from trainer.errors import TrainingDiverged
-from trainer.events import EpochEnded, Events
-from trainer.networks.network import Inputs, Network
-from trainer.networks.steps import Flow
-from trainer.optimizers import learning_rate, optimizer
-from trainer.table import Table
+from trainer.best import Best
+from trainer.checkpoints import Checkpoint, State
+from trainer.descent import Descent
+from trainer.events import EpochEnded, Events, Noticed
+from trainer.networks.network import Network
+from trainer.rows import Rows
 from trainer.tasks import Task
 
 EVALUATION_ROWS = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """A table as tensors on the device that trains."""
-
-    inputs: Inputs
-    targets: Tensor
-
-    @classmethod
-    def of(cls, table: Table, device: torch.device) -> "Rows":
-        """Move a table to a device, as the float32 that a network begins with."""
-        inputs: Inputs = {}
-        for name, values in table.inputs.items():
-            x = torch.from_numpy(values.x.astype(np.float32, copy=False)).to(device)
-            lengths = None if values.lengths is None else torch.from_numpy(values.lengths).to(device)
-            inputs[name] = (x, lengths)
-        return cls(inputs, torch.from_numpy(table.targets).to(device))
-
-    def take(self, rows: Tensor) -> "Rows":
-        """Return some of the rows, without the padding that none of them needs."""
-        return Rows({name: taken(flow, rows) for name, flow in self.inputs.items()}, self.targets[rows])
-
-    def __len__(self) -> int:
-        return len(self.targets)
-
-
-def taken(flow: Flow, rows: Tensor) -> Flow:
-    """Return some rows of one input, without the padding that none of them needs."""
-    x, lengths = flow
-    if lengths is None:
-        return x[rows], None
-    lengths = lengths[rows]
-    return x[rows, : int(lengths.max())], lengths
+FALLING = {"error", "rmse", "mae", "mse", "pinball", "log_loss", "brier"}  # metrics of which less is better
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +38,7 @@ class History:
     epochs: list[Epoch] = field(default_factory=list)
     best: int = 0
     stopped_early: bool = False
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -88,91 +52,123 @@ class Fit:
     validation: Rows | None
     events: Events
     history: History = field(default_factory=History)
+    checkpoint: Checkpoint | None = None
+    measured: bool = False
+    """Whether the fitted layers have their numbers already."""
 
     def run(self) -> History:
         """Fit the network, leave the best weights in it and return how it went.
 
-        Raises: TrainingDiverged, the loss is not finite.
+        Raises: TrainingDiverged, the loss is not finite; BadCheckpoint, one cannot be written.
         """
-        self.network.fit_scaling(self.train.inputs)
-        descent = optimizer(self.network, self.training)
-        best_loss, best_weights = inf, self.network.state_dict()
-        began = time.monotonic()
-        for number in range(1, self.training.epochs + 1):
-            epoch = self._epoch(descent, number)
-            self.history.epochs.append(epoch)
-            loss = epoch.validation_loss
-            if loss is None or loss < best_loss:
-                best_loss, best_weights = -inf if loss is None else loss, self._weights()
-                self.history.best = number
-            self._tell(epoch, number, time.monotonic() - began)
-            if self._should_stop(number):
-                self.history.stopped_early = True
-                break
-        self.network.load_state_dict(best_weights)
+        if not self.measured:
+            self.network.fit_scaling(self.train.inputs)
+        descent = Descent(self.network, self.task, self.training, self.train)
+        best = Best(self.network)
+        self.note(descent.precision.note)
+        self._resume(descent, best)
+        with self._checkpointed(descent, best) as keep:
+            began, first = time.monotonic(), len(self.history.epochs)
+            while not self._over():
+                epoch = self._epoch(descent, best, len(self.history.epochs) + 1)
+                number = len(self.history.epochs)
+                self._tell(epoch, number, (time.monotonic() - began) / (number - first))
+                keep(number)
+        best.restore()
         return self.history
 
-    def _epoch(self, descent: torch.optim.Optimizer, number: int) -> Epoch:
-        rate = learning_rate(self.training, number)
-        for group in descent.param_groups:
-            group["lr"] = rate
-        train_loss = self._learn(descent, number)
+    def _resume(self, descent: Descent, best: Best) -> None:
+        """Go on from the checkpoint, if there is one."""
+        if self.checkpoint is None or self.checkpoint.found is None:
+            return
+        state = self.checkpoint.found
+        descent.load(state["descent"])
+        best.load(state["best"])
+        self.history.epochs = [Epoch(*values) for values in state["epochs"]]
+        self.history.best = state["best_epoch"]
+        load_generators(state["generators"])
+        self.events(Noticed(f"goes on after epoch {len(self.history.epochs)} of {self.training.epochs}"))
+
+    @contextmanager
+    def _checkpointed(self, descent: Descent, best: Best) -> Iterator[Callable[[int], None]]:
+        """Give what keeps the state after an epoch when that is due, and keep it at the end."""
+        checkpoint = self.checkpoint
+        if checkpoint is None:
+            yield lambda _number: None
+            return
+
+        def keep(number: int) -> None:
+            if checkpoint.due(number):
+                checkpoint.write(self._state(descent, best))
+            checkpoint.heed()
+
+        checkpoint.running = True
+        try:
+            yield keep
+            checkpoint.write(self._state(descent, best))
+        finally:
+            checkpoint.running = False
+
+    def _state(self, descent: Descent, best: Best) -> State:
+        return {
+            "descent": descent.state(),
+            "best": best.state(),
+            "epochs": [astuple(epoch) for epoch in self.history.epochs],
+            "best_epoch": self.history.best,
+            "generators": generators(),
+        }
+
+    def _epoch(self, descent: Descent, best: Best, number: int) -> Epoch:
+        train_loss = descent.epoch(number)
+        with descent.averaged():
+            loss, score = self._judged(descent)
+            if best.see(*self._rank(loss, score)):
+                self.history.best = number
+        descent.flatness.see(train_loss if loss is None else loss)
+        epoch = Epoch(train_loss, loss, score, descent.rate)
+        self.history.epochs.append(epoch)
+        return epoch
+
+    def _judged(self, descent: Descent) -> tuple[float | None, float | None]:
+        """Return the loss and the metric on the validation rows."""
         if self.validation is None:
-            return Epoch(train_loss, None, None, rate)
-        raw = raw_outputs(self.network, self.validation)
-        loss = float(self.task.loss(raw, self.validation.targets))
-        return Epoch(train_loss, loss, self.task.score(raw, self.validation.targets), rate)
+            return None, None
+        raw, targets = raw_outputs(self.network, self.validation), self.validation.targets
+        return float(descent.loss(raw, targets)), self.task.score(raw, targets)
 
-    def _learn(self, descent: torch.optim.Optimizer, number: int) -> float:
-        self.network.train()
-        total = torch.zeros(())
-        for rows in shuffled(len(self.train), self.training.batch):
-            batch = self.train.take(rows.to(self.train.targets.device))
-            loss = self.task.loss(self.network(batch.inputs), batch.targets)
-            descent.zero_grad(set_to_none=True)
-            torch.autograd.backward(loss)
-            if self.training.clip is not None:
-                clip_grad_norm_(self.network.parameters(), self.training.clip)
-            descent.step()
-            total += loss.detach().cpu() * len(rows)
-        mean = float(total) / len(self.train)
-        if not isfinite(mean):
-            raise TrainingDiverged(number, self.training.lr)
-        return mean
+    def _rank(self, loss: float | None, score: float | None) -> tuple[float, ...]:
+        """Return what makes an epoch the best one: the lower the better, from the left."""
+        if loss is None or score is None:
+            return (-float(len(self.history.epochs)),)
+        if self.training.keep == "loss":
+            return (loss,)
+        return (score if self.task.metric in FALLING else -score, loss)
 
-    def _weights(self) -> dict[str, Tensor]:
-        return deepcopy(self.network.state_dict())
+    def note(self, text: str | None) -> None:
+        """Tell something, and keep it for the card."""
+        if text is not None:
+            self.history.notes.append(text)
+            self.events(Noticed(text))
 
     def _tell(self, epoch: Epoch, number: int, seconds: float) -> None:
-        left = seconds / number * (self.training.epochs - number)
+        left = seconds * (self.training.epochs - number)
         kept = self.history.best == number
         facts = (epoch.train_loss, epoch.validation_loss, self.task.metric, epoch.score, kept, left)
         self.events(EpochEnded(number, self.training.epochs, *facts))
 
-    def _should_stop(self, number: int) -> bool:
-        patience = self.training.patience
-        return patience is not None and number - self.history.best >= patience
-
-
-def shuffled(count: int, batch: int) -> Iterator[Tensor]:
-    """Give every row number once, in batches by chance; a last row alone joins the batch before it.
-
-    Batch normalisation has nothing to measure on one row.
-    """
-    order = torch.randperm(count)
-    cut = count - 1 if count > batch and count % batch == 1 else count
-    for start in range(0, cut, batch):
-        stop = start + batch if start + batch < cut else count
-        yield order[start:stop]
+    def _over(self) -> bool:
+        """Whether every epoch was run, or nothing got better for too long."""
+        number, patience = len(self.history.epochs), self.training.patience
+        self.history.stopped_early = patience is not None and number - self.history.best >= patience
+        return self.history.stopped_early or number >= self.training.epochs
 
 
 @torch.no_grad()
 def raw_outputs(network: nn.Module, rows: Rows) -> Tensor:
     """Return the head's numbers for every row, as served: dropout off, batch statistics fixed."""
     network.eval()
-    numbers = torch.arange(len(rows), device=rows.targets.device)
-    parts = [rows.take(part) for part in torch.split(numbers, EVALUATION_ROWS)]
-    return torch.cat([network(part.inputs) for part in parts])
+    bounds = [*range(0, len(rows), EVALUATION_ROWS), len(rows)]
+    return torch.cat([network(part.inputs) for part in rows.parts(bounds)])
 
 
 @contextmanager
@@ -186,3 +182,15 @@ def reproducible(training: Training) -> Iterator[None]:
             yield
         finally:
             torch.set_num_threads(threads)
+
+
+def generators() -> dict[str, object]:
+    """Return where PyTorch's random numbers are."""
+    return {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all()}
+
+
+def load_generators(state: State) -> None:
+    """Let random numbers go on from somewhere."""
+    torch.set_rng_state(state["cpu"])
+    if state["cuda"]:
+        torch.cuda.set_rng_state_all(state["cuda"])

@@ -1,6 +1,4 @@
-"""Optimizers and learning-rate schedules by name."""
-
-from math import cos, pi
+"""Optimizers by name."""
 
 from torch import nn, optim
 
@@ -8,24 +6,20 @@ from models.recipe_training import Training
 
 
 def optimizer(network: nn.Module, training: Training) -> optim.Optimizer:
-    """Return the recipe's optimizer; weight decay spares biases and normalisations."""
+    """Return the recipe's optimizer; weight decay spares biases and normalisations.
+
+    All of a step is one call into PyTorch (`fused`), on CPUs as on CUDA devices.
+    """
     parameters = [one for one in network.parameters() if one.requires_grad]
     groups = [
         {"params": [one for one in parameters if one.ndim > 1], "weight_decay": training.weight_decay},
         {"params": [one for one in parameters if one.ndim <= 1], "weight_decay": 0.0},
     ]
+    groups = [group for group in groups if group["params"]]
     if training.optimizer == "adam":
-        return optim.Adam(groups, training.lr)
+        return optim.Adam(groups, training.lr, fused=True)
     if training.optimizer == "adamw":
-        return optim.AdamW(groups, training.lr)
-    momentum = training.momentum if training.optimizer == "momentum" else 0.0
-    return optim.SGD(groups, training.lr, momentum=momentum)
-
-
-def learning_rate(training: Training, epoch: int) -> float:
-    """Return the learning rate of one epoch, counted from 1."""
-    if training.schedule == "cosine":
-        return training.lr * (1 + cos(pi * (epoch - 1) / training.epochs)) / 2
-    if training.schedule == "step":
-        return training.lr * training.step.factor ** ((epoch - 1) // training.step.every)
-    return training.lr
+        return optim.AdamW(groups, training.lr, fused=True)
+    momentum = 0.0 if training.optimizer == "sgd" else training.momentum
+    nesterov = training.optimizer == "nesterov"
+    return optim.SGD(groups, training.lr, momentum=momentum, nesterov=nesterov, fused=True)

@@ -17,18 +17,22 @@ import torch
 from numpy.typing import NDArray
 
 from models.connecting import connect
+from models.keys import Keys
 from models.recipe import Recipe
 from models.reference import ENTRY
+from models.store import ModelStore
 from trainer.anomaly import Anomaly
 from trainer.attribute import attributions
 from trainer.baseline import Baseline, baseline, mean_row
 from trainer.blueprints import blueprint_of
+from trainer.checkpoints import Checkpoint
 from trainer.datasets.from_redis import read_table
 from trainer.errors import NotEnoughRows, TrainingDiverged
 from trainer.evaluate import question_of
 from trainer.events import Events, Journal, silent
 from trainer.export import Exported, Input, Served, Signature, answers, export, feed
-from trainer.fit import Fit, History, Rows, raw_outputs, reproducible
+from trainer.fit import History, raw_outputs, reproducible
+from trainer.fitting import Beginning, Learning, check_start, fitted
 from trainer.judge import Asked, Case, Judgement, judge
 from trainer.judging.calibration import TEMPERED, Tempering, tempering
 from trainer.judging.data_curve import data_curve
@@ -37,12 +41,14 @@ from trainer.judging.questions import Answered, Question
 from trainer.judging.scoring import HEADLINES, score
 from trainer.multilabel import Multilabel
 from trainer.networks.autoencoder import Autoencoder
-from trainer.networks.building import build, check
+from trainer.networks.building import check
 from trainer.networks.network import Network
 from trainer.outcome import HeldOut, Outcome, RowCounts, TrainResult
 from trainer.publish import compose
 from trainer.reference import reference
+from trainer.rows import Rows
 from trainer.split import ranked, split
+from trainer.starting import Start, read_start
 from trainer.table import Table
 from trainer.tasks import Classification, Regression, Task, task_of
 
@@ -51,16 +57,39 @@ CPU = torch.device("cpu")
 PARITY_ROWS = (1, 2, 7)  # sizes of the batches on which PyTorch and ONNX Runtime are compared
 
 
-def train(recipe: Recipe, redis_url: str, events: Events = silent) -> TrainResult:
-    """Train a recipe's model on the rows of a Redis.
+def train(
+    recipe: Recipe,
+    redis_url: str,
+    events: Events = silent,
+    checkpoint: Checkpoint | None = None,
+    keys: Keys | None = None,
+) -> TrainResult:
+    """Train a recipe's model on the rows of a Redis; with a checkpoint it can be gone on with later.
+
+    `keys` are those of the versions that a training may begin with.
 
     Raises: BadNetwork, before anything is read; NoRows, TooManyBadRows, TooMuchData, NotEnoughRows,
-        TrainingDiverged, ExportFailed, ExportMismatch, RedisUnavailable.
+        TrainingDiverged, ExportFailed, ExportMismatch, RedisUnavailable, BadCheckpoint,
+        CheckpointMismatch, BadStart; ModelNotFound and such, the version it shall begin with.
     """
     check(blueprint_of(recipe))
     journal = Journal(events)
+    start = asyncio.run(begun(recipe, redis_url, keys))
     table = asyncio.run(read(recipe, redis_url, journal))
-    return train_on(recipe, table, journal)
+    return train_on(recipe, table, journal, Beginning(checkpoint, start))
+
+
+async def begun(recipe: Recipe, redis_url: str, keys: Keys | None) -> Start | None:
+    """Read the weights that a recipe begins with, if it names any.
+
+    Raises: BadStart, they do not fit; ModelNotFound, VersionNotFound, AliasNotFound, RedisUnavailable.
+    """
+    if recipe.training.from_ is None:
+        return None
+    async with connect(redis_url) as client:
+        start = await read_start(ModelStore(client, keys), recipe.training.from_)
+    check_start(recipe, blueprint_of(recipe), start)
+    return start
 
 
 async def read(recipe: Recipe, redis_url: str, journal: Journal) -> Table:
@@ -78,19 +107,24 @@ async def read(recipe: Recipe, redis_url: str, journal: Journal) -> Table:
     return table
 
 
-def train_on(recipe: Recipe, table: Table, journal: Journal | None = None) -> TrainResult:
+def train_on(
+    recipe: Recipe, table: Table, journal: Journal | None = None, beginning: Beginning | None = None
+) -> TrainResult:
     """Train a recipe's model on a table.
 
     Raises: as `train`, but for what concerns Redis.
     """
-    return Training(recipe, table, journal or Journal()).result()
+    return Training(recipe, table, journal or Journal(), beginning).result()
 
 
 class Training:
     """One training, from a table to a bundle."""
 
-    def __init__(self, recipe: Recipe, table: Table, journal: Journal) -> None:
+    def __init__(
+        self, recipe: Recipe, table: Table, journal: Journal, beginning: Beginning | None = None
+    ) -> None:
         self.recipe, self.table, self.journal = recipe, table, journal
+        self.beginning = beginning or Beginning()
         parts = split(table, recipe)
         self.train = table.take(parts.train)
         self.validation = table.take(parts.validation)
@@ -143,20 +177,14 @@ class Training:
         return TrainResult(compose(self.recipe, self.task, outcome), outcome)
 
     def _fit(self) -> tuple[Network, History]:
-        training = self.recipe.training
-        with self.journal.stage("fit", training.epochs) as stage:
-            network, history = self._fitted(self.train, self.journal.events)
+        with self.journal.stage("fit", self.recipe.training.epochs) as stage:
+            learning = self._learning(self.train)
+            network, history = fitted(self.recipe, learning, self.journal.events, self.beginning)
             stage.result = f"{len(history.epochs)} epochs, the best was {history.best}"
         return network, history
 
-    def _fitted(self, rows: Table, events: Events) -> tuple[Network, History]:
-        training = self.recipe.training
-        with reproducible(training):
-            network = build(blueprint_of(self.recipe))
-            train = Rows.of(rows, self.device)
-            validation = Rows.of(self.validation, self.device) if len(self.validation) else None
-            fit = Fit(network.to(self.device), self.task, training, train, validation, events)
-            return network, fit.run()
+    def _learning(self, rows: Table) -> Learning:
+        return Learning(blueprint_of(self.recipe), rows, self.validation, self.task, self.device)
 
     def _temper(self, network: Network) -> Tempering:
         question = question_of(self.task)
@@ -200,7 +228,8 @@ class Training:
         """Return the headline score of a network that learned from the first so many rows by their keys."""
         order = np.argsort(np.array(ranked(self.train.keys, self.recipe.training.seed)))
         try:
-            network, _ = self._fitted(self.train.take(np.sort(order[:rows])), silent)
+            learning = self._learning(self.train.take(np.sort(order[:rows])))
+            network, _ = fitted(self.recipe, learning, silent, Beginning(start=self.beginning.start))
         except TrainingDiverged:
             return nan
         raw = raw_outputs(network, Rows.of(self.held_out, self.device))

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,16 @@ class Table:
         keys = tuple(self.keys[row] for row in rows)
         beside = {name: values[rows] for name, values in self.beside.items()}
         return replace(self, keys=keys, inputs=inputs, targets=self.targets[rows], beside=beside)
+
+    def digest(self) -> str:
+        """Return what tells these rows from others: their numbers, lengths and targets, in their order."""
+        found = sha256(np.ascontiguousarray(self.targets).data)
+        for name, values in self.inputs.items():
+            found.update(f"{name} {values.x.dtype} {values.x.shape}".encode())
+            found.update(np.ascontiguousarray(values.x).data)
+            if values.lengths is not None:
+                found.update(np.ascontiguousarray(values.lengths).data)
+        return found.hexdigest()
 
     def samples(self, sizes: Sequence[int]) -> list[Indices]:
         """Return rows for a few small batches that differ in length as much as the table allows.

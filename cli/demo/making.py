@@ -113,7 +113,7 @@ class Watch:
     def _advance(self, work: Work, told: dict[str, Any]) -> None:
         if told["event"] == "stage_advanced":
             work.update(told["done"], told["total"])
-        else:
+        elif told["event"] == "epoch_ended":
             work.update(told["epoch"], told["epochs"], f"loss {told['train_loss']:.3f}")
 
     def _done(self, name: str, facts: dict[str, Any]) -> None:

@@ -48,6 +48,15 @@ class Network(nn.Module):
         for entry, steps in zip(self.entries, self.branches, strict=True):
             yield entry.name, cast(nn.ModuleList, steps)
 
+    def kind(self, name: str) -> str:
+        """Return what a row of an input is: vector, series or image."""
+        for entry, (own, steps) in zip(self.entries, self.by_input(), strict=True):
+            if own == name and entry.form.rank == 2:
+                return "image" if any(isinstance(part, nn.Conv2d) for part in steps.modules()) else "series"
+            if own == name:
+                return "image" if entry.form.rank == 3 else "vector"
+        raise KeyError(name)
+
     @torch.no_grad()
     def fit_scaling(self, inputs: Inputs) -> None:
         """Measure every fitted layer on the training rows, each after the layers before it."""

@@ -67,15 +67,27 @@ class Cell(nn.Module):
         return result.squeeze(1).transpose(0, 1)
 
     @torch.no_grad()
-    def freeze(self) -> None:
-        """Keep W, R and B as the operator takes them, the one direction first."""
+    def laid_out(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return W, R and B as the operator takes them, the one direction first."""
         of_input, of_state, input_bias, state_bias = (
             torch.cat([torch.chunk(one, len(self.kind.gates))[gate] for gate in self.kind.gates])
             for one in self.module.all_weights[0]
         )
-        self.register_buffer("w", of_input[None], persistent=False)
-        self.register_buffer("r", of_state[None], persistent=False)
-        self.register_buffer("b", torch.cat([input_bias, state_bias])[None], persistent=False)
+        return of_input[None], of_state[None], torch.cat([input_bias, state_bias])[None]
+
+    @torch.no_grad()
+    def take(self, w: Tensor, r: Tensor, b: Tensor) -> None:
+        """Take over W, R and B of an operator."""
+        gates = len(self.kind.gates)
+        own = (w[0], r[0], *torch.chunk(b[0], 2))
+        for mine, given in zip(self.module.all_weights[0], own, strict=True):
+            parts = torch.chunk(given, gates)
+            mine.copy_(torch.cat([parts[self.kind.gates.index(gate)] for gate in range(gates)]))
+
+    def freeze(self) -> None:
+        """Keep W, R and B for an export."""
+        for name, value in zip(("w", "r", "b"), self.laid_out(), strict=True):
+            self.register_buffer(name, value, persistent=False)
 
 
 class Direction(nn.Module):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.cli.conftest import Result
+from tests.integration.cli.conftest import ROOT, Result
 
 Insitu = Callable[..., Result]
 
@@ -105,3 +105,23 @@ def test_what_cannot_be_meant_is_told(insitu: Insitu, words: tuple[str, ...], co
 
     assert wrong.code == code
     assert told in wrong.error
+
+
+def test_a_training_begins_with_a_published_version(insitu: Insitu, tmp_path: Path) -> None:
+    text = (ROOT / "models" / "recipes" / "breast_cancer.yaml").read_text()
+    recipe = tmp_path / "again.yaml"
+    recipe.write_text(text.replace("epochs: 100", "epochs: 2").replace("lr: 0.003", "lr: 0.00001"))
+    words = ("train", str(recipe), "--json", "--from")
+    assert insitu("train", "breast_cancer", "--load", seconds=110).code == 0
+
+    again = insitu(*words, "breast_cancer:1", seconds=110)
+    absent = insitu(*words, "breast_cancer:7")
+
+    assert again.code == 0, again.err
+    done = json.loads(again.out.splitlines()[-1])
+    assert done["version"] == 2
+    assert done["metrics"]["accuracy"] > 0.95
+    stored = insitu("models", "breast_cancer", "--json").json
+    assert stored["versions"]
+    assert absent.code == 1
+    assert "version 7" in absent.err

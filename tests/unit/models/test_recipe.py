@@ -119,7 +119,7 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
             "epochs: 20",
             "optimizer: adm",
             19,
-            "training.optimizer: should be 'sgd', 'momentum', 'adam' or 'adamw' (got 'adm')",
+            "training.optimizer: should be 'sgd', 'momentum', 'nesterov', 'adam' or 'adamw' (got 'adm')",
         ),
         (
             "epochs: 20",

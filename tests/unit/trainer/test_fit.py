@@ -7,15 +7,17 @@ import pytest
 import torch
 
 from models.recipe import Recipe
+from models.recipe_augmentation import Augmentation
 from models.recipe_training import Training
 from tests.unit.trainer.tables import CLOUDS, SLOPES, clouds, recipe, slopes
 from trainer.blueprints import blueprint_of
 from trainer.errors import TrainingDiverged
-from trainer.events import EpochEnded, Event, silent
-from trainer.fit import Fit, History, Rows, raw_outputs, reproducible, shuffled
+from trainer.events import EpochEnded, Event, Noticed, silent
+from trainer.fit import Fit, History, raw_outputs, reproducible
 from trainer.networks.building import build
 from trainer.networks.network import Network
-from trainer.optimizers import learning_rate, optimizer
+from trainer.optimizers import optimizer
+from trainer.rows import Rows
 from trainer.table import Table
 from trainer.tasks import Classification
 
@@ -66,7 +68,7 @@ def test_the_caller_s_random_numbers_and_threads_stay_as_they_are() -> None:
     assert torch.get_num_threads() == threads
 
 
-@pytest.mark.parametrize("name", ["sgd", "momentum", "adam", "adamw"])
+@pytest.mark.parametrize("name", ["sgd", "momentum", "nesterov", "adam", "adamw"])
 def test_every_optimizer_learns(name: str) -> None:
     made = recipe(optimizer=name, lr=0.05, epochs=15)
 
@@ -153,20 +155,113 @@ def test_a_listener_that_raises_stops_the_work() -> None:
         fitted(recipe(), clouds(), None, stop)
 
 
-@pytest.mark.parametrize(("count", "batch"), [(10, 4), (9, 4), (5, 4), (4, 4), (1, 4), (3, 1)])
-def test_every_row_comes_once_an_epoch_and_none_alone_if_it_can_be_helped(count: int, batch: int) -> None:
-    batches = list(shuffled(count, batch))
+@pytest.mark.parametrize("name", ["none", "cosine", "linear", "one_cycle", "step", "plateau"])
+def test_every_schedule_learns(name: str) -> None:
+    made = recipe(schedule=name, lr=0.05, epochs=15, warmup=0 if name == "one_cycle" else 2)
 
-    assert sorted(int(row) for rows in batches for row in rows) == list(range(count))
-    assert all(len(rows) > 1 for rows in batches) or min(count, batch) == 1
+    network, history = fitted(made, clouds(), clouds())
+
+    rows = Rows.of(clouds(), CPU)
+    assert history.epochs[-1].train_loss < 0.5 * history.epochs[0].train_loss
+    assert TASK.score(raw_outputs(network, rows), rows.targets) > 0.97
 
 
-def test_the_learning_rate_follows_its_schedule() -> None:
-    steps = recipe(CLOUDS.replace("batch: 16", "batch: 16, schedule: step, step: {every: 2, factor: 0.1}"))
-
-    assert learning_rate(Training(lr=0.1), 7) == 0.1
-    assert learning_rate(Training(lr=0.1, schedule="cosine", epochs=10), 1) == 0.1
-    assert learning_rate(Training(lr=0.1, schedule="cosine", epochs=10), 6) == pytest.approx(0.05)
-    assert [learning_rate(steps.training, epoch) for epoch in (1, 2, 3, 5)] == pytest.approx(
-        [0.02, 0.02, 0.002, 0.0002]
+def test_a_loss_that_does_not_fall_lowers_the_rate_of_plateau() -> None:
+    made = recipe(
+        CLOUDS.replace("batch: 16", "batch: 16, schedule: plateau, plateau: {patience: 2, factor: 0.5}"),
+        lr=0.1,
+        epochs=30,
     )
+
+    _, history = fitted(made, clouds(60, apart=0.5), clouds(60, apart=0))
+
+    rates = [epoch.learning_rate for epoch in history.epochs]
+    assert set(rates) == {0.1 * 0.5**number for number in range(len(set(rates)))}
+    assert len(set(rates)) > 2
+
+
+def test_accumulated_passes_are_the_step_of_one_large_batch() -> None:
+    table = clouds(96)
+
+    whole, _ = fitted(recipe(batch=32, epochs=4, optimizer="sgd", lr=0.1), table)
+    passes, _ = fitted(recipe(batch=8, accumulate=4, epochs=4, optimizer="sgd", lr=0.1), table)
+
+    assert torch.allclose(whole.head.weight, passes.head.weight, atol=1e-6)
+
+
+def test_a_running_mean_of_the_weights_is_judged_and_kept() -> None:
+    made = recipe(epochs=30, lr=0.3, optimizer="sgd", ema=0.9)
+    noisy = clouds(60, apart=0.5)
+
+    averaged, history = fitted(made, noisy, noisy)
+    plain, rough = fitted(recipe(epochs=30, lr=0.3, optimizer="sgd"), noisy, noisy)
+
+    rows = Rows.of(noisy, CPU)
+    kept = float(TASK.loss(raw_outputs(averaged, rows), rows.targets))
+    assert kept == pytest.approx(history.epochs[history.best - 1].validation_loss, rel=1e-6)
+    assert jumps(history) < 0.5 * jumps(rough)
+    assert weights(averaged) != weights(plain)
+
+
+def jumps(history: History) -> float:
+    losses = [epoch.validation_loss or 0.0 for epoch in history.epochs]
+    return float(np.abs(np.diff(losses[5:])).mean())
+
+
+def test_the_best_epoch_may_be_that_of_the_metric() -> None:
+    made = recipe(lr=0.1, epochs=30, keep="metric")
+
+    _, history = fitted(made, clouds(60, apart=0.5), clouds(60, apart=0.2))
+
+    ranks = [(-(epoch.score or 0), epoch.validation_loss) for epoch in history.epochs]
+    assert history.best == ranks.index(min(ranks)) + 1
+
+
+def test_mixed_precision_without_cuda_is_float32_and_says_so() -> None:
+    told: list[Event] = []
+
+    mixed, history = fitted(recipe(epochs=2, precision="mixed"), clouds(), None, told.append)
+    plain, _ = fitted(recipe(epochs=2), clouds())
+
+    assert weights(mixed) == weights(plain)
+    assert history.notes == ["precision: mixed is for CUDA devices; this training ran in float32 on the CPU"]
+    assert told[0] == Noticed(history.notes[0])
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_mixed_precision_learns_on_cuda() -> None:
+    made = recipe(epochs=15, lr=0.05, precision="mixed", clip=1.0)
+    rows = Rows.of(clouds(), torch.device("cuda"))
+
+    with reproducible(made.training):
+        network = build(blueprint_of(made)).to("cuda")
+        Fit(network, TASK, made.training, rows, None, silent).run()
+
+    assert TASK.score(raw_outputs(network, rows), rows.targets) > 0.97
+
+
+def test_class_weights_change_who_is_found() -> None:
+    table = clouds(200, apart=1.0)
+    few = table.take(np.flatnonzero((table.targets == 0) | (np.arange(200) % 20 == 1)))
+
+    plain, _ = fitted(recipe(epochs=30), few)
+    balanced, _ = fitted(recipe(epochs=30, class_weights="balanced"), few)
+
+    rows = Rows.of(table, CPU)
+    right = rows.targets == 1
+    found = [
+        float((raw_outputs(net, rows).argmax(-1) == 1)[right].float().mean()) for net in (plain, balanced)
+    ]
+    assert found[1] > found[0] + 0.2
+
+
+def test_rows_to_validate_on_are_never_altered() -> None:
+    image = recipe(SLOPES, epochs=2, lr=1e-12)
+    noisy = Augmentation.model_validate({"series": {"jitter": 5, "crop": 0.5}})
+    altered = image.model_copy(update={"training": image.training.model_copy(update={"augment": noisy})})
+
+    _, plain = fitted(image, slopes(), slopes())
+    _, history = fitted(altered, slopes(), slopes())
+
+    assert history.epochs[0].validation_loss == pytest.approx(plain.epochs[0].validation_loss, rel=1e-6)
+    assert history.epochs[0].train_loss != pytest.approx(plain.epochs[0].train_loss, rel=1e-3)

@@ -15,10 +15,11 @@ from models.layers.layer import Layer
 from models.layers.network import LAYERS
 from models.layers.presets import PRESETS
 from models.recipe import Recipe, ready_recipes
+from models.recipe_augmentation import Augmentation
 from models.recipe_data import RedisRows
 from models.recipe_network import NetworkSection
 from models.recipe_tasks import Task
-from models.recipe_training import Step, Training
+from models.recipe_training import Plateau, Step, Training
 from trainer.blueprints import blueprint_of
 from trainer.networks.building import check
 
@@ -101,18 +102,36 @@ def test_every_key_of_a_section_is_listed_with_its_default(
 ) -> None:
     listed = {
         line.split("|")[1].strip(" `"): line.split("|")[2].strip()
-        for line in section(title).splitlines()
+        for line in section(title).split("\n### ")[0].splitlines()
         if "|" in line
     }
 
-    for name, field in model.model_fields.items():
+    for own, field in model.model_fields.items():
         default = field.get_default(call_default_factory=True)
+        name = field.alias or own
         if field.is_required() or name == "dataset":
             assert listed[name] == ""
-        elif isinstance(default, Step):
-            assert listed[name] == f"every {default.every}, factor {default.factor:g}"
+        elif isinstance(default, Step | Plateau):
+            assert listed[name] == ", ".join(
+                f"{key} {value:g}" for key, value in default.model_dump().items()
+            )
+        elif isinstance(default, Augmentation):
+            assert default == Augmentation()
+            assert listed[name] == "none"
         else:
             assert listed[name] == written(default)
+
+
+def test_every_key_of_an_augmentation_is_listed_with_its_default() -> None:
+    table = section("training").split("### Augmentation")[1].split("\n### ")[0]
+    listed = dict(re.findall(r"\| `(\w+\.\w+)` \| (\S+) \|", table))
+
+    kinds = {"image": Augmentation().image, "series": Augmentation().series}
+    assert listed == {
+        f"{kind}.{key}": written(value)
+        for kind, one in kinds.items()
+        for key, value in one.model_dump().items()
+    }
 
 
 def written(default: object) -> str:
