@@ -269,14 +269,13 @@ def write(result: "TrainResult", out: Path) -> None:
 
     Raises: WrongUsage, BadReportPath, the directory cannot be written to.
     """
-    from trainer.judging.page import page
     from trainer.report import write_report
 
     try:
         out.mkdir(parents=True, exist_ok=True)
         (out / "model.onnx").write_bytes(result.bundle.onnx)
         (out / "manifest.json").write_bytes(result.bundle.manifest.to_json())
-        (out / "card.html").write_bytes(page(result.bundle.manifest))
+        (out / "card.html").write_bytes(result.bundle.page)
     except OSError as error:
         raise WrongUsage(f"--out {shown(str(out))} cannot be written: {error.strerror}") from error
     write_report(result.bundle.manifest, out / "report.svg")

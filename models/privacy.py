@@ -5,7 +5,7 @@ from it to be looked at does: cards, reports, findings, events, errors of a trai
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -47,6 +47,10 @@ class Privacy:
         if isinstance(value, list | tuple):
             return [self.masked(one) for one in value]
         return value
+
+    def masked_names(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return values by feature, an alias for each private name."""
+        return {self.alias(name): value for name, value in values.items()}
 
     @cached_property
     def _words(self) -> re.Pattern[str]:

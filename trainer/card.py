@@ -43,7 +43,7 @@ def card(recipe: Recipe, outcome: Outcome) -> dict[str, Any]:
         "baseline": {"name": outcome.baseline.name, **rounded(outcome.baseline.scores.values)},
         "diagnosis": diagnosis(outcome),
         "confusion": confusion(outcome),
-        "attributions": dict(outcome.attributions),
+        "attributions": attributed(recipe, outcome),
         "reference": dict(outcome.reference),
         "intervals": intervals(outcome),
         "calibration": calibration(outcome),
@@ -51,11 +51,24 @@ def card(recipe: Recipe, outcome: Outcome) -> dict[str, Any]:
         "labels": {label: rounded(values) for label, values in outcome.scores.classes.items()},
         "fairness": fairness(recipe, outcome),
         "summary": dict(outcome.judgement.summary),
-        "parity": {"largest_difference": outcome.exported.difference, "tolerance": TOLERANCE},
+        "parity": {
+            "largest_difference": outcome.exported.difference,
+            "tolerance": TOLERANCE,
+            "exporter": outcome.exported.exporter,
+        },
         "made_with": {package: version(package) for package in MADE_WITH},
     }
     masked: dict[str, Any] = Privacy.of(recipe.as_data()).masked(facts)
     return masked
+
+
+def attributed(recipe: Recipe, outcome: Outcome) -> dict[str, Any]:
+    """Return what each feature adds, private ones by their aliases."""
+    found, privacy = dict(outcome.attributions), Privacy.of(recipe.as_data())
+    if "features" in found:
+        found["features"] = privacy.masked_names(found["features"])
+        found["by_difference"] = [*map(privacy.alias, found["by_difference"])]
+    return found
 
 
 def network(recipe: Recipe) -> dict[str, Any]:

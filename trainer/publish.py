@@ -11,6 +11,7 @@ from models.manifest import Manifest
 from models.recipe import Recipe
 from models.store import PRODUCTION, ModelStore
 from trainer.card import card, rounded
+from trainer.judging.page import page
 from trainer.outcome import Outcome
 from trainer.tasks import Task, answer_of
 
@@ -41,7 +42,7 @@ def compose(recipe: Recipe, task: Task, outcome: Outcome) -> Bundle:
         ir_version=graph.ir_version,
         producer=graph.producer,
     )
-    return Bundle(manifest, outcome.exported.onnx)
+    return Bundle(manifest, outcome.exported.onnx, page(manifest))
 
 
 async def publish(

@@ -48,8 +48,8 @@ def masked(manifest: Manifest) -> Manifest:
     if not privacy.aliases:
         return manifest
     card = privacy.masked(manifest.card)
-    if isinstance(card.get("attributions"), dict):
-        card["attributions"] = {privacy.alias(str(name)): one for name, one in card["attributions"].items()}
+    if (found := card.get("attributions")) and "features" in found:
+        card["attributions"] = {**found, "features": privacy.masked_names(found["features"])}
     facts = {
         "card": card,
         "recipe": privacy.masked(manifest.recipe),

@@ -22,7 +22,7 @@ def test_a_ready_recipe_is_loaded_trained_and_published(insitu: Insitu) -> None:
     assert done.code == 0, done.err
     assert {event["model"] for event in events} == {"breast_cancer"}
     stages = [event["stage"] for event in events if event["event"] == "stage_ended"]
-    assert stages == ["load", "read", "fit", "export", "evaluate", "baseline", "judge"]
+    assert stages == ["load", "read", "fit", "export", "evaluate", "baseline", "judge", "attribute"]
     assert last["event"] == "done"
     assert (last["version"], last["alias"]) == (1, "canary")
     assert len(last["held_out"]["keys"]) == len(last["held_out"]["targets"]) == last["rows"]["held_out"]

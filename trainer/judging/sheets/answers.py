@@ -148,7 +148,7 @@ def decision(manifest: Manifest) -> Markup | None:
 
 def attributions(manifest: Manifest) -> Markup | None:
     """Return how much each feature counts."""
-    found: Mapping[str, Any] = manifest.card.get("attributions") or {}
+    found: Mapping[str, Any] = (manifest.card.get("attributions") or {}).get("features", {})
     shares = [(name, value) for name, value in found.items() if isinstance(value, int | float)]
     shares.sort(key=lambda share: -abs(share[1]))
     if not shares:

@@ -59,7 +59,7 @@ CARD: dict[str, Any] = {
             for part in ("validation", "held_out", "held_out_at_one_half")
         },
     },
-    "attributions": {f"feature {at}": 0.3 / (at + 1) for at in range(25)},
+    "attributions": {"features": {f"feature {at}": 0.3 / (at + 1) for at in range(25)}},
     "fairness": {
         "bound": 0.1,
         "fields": [
@@ -193,7 +193,7 @@ def poisoned(value: Any) -> Any:
 
 def test_whatever_a_card_says_it_is_text() -> None:
     card = poisoned(CARD)
-    card["attributions"] = {EVIL: 0.5}
+    card["attributions"] = {"features": {EVIL: 0.5}}
     card["labels"] = {EVIL: CARD["labels"]["stays"]}
     card["summary"]["labels"] = {EVIL: {"train": 3}}
     card["fairness"]["fields"][0]["gaps"] = {EVIL: 0.5}
@@ -232,7 +232,7 @@ def test_a_model_without_a_card_has_a_page() -> None:
         {"confusion": [[1, 0], [0, 0]]},
         {"fairness": {"bound": 0.1, "fields": [{"name": "sex"}]}},
         {"data": {}, "held_out": {"seed": 1, "sha256": "x"}},
-        {"made_with": {"torch": "2"}, "attributions": {"a": None}},
+        {"made_with": {"torch": "2"}, "attributions": {"features": {"a": None}}},
         {"summary": {"features": []}},
     ],
 )
@@ -264,7 +264,7 @@ def test_private_names_stand_nowhere_on_the_page() -> None:
         "features": {"inputs": [{"sources": [{"fields": [{"name": "debt", "private": True}]}]}]},
     }
     card = CARD | {
-        "attributions": {"income": 0.6, "debt": 0.4},
+        "attributions": {"features": {"income": 0.6, "debt": 0.4}},
         "diagnosis": {"verdict": "good", "findings": ["income tells all"], "signs": []},
     }
 
