@@ -25,6 +25,7 @@ from models.recipe_features import check_input, check_templates
 from models.recipe_fitting import check_alterations, check_classes
 from models.recipe_labels import Labels
 from models.recipe_network import Branches, NetworkSection, check_network, layers_of
+from models.recipe_quantization import Quantize
 from models.recipe_sections import Section
 from models.recipe_tasks import Quantiles, Task, check_labels, check_options, check_series, check_target
 from models.recipe_training import Training
@@ -47,6 +48,7 @@ class Recipe(Section):
     """Of an anomaly score: the share of the training rows that lies below what counts as an anomaly."""
     network: NetworkSection
     training: Training = Training()
+    quantize: Quantize | None = None
 
     @field_validator("name")
     @classmethod

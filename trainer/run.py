@@ -33,6 +33,7 @@ from trainer.networks.building import check
 from trainer.networks.network import Network
 from trainer.outcome import HeldOut, Outcome, RowCounts, TrainResult
 from trainer.publish import compose
+from trainer.quantize import quantized
 from trainer.rows import Rows
 from trainer.split import split
 from trainer.starting import Start, read_start
@@ -122,7 +123,7 @@ class Training:
     def result(self) -> TrainResult:
         """Do all of it."""
         network, history = self._fit()
-        exported = self._export(network)
+        exported = self._quantize(self._export(network))
         if isinstance(self.task, Anomaly):
             self.task = self._with_threshold(self.task, network, exported)
         scores, on_train = self._evaluate(exported)
@@ -155,6 +156,15 @@ class Training:
             exported = export(Served(network, self.task), self.signature, feeds)
             stage.result = f"{len(exported.onnx)} bytes of ONNX, within {exported.difference:.1e} of PyTorch"
         return exported
+
+    def _quantize(self, exported: Exported) -> Exported:
+        spec = self.recipe.quantize
+        if spec is None:
+            return exported
+        with self.journal.stage("quantize") as stage:
+            made = quantized(exported.onnx, spec, self.task, self.signature, self.held_out)
+            stage.result = f"{made.served} is served, {len(made.onnx)} bytes of {len(exported.onnx)}"
+        return replace(exported, onnx=made.onnx, quantized=made)
 
     def _evaluate(self, exported: Exported) -> tuple[Scores, Scores]:
         with self.journal.stage("evaluate") as stage:
