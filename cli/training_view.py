@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 from cli.course import Course
 from cli.progress import Work
-from cli.terminal import Terminal, duration_text, plain
+from cli.terminal import Terminal, duration_text, plain, size_text
 from trainer.events import EpochEnded, Event, Noticed, StageAdvanced, StageBegan, StageEnded, as_json
 from trainer.outcome import TrainResult
 
 if TYPE_CHECKING:
     from trainer.checkpoints import Checkpoint
+    from trainer.quantization import Quantized
 
 
 class TrainingView:
@@ -95,7 +96,21 @@ def summary(result: TrainResult) -> list[str]:
         f"  held out  {rows.held_out} rows: {', '.join(scores)}",
         f"  baseline  {outcome.baseline.name}",
         f"  parity    ONNX Runtime within {outcome.exported.difference:.1e} of PyTorch",
+        *quantization(outcome.exported.quantized),
     ]
+
+
+def quantization(made: "Quantized | None") -> list[str]:
+    """Return what became of smaller numbers, in lines."""
+    if made is None:
+        return []
+    facts = [
+        f"{one.to} {size_text(one.size_bytes)}, {plain(one.batch_us[1])} us alone, "
+        f"{plain(one.batch_us[64])} us for 64, {made.metric} {one.score:.4f}"
+        + (f": not served, {one.refused}" if one.refused else "")
+        for one in (made.plain, *made.candidates)
+    ]
+    return [f"  quantize  {made.served} is served", *(f"            {fact}" for fact in facts)]
 
 
 def as_data(result: TrainResult, version: int | None, alias: str | None) -> dict[str, Any]:
@@ -112,6 +127,7 @@ def as_data(result: TrainResult, version: int | None, alias: str | None) -> dict
         "rows": {"train": outcome.rows.train, "held_out": outcome.rows.held_out},
         "held_out": {"keys": list(outcome.held_out.keys), "targets": list(outcome.held_out.targets)},
         "parity": outcome.exported.difference,
+        "quantization": outcome.exported.quantized.as_data() if outcome.exported.quantized else None,
         "size_bytes": len(result.bundle.onnx),
         "seconds": dict(outcome.seconds),
     }

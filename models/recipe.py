@@ -34,6 +34,7 @@ from models.recipe_judging import (
 )
 from models.recipe_labels import Labels
 from models.recipe_network import Branches, NetworkSection, check_network, layers_of
+from models.recipe_quantization import Quantize
 from models.recipe_sections import Section
 from models.recipe_tasks import Quantiles, Task, check_labels, check_options, check_series, check_target
 from models.recipe_training import Training
@@ -61,6 +62,7 @@ class Recipe(Section):
     fairness: Fairness | None = None
     private: Names = ()
     """Features that are called by an alias in cards, reports and messages."""
+    quantize: Quantize | None = None
 
     @field_validator("name")
     @classmethod

@@ -56,6 +56,7 @@ def card(recipe: Recipe, outcome: Outcome) -> dict[str, Any]:
             "tolerance": TOLERANCE,
             "exporter": outcome.exported.exporter,
         },
+        "quantization": outcome.exported.quantized.as_data() if outcome.exported.quantized else None,
         "made_with": {package: version(package) for package in MADE_WITH},
     }
     masked: dict[str, Any] = Privacy.of(recipe.as_data()).masked(facts)

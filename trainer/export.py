@@ -16,6 +16,7 @@ from trainer.errors import ExportFailed, ExportMismatch
 from trainer.exporters import Example, current, older
 from trainer.networks.network import Network
 from trainer.networks.recurrent import Cell
+from trainer.quantization import Quantized
 from trainer.table import Table
 from trainer.tasks import Task
 from trainer.weights import keep_weights
@@ -67,11 +68,12 @@ class Signature:
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """An ONNX file and how far its answers are from PyTorch's at most."""
+    """An ONNX file, how far its answers in float32 are from PyTorch's at most, and what it is served in."""
 
     onnx: bytes
     difference: float
     exporter: str = "current"
+    quantized: Quantized | None = None
 
 
 def export(served: Served, signature: Signature, feeds: Sequence[Mapping[str, Array]]) -> Exported:

@@ -45,6 +45,7 @@ from trainer.networks.building import check
 from trainer.networks.network import Network
 from trainer.outcome import HeldOut, Outcome, RowCounts, TrainResult
 from trainer.publish import compose
+from trainer.quantize import quantized
 from trainer.reference import reference
 from trainer.rows import Rows
 from trainer.split import ranked, split
@@ -138,7 +139,7 @@ class Training:
         network, history = self._fit()
         tempered = self._temper(network)
         served = Served(network, self.task, tempered.temperature)
-        exported = self._export(served)
+        exported = self._quantize(self._export(served))
         if isinstance(self.task, Anomaly):
             self.task = self._with_threshold(self.task, network, exported)
         train, validation, held = self._answer(exported)
@@ -200,6 +201,17 @@ class Training:
             exported = export(served, self.signature, feeds)
             stage.result = f"{len(exported.onnx)} bytes of ONNX, within {exported.difference:.1e} of PyTorch"
         return exported
+
+    def _quantize(self, exported: Exported) -> Exported:
+        """Keep smaller numbers where they pay; rows that are held out choose nothing, while others can."""
+        spec = self.recipe.quantize
+        if spec is None:
+            return exported
+        with self.journal.stage("quantize") as stage:
+            rows = self.validation if len(self.validation) else self.train
+            made = quantized(exported.onnx, spec, self.task, self.signature, rows)
+            stage.result = f"{made.served} is served, {len(made.onnx)} bytes of {len(exported.onnx)}"
+        return replace(exported, onnx=made.onnx, quantized=made)
 
     def _answer(self, exported: Exported) -> tuple[Asked, Asked | None, Asked]:
         with self.journal.stage("evaluate") as stage:

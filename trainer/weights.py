@@ -20,6 +20,7 @@ from trainer.networks.recurrent import Cell
 
 PREFIX = "network."  # the network inside what is exported
 FOLDED = "insitu.weights"
+QUANTIZED = "_quantized"  # how ONNX Runtime calls weights of eight bits; what they were is lost
 COUNTER = "num_batches_tracked"  # of batch normalisation, read by nothing here
 
 Weights = Mapping[str, NDArray[Any]]
@@ -41,8 +42,33 @@ def keep_weights(model: ModelProto, network: nn.Module) -> None:
 def weights_of(onnx: bytes) -> Weights:
     """Return every number of the network in a file that the trainer wrote; none of another's."""
     model = load_from_string(onnx)
+    if any(one.name.endswith(QUANTIZED) for one in model.graph.initializer):
+        return {}
     folded = next((entry.value for entry in model.metadata_props if entry.key == FOLDED), None)
     return {**initializers(model), **(unpacked(folded) if folded else {})}
+
+
+def without_weights(model: ModelProto) -> ModelProto:
+    """Return a graph without the weights in its metadata."""
+    kept = [entry for entry in model.metadata_props if entry.key != FOLDED]
+    del model.metadata_props[:]
+    model.metadata_props.extend(kept)
+    return model
+
+
+def halved_weights(model: ModelProto) -> ModelProto:
+    """Return a graph whose weights in its metadata are in half precision."""
+    for entry in model.metadata_props:
+        if entry.key == FOLDED:
+            values = unpacked(entry.value)
+            entry.value = packed({name: half(value) for name, value in values.items()})
+    return model
+
+
+def half(value: NDArray[Any]) -> NDArray[Any]:
+    """Return numbers in half precision where it has them all."""
+    narrow = value.astype(np.float16) if value.dtype == np.float32 else value
+    return narrow if np.isfinite(narrow).all() else value
 
 
 def numbers(network: nn.Module) -> dict[str, NDArray[Any]]:

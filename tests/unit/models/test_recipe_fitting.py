@@ -125,6 +125,18 @@ def test_what_cannot_be_trained_so_is_told_by_its_line(text: str, asked: str, pr
     assert told.startswith(f"churn.yaml, line {text.count(chr(10)) + 1}: ")
 
 
+@pytest.mark.parametrize(
+    ("asked", "problem"),
+    [
+        ("quantize: int4", "quantize.to: should be 'int8', 'fp16' or 'auto' (got 'int4')"),
+        ("quantize: {to: int8, max_loss: 2}", "quantize.max_loss: should be less than or equal to 1 (got 2)"),
+        ("quantize: {too: int8}", "quantize has no key 'too'; did you mean 'to'?"),
+    ],
+)
+def test_a_quantisation_that_is_none_is_told_by_its_line(asked: str, problem: str) -> None:
+    assert f"churn.yaml, line 11: {problem}" in refused(f"{VECTOR}{asked}\n")
+
+
 def test_what_can_be_trained_so_survives_a_manifest() -> None:
     asked = """\
   class_weights: {stays: 1, leaves: 2.5}
