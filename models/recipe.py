@@ -1,10 +1,11 @@
 """Recipe: how a model is trained, read from a YAML file; data only, no torch.
 
-    Recipe > data (where the rows are) | features (FeatureView) | labels | network | training
+    Recipe > data (where the rows are) | features (FeatureView) | labels | network | split | training
 
 Everything is checked when the file is read, before any work; a fault names the line, the value
 and the cure. `models/recipes/` holds the recipes that are ready to run; each section has a
-module of its own: recipe_data, recipe_labels, recipe_network, recipe_training.
+module of its own: recipe_data, recipe_labels, recipe_network,
+recipe_split, recipe_training.
 """
 
 from functools import cached_property
@@ -19,14 +20,17 @@ from models.errors import BadRecipe, shown
 from models.features import FeatureView
 from models.keys import NAME, NAME_RULE
 from models.layers.layer import Layer
-from models.recipe_data import RedisRows
+from models.recipe_data import Data, RedisRows
 from models.recipe_faults import fault, worded
-from models.recipe_features import check_input, check_templates
+from models.recipe_features import check_columns, check_input, check_keyed, check_split, check_templates
 from models.recipe_labels import Labels, check_labels
 from models.recipe_network import Branches, NetworkSection, check_branches
 from models.recipe_sections import Section
+from models.recipe_split import Split
 from models.recipe_training import Training
 from models.templates import KeyTemplate
+
+UNKEYED = "row:{row}"  # what stands for a row's key where a request carries all there is
 
 
 class Recipe(Section):
@@ -35,11 +39,12 @@ class Recipe(Section):
     name: str
     description: Annotated[str, Field(max_length=4096)] = ""
     task: Literal["classification", "regression"]
-    data: RedisRows
+    data: Data
     features: FeatureView
     labels: Labels = Field(default={})
     """What is stored -> what a prediction says; the order gives the class numbers, from 0."""
     network: NetworkSection
+    split: Split = Split()
     training: Training = Training()
 
     @field_validator("name")
@@ -59,7 +64,13 @@ class Recipe(Section):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         check_labels(self.task, self.classes)
-        check_templates(self.rows, self.features, self.data)
+        if isinstance(self.data, RedisRows):
+            check_keyed(self.features)
+            check_templates(self.rows, self.features, (self.data.target.key, ("data", "target", "key")))
+        else:
+            check_templates(self.rows, self.features)
+            check_columns(self.features, self.data)
+        check_split(self.rows, self.split, self.data)
         check_branches(self.network, tuple(one.name for one in self.features.inputs))
         return self
 
@@ -77,8 +88,9 @@ class Recipe(Section):
 
     @cached_property
     def rows(self) -> KeyTemplate:
-        """The template of the keys that are rows: the view's first."""
-        return KeyTemplate(self.features.keyed[0].key)
+        """The template of the keys that are rows: the view's first, or a number where it reads none."""
+        keyed = self.features.keyed
+        return KeyTemplate(keyed[0].key if keyed else UNKEYED)
 
     @cached_property
     def classes(self) -> tuple[str, ...]:

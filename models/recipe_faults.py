@@ -13,6 +13,7 @@ from models.faults import Location, roots, rule
 from models.layers.network import LAYERS
 
 FAULTS_SHOWN = 5
+SOURCES = ("redis", "csv", "parquet", "numpy", "python")
 # pydantic's names for the two forms of a network; no file has them.
 AS_LIST, AS_BRANCHES = "as a list", "as branches"
 
@@ -34,8 +35,14 @@ def worded(error: ValidationError, document: Document, where: str, model: type[B
 
 
 def location(detail: ErrorDetails) -> Location:
-    """Return where a fault is in the file, the place its check names included."""
-    return (*detail["loc"], *detail.get("ctx", {}).get("at", ()))
+    """Return where a fault is in the file, the place its check names included.
+
+    Of the rows' kind, which pydantic puts behind `data`, the file has no step.
+    """
+    at = (*detail["loc"], *detail.get("ctx", {}).get("at", ()))
+    if at == ("data",) and detail["type"] == "union_tag_invalid":
+        return ("data", "source")
+    return (at[0], *at[2:]) if at[:1] == ("data",) and at[1:2] and at[1] in SOURCES else at
 
 
 def place(at: Location) -> str:

@@ -22,7 +22,7 @@ def card(recipe: Recipe, outcome: Outcome) -> dict[str, Any]:
     return {
         "data": {
             "source": recipe.data.source,
-            "match": recipe.data.match,
+            "place": recipe.data.place,
             "dataset": recipe.data.dataset,
             "rows": {**asdict(outcome.rows), "skipped": dict(outcome.rows.skipped)},
         },

@@ -1,21 +1,17 @@
 """From a recipe to a bundle: read, part, fit, export, evaluate, compare, judge.
 
-    train       a recipe and the URL of a Redis -> TrainResult
-    train_on    the same for rows that are already in memory
-
-Only reading waits for anything, so only reading is asynchronous: fitting keeps processors busy.
+train       a recipe and where its rows are -> TrainResult
+train_on    the same for rows that are already in memory
 """
 
-import asyncio
+from pathlib import Path
 
 import torch
 
 from models.binding import row_shape
-from models.connecting import connect
 from models.features import InputView
 from models.recipe import Recipe
 from trainer.baseline import Baseline, baseline
-from trainer.datasets.from_redis import read_table
 from trainer.diagnose import Parts, diagnose
 from trainer.evaluate import Scores, evaluate
 from trainer.events import Events, Journal, silent
@@ -25,44 +21,33 @@ from trainer.networks.forms import FREE, Entry, Form
 from trainer.networks.network import Blueprint, Network, build, check
 from trainer.outcome import HeldOut, Outcome, RowCounts, TrainResult
 from trainer.publish import compose
-from trainer.split import split
+from trainer.reading.rows import read_rows
+from trainer.split import parted, split
 from trainer.table import Table
 from trainer.tasks import Task, outputs_of, task_of
 
 PARITY_ROWS = (1, 2, 7)  # sizes of the batches on which PyTorch and ONNX Runtime are compared
 
 
-def train(recipe: Recipe, redis_url: str, events: Events = silent) -> TrainResult:
-    """Train a recipe's model on the rows of a Redis.
+def train(
+    recipe: Recipe, redis_url: str | None, events: Events = silent, folder: Path | None = None
+) -> TrainResult:
+    """Train a recipe's model on the rows that it names.
 
-    Raises: BadNetwork, before anything is read; NoRows, TooManyBadRows, TooMuchData, NotEnoughRows,
-        TrainingDiverged, ExportFailed, ExportMismatch, RedisUnavailable.
+    `folder` is the recipe's own, from where its paths are seen; without one a recipe runs no code.
+
+    Raises: BadNetwork, before anything is read; NoRows, BadData, TooManyBadRows, TooMuchData,
+        NotEnoughRows, TrainingDiverged, ExportFailed, ExportMismatch, RedisUnavailable.
     """
     check(blueprint_of(recipe))
     journal = Journal(events)
-    table = asyncio.run(read(recipe, redis_url, journal))
-    return train_on(recipe, table, journal)
-
-
-async def read(recipe: Recipe, redis_url: str, journal: Journal) -> Table:
-    """Read the rows of a recipe from a Redis.
-
-    Raises: NoRows, TooManyBadRows, TooMuchData, RedisUnavailable.
-    """
-    with journal.stage("read") as stage:
-        async with connect(redis_url) as client:
-            table = await read_table(client, recipe, stage)
-        skipped = sum(table.skipped.values())
-        stage.result = f"{len(table)} rows of {recipe.data.match}" + (
-            f", {skipped} skipped" if skipped else ""
-        )
-    return table
+    return train_on(recipe, read_rows(recipe, redis_url, journal, folder), journal)
 
 
 def train_on(recipe: Recipe, table: Table, journal: Journal | None = None) -> TrainResult:
-    """Train a recipe's model on a table.
+    """Train a recipe's model on a table, whose rows change places: memory holds them once.
 
-    Raises: as `train`, but for what concerns Redis.
+    Raises: as `train`, but for what concerns reading.
     """
     return Training(recipe, table, journal or Journal()).result()
 
@@ -72,10 +57,7 @@ class Training:
 
     def __init__(self, recipe: Recipe, table: Table, journal: Journal) -> None:
         self.recipe, self.table, self.journal = recipe, table, journal
-        parts = split(table, recipe)
-        self.train = table.take(parts.train)
-        self.validation = table.take(parts.validation)
-        self.held_out = table.take(parts.held_out)
+        self.train, self.validation, self.held_out = parted(table, split(table, recipe))
         self.task = task_of(recipe, self.train)
         self.signature = signature_of(recipe, self.task)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -132,12 +114,13 @@ class Training:
 
     def _baseline(self) -> Baseline:
         with self.journal.stage("baseline") as stage:
-            plain = baseline(self.task, self.train.joined_with(self.validation), self.held_out)
+            known = self.table.slice(0, len(self.train) + len(self.validation))
+            plain = baseline(self.task, known, self.held_out)
             stage.result = f"{self.task.metric} {plain.scores.values[self.task.metric]:.4f}, {plain.name}"
         return plain
 
     def _counts(self) -> RowCounts:
-        return RowCounts(len(self.train), len(self.validation), len(self.held_out), self.table.skipped)
+        return RowCounts(len(self.train), len(self.validation), len(self.held_out), self.train.skipped)
 
 
 def blueprint_of(recipe: Recipe) -> Blueprint:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from models.tensors import Tensor
 
 Indices = NDArray[np.int64]
+ARRANGED_SHARE = 16  # of the columns of an input are copied while rows change places
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,19 @@ class Values:
         """Return some of the rows, in the order given."""
         return Values(self.x[rows], None if self.lengths is None else self.lengths[rows])
 
+    def slice(self, start: int, stop: int) -> "Values":
+        """Return some rows that follow one another, in the same memory."""
+        return Values(self.x[start:stop], None if self.lengths is None else self.lengths[start:stop])
+
+    def arrange(self, order: Indices) -> None:
+        """Put the rows in another order, in place, a share of the columns at a time."""
+        flat = np.reshape(self.x, (len(self.x), -1), copy=False)
+        width = max(1, flat.shape[1] // ARRANGED_SHARE)
+        for start in range(0, flat.shape[1], width):
+            flat[:, start : start + width] = flat[order, start : start + width]
+        if self.lengths is not None:
+            self.lengths[:] = self.lengths[order]
+
     def trimmed(self) -> "Values":
         """Return the same rows without the steps that are padding in all of them."""
         return self if self.lengths is None else Values(self.x[:, : int(self.lengths.max())], self.lengths)
@@ -39,18 +53,20 @@ class Values:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Table:
     """Rows and what the network shall say of them.
 
     Shape: inputs by the name of the view's input, in its order; targets (N,) class numbers or
-    values. `skipped` counts the rows that could not be used, by the code of the error.
+    values. `skipped` counts the rows that could not be used, by the code of the error; `marks` (N,)
+    is the group, time or part of each row where the recipe parts rows by one.
     """
 
     keys: tuple[str, ...]
     inputs: Mapping[str, Values]
     targets: NDArray[Any]
     skipped: Mapping[str, int] = field(default_factory=dict)
+    marks: NDArray[Any] | None = None
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -58,7 +74,22 @@ class Table:
     def take(self, rows: Indices) -> "Table":
         """Return some of the rows, in the order given."""
         inputs = {name: values.take(rows) for name, values in self.inputs.items()}
-        return Table(tuple(self.keys[row] for row in rows), inputs, self.targets[rows], self.skipped)
+        marks = None if self.marks is None else self.marks[rows]
+        return Table(tuple(self.keys[row] for row in rows), inputs, self.targets[rows], self.skipped, marks)
+
+    def slice(self, start: int, stop: int) -> "Table":
+        """Return some rows that follow one another; their arrays are the same memory."""
+        inputs = {name: values.slice(start, stop) for name, values in self.inputs.items()}
+        marks = None if self.marks is None else self.marks[start:stop]
+        return Table(self.keys[start:stop], inputs, self.targets[start:stop], self.skipped, marks)
+
+    def arrange(self, order: Indices) -> None:
+        """Put the rows in another order, in place: a copy would be twice the memory."""
+        for values in self.inputs.values():
+            values.arrange(order)
+        self.keys = tuple(self.keys[row] for row in order)
+        self.targets = self.targets[order]
+        self.marks = None if self.marks is None else self.marks[order]
 
     def samples(self, sizes: Sequence[int]) -> list[Indices]:
         """Return rows for a few small batches that differ in length as much as the table allows.
@@ -81,4 +112,5 @@ class Table:
             {name: values.joined_with(other.inputs[name]) for name, values in self.inputs.items()},
             np.concatenate([self.targets, other.targets]),
             self.skipped,
+            None if self.marks is None or other.marks is None else np.concatenate([self.marks, other.marks]),
         )

@@ -5,42 +5,41 @@ A row that cannot be used is counted by its reason and left out.
 """
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
-from math import isfinite
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from redis.exceptions import RedisError
 
 from models.assembly import Plan
 from models.errors import InsituError, shown
-from models.features import FeatureView, InputView
+from models.features import FeatureView
 from models.recipe import Recipe
+from models.recipe_data import RedisRows
 from models.redis_failures import redis_errors
 from models.scanning import redis_type, scan
 from models.sources import HashSource, JsonSource, ListSource, VectorSource
 from models.store import Client
 from models.templates import KeyTemplate
 from models.tensors import Tensor, elements
-from trainer.errors import NoRows, TooManyBadRows, TooMuchData, UnlabelledRow
+from trainer.errors import NoRows, TooManyBadRows, UnlabelledRow
 from trainer.events import Stage
-from trainer.table import Table, Values
+from trainer.reading.filling import Filling
+from trainer.reading.truths import Marks, Truths, Unmarked
+from trainer.table import Table
 
-ROWS_A_TRIP = 512
-ELEMENTS_A_TRIP = 1 << 20
-TABLE_LIMIT_BYTES = 4 << 30
+ROWS_A_TRIP = 2048
+ELEMENTS_A_TRIP = 1 << 18
 
 
-async def read_table(redis: Client, recipe: Recipe, stage: Stage) -> Table:
+async def read_table(redis: Client, recipe: Recipe, data: RedisRows, stage: Stage) -> Table:
     """Read every row that a recipe names.
 
     Raises: NoRows, TooManyBadRows, TooMuchData, RedisUnavailable.
     """
-    keys = await find_keys(redis, recipe)
-    reader = RowReader(recipe)
+    keys = await find_keys(redis, recipe, data)
+    reader = RowReader(recipe, data, len(keys))
     stage.total = len(keys)
     for start in range(0, len(keys), reader.trip):
         part = keys[start : start + reader.trip]
@@ -51,16 +50,16 @@ async def read_table(redis: Client, recipe: Recipe, stage: Stage) -> Table:
     return reader.table(len(keys))
 
 
-async def find_keys(redis: Client, recipe: Recipe) -> list[str]:
+async def find_keys(redis: Client, recipe: Recipe, data: RedisRows) -> list[str]:
     """Return the keys that are rows, sorted; when there are more than `max_rows`, always the same ones.
 
     Raises: NoRows, RedisUnavailable.
     """
-    data, most = recipe.data, recipe.data.max_rows
+    most = data.max_rows
     found: set[str] = set()
     async for part in scan(redis, data.match, redis_type(recipe.features.keyed[0])):
         keys = (raw.decode("utf-8", "surrogateescape") for raw in part.keys)
-        found.update(key for key in keys if recipe.rows.match(key) is not None)
+        found.update(key for key in keys if recipe.rows.accepts(key))
         if len(found) > 2 * most:
             found = set(chosen(found, most))
     if not found:
@@ -93,108 +92,138 @@ def without_age_limit(view: FeatureView) -> FeatureView:
     return view.model_copy(update={"inputs": tuple(inputs)})
 
 
-@dataclass(slots=True)
 class RowReader:
-    """Rows as they come in, part by part."""
+    """Rows as they come in, part by part, into arrays made for all of them."""
 
-    recipe: Recipe
-    plan: Plan = field(init=False)
-    target: KeyTemplate = field(init=False)
-    keys: list[str] = field(default_factory=list)
-    parts: list[dict[str, Tensor]] = field(default_factory=list)
-    targets: list[float] = field(default_factory=list)
-    skipped: Counter[str] = field(default_factory=Counter)
-    example: str = ""
+    def __init__(self, recipe: Recipe, data: RedisRows, rows: int) -> None:
+        """Make room for so many rows.
 
-    def __post_init__(self) -> None:
-        self.plan = Plan(without_age_limit(self.recipe.features))
-        self.target = KeyTemplate(self.recipe.data.target.key)
+        Raises: TooMuchData.
+        """
+        self._recipe, self._data = recipe, data
+        view = without_age_limit(recipe.features)
+        self._plan = Plan(view)
+        self._filling = Filling(view, rows, data.max_rows)
+        self._beside = Beside(recipe, data)
+        self._keys: list[str] = []
+        self._truths: list[float] = []
+        self._marks: list[float] = []
+        self._skipped: Counter[str] = Counter()
+        self._example = ""
 
     @property
     def trip(self) -> int:
         """How many rows go over the wire together."""
-        return max(1, min(ROWS_A_TRIP, ELEMENTS_A_TRIP // most_elements(self.recipe)))
+        return max(1, min(ROWS_A_TRIP, ELEMENTS_A_TRIP // most_elements(self._recipe)))
 
     async def ask(self, redis: Client, keys: Sequence[str]) -> list[Any]:
-        """Return the replies for the rows' features, in the plan's order, and then their targets'."""
+        """Return the replies for the rows' features, in the plan's order, and then what is read beside."""
         pipeline: Any = redis.pipeline(transaction=False)
-        for command in self.plan.prepare_keys(keys).commands:
+        for command in self._plan.prepare_keys(keys).commands:
             pipeline.execute_command(*command)
-        for key in keys:
-            values = self.recipe.rows.read(key)
-            pipeline.execute_command("HGET", self.target.fill(values), self.recipe.data.target.field)
+        for command in self._beside.commands(keys):
+            pipeline.execute_command(*command)
         replies: list[Any] = await pipeline.execute(raise_on_error=False)
         return replies
 
     def take(self, keys: Sequence[str], replies: Sequence[Any]) -> None:
         """Keep the rows of one trip that can be used, and count the others by their reason."""
-        prepared = self.plan.prepare_keys(keys)
+        prepared = self._plan.prepare_keys(keys)
         features, answers = replies[: len(prepared.commands)], replies[len(prepared.commands) :]
-        assembled = self.plan.assemble(prepared, features)
+        whole = self._plan.columns(features)
+        if whole is not None:
+            self._keep(range(len(keys)), whole, keys, answers)
+            return
+        assembled = self._plan.assemble(prepared, features)
         for error in assembled.errors.values():
             self._skip(error)
         for group in assembled.groups:
-            good = [at for at, row in enumerate(group.rows) if self._label(keys[row], answers[row])]
-            self.keys.extend(keys[group.rows[at]] for at in good)
-            self.parts.append({name: values[good] for name, values in group.feeds.items()})
-        check_size(self.parts, len(self.keys), self.recipe)
+            self._keep(group.rows, group.feeds, keys, answers)
 
-    def _label(self, key: str, answer: Any) -> bool:
-        try:
-            self.targets.append(target_of(answer, key, self.recipe))
-        except UnlabelledRow as error:
-            self._skip(error)
-            return False
-        return True
+    def _keep(
+        self, rows: Sequence[int], feeds: Mapping[str, Tensor], keys: Sequence[str], answers: Sequence[Any]
+    ) -> None:
+        good = []
+        for at, row in enumerate(rows):
+            try:
+                truth, mark = self._beside.read(row, keys[row], answers)
+            except UnlabelledRow as error:
+                self._skip(error)
+                continue
+            good.append(at)
+            self._keys.append(keys[row])
+            self._truths.append(truth)
+            self._marks.append(mark)
+        self._filling.append(feeds, None if len(good) == len(rows) else good)
 
     def _skip(self, error: InsituError) -> None:
-        self.skipped[error.code] += 1
-        self.example = self.example or str(error)
+        self._skipped[error.code] += 1
+        self._example = self._example or str(error)
 
     def table(self, rows: int) -> Table:
         """Return everything that was kept, of `rows` that were read.
 
         Raises: TooManyBadRows.
         """
-        limit = self.recipe.data.max_bad_share
-        if not self.keys or self.skipped.total() > limit * rows:
-            raise TooManyBadRows(self.skipped, rows, limit, self.example)
-        inputs = {one.name: self._values(one) for one in self.recipe.features.inputs}
-        kind = np.int64 if self.recipe.classes else np.float32
-        return Table(tuple(self.keys), inputs, np.array(self.targets, kind), dict(self.skipped))
-
-    def _values(self, one: InputView) -> Values:
-        lengths = np.concatenate([part[one.lengths] for part in self.parts]) if one.lengths else None
-        return Values(joined([part[one.name] for part in self.parts]), lengths)
+        limit = self._data.max_bad_share
+        if not self._keys or self._skipped.total() > limit * rows:
+            raise TooManyBadRows(self._skipped, rows, limit, self._example)
+        truths, marks = self._beside.arrays(self._truths, self._marks)
+        return Table(tuple(self._keys), self._filling.inputs(), truths, dict(self._skipped), marks)
 
 
-def target_of(answer: Any, key: str, recipe: Recipe) -> float:
-    """Return the class number or value of one row.
+class Beside:
+    """What is read of each row beside its features: its truth, and the mark that parts it."""
 
-    Raises: UnlabelledRow, absent, a text the recipe does not know, or no number.
+    def __init__(self, recipe: Recipe, data: RedisRows) -> None:
+        self._rows, self._target, self._split = recipe.rows, data.target, recipe.split
+        self._truths, self._marks = Truths(recipe), Marks(recipe.split)
+        self._key = KeyTemplate(data.target.key)
+        self._mark = recipe.split.field
+        self._in_key = self._mark in recipe.rows.placeholders
+        self._mark_key = KeyTemplate(recipe.split.key or data.target.key)
+
+    def commands(self, keys: Sequence[str]) -> list[tuple[str, str, str]]:
+        """Return the commands: the targets of all rows, and then their marks."""
+        every = [self._rows.read(key) for key in keys]
+        commands = [("HGET", self._key.fill(values), self._target.field) for values in every]
+        if self._mark is not None and not self._in_key:
+            commands += [("HGET", self._mark_key.fill(values), self._mark) for values in every]
+        return commands
+
+    def read(self, row: int, key: str, answers: Sequence[Any]) -> tuple[float, float]:
+        """Return the truth and the mark of one row, 0 where nothing parts the rows.
+
+        Raises: UnlabelledRow.
+        """
+        field = f"no field {self._target.field!r} in {self._target.key!r}"
+        truth = self._truths.read(given(answers[row], key, "target", field), f"the target of {shown(key)!r}")
+        if self._mark is None:
+            return truth, 0
+        if self._in_key:
+            said: Any = self._rows.read(key)[self._mark]
+        else:
+            field = f"no field {self._mark!r} in {self._mark_key.text!r}"
+            said = given(answers[len(answers) // 2 + row], key, "split", field)
+        return truth, self._marks.read(said, f"{self._mark} of {shown(key)!r}")
+
+    def arrays(self, truths: Sequence[float], marks: Sequence[float]) -> tuple[Tensor, Tensor | None]:
+        """Return truths and marks as a table has them."""
+        kept = None if self._mark is None else np.array(marks, self._marks.dtype)
+        return np.array(truths, self._truths.dtype), kept
+
+
+def given(answer: Any, key: str, what: str, absent: str) -> Any:
+    """Return what Redis said of a field of one row.
+
+    Raises: UnlabelledRow, it is not there or cannot be read.
     """
-    target = recipe.data.target
+    kind = UnlabelledRow if what == "target" else Unmarked
     if isinstance(answer, RedisError):
-        raise UnlabelledRow(f"the target of {shown(key)!r} cannot be read: {shown(answer)}", key=shown(key))
+        raise kind(f"the {what} of {shown(key)!r} cannot be read: {shown(answer)}", key=shown(key))
     if answer is None:
-        raise UnlabelledRow(
-            f"{shown(key)!r} has no target: no field {target.field!r} in {target.key!r}", key=shown(key)
-        )
-    text = answer.decode("utf-8", "backslashreplace")
-    if recipe.classes:
-        if text not in recipe.labels:
-            raise UnlabelledRow(
-                f"the target of {shown(key)!r} is {shown(text)!r}, which is none of the recipe's labels",
-                key=shown(key),
-            )
-        return recipe.classes.index(recipe.labels[text])
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
-    if not isfinite(value):
-        raise UnlabelledRow(f"the target of {shown(key)!r} is {shown(text)!r}, no number", key=shown(key))
-    return value
+        raise kind(f"{shown(key)!r} has no {what}: {absent}", key=shown(key))
+    return answer
 
 
 def most_elements(recipe: Recipe) -> int:
@@ -208,25 +237,3 @@ def most_elements(recipe: Recipe) -> int:
         else:
             count += len(source.fields)
     return count
-
-
-def check_size(parts: Sequence[dict[str, Tensor]], rows: int, recipe: Recipe) -> None:
-    """Refuse more rows than fit into memory once they are all padded to the longest."""
-    longest = 0
-    for one in recipe.features.inputs:
-        longest += max((part[one.name][0].nbytes for part in parts if len(part[one.name])), default=0)
-    if rows * longest > TABLE_LIMIT_BYTES:
-        raise TooMuchData(rows, longest, TABLE_LIMIT_BYTES, recipe.data.max_rows)
-
-
-def joined(arrays: Sequence[NDArray[Any]]) -> Tensor:
-    """Join the parts of one input; sequences are padded at the right to the longest of all."""
-    if len({array.shape[1:] for array in arrays}) == 1:
-        return np.concatenate(arrays)
-    longest = max(array.shape[1] for array in arrays)
-    result = np.zeros((sum(map(len, arrays)), longest, *arrays[0].shape[2:]), arrays[0].dtype)
-    start = 0
-    for array in arrays:
-        result[start : start + len(array), : array.shape[1]] = array
-        start += len(array)
-    return result

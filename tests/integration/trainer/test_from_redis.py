@@ -9,6 +9,7 @@ from redis.asyncio import Redis
 from models.assembly import Plan
 from models.connecting import connect
 from models.recipe import Recipe, ready_recipe
+from models.recipe_data import RedisRows
 from tests.servers import RedisNodes
 from trainer.datasets.catalogue import dataset
 from trainer.datasets.from_redis import read_table
@@ -47,7 +48,12 @@ network: [{gru: 4}]
 
 
 async def read(redis: Any, recipe: Recipe) -> Table:
-    return await read_table(redis, recipe, Stage("read", silent))
+    return await read_table(redis, recipe, rows_of(recipe), Stage("read", silent))
+
+
+def rows_of(recipe: Recipe) -> RedisRows:
+    assert isinstance(recipe.data, RedisRows)
+    return recipe.data
 
 
 async def put_user(redis: Redis, number: int, left: str | None = "0", **fields: str) -> None:
@@ -225,14 +231,15 @@ async def test_more_rows_than_memory_should_hold_are_refused_before_they_are_pad
 
 
 async def test_progress_reaches_every_row(redis: Redis) -> None:
-    await load_into(redis, dataset("digits"))
+    await load_into(redis, dataset("japanese_vowels"))
     told: list[Event] = []
 
-    await read_table(redis, ready_recipe("digits"), Stage("read", told.append))
+    recipe = ready_recipe("japanese_vowels")
+    await read_table(redis, recipe, rows_of(recipe), Stage("read", told.append))
 
     advanced = [event for event in told if isinstance(event, StageAdvanced)]
-    assert [event.done for event in advanced] == [512, 1024, 1536, 1797]
-    assert {event.total for event in advanced} == {1797}
+    assert [event.done for event in advanced] == [341, 640]
+    assert {event.total for event in advanced} == {640}
 
 
 async def test_rows_are_read_from_every_node_of_a_cluster(redis_cluster: RedisNodes) -> None:

@@ -8,7 +8,9 @@ import pytest
 from models.errors import BadRecipe
 from models.layers.network import LAYERS
 from models.recipe import Recipe, ready_recipes
-from models.recipe_data import RedisRows
+from models.recipe_data import CsvRows, FunctionRows, RedisRows
+from models.recipe_sections import Section
+from models.recipe_split import Split
 from models.recipe_training import Step, Training
 from trainer.networks.network import check
 from trainer.run import blueprint_of
@@ -54,13 +56,21 @@ def test_the_number_of_a_word_is_bold() -> None:
         assert set(re.findall(r"\*\*(\w+)\*\*", line)) <= shorts if first_column(line) else True
 
 
-@pytest.mark.parametrize(("title", "model"), [("data", RedisRows), ("training", Training)])
-def test_every_key_of_a_section_is_listed_with_its_default(
-    title: str, model: type[RedisRows | Training]
-) -> None:
+@pytest.mark.parametrize(
+    ("text", "model"),
+    [
+        (section("data").split("###")[0], RedisRows),
+        (section("data").split("### Columns")[1], CsvRows),
+        (section("data").split("### Columns")[1], FunctionRows),
+        (section("split"), Split),
+        (section("training"), Training),
+    ],
+    ids=["data", "columns", "function", "split", "training"],
+)
+def test_every_key_of_a_section_is_listed_with_its_default(text: str, model: type[Section]) -> None:
     listed = {
         line.split("|")[1].strip(" `"): line.split("|")[2].strip()
-        for line in section(title).splitlines()
+        for line in text.splitlines()
         if "|" in line
     }
 
@@ -76,7 +86,7 @@ def test_every_key_of_a_section_is_listed_with_its_default(
 
 def written(default: object) -> str:
     plain = f"{default:g}" if isinstance(default, float) else str(default)
-    return {"None": "none", "True": "yes"}.get(plain, plain)
+    return {"None": "none", "True": "yes", "()": "none", "{}": "none"}.get(plain, plain)
 
 
 def test_the_example_is_a_recipe_whose_layers_fit() -> None:
