@@ -24,7 +24,7 @@ from models.recipe_data import Data, RedisRows
 from models.recipe_faults import fault, worded
 from models.recipe_features import check_columns, check_input, check_keyed, check_split, check_templates
 from models.recipe_labels import Labels, check_labels
-from models.recipe_network import Branches, NetworkSection, check_branches
+from models.recipe_network import Branches, NetworkSection, check_network, layers_of
 from models.recipe_sections import Section
 from models.recipe_split import Split
 from models.recipe_training import Training
@@ -71,15 +71,13 @@ class Recipe(Section):
             check_templates(self.rows, self.features)
             check_columns(self.features, self.data)
         check_split(self.rows, self.split, self.data)
-        check_branches(self.network, tuple(one.name for one in self.features.inputs))
+        check_network(self.network, self.features, self.task)
         return self
 
     @cached_property
     def branches(self) -> dict[str, tuple[Layer, ...]]:
-        """The layers of each input's branch, in the order of the view."""
-        if isinstance(self.network, Branches):
-            return {one.name: self.network.branches[one.name] for one in self.features.inputs}
-        return {self.features.inputs[0].name: self.network}
+        """The layers of each input's branch, in the order of the view, presets written out."""
+        return {one.name: layers_of(self.network, one, self.task) for one in self.features.inputs}
 
     @property
     def then(self) -> tuple[Layer, ...]:

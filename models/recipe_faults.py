@@ -10,12 +10,17 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from models.documents import Document
 from models.errors import BadRecipe, listed, shown
 from models.faults import Location, roots, rule
+from models.layers.columns import COLUMN_LAYERS
 from models.layers.network import LAYERS
+from models.layers.presets import PRESET_KEYS
 
 FAULTS_SHOWN = 5
 SOURCES = ("redis", "csv", "parquet", "numpy", "python")
-# pydantic's names for the two forms of a network; no file has them.
-AS_LIST, AS_BRANCHES = "as a list", "as branches"
+# pydantic's names for the forms of a network; no file has them.
+AS_LIST, AS_BRANCHES, AS_PRESET = "as a list", "as branches", "as a preset"
+BRANCHES = "branches"
+UNWRITTEN = (AS_LIST, AS_BRANCHES, AS_PRESET, BRANCHES)
+RESIDUAL, COLUMNS = "residual", "columns"
 
 
 def fault(problem: str, *at: str | int) -> PydanticCustomError:
@@ -57,12 +62,12 @@ def place_in_network(at: Location) -> str:
     """Return a place below `network` as text; a number is a layer's, counted from 1."""
     text, joint = "network", ", "
     for before, step in zip(("", *at), at, strict=False):
-        if step in (AS_LIST, AS_BRANCHES, "branches", "layers"):
+        if step in UNWRITTEN or (before, step) in ((RESIDUAL, "layers"), (COLUMNS, "fields")):
             continue
         if isinstance(step, int):
             text, joint = f"{text}, layer {step + 1}", ": "
         else:
-            text, joint = f"{text}{joint}{'branch ' if before == 'branches' else ''}{step}", "."
+            text, joint = f"{text}{joint}{'branch ' if before == BRANCHES else ''}{step}", "."
     return text
 
 
@@ -107,14 +112,23 @@ def meant(word: object, known: list[str]) -> str:
 
 def keys(at: Location, model: type[BaseModel]) -> list[str]:
     """Return the keys that could have been meant at a location."""
-    if at[0] == "network" and at[-2] in LAYERS:
-        return [name for name in LAYERS[str(at[-2])].model_fields if name != "layer"]
     if at[0] == "network":
-        return ["branches", "then"]
+        return keys_in_network(at)
     if len(at) == 1:
         return list(names(model))
     field = model.model_fields[str(at[0])]
     return sorted({name for part in models_in(field.annotation) for name in names(part)})
+
+
+def keys_in_network(at: Location) -> list[str]:
+    """Return the keys that could have been meant below `network`."""
+    above = at[-2]
+    layer = {**COLUMN_LAYERS, **LAYERS}.get(str(above))
+    if COLUMNS in at and above in COLUMN_LAYERS:
+        layer = COLUMN_LAYERS[str(above)]
+    if layer is not None:
+        return [name for name in layer.model_fields if name != "layer"]
+    return PRESET_KEYS if above == AS_PRESET else ["branches", "then"]
 
 
 def names(model: type[BaseModel]) -> Iterator[str]:

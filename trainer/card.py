@@ -27,6 +27,7 @@ def card(recipe: Recipe, outcome: Outcome) -> dict[str, Any]:
             "rows": {**asdict(outcome.rows), "skipped": dict(outcome.rows.skipped)},
         },
         "held_out": held_out(recipe, outcome.held_out),
+        "network": network(recipe),
         "training": {
             "epochs": len(history.epochs),
             "best_epoch": history.best,
@@ -41,6 +42,12 @@ def card(recipe: Recipe, outcome: Outcome) -> dict[str, Any]:
         "parity": {"largest_difference": outcome.exported.difference, "tolerance": TOLERANCE},
         "made_with": {package: version(package) for package in MADE_WITH},
     }
+
+
+def network(recipe: Recipe) -> dict[str, Any]:
+    """Return the layers of each input and of what follows, presets written out."""
+    layers = {**recipe.branches, **({"then": recipe.then} if recipe.then else {})}
+    return {name: [layer.model_dump() for layer in part] for name, part in layers.items()}
 
 
 def held_out(recipe: Recipe, rows: HeldOut) -> dict[str, Any]:

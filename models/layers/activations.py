@@ -8,7 +8,7 @@ from models.layers.layer import Count, Layer, Number
 
 
 class Activation(Layer):
-    """A function of each number; `softmax` and `log_softmax` of each step's features."""
+    """A function of each number; `softmax` and `log_softmax` of each step's features; `none` changes nothing."""
 
     layer: Literal[
         "sigmoid",
@@ -27,6 +27,7 @@ class Activation(Layer):
         "hard_sigmoid",
         "hard_swish",
         "hard_tanh",
+        "none",
     ]
 
 

@@ -24,6 +24,14 @@ class Dropout(Layer):
     share: Share = 0.5
 
 
+class ChannelDropout(Layer):
+    """Sets whole channels to zero while training: `dropout1d` of a sequence, `dropout2d` of an image."""
+
+    short = "share"
+    layer: Literal["dropout1d", "dropout2d"]
+    share: Share = 0.5
+
+
 class Embedding(Layer):
     """A learned vector of `size` numbers for each of `count` whole numbers from 0."""
 

@@ -20,7 +20,6 @@ def no_bool(value: object) -> object:
 Number = Annotated[float, BeforeValidator(no_bool), Field(allow_inf_nan=False)]
 Count = Annotated[int, Strict(), Field(ge=1, le=WIDTH_LIMIT)]
 Window = Annotated[int, Strict(), Field(ge=1, le=WINDOW_LIMIT)]
-Padding = Annotated[int, Strict(), Field(ge=0, le=WINDOW_LIMIT)]
 Share = Annotated[Number, Field(ge=0, lt=1)]
 
 
@@ -36,8 +35,17 @@ class Layer(BaseModel):
     def _as_written(self) -> str | dict[str, Any]:
         options = {name: getattr(self, name) for name in type(self).model_fields if name != "layer"}
         changed = {
-            name: list(value) if isinstance(value, tuple) else value
+            name: written(value)
             for name, value in options.items()
             if value != type(self).model_fields[name].default
         }
         return {self.layer: changed} if changed else self.layer
+
+
+def written(value: Any) -> Any:
+    """Return an option as a file has it."""
+    if isinstance(value, BaseModel):
+        return value.model_dump()
+    if isinstance(value, tuple):
+        return [written(one) for one in value]
+    return {name: written(one) for name, one in value.items()} if isinstance(value, dict) else value

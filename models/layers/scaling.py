@@ -2,10 +2,10 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, Strict, model_validator
 from pydantic_core import PydanticCustomError
 
-from models.layers.layer import Layer, Number
+from models.layers.layer import Count, Layer, Number
 
 
 class Normalisation(Layer):
@@ -14,13 +14,34 @@ class Normalisation(Layer):
     layer: Literal["batch_norm", "layer_norm"]
 
 
+class GroupNorm(Layer):
+    """A normalisation over each of `groups` groups of channels, of each row, step or image."""
+
+    short = "groups"
+    layer: Literal["group_norm"]
+    groups: Count
+
+
 class Fitted(Layer):
     """Scaling whose numbers are measured on the training rows.
 
-    `standardize` brings each channel to mean 0 and deviation 1, `min_max` into 0 to 1.
+    `standardize` brings each channel to mean 0 and deviation 1, `robust` to median 0 and a distance
+    of 1 between the quartiles, `min_max` into 0 to 1.
     """
 
-    layer: Literal["standardize", "min_max"]
+    layer: Literal["standardize", "robust", "min_max"]
+
+
+class Quantile(Layer):
+    """The share of the training rows below, from 0 to 1, or the place of that share in a normal curve.
+
+    Between `knots` quantiles it is a straight line, beyond them flat.
+    """
+
+    short = "to"
+    layer: Literal["quantile"]
+    to: Literal["uniform", "normal"] = "uniform"
+    knots: Annotated[int, Strict(), Field(ge=2, le=1000)] = 100
 
 
 class Scale(Layer):

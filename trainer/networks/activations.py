@@ -25,6 +25,7 @@ PLAIN: dict[str, Callable[[], nn.Module]] = {
     "hard_sigmoid": nn.Hardsigmoid,
     "hard_swish": nn.Hardswish,
     "hard_tanh": nn.Hardtanh,
+    "none": nn.Identity,
 }
 
 

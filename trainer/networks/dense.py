@@ -5,7 +5,7 @@ from math import prod
 
 from torch import Tensor, nn
 
-from models.layers.dense import Dropout, Embedding, Flatten, Linear, Reshape
+from models.layers.dense import ChannelDropout, Dropout, Embedding, Flatten, Linear, Reshape
 from models.layers.layer import Layer
 from trainer.networks.forms import DoesNotFit, Form
 from trainer.networks.steps import Each, Step
@@ -53,6 +53,30 @@ def dropout(spec: Dropout, form: Form) -> tuple[Step, Form]:
     return Each(nn.Dropout(spec.share)), form
 
 
+class StepChannelDropout(nn.Module):
+    """Whole channels of a sequence set to zero."""
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout1d(share)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shape: unchanged, (B, T, F)."""
+        result: Tensor = self.dropout(x.transpose(1, 2)).transpose(1, 2)
+        return result
+
+
+def channel_dropout(spec: ChannelDropout, form: Form) -> tuple[Step, Form]:
+    """Build dropout of whole channels."""
+    if spec.layer == "dropout1d":
+        if form.rank != 2:
+            raise DoesNotFit("(steps, channels)", "take `dropout`, or `dropout2d` for images")
+        return Each(StepChannelDropout(spec.share)), form
+    if form.rank != 3:
+        raise DoesNotFit("(channels, height, width)", "take `dropout`, or `dropout1d` for sequences")
+    return Each(nn.Dropout2d(spec.share)), form
+
+
 def embedding(spec: Embedding, form: Form) -> tuple[Step, Form]:
     """Build a table of vectors over whole numbers."""
     single = form.rank == 2 and form.channels == 1
@@ -84,6 +108,7 @@ def reshape(spec: Reshape, form: Form) -> tuple[Step, Form]:
 BUILDERS: dict[type[Layer], Callable[..., tuple[Step, Form]]] = {
     Linear: linear,
     Dropout: dropout,
+    ChannelDropout: channel_dropout,
     Embedding: embedding,
     Flatten: flatten,
     Reshape: reshape,

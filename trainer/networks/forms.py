@@ -53,11 +53,24 @@ class Form:
 
 
 @dataclass(frozen=True, slots=True)
+class Column:
+    """One number of a vector and what the view says of it; `name` is None where it is no field's.
+
+    `categories` counts those of the field, 0 for a number; `default` stands in for an absent one.
+    """
+
+    name: str | None = None
+    categories: int = 0
+    default: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
-    """One input of a network: its name, and the form that its rows have."""
+    """One input of a network: its name, the form that its rows have, and a vector's columns."""
 
     name: str
     form: Form
+    columns: tuple[Column, ...] = ()
 
 
 class DoesNotFit(Exception):

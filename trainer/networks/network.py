@@ -6,6 +6,7 @@ data is read.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 import torch
@@ -21,10 +22,11 @@ from trainer.networks.chains import (
     check_nothing_fitted,
     check_vector,
 )
+from trainer.networks.fitted import FittedStep
 from trainer.networks.forms import Entry, Form
-from trainer.networks.scaling import FittedScale
 from trainer.networks.steps import Flow, Step
 
+MEASURED_ROWS = 1 << 16  # rows that a fitted layer is shown at a time
 PARAMETER_LIMIT = 1 << 28  # 1 GiB of float32; an ONNX file can hold twice that
 
 Inputs = dict[str, Flow]
@@ -81,8 +83,16 @@ class Network(nn.Module):
         self.eval()
         for name, steps in self.by_input():
             for count, step in enumerate(steps):
-                if isinstance(step, FittedScale):
-                    step.fit(*run(steps[:count], inputs[name]))
+                if isinstance(step, FittedStep):
+                    step.fit(partial(reached, steps[:count], inputs[name]))
+
+
+def reached(steps: Iterable[nn.Module], flow: Flow) -> Iterator[Flow]:
+    """Give what steps make of rows, some rows at a time."""
+    x, lengths = flow
+    for start in range(0, len(x), MEASURED_ROWS):
+        part = slice(start, start + MEASURED_ROWS)
+        yield run(steps, (x[part], None if lengths is None else lengths[part]))
 
 
 def run(steps: Iterable[nn.Module], flow: Flow) -> Flow:
@@ -130,12 +140,12 @@ def assemble(blueprint: Blueprint) -> Network:
             where = Where(f"branch {entry.name}", "the join of the branches", f"the input {entry.name}")
         check_form(entry, several)
         check_fitted_come_first(layers, where)
-        steps, form = chained(layers, entry.form, where)
+        steps, form = chained(layers, entry.form, where, entry.columns)
         check_vector(layers, form, where)
         branches.append(steps)
         width += form.channels
-    check_nothing_fitted(blueprint.then)
     where = Where("then", "the head", "the join of the branches")
+    check_nothing_fitted(blueprint.then, where)
     then, form = chained(blueprint.then, Form((width,)), where)
     check_vector(blueprint.then, form, where)
     return Network(blueprint.entries, branches, then, nn.Linear(form.channels, blueprint.outputs))

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from models.layers.layer import Layer
 from models.layers.windows import GlobalPool, Pool
-from trainer.networks.convolutions import windows
+from trainer.networks.convolutions import Windows
 from trainer.networks.forms import DoesNotFit, Form
 from trainer.networks.steps import Each, Flow, Step, is_real, padding_as
 
@@ -25,13 +25,16 @@ class StepPool(Step):
     def __init__(self, size: int, stride: int, largest: bool) -> None:
         super().__init__()
         self.size, self.stride, self.largest = size, stride, largest
+        self.keeps_steps = stride == 1
 
     def forward(self, x: Tensor, lengths: Tensor | None) -> Flow:
         """Shape: (B, T, F) -> (B, ceil(T / stride), F)."""
-        result = self.maxima(x, lengths) if self.largest else self.means(x, lengths)
-        if lengths is not None:
-            lengths = (lengths + self.stride - 1) // self.stride
-        return result.transpose(1, 2), lengths
+        result = (self.maxima(x, lengths) if self.largest else self.means(x, lengths)).transpose(1, 2)
+        if lengths is None:
+            return result, None
+        lengths = (lengths + self.stride - 1) // self.stride
+        # a window of padding alone has no largest number, and what stands in for it would overflow later
+        return padding_as(result, lengths, 0.0), lengths
 
     def maxima(self, x: Tensor, lengths: Tensor | None) -> Tensor:
         """Largest of each window: (B, F, T')."""
@@ -87,7 +90,7 @@ def pool(spec: Pool, form: Form) -> tuple[Step, Form]:
         steps = form.dims[0]
         after = None if steps is None else -(-steps // stride)
         return StepPool(spec.size, stride, largest), Form((after, form.channels))
-    sides = [windows(side, spec.size, stride) for side in form.fixed[1:]]
+    sides = [Windows(spec.size, stride).count(side) for side in form.fixed[1:]]
     kind = nn.MaxPool2d if largest else nn.AvgPool2d
     return Each(kind(spec.size, stride)), Form((form.channels, *sides))
 

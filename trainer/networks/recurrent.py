@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.layers.layer import Layer
-from models.layers.sequences import Recurrent
+from models.layers.sequences import LastStep, Recurrent
 from trainer.networks.forms import DoesNotFit, Form
 from trainer.networks.steps import Flow, Step
 
@@ -148,4 +148,19 @@ def recurrent(spec: Recurrent, form: Form) -> tuple[Step, Form]:
     return RecurrentStack(spec, form.channels), after
 
 
-BUILDERS: dict[type[Layer], Callable[..., tuple[Step, Form]]] = {Recurrent: recurrent}
+class End(Step):
+    """The last step of each row."""
+
+    def forward(self, x: Tensor, lengths: Tensor | None) -> Flow:
+        """Shape: (B, T, F) -> (B, F)."""
+        return last_step(x, lengths), None
+
+
+def end(_spec: LastStep, form: Form) -> tuple[Step, Form]:
+    """Build the last step."""
+    if form.rank != 2:
+        raise DoesNotFit("(steps, features)", "take it out")
+    return End(), Form((form.channels,))
+
+
+BUILDERS: dict[type[Layer], Callable[..., tuple[Step, Form]]] = {Recurrent: recurrent, LastStep: end}

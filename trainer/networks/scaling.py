@@ -1,13 +1,14 @@
-"""Scaling and normalisation: fixed, fitted on the training rows, or learned."""
+"""Scaling by fixed numbers, and normalisation that is learned."""
 
 from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from models.layers.layer import Layer
-from models.layers.scaling import Clip, Fitted, Log1p, Normalisation, Scale
-from trainer.networks.forms import Form
+from models.layers.scaling import Clip, GroupNorm, Log1p, Normalisation, Scale
+from trainer.networks.forms import DoesNotFit, Form
 from trainer.networks.steps import Each, Flow, Step, is_real
 
 
@@ -43,38 +44,6 @@ class Hold(nn.Module):
         return x.clamp(self.low, self.high)
 
 
-class FittedScale(Step):
-    """(x - shift) * factor for each channel; `fit` measures the two on the training rows."""
-
-    shift: Tensor
-    factor: Tensor
-
-    def __init__(self, kind: str, form: Form) -> None:
-        super().__init__()
-        self.kind = kind
-        shape = (form.channels, 1, 1) if form.rank == 3 else (form.channels,)
-        self.register_buffer("shift", torch.zeros(shape))
-        self.register_buffer("factor", torch.ones(shape))
-
-    def forward(self, x: Tensor, lengths: Tensor | None) -> Flow:
-        """Shape: unchanged."""
-        return (x - self.shift) * self.factor, lengths
-
-    def fit(self, x: Tensor, lengths: Tensor | None) -> None:
-        """Measure every channel over all rows, and over all steps or pixels that are no padding.
-
-        A channel that is always the same keeps its size: it is only shifted to 0.
-        """
-        values = channel_values(x, lengths).double()  # (values, channels)
-        if self.kind == "standardize":
-            shift, spread = values.mean(0), values.std(0, correction=0)
-        else:
-            shift, spread = values.amin(0), values.amax(0) - values.amin(0)
-        spread = torch.where(spread > 1e-12 * (1 + shift.abs()), spread, 1.0)
-        self.shift.copy_(shift.reshape(self.shift.shape))
-        self.factor.copy_((1 / spread).reshape(self.factor.shape))
-
-
 class SequenceNorm(Step):
     """Batch normalisation of each step's features; padding is not counted."""
 
@@ -92,13 +61,20 @@ class SequenceNorm(Step):
         return result, lengths
 
 
-def channel_values(x: Tensor, lengths: Tensor | None) -> Tensor:
-    """Return every real value of each channel: (values, channels)."""
-    if x.ndim == 4:
-        return x.transpose(0, 1).flatten(1).T
-    if lengths is not None:
-        return x[is_real(x, lengths)]
-    return x.reshape(-1, x.shape[-1])
+class StepGroupNorm(nn.Module):
+    """Group normalisation of a vector or of each step by itself, so padding cannot reach it."""
+
+    def __init__(self, groups: int, features: int) -> None:
+        super().__init__()
+        self.groups = groups
+        self.weight = nn.Parameter(torch.ones(features))
+        self.bias = nn.Parameter(torch.zeros(features))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shape: unchanged, (..., F)."""
+        width = x.shape[-1] // self.groups
+        groups = functional.layer_norm(x.reshape(*x.shape[:-1], self.groups, width), (width,))
+        return groups.reshape(x.shape) * self.weight + self.bias
 
 
 def divide(spec: Scale, form: Form) -> tuple[Step, Form]:
@@ -116,11 +92,6 @@ def hold(spec: Clip, form: Form) -> tuple[Step, Form]:
     return Each(Hold(spec.low, spec.high)), form
 
 
-def fitted(spec: Fitted, form: Form) -> tuple[Step, Form]:
-    """Build a scaling whose numbers come from the training rows."""
-    return FittedScale(spec.layer, form), form
-
-
 def normalisation(spec: Normalisation, form: Form) -> tuple[Step, Form]:
     """Build a normalisation over rows or over each row's features."""
     width = form.channels
@@ -131,10 +102,21 @@ def normalisation(spec: Normalisation, form: Form) -> tuple[Step, Form]:
     return Each(nn.BatchNorm2d(width) if form.rank == 3 else nn.BatchNorm1d(width)), form
 
 
+def group_norm(spec: GroupNorm, form: Form) -> tuple[Step, Form]:
+    """Build a normalisation over groups of channels."""
+    width = form.channels
+    if width % spec.groups:
+        raise DoesNotFit(
+            f"channels that part into {spec.groups} equal groups", "take a divisor of the channels"
+        )
+    norm = nn.GroupNorm(spec.groups, width) if form.rank == 3 else StepGroupNorm(spec.groups, width)
+    return Each(norm), form
+
+
 BUILDERS: dict[type[Layer], Callable[..., tuple[Step, Form]]] = {
     Scale: divide,
     Log1p: log1p,
     Clip: hold,
-    Fitted: fitted,
     Normalisation: normalisation,
+    GroupNorm: group_norm,
 }

@@ -14,7 +14,10 @@ class Step(nn.Module):
     """One layer: rows and their lengths in, rows and their lengths out.
 
     Shape: x (B, ...) as the form says; lengths (B,) int64, or None when all rows are whole.
+    `keeps_steps` says whether every row of a sequence keeps its number of steps.
     """
+
+    keeps_steps = True
 
     def forward(self, x: Tensor, lengths: Tensor | None) -> Flow:
         """Run the layer."""

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from models.errors import BadRecipe
 from models.layers.activations import Activation
 from models.layers.dense import Linear
-from models.layers.network import LAYERS
+from models.layers.network import LAYERS, Residual
 from models.layers.windows import Conv2d
 from models.recipe import Recipe, ready_recipe, ready_recipes
 
@@ -128,7 +128,12 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
             "training.patience needs a validation share above 0",
         ),
         ("- relu", "- rellu", 16, "network, layer 3: 'rellu' is not known; did you mean 'relu'?"),
-        ("- relu", "- xyz", 16, "network, layer 3: 'xyz' is not known; there are: avg_pool, batch_norm"),
+        (
+            "- relu",
+            "- xyz",
+            16,
+            "network, layer 3: 'xyz' is not known; there are: adaptive_avg_pool, adaptive_max",
+        ),
         ("- relu", "- relu: 3", 16, "relu takes no single value; write the word alone"),
         ("- relu", "- embedding: 3", 16, "embedding takes no single value; name what it sets: count, size"),
         (
@@ -140,6 +145,25 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
         ("- relu", "- conv2d: {kernel: 3}", 16, "network, layer 3: conv2d.channels is missing"),
         ("- relu", "- clip: {low: 2, high: 1}", 16, "low is at or above high; swap them"),
         ("- relu", "- {relu: , tanh: }", 16, "a layer is one word, or one word with its options"),
+        ("- relu", "- residual: [{linear: 0}]", 16, "layer 3: residual, layer 1: linear.features: should be"),
+        (
+            "- relu",
+            "- residual: [relu, rleu]",
+            16,
+            "layer 3: residual, layer 2: 'rleu' is not known; did you",
+        ),
+        ("- relu", "- residual: []", 16, "network, layer 3: residual: the list should have at least 1 item"),
+        (
+            "- relu",
+            "- conv1d: {channels: 3, padding: full}",
+            16,
+            "conv1d.padding: should be a whole number from",
+        ),
+        ("- relu", "- conv1d: {channels: 3, padding: -1}", 16, "from 0 to 1024, or `same`; along steps also"),
+        ("- relu", "- attention: {heads: 0}", 16, "attention.heads: should be greater than or equal to 1"),
+        ("- relu", "- adaptive_avg_pool", 16, "adaptive_avg_pool.size is missing"),
+        ("- relu", "- group_norm", 16, "group_norm.groups is missing"),
+        ("- relu", "- dropout2d: 1", 16, "dropout2d.share: should be less than 1 (got 1)"),
         ("- relu", "- 7", 16, "a layer is one word, or one word with its options"),
         ("linear: 16", "linear: 0", 15, "linear.features: should be greater than or equal to 1 (got 0)"),
         ("linear: 16", "linear: yes", 15, "linear.features: should be a valid integer (got True)"),
@@ -290,7 +314,7 @@ def test_a_list_of_layers_reads_one_input() -> None:
 
     message = refused(changed("labels", more))
 
-    assert "line 14: network is a list, which reads one input, and the view has 2: write" in message
+    assert "line 14: network reads one input as it is written, and the view has 2: write" in message
     assert "`branches: {x: [...], y: [...]}`" in message
 
 
@@ -353,6 +377,13 @@ def test_a_regression_needs_no_labels() -> None:
         ("linear: {features: 8}", Linear(layer="linear", features=8)),
         ("relu:", Activation(layer="relu")),
         ("conv2d: 4", Conv2d(layer="conv2d", channels=4)),
+        (
+            "residual: [relu, {linear: 8}]",
+            Residual(
+                layer="residual",
+                layers=(Activation(layer="relu"), Linear(layer="linear", features=8)),
+            ),
+        ),
         ("conv2d: {channels: 4, kernel: 5}", Conv2d(layer="conv2d", channels=4, kernel=5)),
     ],
 )
@@ -360,6 +391,7 @@ def test_a_layer_is_a_word_a_number_or_a_mapping(written: str, layer: Any) -> No
     recipe = Recipe.parse(changed("- relu", f"- {written}"))
 
     assert recipe.branches["x"][-1] == layer
+    assert Recipe.model_validate(recipe.as_data()) == recipe
 
 
 def test_every_layer_word_is_described() -> None:

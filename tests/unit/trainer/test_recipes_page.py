@@ -2,19 +2,28 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pydantic import TypeAdapter
 
+from models.documents import Document
 from models.errors import BadRecipe
+from models.layers.activations import Activation
+from models.layers.columns import COLUMN_LAYERS
+from models.layers.layer import Layer
 from models.layers.network import LAYERS
+from models.layers.presets import PRESETS
 from models.recipe import Recipe, ready_recipes
 from models.recipe_data import CsvRows, FunctionRows, RedisRows
+from models.recipe_network import NetworkSection
 from models.recipe_sections import Section
 from models.recipe_split import Split
 from models.recipe_training import Step, Training
 from trainer.networks.network import check
 from trainer.run import blueprint_of
 
+NETWORK: TypeAdapter[Any] = TypeAdapter(NetworkSection)
 PAGE = (Path(__file__).parents[3] / "docs" / "recipes.md").read_text(encoding="utf-8")
 
 
@@ -41,19 +50,50 @@ def test_every_layer_is_listed_once() -> None:
     assert sorted(first_column(section("network"))) == sorted(LAYERS)
 
 
-def test_every_option_of_a_layer_is_listed_with_its_default() -> None:
-    for line in section("network").splitlines():
+def test_every_layer_of_a_column_is_listed_once() -> None:
+    activations = {word for word, layer in COLUMN_LAYERS.items() if layer is Activation} - {"none"}
+
+    assert sorted(first_column(section("columns"))) == sorted(set(COLUMN_LAYERS) - activations)
+
+
+def test_every_preset_is_listed_with_its_width_and_depth() -> None:
+    listed = {
+        word: [cell.strip() for cell in line.split("|")[3:5]]
+        for line in section("presets").splitlines()
+        for word in first_column(line)
+    }
+
+    assert listed == {name: [str(size.width), str(size.depth)] for name, (_, size) in PRESETS.items()}
+
+
+TABLES = [("network", LAYERS), ("columns", COLUMN_LAYERS)]
+
+
+@pytest.mark.parametrize(("title", "known"), TABLES)
+def test_every_option_of_a_layer_is_listed_with_its_default(
+    title: str, known: dict[str, type[Layer]]
+) -> None:
+    for line in section(title).splitlines():
         for word in first_column(line):
-            for name, field in LAYERS[word].model_fields.items():
-                known = field.is_required() or field.default is None or isinstance(field.default, bool)
-                shown = name if known or name == "output" else f"{name} {field.default:g}"
-                assert name == "layer" or shown in line.replace("*", ""), f"{word}: {shown}"
+            for name, field in known[word].model_fields.items():
+                bare = field.is_required() or not isinstance(field.default, int | float | str)
+                shown = name if bare or isinstance(field.default, bool) else f"{name} {field.default}"
+                told = name in {"layer", "output"} or word == "columns"
+                assert told or shown.removesuffix(".0") in line.replace("*", ""), f"{word}: {shown}"
 
 
-def test_the_number_of_a_word_is_bold() -> None:
-    for line in section("network").splitlines():
-        shorts = {LAYERS[word].short for word in first_column(line)} - {None}
+@pytest.mark.parametrize(("title", "known"), TABLES)
+def test_the_number_of_a_word_is_bold(title: str, known: dict[str, type[Layer]]) -> None:
+    for line in section(title).splitlines():
+        shorts = {known[word].short for word in first_column(line)} - {None}
         assert set(re.findall(r"\*\*(\w+)\*\*", line)) <= shorts if first_column(line) else True
+
+
+@pytest.mark.parametrize("title", ["network", "presets", "columns"])
+def test_a_network_shown_is_one(title: str) -> None:
+    for written in re.findall(r"```yaml\n(.*?)```", section(title), re.DOTALL):
+        data: Any = Document(written, title).data
+        assert NETWORK.validate_python(data["network"])
 
 
 @pytest.mark.parametrize(
