@@ -15,7 +15,7 @@ from trainer.table import Table, Values
 from trainer.tasks import Classification, Task
 
 ITERATIONS = 2000
-ROWS_MOST = 50_000
+ROWS_MOST = 20_000
 ROWS_AT_ONCE = 16_384
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from redis.exceptions import RedisError
 
 from models.assembly import Plan
+from models.encoding import Form
 from models.errors import InsituError, shown
 from models.features import FeatureView
 from models.recipe import Recipe
@@ -23,6 +24,7 @@ from models.sources import HashSource, JsonSource, ListSource, VectorSource
 from models.store import Client
 from models.templates import KeyTemplate
 from models.tensors import Tensor, elements
+from trainer.datasets.exchanges import Asked, exchange
 from trainer.errors import NoRows, TooManyBadRows, UnlabelledRow
 from trainer.events import Stage
 from trainer.reading.filling import Filling
@@ -118,18 +120,17 @@ class RowReader:
 
     async def ask(self, redis: Client, keys: Sequence[str]) -> list[Any]:
         """Return the replies for the rows' features, in the plan's order, and then what is read beside."""
-        pipeline: Any = redis.pipeline(transaction=False)
-        for command in self._plan.prepare_keys(keys).commands:
-            pipeline.execute_command(*command)
-        for command in self._beside.commands(keys):
-            pipeline.execute_command(*command)
-        replies: list[Any] = await pipeline.execute(raise_on_error=False)
-        return replies
+        prepared = self._plan.prepare_keys(keys)
+        features = [
+            (form, key) for row in prepared.keys for form, key in zip(prepared.forms, row, strict=True)
+        ]
+        return await exchange(redis, [*features, *self._beside.asked(keys)])
 
     def take(self, keys: Sequence[str], replies: Sequence[Any]) -> None:
         """Keep the rows of one trip that can be used, and count the others by their reason."""
         prepared = self._plan.prepare_keys(keys)
-        features, answers = replies[: len(prepared.commands)], replies[len(prepared.commands) :]
+        count = len(prepared.keys) * len(prepared.forms)
+        features, answers = replies[:count], replies[count:]
         whole = self._plan.columns(features)
         if whole is not None:
             self._keep(range(len(keys)), whole, keys, answers)
@@ -178,18 +179,19 @@ class Beside:
     def __init__(self, recipe: Recipe, data: RedisRows) -> None:
         self._rows, self._target, self._split = recipe.rows, data.target, recipe.split
         self._truths, self._marks = Truths(recipe), Marks(recipe.split)
-        self._key = KeyTemplate(data.target.key)
+        self._key, self._form = KeyTemplate(data.target.key), Form("HGET", data.target.field)
         self._mark = recipe.split.field
         self._in_key = self._mark in recipe.rows.placeholders
         self._mark_key = KeyTemplate(recipe.split.key or data.target.key)
 
-    def commands(self, keys: Sequence[str]) -> list[tuple[str, str, str]]:
-        """Return the commands: the targets of all rows, and then their marks."""
+    def asked(self, keys: Sequence[str]) -> list[Asked]:
+        """Return what is asked: the targets of all rows, and then their marks."""
         every = [self._rows.read(key) for key in keys]
-        commands = [("HGET", self._key.fill(values), self._target.field) for values in every]
+        asked = [(self._form, self._key.fill(values)) for values in every]
         if self._mark is not None and not self._in_key:
-            commands += [("HGET", self._mark_key.fill(values), self._mark) for values in every]
-        return commands
+            form = Form("HGET", self._mark)
+            asked += [(form, self._mark_key.fill(values)) for values in every]
+        return asked
 
     def read(self, row: int, key: str, answers: Sequence[Any]) -> tuple[float, float]:
         """Return the truth and the mark of one row, 0 where nothing parts the rows.

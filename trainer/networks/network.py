@@ -26,7 +26,7 @@ from trainer.networks.fitted import FittedStep
 from trainer.networks.forms import Entry, Form
 from trainer.networks.steps import Flow, Step
 
-MEASURED_ROWS = 1 << 16  # rows that a fitted layer is shown at a time
+MEASURED_ROWS = 8192  # several copies of so many rows in double precision are held at once
 PARAMETER_LIMIT = 1 << 28  # 1 GiB of float32; an ONNX file can hold twice that
 
 Inputs = dict[str, Flow]
