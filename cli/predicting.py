@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -122,18 +123,29 @@ def line(number: int, row: dict[str, Any]) -> list[str]:
         return [named, "-", row["error"]["message"], version]
     filled = f"filled: {', '.join(row['filled'])}" if row.get("filled") else ""
     marks = "; ".join(filter(None, (version, filled)))
-    return [named, headline(row), probabilities_text(row.get("probabilities", {})), marks]
+    beside = probabilities_text(row.get("probabilities", {})) or quantiles_text(row.get("quantiles", {}))
+    return [named, headline(row), beside, marks]
 
 
 def headline(row: dict[str, Any]) -> str:
-    """Return what is predicted: the label, the labels, the value or the tensors."""
-    if "label" in row:
-        return str(row["label"])
-    if "labels" in row:
-        return ", ".join(row["labels"]) or "none"
-    if "value" in row:
-        return plain(row["value"])
+    """Return what is predicted: the label, the labels, the value, values or steps, the score, or the tensors."""
+    if "anomaly_score" in row:
+        return f"{plain(row['anomaly_score'])}{', an anomaly' if row.get('anomaly') else ''}"
+    for name, text in HEADLINES.items():
+        if name in row:
+            return text(row[name])
     return "; ".join(f"{name} {tensor_text(values)}" for name, values in row["outputs"].items())
+
+
+def labels_text(labels: list[str]) -> str:
+    """Return the labels that hold."""
+    return ", ".join(labels) or "none"
+
+
+def values_text(values: dict[str, float]) -> str:
+    """Return values with their names, the first ones."""
+    more = ", ..." if len(values) > VALUES_SHOWN else ""
+    return ", ".join(f"{name} {plain(value)}" for name, value in list(values.items())[:VALUES_SHOWN]) + more
 
 
 def tensor_text(values: Any) -> str:
@@ -153,11 +165,26 @@ def probabilities_text(probabilities: dict[str, float]) -> str:
     return "  ".join(f"{label} {share_text(share)}" for label, share in ordered[:PROBABILITIES_SHOWN])
 
 
+def quantiles_text(quantiles: dict[str, Any]) -> str:
+    """Return the lowest and the highest quantile of a value; those of several values are too many."""
+    shares = [share for share, value in quantiles.items() if isinstance(value, float)]
+    ends = shares[:1] + shares[1:][-1:]
+    return "  ".join(f"{share}: {plain(quantiles[share])}" for share in ends)
+
+
 def share_text(share: float) -> str:
     """Return a probability in per cent; what is almost certain does not look certain."""
     text = f"{share:.1%}"
     return {"100.0%": ">99.9%", "0.0%": "<0.1%"}.get(text, text) if 0 < share < 1 else text
 
+
+HEADLINES: dict[str, Callable[[Any], str]] = {
+    "label": str,
+    "labels": labels_text,
+    "value": plain,
+    "forecast": tensor_text,
+    "values": values_text,
+}
 
 COMMANDS = (
     Command(

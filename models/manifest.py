@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from functools import cached_property
-from math import isfinite
+from math import isfinite, prod
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -11,10 +11,13 @@ from pydantic import (
     ConfigDict,
     Field,
     FiniteFloat,
+    SerializerFunctionWrapHandler,
     ValidationError,
+    model_serializer,
     model_validator,
 )
 
+from models.answers import AnswerSpec
 from models.errors import ManifestUnreadable
 from models.faults import explain
 from models.features import FeatureView
@@ -27,7 +30,8 @@ CHUNKS_LIMIT = 1 << 20
 DESCRIPTION_LIMIT = 16_384
 Label = Annotated[str, Field(max_length=512)]
 
-Task = Literal["classification", "multilabel", "regression", "tensor"]
+Task = Literal["classification", "multilabel", "regression", "forecasting", "anomaly", "tensor"]
+LABELLED = ("classification", "multilabel")
 Batching = Literal["dynamic", "fixed", "none"]
 
 
@@ -48,8 +52,9 @@ class Manifest(BaseModel):
     """One version of a model.
 
     `task` says how an answer is worded: a label and probabilities, one probability a label, a
-    value, or plain tensors. `output` names the output it is read from: (B, C) probabilities,
-    (B,) or (B, 1) for two labels, (B,) or (B, 1) for a value.
+    value, the steps to come, a score, or plain tensors. `output` names the output it is read from:
+    (B, C) probabilities, (B,) or (B, 1) for two labels, (B,) or (B, 1) for a value. `answer` says
+    what several values are; a manifest without it is written as it was before there was one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -62,6 +67,7 @@ class Manifest(BaseModel):
     task: Task = "tensor"
     labels: Annotated[tuple[Label, ...], Field(max_length=65_536)] = ()
     output: str | None = None
+    answer: AnswerSpec | None = None
     inputs: Annotated[tuple[TensorSpec, ...], Field(min_length=1)]
     outputs: Annotated[tuple[TensorSpec, ...], Field(min_length=1)]
     features: FeatureView | None = None
@@ -77,14 +83,15 @@ class Manifest(BaseModel):
 
     @model_validator(mode="after")
     def _answer_is_worded(self) -> Self:
-        if self.task in ("classification", "multilabel") and len(self.labels) < 1:
+        if self.task in LABELLED and len(self.labels) < 1:
             raise ValueError(f"task {self.task} needs labels")
         if len(set(self.labels)) != len(self.labels):
             raise ValueError("a label is listed twice")
         if self.task == "tensor":
             return self
-        if self.task == "regression" and self.labels:
-            raise ValueError("labels are for classification and multilabel; a regression answers a value")
+        if self.task not in LABELLED and self.labels:
+            what = "a value" if self.task == "regression" else "numbers"
+            raise ValueError(f"labels are for classification and multilabel; a {self.task} answers {what}")
         answer = next((spec for spec in self.outputs if spec.name == self.output), None)
         if answer is None:
             raise ValueError(f"output {self.output!r} is none of the graph's outputs")
@@ -96,7 +103,19 @@ class Manifest(BaseModel):
             raise ValueError(
                 f"output {self.output!r} gives {width} values a row, but there are {len(self.labels)} labels"
             )
+        width = prod(dim for dim in answer.shape[1:] if isinstance(dim, int))
+        if self.answer is not None and self.answer.width not in (0, width):
+            raise ValueError(
+                f"output {self.output!r} gives {width} values a row, the answer names {self.answer.width}"
+            )
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_said(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        facts: dict[str, Any] = plain(self)
+        if facts.get("answer") is None:
+            facts.pop("answer", None)
+        return facts
 
     @cached_property
     def batching(self) -> Batching:

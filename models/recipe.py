@@ -11,7 +11,7 @@ recipe_split, recipe_training.
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
@@ -19,14 +19,15 @@ from models.documents import Document
 from models.errors import BadRecipe, shown
 from models.features import FeatureView
 from models.keys import NAME, NAME_RULE
-from models.layers.layer import Layer
-from models.recipe_data import Data, RedisRows
+from models.layers.layer import Layer, Number
+from models.recipe_data import Data, Fielded
 from models.recipe_faults import fault, worded
-from models.recipe_features import check_columns, check_input, check_keyed, check_split, check_templates
-from models.recipe_labels import Labels, check_labels
+from models.recipe_features import check_input, check_rows, check_split
+from models.recipe_labels import Labels
 from models.recipe_network import Branches, NetworkSection, check_network, layers_of
 from models.recipe_sections import Section
 from models.recipe_split import Split
+from models.recipe_tasks import Quantiles, Task, check_labels, check_options, check_series, check_target
 from models.recipe_training import Training
 from models.templates import KeyTemplate
 
@@ -38,11 +39,15 @@ class Recipe(Section):
 
     name: str
     description: Annotated[str, Field(max_length=4096)] = ""
-    task: Literal["classification", "regression"]
+    task: Task
     data: Data
     features: FeatureView
     labels: Labels = Field(default={})
     """What is stored -> what a prediction says; the order gives the class numbers, from 0."""
+    quantiles: Quantiles = ()
+    """Of a regression: the value comes with these quantiles, 0.5 among them."""
+    threshold: Annotated[Number, Field(gt=0, lt=1)] | None = None
+    """Of an anomaly score: the share of the training rows that lies below what counts as an anomaly."""
     network: NetworkSection
     split: Split = Split()
     training: Training = Training()
@@ -63,13 +68,11 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        check_labels(self.task, self.classes)
-        if isinstance(self.data, RedisRows):
-            check_keyed(self.features)
-            check_templates(self.rows, self.features, (self.data.target.key, ("data", "target", "key")))
-        else:
-            check_templates(self.rows, self.features)
-            check_columns(self.features, self.data)
+        check_target(self.task, self.data.target)
+        check_labels(self.task, self.data.target, tuple(self.labels))
+        check_options(self.task, self.quantiles, self.threshold)
+        check_series(self.data.target, self.features)
+        check_rows(self.rows, self.features, self.data)
         check_split(self.rows, self.split, self.data)
         check_network(self.network, self.features, self.task)
         return self
@@ -92,7 +95,10 @@ class Recipe(Section):
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
-        """The labels a prediction may have, by class number; none for regression."""
+        """The labels a prediction may have, by class number; none where it says numbers."""
+        target = self.data.target
+        if self.task == "multilabel" and isinstance(target, Fielded) and target.fields:
+            return target.fields
         return tuple(dict.fromkeys(self.labels.values()))
 
     def as_data(self) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from models.layers.presets import PRESET_KEYS
 
 FAULTS_SHOWN = 5
 SOURCES = ("redis", "csv", "parquet", "numpy", "python")
+TARGET_KINDS = ("hash", "vector", "following")
 # pydantic's names for the forms of a network; no file has them.
 AS_LIST, AS_BRANCHES, AS_PRESET = "as a list", "as branches", "as a preset"
 BRANCHES = "branches"
@@ -54,8 +55,15 @@ def place(at: Location) -> str:
     """Return a location as text: `network, layer 4: conv2d.kernel`."""
     if at and at[0] == "network":
         return place_in_network(at[1:])
-    kinds = zip(("", "", *at), at, strict=False)  # pydantic puts a source's kind between, the file does not
-    return ".".join(str(step) for before, step in kinds if before != "sources") or "the recipe"
+    # pydantic puts the kind of a source or a target between, the file does not
+    steps = zip(("", "", *at), ("", *at), at, strict=False)
+    written = (step for above, before, step in steps if above != "sources" and not is_kind(before, step))
+    return ".".join(map(str, written)) or "the recipe"
+
+
+def is_kind(before: int | str, step: int | str) -> bool:
+    """Whether a step of a location is the kind of a target."""
+    return before == "target" and step in TARGET_KINDS
 
 
 def place_in_network(at: Location) -> str:

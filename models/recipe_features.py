@@ -3,7 +3,7 @@
 from models.binding import row_shape
 from models.errors import BadFeatureView
 from models.features import FeatureView, InputView
-from models.recipe_data import Columnar, Data, RedisRows
+from models.recipe_data import Columnar, Data, KeyedTarget, RedisRows
 from models.recipe_faults import fault, meant
 from models.recipe_split import Split
 from models.sources import InlineSource, ListSource, VectorSource
@@ -26,6 +26,17 @@ def check_input(view: InputView, number: int = 0) -> None:
         row_shape(view)
     except BadFeatureView as error:
         raise fault(f"does not fit together: {error}", "inputs", number, "sources") from error
+
+
+def check_rows(rows: KeyTemplate, view: FeatureView, data: Data) -> None:
+    """Refuse a view that the rows cannot fill, or that reads the truth itself."""
+    if not isinstance(data, RedisRows):
+        check_templates(rows, view)
+        check_columns(view, data)
+        return
+    check_keyed(view)
+    target = [data.target] if isinstance(data.target, KeyedTarget) else []
+    check_templates(rows, view, *((one.key, ("data", "target", "key")) for one in target))
 
 
 def check_keyed(view: FeatureView) -> None:

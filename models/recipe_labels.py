@@ -5,7 +5,6 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-from models.recipe_faults import fault
 from models.recipe_sections import Text
 
 LABELS_LIMIT = 4096
@@ -24,15 +23,3 @@ def labels_spelled_out(value: object) -> object:
 
 
 Labels = Annotated[dict[str, Text], BeforeValidator(labels_spelled_out), Field(max_length=LABELS_LIMIT)]
-
-
-def check_labels(task: str, classes: tuple[str, ...]) -> None:
-    """Refuse labels that do not fit the task."""
-    if task == "regression" and classes:
-        raise fault("are for classification; task is regression, take them out", "labels")
-    if task == "classification" and len(classes) < 2:
-        raise fault(
-            f"name {len(classes)} classes, classification needs two or more; "
-            "write {stored value: label} or a list",
-            "labels",
-        )

@@ -6,12 +6,14 @@ from math import sqrt
 
 from trainer.evaluate import Scores
 from trainer.fit import History
+from trainer.multilabel import Multilabel
 from trainer.tasks import Classification, Task
 
 HELD_OUT_FEW = 50  # below this one row is worth 2 points of accuracy or more
 ROWS_PER_CLASS_FEW = 20
 GAP_LARGE = 0.05
 NOISE_DEVIATIONS = 2.0
+JUDGED_BY = {Classification: "accuracy", Multilabel: "f1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,7 @@ class Diagnosis:
 
     `verdict` is one of good, overfitting, underfitting, too little data; `gap` is the score on the
     training rows less that on the held-out rows, `noise` how far chance alone moves the latter
-    (accuracy or R2).
+    (accuracy, F1 or R2).
     """
 
     verdict: str
@@ -43,7 +45,7 @@ class Diagnosis:
 
 def diagnose(task: Task, parts: Parts, history: History) -> Diagnosis:
     """Say whether a network learned too much, too little, or from too few rows."""
-    metric = "accuracy" if isinstance(task, Classification) else "r2"
+    metric = JUDGED_BY.get(type(task), "r2")
     train, held_out, plain = (
         scores.values[metric] for scores in (parts.train, parts.held_out, parts.baseline)
     )

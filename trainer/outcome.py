@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from models.bundle import Bundle
 from trainer.baseline import Baseline
@@ -13,10 +14,10 @@ from trainer.fit import History
 
 @dataclass(frozen=True, slots=True)
 class HeldOut:
-    """The rows that nothing was fitted or chosen on: keys, and the label or value that is true."""
+    """The rows that nothing was fitted or chosen on: keys, and what is true of each where that is known."""
 
     keys: tuple[str, ...]
-    targets: tuple[str | float, ...]
+    targets: tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,11 @@ from models.recipe import Recipe
 from models.store import PRODUCTION, ModelStore
 from trainer.card import card, rounded
 from trainer.outcome import Outcome
+from trainer.tasks import Task, answer_of
 
 
-def compose(recipe: Recipe, output: str, outcome: Outcome) -> Bundle:
-    """Return the bundle of a trained model, not yet numbered; `output` names the graph's answer.
+def compose(recipe: Recipe, task: Task, outcome: Outcome) -> Bundle:
+    """Return the bundle of a trained model, not yet numbered.
 
     Raises: BadModelFile, BadFeatureView, when the graph and the recipe's view do not fit.
     """
@@ -27,7 +28,8 @@ def compose(recipe: Recipe, output: str, outcome: Outcome) -> Bundle:
         description=recipe.description,
         task=recipe.task,
         labels=recipe.classes,
-        output=output,
+        output=task.output,
+        answer=answer_of(task, recipe),
         inputs=graph.inputs,
         outputs=graph.outputs,
         features=bind(recipe.features, graph.inputs),

@@ -4,31 +4,33 @@ train       a recipe and where its rows are -> TrainResult
 train_on    the same for rows that are already in memory
 """
 
-from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from models.binding import row_shape
-from models.features import InputView
 from models.recipe import Recipe
-from models.sources import ListSource, Source, VectorSource
-from models.tensors import elements
-from trainer.baseline import Baseline, baseline
+from trainer.anomaly import Anomaly
+from trainer.baseline import Baseline, baseline, mean_row
+from trainer.blueprints import blueprint_of
 from trainer.diagnose import Parts, diagnose
 from trainer.evaluate import Scores, evaluate
 from trainer.events import Events, Journal, silent
 from trainer.export import Exported, Input, Served, Signature, answers, export, feed
 from trainer.fit import Fit, History, Rows, reproducible
-from trainer.networks.forms import FREE, Column, Entry, Form
-from trainer.networks.network import Blueprint, Network, build, check
+from trainer.networks.autoencoder import Autoencoder
+from trainer.networks.building import build, check
+from trainer.networks.network import Network
 from trainer.outcome import HeldOut, Outcome, RowCounts, TrainResult
 from trainer.publish import compose
 from trainer.reading.rows import read_rows
 from trainer.split import parted, split
 from trainer.table import Table
-from trainer.tasks import Task, outputs_of, task_of
+from trainer.tasks import Task, task_of
 
+CPU = torch.device("cpu")
 PARITY_ROWS = (1, 2, 7)  # sizes of the batches on which PyTorch and ONNX Runtime are compared
 
 
@@ -44,19 +46,19 @@ def train(
     """
     check(blueprint_of(recipe))
     journal = Journal(events)
-    return train_on(recipe, read_rows(recipe, redis_url, journal, folder), journal)
+    return Training(recipe, read_rows(recipe, redis_url, journal, folder), journal).result()
 
 
 def train_on(recipe: Recipe, table: Table, journal: Journal | None = None) -> TrainResult:
-    """Train a recipe's model on a table, whose rows change places: memory holds them once.
+    """Train a recipe's model on a copy of a table.
 
     Raises: as `train`, but for what concerns reading.
     """
-    return Training(recipe, table, journal or Journal()).result()
+    return Training(recipe, table.copy(), journal or Journal()).result()
 
 
 class Training:
-    """One training, from a table to a bundle."""
+    """One training, from a table, whose rows change places, to a bundle."""
 
     def __init__(self, recipe: Recipe, table: Table, journal: Journal) -> None:
         self.recipe, self.table, self.journal = recipe, table, journal
@@ -69,8 +71,10 @@ class Training:
         """Do all of it."""
         network, history = self._fit()
         exported = self._export(network)
+        if isinstance(self.task, Anomaly):
+            self.task = self._with_threshold(self.task, network, exported)
         scores, on_train = self._evaluate(exported)
-        plain = self._baseline()
+        plain = self._baseline(network)
         parts = Parts(on_train, scores, plain.scores, len(self.train), len(self.held_out))
         outcome = Outcome(
             exported=exported,
@@ -83,7 +87,7 @@ class Training:
             device=device_name(self.device),
             seconds=dict(self.journal.seconds),
         )
-        return TrainResult(compose(self.recipe, self.task.output, outcome), outcome)
+        return TrainResult(compose(self.recipe, self.task, outcome), outcome)
 
     def _fit(self) -> tuple[Network, History]:
         training = self.recipe.training
@@ -115,43 +119,33 @@ class Training:
             )
         return scores, on_train
 
-    def _baseline(self) -> Baseline:
+    def _with_threshold(self, task: Anomaly, network: Network, exported: Exported) -> Anomaly:
+        scores = answers(exported.onnx, self.signature, self.train)
+        threshold = float(np.quantile(scores, task.share))
+        return replace(
+            task, threshold=threshold, spread=float(self._misses(network, self.train).mean()) or 1.0
+        )
+
+    def _misses(self, network: Network, table: Table) -> NDArray[np.float32]:
+        """Return by how much the mean of the training rows misses each row of a table."""
+        if not isinstance(network, Autoencoder):
+            raise TypeError("only a network that gives rows again has a mean row")
+        mean = network.mean_row(Rows.of(self.train, CPU).inputs)
+        misses: NDArray[np.float32] = network.errors_of_mean(mean, Rows.of(table, CPU).inputs).numpy()
+        return misses
+
+    def _baseline(self, network: Network) -> Baseline:
         with self.journal.stage("baseline") as stage:
-            known = self.table.slice(0, len(self.train) + len(self.validation))
-            plain = baseline(self.task, known, self.held_out)
+            if isinstance(self.task, Anomaly):
+                plain = mean_row(self.task, self._misses(network, self.held_out), self.held_out.targets)
+            else:
+                known = self.table.slice(0, len(self.train) + len(self.validation))
+                plain = baseline(self.task, known, self.held_out)
             stage.result = f"{self.task.metric} {plain.scores.values[self.task.metric]:.4f}, {plain.name}"
         return plain
 
     def _counts(self) -> RowCounts:
         return RowCounts(len(self.train), len(self.validation), len(self.held_out), self.train.skipped)
-
-
-def blueprint_of(recipe: Recipe) -> Blueprint:
-    """Return what a recipe's network is built from."""
-    entries = tuple(Entry(one.name, form_of(one), columns_of(one)) for one in recipe.features.inputs)
-    return Blueprint(entries, recipe.branches, recipe.then, outputs_of(recipe))
-
-
-def form_of(view: InputView) -> Form:
-    """Return the form of one row of an input as the view gives it."""
-    return Form(tuple(None if dim == FREE else int(dim) for dim in row_shape(view)))
-
-
-def columns_of(view: InputView) -> tuple[Column, ...]:
-    """Return what the view says of each number of a vector; nothing where it gives the input a shape."""
-    if view.shape is not None or len(row_shape(view)) > 1:
-        return ()
-    return tuple(column for source in view.sources for column in columns_of_source(source))
-
-
-def columns_of_source(source: Source) -> Iterator[Column]:
-    """Give the columns of one source."""
-    if isinstance(source, VectorSource | ListSource):
-        yield from [Column()] * elements(source.shape)
-        return
-    for field in source.fields:
-        default = float(field.default) if isinstance(field.default, int | float) else None
-        yield Column(field.name, len(field.categories), default)
 
 
 def signature_of(recipe: Recipe, task: Task) -> Signature:
@@ -161,10 +155,12 @@ def signature_of(recipe: Recipe, task: Task) -> Signature:
 
 
 def held_out(recipe: Recipe, table: Table) -> HeldOut:
-    """Return the held-out rows with their labels or values."""
-    classes = recipe.classes
-    targets = [classes[int(target)] if classes else float(target) for target in table.targets]
-    return HeldOut(table.keys, tuple(targets))
+    """Return the held-out rows with what is true of each."""
+    if recipe.task == "anomaly":
+        return HeldOut(table.keys, ())
+    if recipe.task == "classification":
+        return HeldOut(table.keys, tuple(recipe.classes[int(target)] for target in table.targets))
+    return HeldOut(table.keys, tuple(table.targets.tolist()))
 
 
 def device_name(device: torch.device) -> str:

@@ -54,10 +54,13 @@ def split(table: Table, recipe: Recipe) -> Split:
     Raises: NotEnoughRows, fewer than 10 rows, or than 3 of a class; too few groups or times; a part
         without rows.
     """
-    check_enough(table, recipe.classes)
+    classes = recipe.classes if recipe.task == "classification" else ()
+    check_enough(table, classes)
+    if recipe.task == "regression":
+        check_varied(table.targets)
     shares = Shares(recipe.training.validation, recipe.training.test)
     parts = part(table, recipe, shares)
-    check_taught(table, recipe.classes, parts.train)
+    check_taught(table, classes, parts.train)
     return parts
 
 
@@ -87,7 +90,7 @@ def by_chance(table: Table, recipe: Recipe, shares: Shares) -> Split:
     """Part rows by their keys, each class on its own where the recipe says so."""
     ranks = ranked(table.keys, recipe.training.seed)
     parts: list[list[Indices]] = [[], [], []]
-    for group in groups(table.targets, bool(recipe.classes) and recipe.training.stratified):
+    for group in groups(table.targets, recipe.task == "classification" and recipe.training.stratified):
         members = group[np.argsort(ranks[group], kind="stable")]
         validation, held = shares.counts(len(members))
         cuts = (members[held + validation :], members[held : held + validation], members[:held])
@@ -199,9 +202,13 @@ def check_enough(table: Table, classes: Sequence[str]) -> None:
                 label=label,
                 rows=int(count),
             )
-    if not classes and float(np.ptp(table.targets)) == 0:
+
+
+def check_varied(targets: NDArray[Any]) -> None:
+    """Refuse values that are all the same."""
+    if float(np.ptp(targets)) == 0:
         raise NotEnoughRows(
-            f"every row has the target {table.targets[0]:g}: there is nothing to learn; check the target"
+            f"every row has the target {targets.flat[0]:g}: there is nothing to learn; check the target"
         )
 
 

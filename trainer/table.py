@@ -77,6 +77,10 @@ class Table:
         marks = None if self.marks is None else self.marks[rows]
         return Table(tuple(self.keys[row] for row in rows), inputs, self.targets[rows], self.skipped, marks)
 
+    def copy(self) -> "Table":
+        """Return the same rows in memory of their own."""
+        return self.take(np.arange(len(self)))
+
     def slice(self, start: int, stop: int) -> "Table":
         """Return some rows that follow one another; their arrays are the same memory."""
         inputs = {name: values.slice(start, stop) for name, values in self.inputs.items()}

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from models.answers import MEDIAN, AnswerSpec
 from models.errors import InsituError
 from models.manifest import Manifest
 from models.tensors import Tensor
@@ -87,10 +88,49 @@ def labels_alone(manifest: Manifest, output: Tensor) -> list[Worded]:
 
 
 def values(manifest: Manifest, output: Tensor) -> list[Worded]:
-    """One number a row; a list when the graph gives several."""
+    """One number a row, a list when the graph gives several; by their names and quantiles where it has some."""
+    said = manifest.answer or AnswerSpec()
+    numbers = output.reshape(len(output), -1) if not said.width else flat(manifest, output, said.width)
+    return [
+        worded_values(said, row) if good else unusable(manifest, row)
+        for row, good in zip(numbers.tolist(), finite_rows(numbers), strict=True)
+    ]
+
+
+def worded_values(said: AnswerSpec, row: list[float]) -> Body:
+    """A value or values by name, with quantiles where there are some: the value is the median then."""
+    if not said.quantiles:
+        if said.values:
+            return {"values": dict(zip(said.values, row, strict=True))}
+        return {"value": row[0] if len(row) == 1 else row}
+    names, width = list(map(str, said.quantiles)), len(said.quantiles)
+    every = [dict(zip(names, row[at : at + width], strict=True)) for at in range(0, len(row), width)]
+    medians = [one[str(MEDIAN)] for one in every]
+    if not said.values:
+        return {"value": medians[0], "quantiles": every[0]}
+    return {
+        "values": dict(zip(said.values, medians, strict=True)),
+        "quantiles": dict(zip(said.values, every, strict=True)),
+    }
+
+
+def forecasts(manifest: Manifest, output: Tensor) -> list[Worded]:
+    """The steps to come, each a number or a list of the channels."""
     numbers = output.reshape(len(output), -1)
     return [
-        {"value": row[0] if len(row) == 1 else row} if good else unusable(manifest, row)
+        {"forecast": steps} if good else unusable(manifest, row)
+        for steps, row, good in zip(output.tolist(), numbers.tolist(), finite_rows(numbers), strict=True)
+    ]
+
+
+def scores(manifest: Manifest, output: Tensor) -> list[Worded]:
+    """How unlike the training rows a row is, and whether that is over the threshold."""
+    threshold = manifest.answer.threshold if manifest.answer else None
+    numbers = flat(manifest, output, 1)
+    return [
+        {"anomaly_score": row[0], **({} if threshold is None else {"anomaly": row[0] > threshold})}
+        if good
+        else unusable(manifest, row)
         for row, good in zip(numbers.tolist(), finite_rows(numbers), strict=True)
     ]
 
@@ -131,4 +171,6 @@ WORDINGS: dict[str, Callable[[Manifest, Tensor], list[Worded]]] = {
     "classification": classes,
     "multilabel": labels_alone,
     "regression": values,
+    "forecasting": forecasts,
+    "anomaly": scores,
 }

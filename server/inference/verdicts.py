@@ -93,7 +93,7 @@ def wording_refusal(manifest: Manifest, rows: Rows, outputs: dict[str, Tensor]) 
         return None
     if output.dtype.kind not in NUMBER_KINDS:
         return f"output {manifest.output!r} holds no numbers; name another one with `output`"
-    if manifest.task == "regression":
+    if not manifest.labels:
         return None
     return probability_refusal(manifest, output.reshape(len(output), -1))
 

@@ -25,6 +25,23 @@ ANSWERED = {
         ],
     },
     "regression": {"model": "price", "version": 1, "predictions": [{"key": "flat:1", "value": 412.5}]},
+    "quantiles": {
+        "model": "price",
+        "version": 2,
+        "predictions": [
+            {"key": "flat:1", "value": 412.5, "quantiles": {"0.1": 380.2, "0.5": 412.5, "0.9": 440.9}}
+        ],
+    },
+    "forecast": {
+        "model": "load",
+        "version": 1,
+        "predictions": [{"key": "meter:1", "forecast": [3.1, 3.4, 2.9]}],
+    },
+    "anomaly": {
+        "model": "pump",
+        "version": 1,
+        "predictions": [{"key": "pump:1", "anomaly_score": 7.21, "anomaly": True}],
+    },
     "tensors": {"model": "embed", "version": 1, "predictions": [{"outputs": {"y": [0.1, 0.7]}}]},
 }
 ROW_ERRORS = (

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from models.answers import AnswerSpec
 from models.features import FeatureView
 from models.manifest import Task
 from models.tensors import TensorSpec
@@ -81,7 +82,22 @@ class Prediction(Strict):
     """Probability by label."""
 
     value: float | list[float | None] | None = None
-    """Regression."""
+    """Regression; with quantiles the median."""
+
+    values: dict[str, float] | None = None
+    """Regression of several values: each by its name."""
+
+    quantiles: dict[str, float | dict[str, float]] | None = None
+    """Quantiles of the value by their share, `0.1`; of several values by the name of each."""
+
+    forecast: list[float | list[float]] | None = None
+    """Forecasting: the steps to come, the next one first; a list of channels each where there are several."""
+
+    anomaly_score: float | None = None
+    """How unlike the rows it was trained on a row is."""
+
+    anomaly: bool | None = None
+    """Whether the score is over the model's threshold."""
 
     outputs: dict[str, Any] | None = None
     """Output tensors of this row, for every other task and when `raw` was asked."""
@@ -172,6 +188,9 @@ class VersionDetail(VersionBrief):
     labels: list[str]
     output: str | None
     """The output that answers are worded from."""
+
+    answer: AnswerSpec | None = None
+    """What several values are, and the threshold of a score; left out where the task says it all."""
 
     inputs: list[TensorSpec]
     outputs: list[TensorSpec]

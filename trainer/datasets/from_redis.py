@@ -10,6 +10,7 @@ from hashlib import blake2b
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from redis.exceptions import RedisError
 
 from models.assembly import Plan
@@ -17,7 +18,7 @@ from models.encoding import Form
 from models.errors import InsituError, shown
 from models.features import FeatureView
 from models.recipe import Recipe
-from models.recipe_data import RedisRows
+from models.recipe_data import HashTarget, RedisRows
 from models.redis_failures import redis_errors
 from models.scanning import redis_type, scan
 from models.sources import HashSource, JsonSource, ListSource, VectorSource
@@ -25,21 +26,26 @@ from models.store import Client
 from models.templates import KeyTemplate
 from models.tensors import Tensor, elements
 from trainer.datasets.exchanges import Asked, exchange
-from trainer.errors import NoRows, TooManyBadRows, UnlabelledRow
+from trainer.datasets.series import Series
+from trainer.datasets.targets import Truth, targets_of
+from trainer.errors import BadData, NoRows, TooManyBadRows, UnlabelledRow
 from trainer.events import Stage
 from trainer.reading.filling import Filling
-from trainer.reading.truths import Marks, Truths, Unmarked
+from trainer.reading.marks import Marks, Unmarked
 from trainer.table import Table
 
 ROWS_A_TRIP = 2048
 ELEMENTS_A_TRIP = 1 << 18
 
 
-async def read_table(redis: Client, recipe: Recipe, data: RedisRows, stage: Stage) -> Table:
+async def read_table(redis: Client, recipe: Recipe, stage: Stage) -> Table:
     """Read every row that a recipe names.
 
-    Raises: NoRows, TooManyBadRows, TooMuchData, RedisUnavailable.
+    Raises: BadData, the recipe names rows elsewhere; NoRows, TooManyBadRows, TooMuchData, RedisUnavailable.
     """
+    data = recipe.data
+    if not isinstance(data, RedisRows):
+        raise BadData(f"the rows of recipe {recipe.name} lie in {data.place}, not in Redis")
     keys = await find_keys(redis, recipe, data)
     reader = RowReader(recipe, data, len(keys))
     stage.total = len(keys)
@@ -98,17 +104,19 @@ class RowReader:
     """Rows as they come in, part by part, into arrays made for all of them."""
 
     def __init__(self, recipe: Recipe, data: RedisRows, rows: int) -> None:
-        """Make room for so many rows.
+        """Make room for so many rows; those of a series are counted only when it is cut.
 
         Raises: TooMuchData.
         """
         self._recipe, self._data = recipe, data
+        self._series = Series.of(recipe)
         view = without_age_limit(recipe.features)
-        self._plan = Plan(view)
-        self._filling = Filling(view, rows, data.max_rows)
+        self._plan = Plan(self._series.longer(view) if self._series else view)
+        self._filling = None if self._series else Filling(view, rows, data.max_rows)
+        self._windows: list[dict[str, Tensor]] = []
         self._beside = Beside(recipe, data)
         self._keys: list[str] = []
-        self._truths: list[float] = []
+        self._truths: list[Truth] = []
         self._marks: list[float] = []
         self._skipped: Counter[str] = Counter()
         self._example = ""
@@ -148,14 +156,18 @@ class RowReader:
         for at, row in enumerate(rows):
             try:
                 truth, mark = self._beside.read(row, keys[row], answers)
+                ends = self._series.cut(feeds, keys[row], at) if self._series else ()
             except UnlabelledRow as error:
                 self._skip(error)
                 continue
             good.append(at)
-            self._keys.append(keys[row])
-            self._truths.append(truth)
-            self._marks.append(mark)
-        self._filling.append(feeds, None if len(good) == len(rows) else good)
+            self._windows += [shown_steps for shown_steps, _ in ends]
+            truths = [following for _, following in ends] if self._series else [truth]
+            self._truths += truths
+            self._keys += [keys[row]] * len(truths)
+            self._marks += [mark] * len(truths)
+        if self._filling is not None:
+            self._filling.append(feeds, None if len(good) == len(rows) else good)
 
     def _skip(self, error: InsituError) -> None:
         self._skipped[error.code] += 1
@@ -169,63 +181,75 @@ class RowReader:
         limit = self._data.max_bad_share
         if not self._keys or self._skipped.total() > limit * rows:
             raise TooManyBadRows(self._skipped, rows, limit, self._example)
-        truths, marks = self._beside.arrays(self._truths, self._marks)
-        return Table(tuple(self._keys), self._filling.inputs(), truths, dict(self._skipped), marks)
+        filling = self._filling or self._filled()
+        kind = np.int64 if self._recipe.task == "classification" else np.float32
+        marks = self._beside.array(self._marks)
+        return Table(
+            tuple(self._keys), filling.inputs(), np.array(self._truths, kind), dict(self._skipped), marks
+        )
+
+    def _filled(self) -> Filling:
+        """Return the windows of series in arrays made for them.
+
+        Raises: TooMuchData.
+        """
+        filling = Filling(self._recipe.features, len(self._keys), self._data.max_rows)
+        for feeds in self._windows:
+            filling.append(feeds)
+        return filling
 
 
 class Beside:
     """What is read of each row beside its features: its truth, and the mark that parts it."""
 
     def __init__(self, recipe: Recipe, data: RedisRows) -> None:
-        self._rows, self._target, self._split = recipe.rows, data.target, recipe.split
-        self._truths, self._marks = Truths(recipe), Marks(recipe.split)
-        self._key, self._form = KeyTemplate(data.target.key), Form("HGET", data.target.field)
+        self._rows, self._targets, self._marks = recipe.rows, targets_of(recipe), Marks(recipe.split)
+        self._truth_form: Form | None = None
         self._mark = recipe.split.field
         self._in_key = self._mark in recipe.rows.placeholders
-        self._mark_key = KeyTemplate(recipe.split.key or data.target.key)
+        keyed = data.target.key if isinstance(data.target, HashTarget) else recipe.rows.text
+        self._mark_key = KeyTemplate(recipe.split.key or keyed)
 
     def asked(self, keys: Sequence[str]) -> list[Asked]:
         """Return what is asked: the targets of all rows, and then their marks."""
         every = [self._rows.read(key) for key in keys]
-        asked = [(self._form, self._key.fill(values)) for values in every]
+        commands = [command for values in every if (command := self._targets.command(values)) is not None]
+        if commands and self._truth_form is None:
+            self._truth_form = Form(str(commands[0][0]), *commands[0][2:])
+        asked = [(self._truth_form, str(command[1])) for command in commands if self._truth_form is not None]
         if self._mark is not None and not self._in_key:
             form = Form("HGET", self._mark)
             asked += [(form, self._mark_key.fill(values)) for values in every]
         return asked
 
-    def read(self, row: int, key: str, answers: Sequence[Any]) -> tuple[float, float]:
+    def read(self, row: int, key: str, answers: Sequence[Any]) -> tuple[Truth, float]:
         """Return the truth and the mark of one row, 0 where nothing parts the rows.
 
         Raises: UnlabelledRow.
         """
-        field = f"no field {self._target.field!r} in {self._target.key!r}"
-        truth = self._truths.read(given(answers[row], key, "target", field), f"the target of {shown(key)!r}")
+        truth = self._targets.read(key, answers[row] if self._truth_form else None)
         if self._mark is None:
             return truth, 0
         if self._in_key:
             said: Any = self._rows.read(key)[self._mark]
         else:
-            field = f"no field {self._mark!r} in {self._mark_key.text!r}"
-            said = given(answers[len(answers) // 2 + row], key, "split", field)
+            first = len(answers) // 2 if self._truth_form else 0
+            said = self._given(answers[first + row], key)
         return truth, self._marks.read(said, f"{self._mark} of {shown(key)!r}")
 
-    def arrays(self, truths: Sequence[float], marks: Sequence[float]) -> tuple[Tensor, Tensor | None]:
-        """Return truths and marks as a table has them."""
-        kept = None if self._mark is None else np.array(marks, self._marks.dtype)
-        return np.array(truths, self._truths.dtype), kept
+    def _given(self, answer: Any, key: str) -> Any:
+        if isinstance(answer, RedisError):
+            raise Unmarked(f"{self._mark} of {shown(key)!r} cannot be read: {shown(answer)}", key=shown(key))
+        if answer is None:
+            raise Unmarked(
+                f"{shown(key)!r} has no field {self._mark!r} in {self._mark_key.text!r}, which parts the rows",
+                key=shown(key),
+            )
+        return answer
 
-
-def given(answer: Any, key: str, what: str, absent: str) -> Any:
-    """Return what Redis said of a field of one row.
-
-    Raises: UnlabelledRow, it is not there or cannot be read.
-    """
-    kind = UnlabelledRow if what == "target" else Unmarked
-    if isinstance(answer, RedisError):
-        raise kind(f"the {what} of {shown(key)!r} cannot be read: {shown(answer)}", key=shown(key))
-    if answer is None:
-        raise kind(f"{shown(key)!r} has no {what}: {absent}", key=shown(key))
-    return answer
+    def array(self, marks: Sequence[float]) -> NDArray[Any] | None:
+        """Return marks as a table has them."""
+        return None if self._mark is None else np.array(marks, self._marks.dtype)
 
 
 def most_elements(recipe: Recipe) -> int:

@@ -127,8 +127,10 @@ def named(returned: Any, data: FunctionRows, recipe: Recipe) -> dict[str, Tensor
 
     Raises: BadData.
     """
-    if isinstance(returned, tuple) and len(returned) == 2 and len(recipe.features.inputs) == 1:
-        returned = dict(zip((recipe.features.inputs[0].name, data.target.column), returned, strict=True))
+    target = data.target.column if data.target else None
+    pair = isinstance(returned, tuple) and len(returned) == 2 and len(recipe.features.inputs) == 1
+    if pair and target is not None:
+        returned = dict(zip((recipe.features.inputs[0].name, target), returned, strict=True))
     if not isinstance(returned, Mapping):
         raise BadData(
             f"{data.function} returned {type(returned).__name__}; return a mapping of names to arrays"

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from models.errors import FeatureError, InsituError, shown
 from models.recipe import Recipe
 from models.recipe_data import Columnar
+from trainer.datasets.targets import Truth, truth_of
 from trainer.errors import BadData, UnlabelledRow
 from trainer.reading.cells import Batch, CellEmpty, is_number, is_text, texts
 from trainer.reading.columns import meant
+from trainer.reading.marks import Marks
 from trainer.reading.source import ColumnSource
-from trainer.reading.truths import Marks, Truths
 
 
 class NarrowColumns:
@@ -31,25 +32,27 @@ class NarrowColumns:
         Raises: BadData.
         """
         self._template, self._source = recipe.rows, source
-        self._target = self._checked(data.target.column, "the target")
-        self._truths, self._marks = Truths(recipe), Marks(recipe.split)
+        target = data.target
+        named = (target.fields or (str(target.field),)) if target else ()
+        self._recipe, self._targets = recipe, [self._checked(name, "the target") for name in named]
+        self._marks = Marks(recipe.split)
         part = recipe.split.field
         self._mark = (
             None if part is None else self._checked(part, "split", times=recipe.split.time is not None)
         )
         self._placeholders = self._found(recipe.rows.placeholders)
-        self.names = [name for name in (self._target, self._mark, *self._placeholders) if name is not None]
+        self.names = [name for name in (*self._targets, self._mark, *self._placeholders) if name is not None]
+        self.names = self.names or list(source.kinds)[:1]  # rows are counted by any column
         self.keys: list[str] = []
-        self._values: list[float] = []
+        self._truths: list[Truth] = []
         self._read_marks: list[float] = []
 
     def read(self, batch: Batch) -> None:
         """Take the rows of one batch."""
         self._read_keys(batch)
-        place = f"the target, column {shown(self._target)!r},"
-        self._values += self._each(batch, self._target, self._truths, place)
+        self._read_truths(batch)
         if self._mark is not None:
-            self._read_marks += self._each(batch, self._mark, self._marks, f"column {shown(self._mark)!r}")
+            self._read_marks += self._marked(batch, self._mark)
 
     def result(self) -> tuple[list[str], NDArray[Any], NDArray[Any] | None]:
         """Return keys, truths and marks of all rows; those of rows at fault mean nothing.
@@ -59,21 +62,57 @@ class NarrowColumns:
         if self._placeholders:
             self._check_once()
         marks = None if self._mark is None else np.array(self._read_marks, self._marks.dtype)
-        return self.keys, np.array(self._values, self._truths.dtype), marks
+        kind = np.int64 if self._recipe.task == "classification" else np.float32
+        return self.keys, np.array(self._truths, kind), marks
 
-    def _each(self, batch: Batch, name: str, reader: Truths | Marks, place: str) -> list[float]:
+    def _read_truths(self, batch: Batch) -> None:
+        """Read the target of each row; one that was seen before is known."""
+        columns = [texts(batch.columns[name]).to_pylist() for name in self._targets]
+        seen: dict[tuple[str | None, ...], Truth] = {}
+        for at, said in enumerate(zip(*columns, strict=True) if columns else [()] * batch.rows):
+            if said not in seen:
+                found = self._truth(said, self.keys[batch.start + at])
+                if isinstance(found, InsituError):
+                    batch.fault(at, found)
+                    self._truths.append(self._nothing)
+                    continue
+                seen[said] = found
+            self._truths.append(seen[said])
+
+    def _truth(self, said: tuple[str | None, ...], key: str) -> Truth | InsituError:
+        for name, text in zip(self._targets, said, strict=True):
+            if text is None:
+                return CellEmpty(name, "it is the target; fill it, or take the row out")
+        try:
+            return truth_of([str(text) for text in said], key, self._recipe) if said else 0.0
+        except UnlabelledRow as error:
+            return error
+
+    @property
+    def _nothing(self) -> Truth:
+        """What stands for the truth of a row at fault, in the shape of the others."""
+        if self._recipe.task == "multilabel":
+            return np.zeros(len(self._recipe.classes), np.float32)
+        return 0.0 if len(self._targets) < 2 else np.zeros(len(self._targets), np.float32)
+
+    def _marked(self, batch: Batch, name: str) -> list[float]:
         array = batch.columns[name]
         known = texts(array) if is_number(array.type) else array
-        seen: dict[Any, float | InsituError] = {}
         result = []
         for at, value in enumerate(known.to_pylist()):
-            if value not in seen:
-                seen[value] = read(reader, value, name, place)
-            found = seen[value]
+            found = self._mark_of(value, name)
             if isinstance(found, InsituError):
                 batch.fault(at, found)
             result.append(0 if isinstance(found, InsituError) else found)
         return result
+
+    def _mark_of(self, value: Any, name: str) -> float | InsituError:
+        if value is None:
+            return CellEmpty(name, "it parts the rows; fill it, or take the row out")
+        try:
+            return self._marks.read(value, f"column {shown(name)!r}")
+        except UnlabelledRow as error:
+            return error
 
     def _read_keys(self, batch: Batch) -> None:
         if not self._placeholders:
@@ -125,13 +164,3 @@ class NarrowColumns:
                     f"take a column that tells rows apart for {self._template.text!r}",
                     key=shown(key),
                 )
-
-
-def read(reader: Truths | Marks, value: Any, name: str, place: str) -> float | InsituError:
-    """Return what a cell says, or what is wrong with it."""
-    if value is None:
-        return CellEmpty(name, "fill it, or take the row out")
-    try:
-        return reader.read(value, place)
-    except UnlabelledRow as error:
-        return error

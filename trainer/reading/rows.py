@@ -23,7 +23,7 @@ def read_rows(recipe: Recipe, redis_url: str | None, journal: Journal, folder: P
     """
     with journal.stage("read") as stage:
         if isinstance(recipe.data, RedisRows):
-            table = asyncio.run(read_redis(recipe, recipe.data, redis_url, stage))
+            table = asyncio.run(read_redis(recipe, redis_url, stage))
         else:
             table = read_columns(recipe, recipe.data, folder, stage)
         skipped = sum(table.skipped.values())
@@ -33,7 +33,7 @@ def read_rows(recipe: Recipe, redis_url: str | None, journal: Journal, folder: P
     return table
 
 
-async def read_redis(recipe: Recipe, data: RedisRows, redis_url: str | None, stage: Stage) -> Table:
+async def read_redis(recipe: Recipe, redis_url: str | None, stage: Stage) -> Table:
     """Read the rows of a recipe from a Redis.
 
     Raises: NoRows, BadData without a URL, TooManyBadRows, TooMuchData, RedisUnavailable.
@@ -41,4 +41,4 @@ async def read_redis(recipe: Recipe, data: RedisRows, redis_url: str | None, sta
     if redis_url is None:
         raise BadData(f"the rows of recipe {recipe.name} lie in Redis; give the URL of one")
     async with connect(redis_url) as client:
-        return await read_table(client, recipe, data, stage)
+        return await read_table(client, recipe, stage)

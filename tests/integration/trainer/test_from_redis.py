@@ -9,7 +9,6 @@ from redis.asyncio import Redis
 from models.assembly import Plan
 from models.connecting import connect
 from models.recipe import Recipe, ready_recipe
-from models.recipe_data import RedisRows
 from tests.servers import RedisNodes
 from trainer.datasets.catalogue import dataset
 from trainer.datasets.from_redis import read_table
@@ -48,12 +47,7 @@ network: [{gru: 4}]
 
 
 async def read(redis: Any, recipe: Recipe) -> Table:
-    return await read_table(redis, recipe, rows_of(recipe), Stage("read", silent))
-
-
-def rows_of(recipe: Recipe) -> RedisRows:
-    assert isinstance(recipe.data, RedisRows)
-    return recipe.data
+    return await read_table(redis, recipe, Stage("read", silent))
 
 
 async def put_user(redis: Redis, number: int, left: str | None = "0", **fields: str) -> None:
@@ -235,7 +229,7 @@ async def test_progress_reaches_every_row(redis: Redis) -> None:
     told: list[Event] = []
 
     recipe = ready_recipe("japanese_vowels")
-    await read_table(redis, recipe, rows_of(recipe), Stage("read", told.append))
+    await read_table(redis, recipe, Stage("read", told.append))
 
     advanced = [event for event in told if isinstance(event, StageAdvanced)]
     assert [event.done for event in advanced] == [341, 640]

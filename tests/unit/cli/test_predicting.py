@@ -15,6 +15,19 @@ from cli.predicting import line, share_text, tensor_text
         ({"value": 2.5, "filled": ["age"]}, ["3", "2.5", "", "filled: age"]),
         ({"value": 2.5, "version": 4}, ["3", "2.5", "", "version 4"]),
         ({"value": 2.5, "version": 4, "filled": ["age"]}, ["3", "2.5", "", "version 4; filled: age"]),
+        (
+            {"value": 2.5, "quantiles": {"0.1": 1.5, "0.5": 2.5, "0.9": 4.0}},
+            ["3", "2.5", "0.1: 1.5  0.9: 4", ""],
+        ),
+        ({"value": 2.5, "quantiles": {"0.5": 2.5}}, ["3", "2.5", "0.5: 2.5", ""]),
+        ({"values": {"a": 1.0, "b": 2.5}, "quantiles": {"a": {"0.5": 1.0}}}, ["3", "a 1, b 2.5", "", ""]),
+        (
+            {"values": dict.fromkeys("abcdefghi", 1.0)},
+            ["3", ", ".join(f"{name} 1" for name in "abcdefgh") + ", ...", "", ""],
+        ),
+        ({"forecast": [[1.0, 2.0], [3.0, 4.5]]}, ["3", "[1, 2, 3, 4.5]", "", ""]),
+        ({"anomaly_score": 7.5, "anomaly": True}, ["3", "7.5, an anomaly", "", ""]),
+        ({"anomaly_score": 0.5, "anomaly": False}, ["3", "0.5", "", ""]),
         ({"labels": [], "probabilities": {"a": 0.1}}, ["3", "none", "a 10.0%", ""]),
         ({"outputs": {"y": [[1.0, 2.0]]}}, ["3", "y [1, 2]", "", ""]),
         (

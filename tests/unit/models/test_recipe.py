@@ -177,6 +177,78 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
         ('  match: "user:*"\n', "", 3, "data.match is missing"),
         ("task: classification", "task: regression", 12, "labels are for classification; task is regression"),
         (
+            "task: classification",
+            "task: forecasting",
+            6,
+            "data.target is no target for forecasting, which learns from",
+        ),
+        (
+            "task: classification",
+            "task: anomaly",
+            6,
+            "data.target is not read: an anomaly score is learned from",
+        ),
+        (
+            "task: classification",
+            "task: clustering",
+            2,
+            "task: should be 'classification', 'multilabel', 'regress",
+        ),
+        (
+            "task: classification",
+            "task: multilabel",
+            6,
+            "data.target.field holds several labels: say what parts them",
+        ),
+        ("field: left", "fields: [left]", 6, "data.target.fields are several; classification has one field"),
+        ("field: left", "fields: [left, left]", 6, "data.target.fields names a field twice"),
+        ("field: left", "feild: left", 6, "data.target has no key 'feild'; did you mean 'field'?"),
+        ("field: left", "field: left, fields: [right]", 6, "names no field, or both `field` and `fields`"),
+        ("field: left", "separator: ','", 6, "data.target names no field, or both"),
+        (
+            "field: left",
+            "field: left, separator: ','",
+            6,
+            "data.target.separator parts one field into labels",
+        ),
+        (
+            "field: left",
+            "field: left, separator: ''",
+            6,
+            "data.target.separator: should have at least 1 character",
+        ),
+        (
+            "as: hash, field: left",
+            "as: hsh, field: left",
+            6,
+            "data.target: 'hsh' is not known; did you mean 'hash'?",
+        ),
+        ("as: hash, field: left", "as: vector, shape: [3]", 6, "data.target is no target for classification"),
+        (
+            "as: hash, field: left",
+            "as: vector, shape: [0]",
+            6,
+            "data.target.shape.0: should be greater than or",
+        ),
+        (
+            '  target: {key: "user:{id}:truth", as: hash, field: left}\n',
+            "",
+            3,
+            "data.target is missing; classification",
+        ),
+        (
+            "task: classification",
+            "task: classification\nthreshold: 0.9",
+            3,
+            "threshold is for anomaly; task is class",
+        ),
+        (
+            "task: classification",
+            "task: classification\nquantiles: [0.5]",
+            3,
+            "quantiles are for regression; task is",
+        ),
+        (
             '{"0": stays, "1": leaves}',
             "[stays]",
             12,
@@ -397,6 +469,85 @@ def test_a_layer_is_a_word_a_number_or_a_mapping(written: str, layer: Any) -> No
 def test_every_layer_word_is_described() -> None:
     assert all(layer.__doc__ for layer in LAYERS.values())
     assert {"linear", "gru", "conv2d", "swish", "maxout", "prelu", "standardize"} <= set(LAYERS)
+
+
+REGRESSION = changed("task: classification", "task: regression").replace(
+    'labels: {"0": stays, "1": leaves}\n', ""
+)
+FORECASTING = (
+    REGRESSION.replace("task: regression", "task: forecasting")
+    .replace('{key: "user:{id}:truth", as: hash, field: left}', "{as: following, steps: 3}")
+    .replace("as: hash, fields: [age, visits]", "as: list, shape: [2], last: 9")
+    .replace("name: x\n", "name: x\n      lengths: n\n")
+    .replace("- relu", "- gru: 4")
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (REGRESSION + "quantiles: [0.1, 0.9]\n", "quantiles should have 0.5 among them: it is the value"),
+        (REGRESSION + "quantiles: [0.5, 0.5]\n", "quantiles has one twice"),
+        (REGRESSION + "quantiles: [0.5, 1]\n", "quantiles.1: should be less than 1 (got 1)"),
+        (REGRESSION + "quantiles: median\n", "quantiles: should be a list (got 'median')"),
+        (REGRESSION + "threshold: 2\n", "threshold: should be less than 1 (got 2)"),
+        (FORECASTING + "quantiles: [0.5]\n", "quantiles are for regression; task is forecasting"),
+        (
+            FORECASTING.replace("steps: 3", "steps: 0"),
+            "data.target.steps: should be greater than or equal to 1",
+        ),
+        (
+            FORECASTING.replace("steps: 3", "steps: 3, channels: [2]"),
+            "data.target.channels names a channel that an",
+        ),
+        (
+            FORECASTING.replace("shape: [2]", "shape: [2, 2]").replace("gru: 4", "relu"),
+            "an entry of shape [2, 2]",
+        ),
+        (FORECASTING.replace("steps: 3", "step: 3"), "data.target has no key 'step'; did you mean 'steps'?"),
+        (
+            FORECASTING.replace("as: list, shape: [2], last: 9", "as: hash, fields: [a]").replace(
+                "lengths: n", "dtype: float32"
+            ),
+            "data.target takes the end off a row's own list, and the view has 0 list sources",
+        ),
+        (
+            REGRESSION.replace("task: regression", "task: multilabel").replace(
+                "field: left", "field: left, separator: ','"
+            ),
+            "labels are missing; multilabel needs those that the target's field may hold",
+        ),
+        (
+            changed("task: classification", "task: multilabel").replace("field: left", "fields: [a, b]"),
+            "labels are the names of the target's fields; take them out",
+        ),
+    ],
+)
+def test_a_task_and_what_it_learns_from_go_together(text: str, said: str) -> None:
+    assert said in refused(text)
+
+
+def test_quantiles_are_put_in_order() -> None:
+    assert Recipe.parse(REGRESSION + "quantiles: [0.9, 0.5, 0.1]\n").quantiles == (0.1, 0.5, 0.9)
+
+
+def test_the_fields_of_a_multilabel_target_are_its_labels() -> None:
+    text = REGRESSION.replace("task: regression", "task: multilabel").replace(
+        "field: left", "fields: [spam, urgent]"
+    )
+
+    assert Recipe.parse(text).classes == ("spam", "urgent")
+
+
+def test_a_target_may_go_without_saying_that_it_is_a_hash() -> None:
+    assert Recipe.parse(changed("as: hash, field: left", "field: left")) == Recipe.parse(RECIPE)
+
+
+@pytest.mark.parametrize("text", [REGRESSION, FORECASTING])
+def test_recipes_of_other_tasks_survive_a_manifest(text: str) -> None:
+    recipe = Recipe.parse(text)
+
+    assert Recipe.model_validate(recipe.as_data()) == recipe
 
 
 @given(

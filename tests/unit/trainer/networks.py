@@ -12,8 +12,9 @@ from models.layers.layer import Layer
 from models.layers.network import NetworkLayer
 from models.tensors import Tensor as Array
 from trainer.export import Exported, Input, Served, Signature, export
+from trainer.networks.building import Blueprint, build
 from trainer.networks.forms import Entry, Form
-from trainer.networks.network import Blueprint, Network, build
+from trainer.networks.network import Network
 from trainer.tasks import Classification
 
 LAYER_LIST: TypeAdapter[Any] = TypeAdapter(list[NetworkLayer])

@@ -10,8 +10,8 @@ from models.recipe import Recipe
 from tests.unit.trainer.networks import TASK, layers
 from tests.unit.trainer.tables import keys
 from trainer.errors import BadNetwork
+from trainer.networks.building import Blueprint, build, check
 from trainer.networks.forms import Entry, Form
-from trainer.networks.network import Blueprint, build, check
 from trainer.run import train_on
 from trainer.table import Table, Values
 

@@ -12,10 +12,11 @@ from models.recipe import Recipe
 from models.tensors import Tensor as Array
 from tests.unit.trainer.networks import TASK, ask, network
 from tests.unit.trainer.tables import keys
+from trainer.blueprints import blueprint_of
 from trainer.errors import BadNetwork
 from trainer.networks import fitted
-from trainer.networks.network import build, check
-from trainer.run import blueprint_of, train_on
+from trainer.networks.building import build, check
+from trainer.run import train_on
 from trainer.table import Table, Values
 
 TEXT = """\

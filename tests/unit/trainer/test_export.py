@@ -15,10 +15,12 @@ from models.tensors import Tensor as Array
 from tests.unit.trainer.networks import TASK, blueprint, exported, network, rows, signature
 from trainer.errors import ExportFailed, ExportMismatch
 from trainer.export import Exported, Served, answers, export
-from trainer.networks.network import Network, build
+from trainer.networks.building import build
+from trainer.networks.network import Network
 from trainer.networks.steps import Each
 from trainer.table import Table, Values
 from trainer.tasks import Regression
+from trainer.values import Unit
 
 
 class Reversed(nn.Module):
@@ -86,7 +88,7 @@ def test_rows_keep_the_type_they_are_stored_in(dtype: str) -> None:
 
 
 def test_a_regression_answers_in_its_own_unit() -> None:
-    task = Regression(mean=1000.0, deviation=50.0)
+    task = Regression(Unit((1000.0,), (50.0,)))
     net = build(blueprint((4,), outputs=task.outputs))
     feed = rows((4,), [1, 1, 1])
 

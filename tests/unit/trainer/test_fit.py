@@ -9,12 +9,13 @@ import torch
 from models.recipe import Recipe
 from models.recipe_training import Training
 from tests.unit.trainer.tables import CLOUDS, SLOPES, clouds, recipe, slopes
+from trainer.blueprints import blueprint_of
 from trainer.errors import TrainingDiverged
 from trainer.events import EpochEnded, Event, silent
 from trainer.fit import Fit, History, Rows, raw_outputs, reproducible, shuffled
-from trainer.networks.network import Network, build
+from trainer.networks.building import build
+from trainer.networks.network import Network
 from trainer.optimizers import learning_rate, optimizer
-from trainer.run import blueprint_of
 from trainer.table import Table
 from trainer.tasks import Classification
 

@@ -8,8 +8,9 @@ from models.errors import BadRecipe
 from models.layers.presets import PRESETS, Preset, Rows, expanded
 from models.recipe import Recipe
 from tests.unit.trainer.tables import CLOUDS, SLOPES, clouds, slopes
-from trainer.networks.network import check
-from trainer.run import blueprint_of, train_on
+from trainer.blueprints import blueprint_of
+from trainer.networks.building import check
+from trainer.run import train_on
 
 WRITTEN = "network: [standardize, {linear: 8}, tanh]"
 STEPS = "network: [standardize, {gru: 8}]"

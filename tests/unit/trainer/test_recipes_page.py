@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from pydantic import TypeAdapter
@@ -19,9 +19,10 @@ from models.recipe_data import CsvRows, FunctionRows, RedisRows
 from models.recipe_network import NetworkSection
 from models.recipe_sections import Section
 from models.recipe_split import Split
+from models.recipe_tasks import Task
 from models.recipe_training import Step, Training
-from trainer.networks.network import check
-from trainer.run import blueprint_of
+from trainer.blueprints import blueprint_of
+from trainer.networks.building import check
 
 NETWORK: TypeAdapter[Any] = TypeAdapter(NetworkSection)
 PAGE = (Path(__file__).parents[3] / "docs" / "recipes.md").read_text(encoding="utf-8")
@@ -148,3 +149,15 @@ def test_the_python_shown_compiles_and_every_ready_recipe_is_told_of() -> None:
     compile(example("python"), "recipes.md", "exec")
 
     assert set(ready_recipes()) <= set(first_column(section("The ready recipes")))
+
+
+def test_every_task_is_listed() -> None:
+    assert first_column(section("tasks")) == list(get_args(Task))
+
+
+def test_the_anomaly_recipe_shown_fits_the_example() -> None:
+    shown: Any = Document(re.findall(r"```yaml\n(.*?)```", section("tasks"), re.DOTALL)[0], "tasks").data
+    churn: Any = Document(example("yaml"), "churn").data
+    del churn["labels"], churn["data"]["target"]
+
+    assert check(blueprint_of(Recipe.model_validate({**churn, **shown}))) > 0

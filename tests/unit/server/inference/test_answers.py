@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from models.answers import AnswerSpec
 from models.manifest import Manifest
 from models.tensors import TensorSpec
 from server.inference.answers import bodies, entire
@@ -86,6 +87,58 @@ def test_each_label_stands_alone_in_a_multilabel_answer() -> None:
 )
 def test_a_value_is_a_number_or_several(output: dict[str, np.ndarray], expected: list[Any]) -> None:
     assert bodies(manifest("regression", ()), output) == expected
+
+
+def said(task: str, **answer: Any) -> Manifest:
+    return manifest(task, ()).model_copy(update={"answer": AnswerSpec(**answer)})
+
+
+def test_several_values_have_their_names() -> None:
+    answers = bodies(said("regression", values=("a", "b")), rows([1, 2], [3, np.nan]))
+
+    assert answers[0] == {"values": {"a": 1, "b": 2}}
+    assert reasons(answers)[1] is not None
+
+
+def test_a_value_with_quantiles_is_their_median() -> None:
+    answers = bodies(said("regression", quantiles=(0.25, 0.5, 0.75)), rows([1, 2, 4]))
+
+    assert answers == [{"value": 2, "quantiles": {"0.25": 1, "0.5": 2, "0.75": 4}}]
+
+
+def test_several_values_have_quantiles_each() -> None:
+    output = rows([[1, 2], [3, 4]])
+
+    answers = bodies(said("regression", values=("a", "b"), quantiles=(0.25, 0.5)), output)
+
+    assert answers == [
+        {"values": {"a": 2, "b": 4}, "quantiles": {"a": {"0.25": 1, "0.5": 2}, "b": {"0.25": 3, "0.5": 4}}}
+    ]
+
+
+def test_values_of_another_number_than_names_are_refused() -> None:
+    with pytest.raises(RunFailed, match="3 values a row where 2 belong"):
+        bodies(said("regression", values=("a", "b")), rows([1, 2, 3]))
+
+
+def test_steps_to_come_are_numbers_or_channels() -> None:
+    assert bodies(manifest("forecasting", ()), rows([1, 2])) == [{"forecast": [1, 2]}]
+    assert bodies(manifest("forecasting", ()), rows([[1, 2], [3, 4]])) == [{"forecast": [[1, 2], [3, 4]]}]
+
+
+def test_a_score_over_the_threshold_is_an_anomaly() -> None:
+    answers = bodies(said("anomaly", threshold=0.5), rows([0.5], [0.75]))
+
+    assert answers == [{"anomaly_score": 0.5, "anomaly": False}, {"anomaly_score": 0.75, "anomaly": True}]
+    assert bodies(manifest("anomaly", ()), rows([0.75])) == [{"anomaly_score": 0.75}]
+
+
+@pytest.mark.parametrize("task", ["forecasting", "anomaly"])
+def test_numbers_that_are_none_are_their_rows_error(task: str) -> None:
+    answers = bodies(manifest(task, ()), rows([0.5], [np.nan]))
+
+    assert reasons(answers)[0] is None
+    assert "output 'p' gave nan, which is no answer" in str(answers[1])
 
 
 @pytest.mark.parametrize("task", ["classification", "multilabel", "regression"])

@@ -79,6 +79,8 @@ def unknown() -> Bundle:
         lambda: bundle(dense(WEIGHTS[:, :1], "Sigmoid"), labels=LABELS[:2]),
         lambda: bundle(dense(WEIGHTS, "Sigmoid"), labels=LABELS, task="multilabel"),
         lambda: bundle(dense(WEIGHTS[:, :1]), task="regression"),
+        lambda: bundle(dense(WEIGHTS), task="forecasting", output="y"),
+        lambda: bundle(dense(WEIGHTS[:, :1]), task="anomaly"),
         lambda: bundle(named_classes(INT64), labels=LABELS, output="y"),
         lambda: bundle(named_classes(TEXT), labels=LABELS, output="y"),
         lambda: bundle(scaled(rows=4)),

@@ -1,14 +1,13 @@
-"""What is true of rows: the class number or value of each, and the mark that parts them."""
+"""The mark that parts rows: the group, time or part that each says it is of."""
 
 from hashlib import blake2b
 from typing import Any
 
 import numpy as np
 
-from models.errors import NotANumber, listed, shown
-from models.recipe import Recipe
+from models.errors import NotANumber, shown
 from models.recipe_split import Split
-from models.values import as_text, number, unix_time
+from models.values import as_text, unix_time
 from trainer.errors import UnlabelledRow
 
 PARTS = {"train": 0, "training": 0, "validation": 1, "valid": 1, "val": 1, "test": 2, "held_out": 2}
@@ -18,33 +17,6 @@ class Unmarked(UnlabelledRow):
     """One row does not say how it is parted."""
 
     code = "unmarked_row"
-
-
-class Truths:
-    """A recipe's targets, read from what a hash or a column holds."""
-
-    def __init__(self, recipe: Recipe) -> None:
-        self._numbers = {text: recipe.classes.index(label) for text, label in recipe.labels.items()}
-        self._known = tuple(recipe.labels)
-        self.dtype = np.int64 if self._numbers else np.float32
-
-    def read(self, value: Any, place: str) -> float:
-        """Return the class number or value.
-
-        Raises: UnlabelledRow, a text the recipe does not know, or no number.
-        """
-        text = as_text(value)
-        if self._numbers:
-            if text not in self._numbers:
-                raise UnlabelledRow(
-                    f"{place} is {shown(text)!r}, which is none of the recipe's labels ({listed(self._known)})",
-                    value=shown(text),
-                )
-            return self._numbers[text]
-        try:
-            return number(value, "float32", place)
-        except NotANumber as error:
-            raise UnlabelledRow(f"{place} is {shown(text)!r}, no finite number", value=shown(text)) from error
 
 
 class Marks:

@@ -1,0 +1,127 @@
+"""Whether a recipe's task, its target, its labels and the options of its task go together.
+
+classification  a field, labels                        a label
+multilabel      fields, or a field and a separator     every label that holds
+regression      a field or fields, quantiles           a value, or one a field
+forecasting     the steps that follow a series         those steps
+anomaly         nothing                                how unlike the training rows
+"""
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+
+from models.answers import MEDIAN
+from models.features import FeatureView
+from models.layers.layer import Number
+from models.recipe_data import ColumnTarget, Fielded, FollowingTarget, HashTarget, Target, VectorTarget
+from models.recipe_faults import fault
+from models.sources import ListSource
+
+AnyTarget = Target | ColumnTarget
+Task = Literal["classification", "multilabel", "regression", "forecasting", "anomaly"]
+KINDS: dict[str, tuple[type, ...]] = {
+    "classification": (HashTarget, ColumnTarget),
+    "multilabel": (HashTarget, ColumnTarget),
+    "regression": (HashTarget, ColumnTarget),
+    "forecasting": (FollowingTarget, VectorTarget),
+    "anomaly": (),
+}
+WANTED = {
+    "classification": "{key: ..., as: hash, field: ...}",
+    "multilabel": "{key: ..., as: hash, fields: [...]}, or a field and its separator",
+    "regression": "{key: ..., as: hash, field: ...} or fields",
+    "forecasting": "{as: following, steps: N}, or {key: ..., as: vector, shape: [N]}",
+}
+LABELLED = ("classification", "multilabel")
+
+
+def ascending(value: object) -> object:
+    """Put quantiles in order; what is no list is told of by its type."""
+    numbers = isinstance(value, list) and all(isinstance(one, int | float) for one in value)
+    return sorted(value) if isinstance(value, list) and numbers else value
+
+
+Quantiles = Annotated[
+    tuple[Annotated[Number, Field(gt=0, lt=1)], ...], Field(max_length=99), BeforeValidator(ascending)
+]
+
+
+def check_target(task: str, target: AnyTarget | None) -> None:
+    """Refuse a target that the task cannot learn from."""
+    at = ("data", "target")
+    if task == "anomaly":
+        if target is not None:
+            raise fault("is not read: an anomaly score is learned from the rows alone; take it out", *at)
+        return
+    if target is None:
+        raise fault(f"is missing; {task} learns from {WANTED[task]}", *at)
+    if not isinstance(target, KINDS[task]):
+        raise fault(f"is no target for {task}, which learns from {WANTED[task]}", *at)
+    if isinstance(target, Fielded):
+        check_fields(task, target)
+
+
+def check_fields(task: str, target: Fielded) -> None:
+    """Refuse fields that do not suit the task."""
+    if (target.field is None) == (not target.fields):
+        raise fault("names no field, or both `field` and `fields`; write one of them", "data", "target")
+    if task == "classification" and target.fields:
+        raise fault("are several; classification has one field, take multilabel", "data", "target", "fields")
+    if target.separator is not None and (task != "multilabel" or target.fields):
+        raise fault("parts one field into labels, for multilabel", "data", "target", "separator")
+    if task == "multilabel" and target.field is not None and target.separator is None:
+        raise fault(
+            "holds several labels: say what parts them (separator: ','), or name `fields` of 0 and 1",
+            *("data", "target", "field"),
+        )
+
+
+def check_labels(task: str, target: AnyTarget | None, classes: Sequence[str]) -> None:
+    """Refuse labels that do not fit the task."""
+    fields = isinstance(target, Fielded) and bool(target.fields)
+    if classes and task not in LABELLED:
+        raise fault(f"are for classification; task is {task}, take them out", "labels")
+    if classes and fields:
+        raise fault("are the names of the target's fields; take them out", "labels")
+    if task == "classification" and len(classes) < 2:
+        raise fault(
+            f"name {len(classes)} classes, classification needs two or more; "
+            "write {stored value: label} or a list",
+            "labels",
+        )
+    if task == "multilabel" and not classes and not fields:
+        raise fault("are missing; multilabel needs those that the target's field may hold", "labels")
+
+
+def check_options(task: str, quantiles: Sequence[float], threshold: float | None) -> None:
+    """Refuse options of another task."""
+    if threshold is not None and task != "anomaly":
+        raise fault(f"is for anomaly; task is {task}, take it out", "threshold")
+    if not quantiles:
+        return
+    if task != "regression":
+        raise fault(f"are for regression; task is {task}, take them out", "quantiles")
+    if len(set(quantiles)) < len(quantiles):
+        raise fault("has one twice", "quantiles")
+    if MEDIAN not in quantiles:
+        raise fault("should have 0.5 among them: it is the value that is answered", "quantiles")
+
+
+def check_series(target: AnyTarget | None, features: FeatureView) -> None:
+    """Refuse a view without the one series whose next steps are to be forecast."""
+    if not isinstance(target, FollowingTarget):
+        return
+    lists = [source for one in features.inputs for source in one.sources if isinstance(source, ListSource)]
+    if len(lists) != 1 or not any(tuple(one.sources) == (lists[0],) for one in features.inputs):
+        raise fault(
+            f"takes the end off a row's own list, and the view has {len(lists)} list sources; "
+            "give one input one list and no other source",
+            *("data", "target"),
+        )
+    if len(lists[0].shape) > 1 or any(one >= lists[0].shape[0] for one in target.channels):
+        raise fault(
+            f"names a channel that an entry of shape {list(lists[0].shape)} does not have",
+            *("data", "target", "channels"),
+        )
