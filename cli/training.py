@@ -186,13 +186,15 @@ def make(terminal: Terminal, recipe: "Recipe", plan: Plan, settings: Settings) -
     """
     with needs("trainer"):
         from cli.training_view import TrainingView
+        from trainer.run import Place
         from trainer.run import train as train_recipe
     url = str(settings.redis_url)
     checkpoint = plan.keeping.of(recipe.name)
     with TrainingView(terminal, recipe.name) as view, ending_in_order(checkpoint, view):
         if plan.load:
             asyncio.run(load_rows(recipe, settings, view))
-        result = train_recipe(recipe, url, view, checkpoint, Keys(settings.prefix))
+        place = Place(checkpoint=checkpoint, keys=Keys(settings.prefix))
+        result = train_recipe(recipe, url, view, place)
         if plan.out is not None:
             write(result, plan.out)
         contest = asyncio.run(contested(recipe, result, settings, plan))

@@ -1,10 +1,11 @@
 """Recipe: how a model is trained, read from a YAML file; data only, no torch.
 
-    Recipe > data (where the rows are) | features (FeatureView) | labels | network | training
+    Recipe > data (where the rows are) | features (FeatureView) | labels | network | split | training
 
 Everything is checked when the file is read, before any work; a fault names the line, the value
 and the cure. `models/recipes/` holds the recipes that are ready to run; each section has a
-module of its own: recipe_data, recipe_labels, recipe_network, recipe_training.
+module of its own: recipe_data, recipe_labels, recipe_network,
+recipe_split, recipe_training.
 """
 
 from functools import cached_property
@@ -19,9 +20,9 @@ from models.errors import BadRecipe, shown
 from models.features import FeatureView
 from models.keys import NAME, NAME_RULE
 from models.layers.layer import Layer, Number
-from models.recipe_data import HashTarget, RedisRows
+from models.recipe_data import Data, Fielded
 from models.recipe_faults import fault, worded
-from models.recipe_features import check_input, check_templates
+from models.recipe_features import check_input, check_rows, check_split
 from models.recipe_fitting import check_alterations, check_classes
 from models.recipe_judging import (
     Decision,
@@ -36,9 +37,12 @@ from models.recipe_labels import Labels
 from models.recipe_network import Branches, NetworkSection, check_network, layers_of
 from models.recipe_quantization import Quantize
 from models.recipe_sections import Section
+from models.recipe_split import Split
 from models.recipe_tasks import Quantiles, Task, check_labels, check_options, check_series, check_target
 from models.recipe_training import Training
 from models.templates import KeyTemplate
+
+UNKEYED = "row:{row}"  # what stands for a row's key where a request carries all there is
 
 
 class Recipe(Section):
@@ -47,7 +51,7 @@ class Recipe(Section):
     name: str
     description: Annotated[str, Field(max_length=4096)] = ""
     task: Task
-    data: RedisRows
+    data: Data
     features: FeatureView
     labels: Labels = Field(default={})
     """What is stored -> what a prediction says; the order gives the class numbers, from 0."""
@@ -56,6 +60,7 @@ class Recipe(Section):
     threshold: Annotated[Number, Field(gt=0, lt=1)] | None = None
     """Of an anomaly score: the share of the training rows that lies below what counts as an anomaly."""
     network: NetworkSection
+    split: Split = Split()
     training: Training = Training()
     decision: Decision | None = None
     judge: Judge = Judge()
@@ -84,13 +89,14 @@ class Recipe(Section):
         check_labels(self.task, self.data.target, tuple(self.labels))
         check_options(self.task, self.quantiles, self.threshold)
         check_series(self.data.target, self.features)
-        check_templates(self.rows, self.features, self.data)
+        check_rows(self.rows, self.features, self.data)
+        check_split(self.rows, self.split, self.data)
         check_network(self.network, self.features, self.task)
         check_classes(self.training, self.task, self.classes)
         check_alterations(self.training, self.features.inputs, self.branches)
         check_decision(self.decision, self.classes, self.training.validation)
         check_fairness(self.fairness, self.features, self.rows)
-        target = self.data.target.names if isinstance(self.data.target, HashTarget) else ()
+        target = self.data.target.names if isinstance(self.data.target, Fielded) else ()
         beside = self.fairness.fields if self.fairness else ()
         check_private(self.private, self.features, (*target, *beside))
         return self
@@ -107,14 +113,15 @@ class Recipe(Section):
 
     @cached_property
     def rows(self) -> KeyTemplate:
-        """The template of the keys that are rows: the view's first."""
-        return KeyTemplate(self.features.keyed[0].key)
+        """The template of the keys that are rows: the view's first, or a number where it reads none."""
+        keyed = self.features.keyed
+        return KeyTemplate(keyed[0].key if keyed else UNKEYED)
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
         """The labels a prediction may have, by class number; none where it says numbers."""
         target = self.data.target
-        if self.task == "multilabel" and isinstance(target, HashTarget) and target.fields:
+        if self.task == "multilabel" and isinstance(target, Fielded) and target.fields:
             return target.fields
         return tuple(dict.fromkeys(self.labels.values()))
 

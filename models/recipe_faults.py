@@ -15,6 +15,7 @@ from models.layers.network import LAYERS
 from models.layers.presets import PRESET_KEYS
 
 FAULTS_SHOWN = 5
+SOURCES = ("redis", "csv", "parquet", "numpy", "python")
 TARGET_KINDS = ("hash", "vector", "following")
 # pydantic's names for the forms of a network; no file has them.
 AS_LIST, AS_BRANCHES, AS_PRESET = "as a list", "as branches", "as a preset"
@@ -40,8 +41,14 @@ def worded(error: ValidationError, document: Document, where: str, model: type[B
 
 
 def location(detail: ErrorDetails) -> Location:
-    """Return where a fault is in the file, the place its check names included."""
-    return (*detail["loc"], *detail.get("ctx", {}).get("at", ()))
+    """Return where a fault is in the file, the place its check names included.
+
+    Of the rows' kind, which pydantic puts behind `data`, the file has no step.
+    """
+    at = (*detail["loc"], *detail.get("ctx", {}).get("at", ()))
+    if at == ("data",) and detail["type"] == "union_tag_invalid":
+        return ("data", "source")
+    return (at[0], *at[2:]) if at[:1] == ("data",) and at[1:2] and at[1] in SOURCES else at
 
 
 def place(at: Location) -> str:

@@ -1,24 +1,21 @@
-"""Whether rows of Redis keys can fill a recipe's feature view."""
+"""Whether the rows that a recipe names can fill its feature view."""
 
 from models.binding import row_shape
 from models.errors import BadFeatureView
 from models.features import FeatureView, InputView
-from models.recipe_data import KeyedTarget, RedisRows
-from models.recipe_faults import fault
-from models.sources import InlineSource
+from models.recipe_data import Columnar, Data, KeyedTarget, RedisRows
+from models.recipe_faults import fault, meant
+from models.recipe_split import Split
+from models.sources import InlineSource, ListSource, VectorSource
 from models.templates import KeyTemplate
+
+At = tuple[str | int, ...]
 
 
 def check_input(view: InputView, number: int = 0) -> None:
-    """Refuse an input that rows of Redis keys cannot fill or the network cannot take."""
+    """Refuse an input that no row can fill or the network cannot take."""
     if view.dtype == "string":
         raise fault("is text; a network takes numbers, so give a field categories", "inputs", number, "dtype")
-    for index, source in enumerate(view.sources):
-        if isinstance(source, InlineSource):
-            raise fault(
-                "is inline; rows in Redis have no request to read it from, store the fields under a key",
-                *("inputs", number, "sources", index),
-            )
     if view.free_length and view.lengths is None:
         raise fault(
             f"reads a list of free length; name the input that takes each row's length "
@@ -31,17 +28,37 @@ def check_input(view: InputView, number: int = 0) -> None:
         raise fault(f"does not fit together: {error}", "inputs", number, "sources") from error
 
 
-def check_templates(rows: KeyTemplate, view: FeatureView, data: RedisRows) -> None:
+def check_rows(rows: KeyTemplate, view: FeatureView, data: Data) -> None:
+    """Refuse a view that the rows cannot fill, or that reads the truth itself."""
+    if not isinstance(data, RedisRows):
+        check_templates(rows, view)
+        check_columns(view, data)
+        return
+    check_keyed(view)
+    target = [data.target] if isinstance(data.target, KeyedTarget) else []
+    check_templates(rows, view, *((one.key, ("data", "target", "key")) for one in target))
+
+
+def check_keyed(view: FeatureView) -> None:
+    """Refuse a source that rows of Redis keys cannot fill."""
+    for number, one in enumerate(view.inputs):
+        for index, source in enumerate(one.sources):
+            if isinstance(source, InlineSource):
+                raise fault(
+                    "is inline; rows in Redis have no request to read it from, store the fields under a key",
+                    *("features", "inputs", number, "sources", index),
+                )
+
+
+def check_templates(rows: KeyTemplate, view: FeatureView, *beside: tuple[str, At]) -> None:
     """Refuse a key that the placeholders of a row's own key cannot fill."""
-    keys: list[tuple[str, tuple[str | int, ...]]] = [
+    keys: list[tuple[str, At]] = [
         (source.key, ("features", "inputs", number, "sources", index, "key"))
         for number, part in enumerate(view.inputs)
         for index, source in enumerate(part.sources)
         if not isinstance(source, InlineSource)
     ]
-    if isinstance(data.target, KeyedTarget):
-        keys.append((data.target.key, ("data", "target", "key")))
-    for key, at in keys:
+    for key, at in [*keys, *beside]:
         unknown = set(KeyTemplate(key).placeholders) - set(rows.placeholders)
         if unknown:
             raise fault(
@@ -49,3 +66,24 @@ def check_templates(rows: KeyTemplate, view: FeatureView, data: RedisRows) -> No
                 f"{rows.text!r} does not give",
                 *at,
             )
+
+
+def check_columns(view: FeatureView, data: Columnar) -> None:
+    """Refuse columns for a key that is no vector and no list of the view."""
+    arrays = (VectorSource, ListSource)
+    known = [source.key for one in view.inputs for source in one.sources if isinstance(source, arrays)]
+    for key in data.columns:
+        if key not in known:
+            raise fault(
+                f"is for {key!r}, which is no vector and no list of the view{meant(key, known)}",
+                *("data", "columns", key),
+            )
+
+
+def check_split(rows: KeyTemplate, split: Split, data: Data) -> None:
+    """Refuse a hash that holds no row's field, or for rows that lie in no Redis."""
+    if split.key is None:
+        return
+    if not isinstance(data, RedisRows):
+        raise fault(f"is for rows in Redis; {data.source} rows have columns, leave it out", "split", "key")
+    check_templates(rows, FeatureView.model_construct(inputs=()), (split.key, ("split", "key")))

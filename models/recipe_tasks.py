@@ -15,15 +15,16 @@ from pydantic import BeforeValidator, Field
 from models.answers import MEDIAN
 from models.features import FeatureView
 from models.layers.layer import Number
-from models.recipe_data import FollowingTarget, HashTarget, Target, VectorTarget
+from models.recipe_data import ColumnTarget, Fielded, FollowingTarget, HashTarget, Target, VectorTarget
 from models.recipe_faults import fault
 from models.sources import ListSource
 
+AnyTarget = Target | ColumnTarget
 Task = Literal["classification", "multilabel", "regression", "forecasting", "anomaly"]
 KINDS: dict[str, tuple[type, ...]] = {
-    "classification": (HashTarget,),
-    "multilabel": (HashTarget,),
-    "regression": (HashTarget,),
+    "classification": (HashTarget, ColumnTarget),
+    "multilabel": (HashTarget, ColumnTarget),
+    "regression": (HashTarget, ColumnTarget),
     "forecasting": (FollowingTarget, VectorTarget),
     "anomaly": (),
 }
@@ -47,7 +48,7 @@ Quantiles = Annotated[
 ]
 
 
-def check_target(task: str, target: Target | None) -> None:
+def check_target(task: str, target: AnyTarget | None) -> None:
     """Refuse a target that the task cannot learn from."""
     at = ("data", "target")
     if task == "anomaly":
@@ -58,11 +59,11 @@ def check_target(task: str, target: Target | None) -> None:
         raise fault(f"is missing; {task} learns from {WANTED[task]}", *at)
     if not isinstance(target, KINDS[task]):
         raise fault(f"is no target for {task}, which learns from {WANTED[task]}", *at)
-    if isinstance(target, HashTarget):
+    if isinstance(target, Fielded):
         check_fields(task, target)
 
 
-def check_fields(task: str, target: HashTarget) -> None:
+def check_fields(task: str, target: Fielded) -> None:
     """Refuse fields that do not suit the task."""
     if (target.field is None) == (not target.fields):
         raise fault("names no field, or both `field` and `fields`; write one of them", "data", "target")
@@ -77,9 +78,9 @@ def check_fields(task: str, target: HashTarget) -> None:
         )
 
 
-def check_labels(task: str, target: Target | None, classes: Sequence[str]) -> None:
+def check_labels(task: str, target: AnyTarget | None, classes: Sequence[str]) -> None:
     """Refuse labels that do not fit the task."""
-    fields = isinstance(target, HashTarget) and bool(target.fields)
+    fields = isinstance(target, Fielded) and bool(target.fields)
     if classes and task not in LABELLED:
         raise fault(f"are for classification; task is {task}, take them out", "labels")
     if classes and fields:
@@ -108,7 +109,7 @@ def check_options(task: str, quantiles: Sequence[float], threshold: float | None
         raise fault("should have 0.5 among them: it is the value that is answered", "quantiles")
 
 
-def check_series(target: Target | None, features: FeatureView) -> None:
+def check_series(target: AnyTarget | None, features: FeatureView) -> None:
     """Refuse a view without the one series whose next steps are to be forecast."""
     if not isinstance(target, FollowingTarget):
         return

@@ -25,7 +25,7 @@ def card(recipe: Recipe, outcome: Outcome) -> dict[str, Any]:
     facts = {
         "data": {
             "source": recipe.data.source,
-            "match": recipe.data.match,
+            "place": recipe.data.place,
             "dataset": recipe.data.dataset,
             "rows": {**asdict(outcome.rows), "skipped": dict(outcome.rows.skipped)},
         },

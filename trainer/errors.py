@@ -2,7 +2,7 @@
 
 InsituError > TrainerError
   BadNetwork          layers that do not fit one another; found before any data is read
-  NoRows  TooManyBadRows  TooMuchData  NotEnoughRows  UnlabelledRow
+  NoRows  BadData  TooManyBadRows  TooMuchData  NotEnoughRows  UnlabelledRow
   UnknownDataset  DatasetConflict  FieldAbsent
   TrainingDiverged  ExportFailed  ExportMismatch  BadReportPath
   Incomparable        two models that cannot answer the same rows
@@ -48,6 +48,12 @@ class NoRows(TrainerError):
         )
 
 
+class BadData(TrainerError):
+    """A file, or what a function returned, that no rows can be read from."""
+
+    code = "bad_data"
+
+
 class TooManyBadRows(TrainerError):
     """More rows are unusable than the recipe allows."""
 
@@ -70,11 +76,12 @@ class TooMuchData(TrainerError):
 
     code = "too_much_data"
 
-    def __init__(self, rows: int, row_bytes: int, limit_bytes: int, max_rows: int) -> None:
+    def __init__(self, rows: int, row_bytes: int, limit_bytes: int, max_rows: int | None) -> None:
         fit = limit_bytes // max(row_bytes, 1)
+        now = f" (it is {max_rows})" if max_rows is not None else ""
         super().__init__(
             f"{rows} rows of {row_bytes} bytes are over {limit_bytes} bytes; "
-            f"set data.max_rows to {fit} or less (it is {max_rows}) or read fewer steps",
+            f"set data.max_rows to {fit} or less{now} or read fewer steps",
             rows=rows,
             row_bytes=row_bytes,
             limit_bytes=limit_bytes,

@@ -184,8 +184,7 @@ def feed(table: Table, signature: Signature) -> dict[str, Array]:
 def answers(onnx: bytes, signature: Signature, table: Table) -> NDArray[np.float32]:
     """Run an ONNX file on every row of a table: (N, C) or (N, 1)."""
     runtime = session(onnx)
-    starts = range(0, len(table), ANSWER_ROWS)
-    parts = [table.take(np.arange(start, min(start + ANSWER_ROWS, len(table)))) for start in starts]
+    parts = (table.slice(start, start + ANSWER_ROWS) for start in range(0, len(table), ANSWER_ROWS))
     return np.concatenate([ask(runtime, signature, feed(part, signature)) for part in parts])
 
 

@@ -1,15 +1,14 @@
 """From a recipe to a bundle: read, part, fit, export, evaluate, compare, judge.
 
-    train       a recipe and the URL of a Redis -> TrainResult
-    train_on    the same for rows that are already in memory
-
-Only reading waits for anything, so only reading is asynchronous: fitting keeps processors busy.
+train       a recipe and where its rows are -> TrainResult
+train_on    the same for rows that are already in memory
 """
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import nan
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,8 +25,7 @@ from trainer.attribute import attributions
 from trainer.baseline import Baseline, baseline, mean_row
 from trainer.blueprints import blueprint_of
 from trainer.checkpoints import Checkpoint
-from trainer.datasets.from_redis import read_table
-from trainer.errors import NotEnoughRows, TrainingDiverged
+from trainer.errors import BadData, NotEnoughRows, TrainingDiverged
 from trainer.evaluate import question_of
 from trainer.events import Events, Journal, silent
 from trainer.export import Exported, Input, Served, Signature, answers, export, feed
@@ -46,9 +44,10 @@ from trainer.networks.network import Network
 from trainer.outcome import HeldOut, Outcome, RowCounts, TrainResult
 from trainer.publish import compose
 from trainer.quantize import quantized
+from trainer.reading.rows import read_rows
 from trainer.reference import reference
 from trainer.rows import Rows
-from trainer.split import ranked, split
+from trainer.split import parted, ranked, split
 from trainer.starting import Start, read_start
 from trainer.table import Table
 from trainer.tasks import Classification, Regression, Task, task_of
@@ -58,78 +57,73 @@ CPU = torch.device("cpu")
 PARITY_ROWS = (1, 2, 7)  # sizes of the batches on which PyTorch and ONNX Runtime are compared
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a training is at home.
+
+    `folder` is the recipe's own, from where its paths are seen; without one a recipe runs no code.
+    `checkpoint` keeps it while it runs; `keys` are those of the versions that it may begin with.
+    """
+
+    folder: Path | None = None
+    checkpoint: Checkpoint | None = None
+    keys: Keys | None = None
+
+
+NOWHERE = Place()
+
+
 def train(
-    recipe: Recipe,
-    redis_url: str,
-    events: Events = silent,
-    checkpoint: Checkpoint | None = None,
-    keys: Keys | None = None,
+    recipe: Recipe, redis_url: str | None, events: Events = silent, place: Place = NOWHERE
 ) -> TrainResult:
-    """Train a recipe's model on the rows of a Redis; with a checkpoint it can be gone on with later.
+    """Train a recipe's model on the rows that it names; with a checkpoint it can be gone on with later.
 
-    `keys` are those of the versions that a training may begin with.
-
-    Raises: BadNetwork, before anything is read; NoRows, TooManyBadRows, TooMuchData, NotEnoughRows,
-        TrainingDiverged, ExportFailed, ExportMismatch, RedisUnavailable, BadCheckpoint,
+    Raises: BadNetwork, before anything is read; NoRows, BadData, TooManyBadRows, TooMuchData,
+        NotEnoughRows, TrainingDiverged, ExportFailed, ExportMismatch, RedisUnavailable, BadCheckpoint,
         CheckpointMismatch, BadStart; ModelNotFound and such, the version it shall begin with.
     """
     check(blueprint_of(recipe))
     journal = Journal(events)
-    start = asyncio.run(begun(recipe, redis_url, keys))
-    table = asyncio.run(read(recipe, redis_url, journal))
-    return train_on(recipe, table, journal, Beginning(checkpoint, start))
+    start = asyncio.run(begun(recipe, redis_url, place.keys))
+    table = read_rows(recipe, redis_url, journal, place.folder)
+    return Training(recipe, table, journal, Beginning(place.checkpoint, start)).result()
 
 
-async def begun(recipe: Recipe, redis_url: str, keys: Keys | None) -> Start | None:
+async def begun(recipe: Recipe, redis_url: str | None, keys: Keys | None) -> Start | None:
     """Read the weights that a recipe begins with, if it names any.
 
-    Raises: BadStart, they do not fit; ModelNotFound, VersionNotFound, AliasNotFound, RedisUnavailable.
+    Raises: BadStart, they do not fit; BadData, no Redis to read them from; ModelNotFound,
+        VersionNotFound, AliasNotFound, RedisUnavailable.
     """
     if recipe.training.from_ is None:
         return None
+    if redis_url is None:
+        raise BadData(f"recipe {recipe.name} begins with a version, which lies in Redis; give the URL of one")
     async with connect(redis_url) as client:
         start = await read_start(ModelStore(client, keys), recipe.training.from_)
     check_start(recipe, blueprint_of(recipe), start)
     return start
 
 
-async def read(recipe: Recipe, redis_url: str, journal: Journal) -> Table:
-    """Read the rows of a recipe from a Redis.
-
-    Raises: NoRows, TooManyBadRows, TooMuchData, RedisUnavailable.
-    """
-    with journal.stage("read") as stage:
-        async with connect(redis_url) as client:
-            table = await read_table(client, recipe, stage)
-        skipped = sum(table.skipped.values())
-        stage.result = f"{len(table)} rows of {recipe.data.match}" + (
-            f", {skipped} skipped" if skipped else ""
-        )
-    return table
-
-
 def train_on(
     recipe: Recipe, table: Table, journal: Journal | None = None, beginning: Beginning | None = None
 ) -> TrainResult:
-    """Train a recipe's model on a table.
+    """Train a recipe's model on a copy of a table.
 
-    Raises: as `train`, but for what concerns Redis.
+    Raises: as `train`, but for what concerns reading.
     """
-    return Training(recipe, table, journal or Journal(), beginning).result()
+    return Training(recipe, table.copy(), journal or Journal(), beginning).result()
 
 
 class Training:
-    """One training, from a table to a bundle."""
+    """One training, from a table, whose rows change places, to a bundle."""
 
     def __init__(
         self, recipe: Recipe, table: Table, journal: Journal, beginning: Beginning | None = None
     ) -> None:
         self.recipe, self.table, self.journal = recipe, table, journal
         self.beginning = beginning or Beginning()
-        parts = split(table, recipe)
-        self.train = table.take(parts.train)
-        self.validation = table.take(parts.validation)
-        self.held_out = table.take(parts.held_out)
+        self.train, self.validation, self.held_out = parted(table, split(table, recipe))
         self.task = task_of(recipe, self.train)
         self.signature = signature_of(recipe, self.task)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -275,7 +269,8 @@ class Training:
             if isinstance(self.task, Anomaly):
                 plain = mean_row(self.task, self._misses(network, self.held_out), self.held_out.targets)
             else:
-                plain = baseline(self.task, self.train.joined_with(self.validation), self.held_out)
+                known = self.table.slice(0, len(self.train) + len(self.validation))
+                plain = baseline(self.task, known, self.held_out)
             stage.result = f"{self.task.metric} {plain.scores.values[self.task.metric]:.4f}, {plain.name}"
         return plain
 
@@ -290,7 +285,7 @@ class Training:
         return found
 
     def _counts(self) -> RowCounts:
-        return RowCounts(len(self.train), len(self.validation), len(self.held_out), self.table.skipped)
+        return RowCounts(len(self.train), len(self.validation), len(self.held_out), self.train.skipped)
 
 
 def signature_of(recipe: Recipe, task: Task) -> Signature:

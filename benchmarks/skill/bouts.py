@@ -11,7 +11,8 @@ from trainer.datasets.catalogue import dataset
 from trainer.datasets.loading import load_into
 from trainer.evaluate import evaluate
 from trainer.events import Journal
-from trainer.run import Training, read
+from trainer.reading.rows import read_rows
+from trainer.run import Training
 from trainer.table import Table
 
 NETWORK = "Insitu"
@@ -39,14 +40,14 @@ def rows_of(recipe: Recipe, url: str) -> Table:
             await load_into(client, dataset(str(recipe.data.dataset)))
 
     asyncio.run(loaded())
-    return asyncio.run(read(recipe, url, Journal()))
+    return read_rows(recipe, url, Journal())
 
 
 def fought(recipe: Recipe, table: Table, seed: int) -> Bout:
     """Train with a seed and let the rivals learn from the same rows, those that choose the epoch included."""
     seeded = recipe.model_copy(update={"training": recipe.training.model_copy(update={"seed": seed})})
     journal = Journal()
-    training = Training(seeded, table, journal)
+    training = Training(seeded, table.copy(), journal)
     learned, asked = training.train.joined_with(training.validation), training.held_out
     made = training.result()
     scores: dict[str, Scores] = {NETWORK: made.outcome.scores.values}

@@ -1,17 +1,19 @@
 """Fields of rows that the network does not see: read beside the target, for the comparison of groups."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models.encoding import Form
 from models.privacy import Privacy
 from models.recipe import Recipe
 from models.recipe_data import HashTarget, VectorTarget
 from models.recipe_judging import audit_key
 from models.templates import KeyTemplate
+from trainer.datasets.exchanges import Asked
 from trainer.errors import FieldAbsent
 
 LETTERS_KEPT = 100
@@ -32,13 +34,12 @@ class Beside:
         """The fields, none where the recipe names no sensitive ones."""
         return self.recipe.fairness.fields if self.recipe.fairness else ()
 
-    def commands(self, keys: Sequence[str]) -> Iterator[tuple[str, ...]]:
-        """Give the command that reads the fields of each row."""
+    def asked(self, keys: Sequence[str]) -> list[Asked]:
+        """Return what reads the fields of each row, nothing where there are none."""
         if not self.names:
-            return
-        template = KeyTemplate(self._where())
-        for key in keys:
-            yield ("HMGET", template.fill(self.recipe.rows.read(key)), *self.names)
+            return []
+        template, form = KeyTemplate(self._where()), Form("HMGET", *self.names)
+        return [(form, template.fill(self.recipe.rows.read(key))) for key in keys]
 
     def take(self, reply: Any) -> None:
         """Keep what one row holds; a key of another type holds nothing."""

@@ -6,42 +6,54 @@ A row that cannot be used is counted by its reason and left out.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from redis.exceptions import RedisError
 
 from models.assembly import Plan
-from models.errors import InsituError
-from models.features import FeatureView, InputView
+from models.encoding import Form
+from models.errors import InsituError, shown
+from models.features import FeatureView
 from models.privacy import Privacy
 from models.recipe import Recipe
+from models.recipe_data import HashTarget, RedisRows
 from models.redis_failures import redis_errors
 from models.scanning import redis_type, scan
 from models.sources import HashSource, JsonSource, ListSource, VectorSource
 from models.store import Client
+from models.templates import KeyTemplate
 from models.tensors import Tensor, elements
 from trainer.datasets.beside import Beside
+from trainer.datasets.exchanges import Asked, exchange
 from trainer.datasets.series import Series
-from trainer.datasets.targets import Targets, Truth, targets_of
-from trainer.errors import NoRows, TooManyBadRows, TooMuchData, UnlabelledRow
+from trainer.datasets.targets import Truth, targets_of
+from trainer.errors import BadData, NoRows, TooManyBadRows, UnlabelledRow
 from trainer.events import Stage
-from trainer.table import Table, Values
+from trainer.reading.filling import Filling
+from trainer.reading.marks import Marks, Unmarked
+from trainer.table import Table
 
-ROWS_A_TRIP = 512
-ELEMENTS_A_TRIP = 1 << 20
-TABLE_LIMIT_BYTES = 4 << 30
+Said = tuple[
+    Sequence[Any], Sequence[Any]
+]  # what was read beside the features of some rows: truths, sensitive fields
+
+ROWS_A_TRIP = 2048
+ELEMENTS_A_TRIP = 1 << 18
 
 
 async def read_table(redis: Client, recipe: Recipe, stage: Stage) -> Table:
     """Read every row that a recipe names.
 
-    Raises: NoRows, TooManyBadRows, TooMuchData, RedisUnavailable.
+    Raises: BadData, the recipe names rows elsewhere; NoRows, TooManyBadRows, TooMuchData, RedisUnavailable.
     """
-    keys = await find_keys(redis, recipe)
-    reader = RowReader(recipe)
+    data = recipe.data
+    if not isinstance(data, RedisRows):
+        raise BadData(f"the rows of recipe {recipe.name} lie in {data.place}, not in Redis")
+    keys = await find_keys(redis, recipe, data)
+    reader = RowReader(recipe, data, len(keys))
     stage.total = len(keys)
     for start in range(0, len(keys), reader.trip):
         part = keys[start : start + reader.trip]
@@ -52,12 +64,12 @@ async def read_table(redis: Client, recipe: Recipe, stage: Stage) -> Table:
     return reader.table(len(keys))
 
 
-async def find_keys(redis: Client, recipe: Recipe) -> list[str]:
+async def find_keys(redis: Client, recipe: Recipe, data: RedisRows) -> list[str]:
     """Return the keys that are rows, sorted; when there are more than `max_rows`, always the same ones.
 
     Raises: NoRows, RedisUnavailable.
     """
-    data, most = recipe.data, recipe.data.max_rows
+    most = data.max_rows
     found: set[str] = set()
     async for part in scan(redis, data.match, redis_type(recipe.features.keyed[0])):
         keys = (raw.decode("utf-8", "surrogateescape") for raw in part.keys)
@@ -94,120 +106,167 @@ def without_age_limit(view: FeatureView) -> FeatureView:
     return view.model_copy(update={"inputs": tuple(inputs)})
 
 
-@dataclass(slots=True)
 class RowReader:
-    """Rows as they come in, part by part."""
+    """Rows as they come in, part by part, into arrays made for all of them."""
 
-    recipe: Recipe
-    plan: Plan = field(init=False)
-    target: Targets = field(init=False)
-    series: Series | None = field(init=False)
-    keys: list[str] = field(default_factory=list)
-    parts: list[dict[str, Tensor]] = field(default_factory=list)
-    targets: list[Truth] = field(default_factory=list)
-    skipped: Counter[str] = field(default_factory=Counter)
-    filled: Counter[str] = field(default_factory=Counter)
-    example: str = ""
-    beside: Beside = field(init=False)
+    def __init__(self, recipe: Recipe, data: RedisRows, rows: int) -> None:
+        """Make room for so many rows; those of a series are counted only when it is cut.
 
-    def __post_init__(self) -> None:
-        self.series = Series.of(self.recipe)
-        view = without_age_limit(self.recipe.features)
-        self.plan = Plan(self.series.longer(view) if self.series else view)
-        self.target = targets_of(self.recipe)
-        self.beside = Beside(self.recipe)
+        Raises: TooMuchData.
+        """
+        self._recipe, self._data = recipe, data
+        self._series = Series.of(recipe)
+        view = without_age_limit(recipe.features)
+        self._plan = Plan(self._series.longer(view) if self._series else view)
+        self._filling = None if self._series else Filling(view, rows, data.max_rows)
+        self._windows: list[dict[str, Tensor]] = []
+        self._told = Told(recipe, data)
+        self._beside = Beside(recipe)
+        self._keys: list[str] = []
+        self._truths: list[Truth] = []
+        self._marks: list[float] = []
+        self._skipped: Counter[str] = Counter()
+        self._filled: Counter[str] = Counter()
+        self._example = ""
 
     @property
     def trip(self) -> int:
         """How many rows go over the wire together."""
-        return max(1, min(ROWS_A_TRIP, ELEMENTS_A_TRIP // most_elements(self.recipe)))
+        return max(1, min(ROWS_A_TRIP, ELEMENTS_A_TRIP // most_elements(self._recipe)))
 
     async def ask(self, redis: Client, keys: Sequence[str]) -> list[Any]:
-        """Return the replies for the rows' features, in the plan's order, their targets' and what is read beside."""
-        pipeline: Any = redis.pipeline(transaction=False)
-        for command in self.plan.prepare_keys(keys).commands:
-            pipeline.execute_command(*command)
-        for key in keys:
-            truth = self.target.command(self.recipe.rows.read(key))
-            if truth is not None:
-                pipeline.execute_command(*truth)
-        for command in self.beside.commands(keys):
-            pipeline.execute_command(*command)
-        replies: list[Any] = await pipeline.execute(raise_on_error=False)
-        return replies
+        """Return the replies for the rows' features, in the plan's order, and then what is read beside."""
+        prepared = self._plan.prepare_keys(keys)
+        features = [
+            (form, key) for row in prepared.keys for form, key in zip(prepared.forms, row, strict=True)
+        ]
+        return await exchange(redis, [*features, *self._told.asked(keys), *self._beside.asked(keys)])
 
     def take(self, keys: Sequence[str], replies: Sequence[Any]) -> None:
         """Keep the rows of one trip that can be used, and count the others by their reason."""
-        prepared = self.plan.prepare_keys(keys)
-        features = replies[: len(prepared.commands)]
-        read = replies[len(prepared.commands) :]
-        beside = read[-len(keys) :] if self.beside.names else [None] * len(keys)
-        answers = read[: len(read) - len(keys) * bool(self.beside.names)] or [None] * len(keys)
-        assembled = self.plan.assemble(prepared, features)
+        prepared = self._plan.prepare_keys(keys)
+        count = len(prepared.keys) * len(prepared.forms)
+        last = len(replies) - len(keys) * bool(self._beside.names)
+        features, answers, beside = replies[:count], replies[count:last], replies[last:]
+        whole = self._plan.columns(features)
+        if whole is not None:
+            self._keep(range(len(keys)), whole, keys, (answers, beside))
+            return
+        assembled = self._plan.assemble(prepared, features)
         for error in assembled.errors.values():
             self._skip(error)
+        self._filled.update(name for names in assembled.filled.values() for name in names)
         for group in assembled.groups:
-            named = [keys[row] for row in group.rows]
-            self.filled.update(name for row in group.rows for name in assembled.filled.get(row, ()))
-            if self.series is not None:
-                self._cut(self.series, named, group.feeds)
-            else:
-                told = [(answers[row], beside[row]) for row in group.rows]
-                self._keep(named, told, group.feeds)
-        check_size(self.parts, len(self.keys), self.recipe)
+            self._keep(group.rows, group.feeds, keys, (answers, beside))
 
     def _keep(
-        self, keys: Sequence[str], told: Sequence[tuple[Any, Any]], feeds: Mapping[str, Tensor]
+        self, rows: Sequence[int], feeds: Mapping[str, Tensor], keys: Sequence[str], said: Said
     ) -> None:
-        good = [at for at, key in enumerate(keys) if self._label(key, told[at][0])]
-        self.keys += [keys[at] for at in good]
-        for at in good if self.beside.names else ():
-            self.beside.take(told[at][1])
-        self.parts.append({name: values[good] for name, values in feeds.items()})
-
-    def _label(self, key: str, answer: Any) -> bool:
-        try:
-            self.targets.append(self.target.read(key, answer))
-        except UnlabelledRow as error:
-            self._skip(error)
-            return False
-        return True
-
-    def _cut(self, series: Series, keys: Sequence[str], feeds: Mapping[str, Tensor]) -> None:
-        parts: list[dict[str, Tensor]] = []
-        for row, key in enumerate(keys):
+        good, (answers, beside) = [], said
+        for at, row in enumerate(rows):
             try:
-                ends = series.cut(feeds, key, row)
+                truth, mark = self._told.read(row, keys[row], answers)
+                ends = self._series.cut(feeds, keys[row], at) if self._series else ()
             except UnlabelledRow as error:
                 self._skip(error)
                 continue
-            self.keys += [key] * len(ends)
-            parts += [before for before, _ in ends]
-            self.targets += [following for _, following in ends]
-        if parts:
-            self.parts.append({name: joined([part[name] for part in parts]) for name in parts[0]})
+            good.append(at)
+            self._windows += [shown_steps for shown_steps, _ in ends]
+            truths = [following for _, following in ends] if self._series else [truth]
+            self._truths += truths
+            self._keys += [keys[row]] * len(truths)
+            self._marks += [mark] * len(truths)
+            for _ in truths if beside else ():
+                self._beside.take(beside[row])
+        if self._filling is not None:
+            self._filling.append(feeds, None if len(good) == len(rows) else good)
 
     def _skip(self, error: InsituError) -> None:
-        self.skipped[error.code] += 1
-        self.example = self.example or Privacy.of(self.recipe.as_data()).text(str(error))
+        self._skipped[error.code] += 1
+        self._example = self._example or Privacy.of(self._recipe.as_data()).text(str(error))
 
     def table(self, rows: int) -> Table:
         """Return everything that was kept, of `rows` that were read.
 
-        Raises: TooManyBadRows; FieldAbsent, a sensitive field that no row has.
+        Raises: TooManyBadRows.
         """
-        limit = self.recipe.data.max_bad_share
-        if not self.keys or self.skipped.total() > limit * rows:
-            raise TooManyBadRows(self.skipped, rows, limit, self.example)
-        inputs = {one.name: self._values(one) for one in self.recipe.features.inputs}
-        kind = np.int64 if self.recipe.task == "classification" else np.float32
-        targets = np.array(self.targets, kind)
-        beside = self.beside.columns()
-        return Table(tuple(self.keys), inputs, targets, dict(self.skipped), dict(self.filled), beside)
+        limit = self._data.max_bad_share
+        if not self._keys or self._skipped.total() > limit * rows:
+            raise TooManyBadRows(self._skipped, rows, limit, self._example)
+        filling = self._filling or self._cut()
+        kind = np.int64 if self._recipe.task == "classification" else np.float32
+        return Table(
+            tuple(self._keys),
+            filling.inputs(),
+            np.array(self._truths, kind),
+            dict(self._skipped),
+            dict(self._filled),
+            self._beside.columns(),
+            self._told.array(self._marks),
+        )
 
-    def _values(self, one: InputView) -> Values:
-        lengths = np.concatenate([part[one.lengths] for part in self.parts]) if one.lengths else None
-        return Values(joined([part[one.name] for part in self.parts]), lengths)
+    def _cut(self) -> Filling:
+        """Return the windows of series in arrays made for them.
+
+        Raises: TooMuchData.
+        """
+        filling = Filling(self._recipe.features, len(self._keys), self._data.max_rows)
+        for feeds in self._windows:
+            filling.append(feeds)
+        return filling
+
+
+class Told:
+    """What is read of each row beside its features: its truth, and the mark that parts it."""
+
+    def __init__(self, recipe: Recipe, data: RedisRows) -> None:
+        self._rows, self._targets, self._marks = recipe.rows, targets_of(recipe), Marks(recipe.split)
+        self._truth_form: Form | None = None
+        self._mark = recipe.split.field
+        self._in_key = self._mark in recipe.rows.placeholders
+        keyed = data.target.key if isinstance(data.target, HashTarget) else recipe.rows.text
+        self._mark_key = KeyTemplate(recipe.split.key or keyed)
+
+    def asked(self, keys: Sequence[str]) -> list[Asked]:
+        """Return what is asked: the targets of all rows, and then their marks."""
+        every = [self._rows.read(key) for key in keys]
+        commands = [command for values in every if (command := self._targets.command(values)) is not None]
+        if commands and self._truth_form is None:
+            self._truth_form = Form(str(commands[0][0]), *commands[0][2:])
+        asked = [(self._truth_form, str(command[1])) for command in commands if self._truth_form is not None]
+        if self._mark is not None and not self._in_key:
+            form = Form("HGET", self._mark)
+            asked += [(form, self._mark_key.fill(values)) for values in every]
+        return asked
+
+    def read(self, row: int, key: str, answers: Sequence[Any]) -> tuple[Truth, float]:
+        """Return the truth and the mark of one row, 0 where nothing parts the rows.
+
+        Raises: UnlabelledRow.
+        """
+        truth = self._targets.read(key, answers[row] if self._truth_form else None)
+        if self._mark is None:
+            return truth, 0
+        if self._in_key:
+            said: Any = self._rows.read(key)[self._mark]
+        else:
+            first = len(answers) // 2 if self._truth_form else 0
+            said = self._given(answers[first + row], key)
+        return truth, self._marks.read(said, f"{self._mark} of {shown(key)!r}")
+
+    def _given(self, answer: Any, key: str) -> Any:
+        if isinstance(answer, RedisError):
+            raise Unmarked(f"{self._mark} of {shown(key)!r} cannot be read: {shown(answer)}", key=shown(key))
+        if answer is None:
+            raise Unmarked(
+                f"{shown(key)!r} has no field {self._mark!r} in {self._mark_key.text!r}, which parts the rows",
+                key=shown(key),
+            )
+        return answer
+
+    def array(self, marks: Sequence[float]) -> NDArray[Any] | None:
+        """Return marks as a table has them."""
+        return None if self._mark is None else np.array(marks, self._marks.dtype)
 
 
 def most_elements(recipe: Recipe) -> int:
@@ -221,25 +280,3 @@ def most_elements(recipe: Recipe) -> int:
         else:
             count += len(source.fields)
     return count
-
-
-def check_size(parts: Sequence[dict[str, Tensor]], rows: int, recipe: Recipe) -> None:
-    """Refuse more rows than fit into memory once they are all padded to the longest."""
-    longest = 0
-    for one in recipe.features.inputs:
-        longest += max((part[one.name][0].nbytes for part in parts if len(part[one.name])), default=0)
-    if rows * longest > TABLE_LIMIT_BYTES:
-        raise TooMuchData(rows, longest, TABLE_LIMIT_BYTES, recipe.data.max_rows)
-
-
-def joined(arrays: Sequence[NDArray[Any]]) -> Tensor:
-    """Join the parts of one input; sequences are padded at the right to the longest of all."""
-    if len({array.shape[1:] for array in arrays}) == 1:
-        return np.concatenate(arrays)
-    longest = max(array.shape[1] for array in arrays)
-    result = np.zeros((sum(map(len, arrays)), longest, *arrays[0].shape[2:]), arrays[0].dtype)
-    start = 0
-    for array in arrays:
-        result[start : start + len(array), : array.shape[1]] = array
-        start += len(array)
-    return result

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from redis.exceptions import RedisError
 
-from models.errors import shown
+from models.errors import listed, shown
 from models.recipe import Recipe
-from models.recipe_data import HashTarget, VectorTarget
+from models.recipe_data import Fielded, HashTarget, VectorTarget
 from models.templates import KeyTemplate
 from models.tensors import numpy_dtype
 from trainer.errors import UnlabelledRow
@@ -138,7 +138,7 @@ def truth_of(texts: Sequence[str], key: str, recipe: Recipe) -> Truth:
 def several(texts: Sequence[str], key: str, recipe: Recipe) -> list[float]:
     """Return 0 or 1 for each label."""
     target = recipe.data.target
-    if isinstance(target, HashTarget) and target.separator is not None:
+    if isinstance(target, Fielded) and target.separator is not None:
         parts = (part.strip() for part in texts[0].split(target.separator))
         found = {label_of(part, key, recipe) for part in parts if part}
         return [float(label in found) for label in recipe.classes]
@@ -154,7 +154,8 @@ def label_of(text: str, key: str, recipe: Recipe) -> str:
     """Return the label that a stored text means."""
     if text not in recipe.labels:
         raise UnlabelledRow(
-            f"the target of {shown(key)!r} is {shown(text)!r}, which is none of the recipe's labels",
+            f"the target of {shown(key)!r} is {shown(text)!r}, which is none of the recipe's labels "
+            f"({listed(recipe.labels)})",
             key=shown(key),
         )
     return recipe.labels[text]

@@ -11,7 +11,7 @@ from trainer.networks.fitted import FittedStep
 from trainer.networks.forms import Entry
 from trainer.networks.steps import Flow, Step
 
-MEASURED_ROWS = 1 << 16  # rows that a fitted layer is shown at a time
+MEASURED_ROWS = 8192  # several copies of so many rows in double precision are held at once
 
 Inputs = dict[str, Flow]
 

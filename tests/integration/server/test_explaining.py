@@ -46,7 +46,8 @@ from tests.integration.server.conftest import StartEngine
 from trainer.datasets.catalogue import dataset
 from trainer.datasets.loading import load_into
 from trainer.events import Journal
-from trainer.run import read, train_on
+from trainer.reading.rows import read_rows
+from trainer.run import train_on
 
 WEIGHTS = np.array([[3.0], [-2.0], [0.0], [0.5]], np.float32)
 FIELDS = ("a", "b", "c", "d")
@@ -232,7 +233,7 @@ async def test_a_trained_model_adds_up_to_what_it_predicts(
     await load_into(redis, dataset("breast_cancer"))
     recipe = ready_recipe("breast_cancer")
     short = recipe.model_copy(update={"training": recipe.training.model_copy(update={"epochs": 15})})
-    table = await read(short, redis_url, Journal())
+    table = await asyncio.to_thread(read_rows, short, redis_url, Journal())
     trained = await asyncio.to_thread(train_on, short, table)
     await store.publish(trained.bundle)
     running = await engine()

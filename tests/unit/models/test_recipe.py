@@ -59,7 +59,7 @@ def test_a_recipe_is_read_with_its_defaults() -> None:
     assert (recipe.rows.text, recipe.features.inputs[0].name) == ("user:{id}", "x")
     assert [layer.layer for layer in recipe.branches["x"]] == ["standardize", "linear", "relu"]
     assert (recipe.training.lr, recipe.training.epochs, recipe.training.batch) == (0.01, 20, 64)
-    assert recipe.data.max_rows == 100_000
+    assert recipe.data.max_rows == 1_000_000
 
 
 def test_a_recipe_never_changes() -> None:
@@ -175,7 +175,7 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
         ('"user:{id}", as', '"user:{id", as', 11, "is no placeholder; write {name}"),
         ("user:{id}:truth", "user:{i d}", 6, "is no placeholder; write {name}"),
         ("user:{id}:truth", "user:{nr}:truth", 6, "needs nr, which the rows' key 'user:{id}' does not give"),
-        ("source: redis", "source: sql", 4, "data.source: should be 'redis' (got 'sql')"),
+        ("source: redis", "source: sql", 4, "data.source: 'sql' is not known; there are: csv, numpy"),
         ('  match: "user:*"\n', "", 3, "data.match is missing"),
         ("task: classification", "task: regression", 12, "labels are for classification; task is regression"),
         (

@@ -16,8 +16,10 @@ from models.layers.network import LAYERS
 from models.layers.presets import PRESETS
 from models.recipe import Recipe, ready_recipes
 from models.recipe_augmentation import Augmentation
-from models.recipe_data import RedisRows
+from models.recipe_data import CsvRows, FunctionRows, RedisRows
 from models.recipe_network import NetworkSection
+from models.recipe_sections import Section
+from models.recipe_split import Split
 from models.recipe_tasks import Task
 from models.recipe_training import Plateau, Step, Training
 from trainer.blueprints import blueprint_of
@@ -96,13 +98,21 @@ def test_a_network_shown_is_one(title: str) -> None:
         assert NETWORK.validate_python(data["network"])
 
 
-@pytest.mark.parametrize(("title", "model"), [("data", RedisRows), ("training", Training)])
-def test_every_key_of_a_section_is_listed_with_its_default(
-    title: str, model: type[RedisRows | Training]
-) -> None:
+@pytest.mark.parametrize(
+    ("text", "model"),
+    [
+        (section("data").split("###")[0], RedisRows),
+        (section("data").split("### Columns")[1], CsvRows),
+        (section("data").split("### Columns")[1], FunctionRows),
+        (section("split"), Split),
+        (section("training").split("\n### ")[0], Training),
+    ],
+    ids=["data", "columns", "function", "split", "training"],
+)
+def test_every_key_of_a_section_is_listed_with_its_default(text: str, model: type[Section]) -> None:
     listed = {
         line.split("|")[1].strip(" `"): line.split("|")[2].strip()
-        for line in section(title).split("\n### ")[0].splitlines()
+        for line in text.splitlines()
         if "|" in line
     }
 
@@ -136,7 +146,7 @@ def test_every_key_of_an_augmentation_is_listed_with_its_default() -> None:
 
 def written(default: object) -> str:
     plain = f"{default:g}" if isinstance(default, float) else str(default)
-    return {"None": "none", "True": "yes"}.get(plain, plain)
+    return {"None": "none", "True": "yes", "()": "none", "{}": "none"}.get(plain, plain)
 
 
 def test_the_example_is_a_recipe_whose_layers_fit() -> None:

@@ -1,0 +1,112 @@
+"""The same rows from Redis, CSV, Parquet and NumPy; and how much memory a training takes beside them."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pyarrow import csv
+from redis.asyncio import Redis
+
+from benchmarks.training_memory import write
+from models.recipe import Recipe, ready_recipe
+from trainer.datasets.catalogue import dataset
+from trainer.datasets.loading import load_into
+from trainer.events import Journal
+from trainer.reading.rows import read_rows
+from trainer.table import Table
+
+ROOT = Path(__file__).parents[3]
+
+
+def in_file(recipe: Recipe, source: str, path: str, column: str) -> Recipe:
+    data = {"source": source, "path": path, "target": {"column": column}}
+    return Recipe.model_validate(recipe.as_data() | {"data": data})
+
+
+def by_key(table: Table, name: str) -> dict[str, Any]:
+    values = table.inputs[name]
+    lengths = values.lengths if values.lengths is not None else [None] * len(table)
+    rows = zip(values.x, lengths, table.targets, strict=True)
+    return {
+        key: (x[:length].tolist(), target) for key, (x, length, target) in zip(table.keys, rows, strict=True)
+    }
+
+
+async def stored(redis: Redis, redis_url: str, name: str) -> Table:
+    await load_into(redis, dataset(name))
+    return await asyncio.to_thread(read_rows, ready_recipe(name), redis_url, Journal())
+
+
+@pytest.mark.parametrize("source", ["csv", "parquet"])
+async def test_patients_are_the_same_in_a_file_and_in_redis(
+    redis: Redis, redis_url: str, tmp_path: Path, source: str
+) -> None:
+    every = [one.value for (one,) in dataset("breast_cancer").rows()]
+    columns = {name: [row[name] for row in every if isinstance(row, dict)] for name in every[0]}
+    table = pa.table({"id": range(len(every)), **columns})
+    path = tmp_path / f"patients.{source}"
+    csv.write_csv(table, path) if source == "csv" else pq.write_table(table, path)
+    recipe = ready_recipe("breast_cancer")
+
+    read = read_rows(in_file(recipe, source, path.name, "diagnosis"), None, Journal(), tmp_path)
+
+    assert by_key(read, "x") == by_key(await stored(redis, redis_url, "breast_cancer"), "x")
+
+
+async def test_digits_are_the_same_in_numpy_and_in_redis(
+    redis: Redis, redis_url: str, tmp_path: Path
+) -> None:
+    rows: Any = list(dataset("digits").rows())
+    images = np.array([np.frombuffer(image.value, np.uint8).reshape(8, 8) for image, _ in rows])
+    labels = np.array([meta.value["label"] for _, meta in rows])
+    np.savez(tmp_path / "digits.npz", image=images, label=labels, id=np.arange(len(rows)))
+
+    read = read_rows(
+        in_file(ready_recipe("digits"), "numpy", "digits.npz", "label"), None, Journal(), tmp_path
+    )
+
+    assert by_key(read, "image") == by_key(await stored(redis, redis_url, "digits"), "image")
+
+
+async def test_vowels_are_the_same_in_parquet_and_in_redis(
+    redis: Redis, redis_url: str, tmp_path: Path
+) -> None:
+    rows: Any = list(dataset("japanese_vowels").rows())
+    steps = [np.frombuffer(b"".join(one.value), "<f4").tolist() for one, _ in rows]
+    speakers = [meta.value["speaker"] for _, meta in rows]
+    pq.write_table(
+        pa.table({"id": range(len(rows)), "x": steps, "speaker": speakers}), tmp_path / "vowels.parquet"
+    )
+
+    recipe = in_file(ready_recipe("japanese_vowels"), "parquet", "vowels.parquet", "speaker")
+    read = read_rows(recipe, None, Journal(), tmp_path)
+
+    assert by_key(read, "x") == by_key(await stored(redis, redis_url, "japanese_vowels"), "x")
+
+
+@pytest.mark.parametrize("source", ["parquet", "csv", "redis"])
+def test_a_training_takes_less_than_twice_the_memory_of_its_rows(
+    redis_url: str, tmp_path: Path, source: str
+) -> None:
+    """Generated rows; what any training takes, however small, is not counted."""
+    rows, columns = 100_000, 50
+    place = redis_url if source == "redis" else str(tmp_path / f"rows.{source}")
+    write(source, rows, columns, place)
+    command = [sys.executable, "-m", "benchmarks.training_memory", source, "--step", "measure"]
+
+    done = subprocess.run(
+        [*command, "--rows", str(rows), "--columns", str(columns), "--place", place],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    measured = json.loads(done.stdout)
+    assert measured["table_mib"] > 19
+    assert measured["peak_over_table"] < 2, measured

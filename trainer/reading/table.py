@@ -1,0 +1,114 @@
+"""Rows in columns as a table: first keys and truths are read, then the features into arrays made for them.
+
+The columns are read twice, so that memory holds one batch of them beside the table.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from models.recipe import Recipe
+from models.recipe_data import Arrays, Columnar, CsvRows, FunctionRows, ParquetRows
+from trainer.errors import BadData
+from trainer.events import Stage
+from trainer.reading.arrays import call, open_npz
+from trainer.reading.cells import Batch, plain
+from trainer.reading.columns import ViewColumns
+from trainer.reading.faults import Faults
+from trainer.reading.files import ParquetFile, open_csv
+from trainer.reading.filling import Filling
+from trainer.reading.narrow import NarrowColumns
+from trainer.reading.source import ColumnSource
+from trainer.reading.whole import whole_inputs
+from trainer.table import Table, Values
+
+
+def open_source(recipe: Recipe, data: Arrays, folder: Path | None) -> ColumnSource:
+    """Open what has a recipe's columns; a path is seen from `folder`.
+
+    Raises: BadData.
+    """
+    if isinstance(data, FunctionRows):
+        return call(data, recipe, folder)
+    if isinstance(data, CsvRows):
+        return open_csv(data, (folder or Path()) / data.path)
+    if isinstance(data, ParquetRows):
+        return ParquetFile((folder or Path()) / data.path)
+    return open_npz((folder or Path()) / data.path)
+
+
+def read_columns(recipe: Recipe, data: Arrays, folder: Path | None, stage: Stage) -> Table:
+    """Read every row of a recipe whose rows, `data`, lie in columns.
+
+    Raises: BadData, TooManyBadRows, TooMuchData.
+    """
+    return ColumnReader(recipe, data, open_source(recipe, data, folder)).table(stage)
+
+
+class ColumnReader:
+    """One recipe and what has its rows."""
+
+    def __init__(self, recipe: Recipe, data: Columnar, source: ColumnSource) -> None:
+        """Find every column before any row is read.
+
+        Raises: BadData, one is not there or holds nothing of the kind.
+        """
+        self._recipe, self._data, self._source = recipe, data, source
+        self._faults = Faults(source.name)
+        self._arrays = whole_inputs(recipe.features, source.whole, source.name)
+        others = tuple(one for one in recipe.features.inputs if one.name not in self._arrays)
+        self._view = recipe.features.model_copy(update={"inputs": others})
+        self._columns = ViewColumns(self._view, self._data, source.kinds, source.name)
+        self._narrow = NarrowColumns(recipe, self._data, source)
+
+    def table(self, stage: Stage) -> Table:
+        """Read all of it.
+
+        Raises: BadData, TooManyBadRows, TooMuchData.
+        """
+        for batch in self._batches(self._narrow.names):
+            self._narrow.read(batch)
+        keys, targets, marks = self._narrow.result()
+        beside = self._narrow.beside()
+        stage.total = rows = len(keys)
+        if not rows:
+            raise BadData(f"{self._source.name} has no rows")
+        self._check(rows)
+        arrays = {name: one.values(rows, self._faults) for name, one in self._arrays.items()}
+        self._check(rows)
+        features = self._features(rows, stage)
+        self._check(rows)
+        good = self._faults.good(0, rows)
+        if not good.all():
+            chosen = np.flatnonzero(good)
+            keys, targets = [keys[row] for row in chosen], targets[chosen]
+            marks = None if marks is None else marks[chosen]
+            beside = {name: values[chosen] for name, values in beside.items()}
+            arrays = {name: values.take(chosen) for name, values in arrays.items()}
+        inputs = {one.name: {**arrays, **features}[one.name] for one in self._recipe.features.inputs}
+        return Table(tuple(keys), inputs, targets, dict(self._faults.counts), beside=beside, marks=marks)
+
+    def _check(self, rows: int) -> None:
+        self._faults.check(rows, self._data.max_bad_share)
+
+    def _features(self, rows: int, stage: Stage) -> dict[str, Values]:
+        filling = Filling(self._view, rows, self._data.max_rows)
+        for batch in self._batches(self._columns.names):
+            feeds = self._columns.feeds(batch)
+            good = self._faults.good(batch.start, batch.start + batch.rows)
+            filling.append(feeds, None if good.all() else good)
+            stage.advance(batch.start + batch.rows)
+        return filling.inputs()
+
+    def _batches(self, names: Sequence[str]) -> Iterator[Batch]:
+        start, most = 0, self._data.max_rows
+        missing = pa.array(self._data.missing, pa.string())
+        unique = list(dict.fromkeys(names))
+        for part in self._source.batches(unique) if unique else ():
+            rows = part.num_rows if most is None else min(part.num_rows, most - start)
+            if rows > 0:
+                columns = {name: plain(part.column(name).slice(0, rows), missing) for name in unique}
+                yield Batch(columns, start, rows, self._faults)
+                start += rows
