@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     from trainer.checkpoints import Checkpoint
     from trainer.quantization import Quantized
 
+# The rest is on the card.
+SCORES_SHOWN = (
+    *("accuracy", "f1", "f1_micro", "roc_auc", "pr_auc", "log_loss", "rmse", "mae", "r2"),
+    *("pinball", "coverage", "mase", "flagged"),
+)
+
 
 class TrainingView:
     """Listens to the events of one training."""
@@ -86,15 +92,18 @@ def summary(result: TrainResult) -> list[str]:
     """Return what a training came to, in lines."""
     outcome = result.outcome
     rows = outcome.rows
+    beside = outcome.baseline.scores.values
     scores = [
-        f"{name} {plain(value)} (baseline {plain(outcome.baseline.scores.values[name])})"
+        f"{name} {plain(value)}" + (f" (baseline {plain(beside[name])})" if name in beside else "")
         for name, value in outcome.scores.values.items()
+        if name in SCORES_SHOWN
     ]
     return [
         f"{result.bundle.manifest.name}: {outcome.diagnosis.verdict}",
         *(f"  {finding}" for finding in outcome.diagnosis.findings),
         f"  held out  {rows.held_out} rows: {', '.join(scores)}",
         f"  baseline  {outcome.baseline.name}",
+        *answers_told(result),
         f"  parity    ONNX Runtime within {outcome.exported.difference:.1e} of PyTorch",
         *quantization(outcome.exported.quantized),
     ]
@@ -113,6 +122,22 @@ def quantization(made: "Quantized | None") -> list[str]:
     return [f"  quantize  {made.served} is served", *(f"            {fact}" for fact in facts)]
 
 
+def answers_told(result: TrainResult) -> list[str]:
+    """Return what was chosen about answers: the threshold, and the temperature of probabilities."""
+    manifest, judgement = result.bundle.manifest, result.outcome.judgement
+    lines = []
+    if judgement.decided:
+        facts = judgement.decided.as_data(manifest.labels)
+        lines.append(f"  decision  {facts['positive']} from {facts['threshold']:.3g} on: {facts['rule']}")
+    calibrated = judgement.calibration
+    if calibrated and calibrated.tempering.kept:
+        before, after = calibrated.before["ece"], calibrated.after["ece"]
+        lines.append(
+            f"  tempered  by {calibrated.tempering.temperature:g}: calibration error {before:.3f} to {after:.3f}"
+        )
+    return lines
+
+
 def as_data(result: TrainResult, version: int | None, alias: str | None) -> dict[str, Any]:
     """Return what a training came to, for a program."""
     outcome, manifest = result.outcome, result.bundle.manifest
@@ -126,6 +151,8 @@ def as_data(result: TrainResult, version: int | None, alias: str | None) -> dict
         "baseline": {"name": outcome.baseline.name, **outcome.baseline.scores.values},
         "rows": {"train": outcome.rows.train, "held_out": outcome.rows.held_out},
         "held_out": {"keys": list(outcome.held_out.keys), "targets": list(outcome.held_out.targets)},
+        "decision": manifest.card["decision"],
+        "temperature": (manifest.card["calibration"] or {}).get("temperature", 1.0),
         "parity": outcome.exported.difference,
         "quantization": outcome.exported.quantized.as_data() if outcome.exported.quantized else None,
         "size_bytes": len(result.bundle.onnx),

@@ -16,16 +16,16 @@ from trainer.judging.confidence import confidence
 from trainer.judging.diagnosis import Diagnosis, diagnose
 from trainer.judging.evidence import Course, Evidence, Part, Size, constant_loss, constant_score
 from trainer.judging.fairness import Audit, audit
-from trainer.judging.forest import forest_scores
+from trainer.judging.forest import forest_scores, spread
 from trainer.judging.honesty import Calibration, Decided, calibration, decided
 from trainer.judging.intervals import Interval
-from trainer.judging.questions import Answered, Array, Question, Scores
+from trainer.judging.questions import Answered, Array, Kind, Question, Scores
 from trainer.judging.scoring import HEADLINES, score
 from trainer.judging.summary import FEATURES_KEPT, features, labels, target
 from trainer.judging.threshold import Rule
 from trainer.table import Table
 
-ELEMENTS_MOST = 100_000_000  # numbers of one part that are looked at as columns: 800 MB of doubles
+ELEMENTS_MOST = 5_000_000  # numbers of one part that are looked at as columns: 40 MB of doubles
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +73,13 @@ def judge(case: Case) -> Judgement:
     """Judge a network by what it will say once it is served: under its threshold, where it has one."""
     chosen, given = decision(case), case.held_out.given
     question = case.question if chosen is None else replace(case.question, threshold=chosen.threshold)
-    scores = score(question, given)
-    seen = evidence(case, scores if chosen else None)
+    scores, found = score(question, given), confidence(question, given, case.recipe.training.seed)
+    seen = evidence(case, found, scores if chosen else None)
     audits = compared(case, question)
     warned = [chosen.finding() if chosen else None, *(one for part in audits for one in part.findings())]
     return Judgement(
         scores,
-        confidence(question, given, case.recipe.training.seed),
+        found,
         diagnose(seen, tuple(one for one in warned if one)),
         calibration(case.question, given, case.tempering) if case.question.kind in TEMPERED else None,
         chosen,
@@ -106,7 +106,9 @@ def summary(case: Case, seen: Evidence) -> dict[str, Any]:
     count = sum(map(len, tables.values()))
     privacy = Privacy.of(case.recipe.as_data())
     missing = {privacy.alias(name): rows / count for name, rows in case.train.table.filled.items()}
-    told: dict[str, Any] = {"features": features(seen.train.features, seen.train.names, missing)}
+    table = case.train.table
+    columns = table.x.reshape(len(table), -1) if table.lengths is None else seen.train.features
+    told: dict[str, Any] = {"features": features(columns, seen.train.names, missing)}
     told["left_out"] = max(0, len(seen.train.names) - FEATURES_KEPT)
     if case.question.kind == "classification":
         truth = {part: table.targets for part, table in tables.items()}
@@ -124,15 +126,17 @@ def decision(case: Case) -> Decided | None:
     return decided(rule, case.question.positive, checked.given, case.held_out.given)
 
 
-def noise_of(case: Case) -> float:
+def noise_of(found: Mapping[str, Interval], kind: Kind) -> float:
     """Return how far chance moves the headline score on the held-out rows, 0 where nobody knows."""
-    found = confidence(case.question, case.held_out.given, case.recipe.training.seed)
-    headline = found.get(HEADLINES[case.question.kind])
+    headline = found.get(HEADLINES[kind])
     return headline.deviation if headline is not None and np.isfinite(headline.deviation) else 0.0
 
 
-def evidence(case: Case, under_threshold: Scores | None = None) -> Evidence:
-    """Return what the verdict is made from; it is about the network, so no threshold counts."""
+def evidence(case: Case, found: Mapping[str, Interval], under_threshold: Scores | None = None) -> Evidence:
+    """Return what the verdict is made from; it is about the network, so no threshold counts.
+
+    How far chance moves a score hardly depends on a threshold, so the noise is that of what is served.
+    """
     names = shown_names(case.recipe)
     train, held_out = part(case.train, names), part(case.held_out, names)
     truth = case.train.table.targets
@@ -140,10 +144,10 @@ def evidence(case: Case, under_threshold: Scores | None = None) -> Evidence:
         question=case.question,
         train=train,
         held_out=held_out,
-        on_train=score(case.question, train.given),
-        on_held_out=score(case.question, held_out.given),
+        on_train=score(case.question, case.train.given),
+        on_held_out=score(case.question, case.held_out.given),
         baseline=case.baseline.scores,
-        noise=noise_of(case),
+        noise=noise_of(found, case.question.kind),
         course=course_of(case.history, constant_loss(case.question, truth)),
         forest=forest_scores(case.question, train, held_out),
         checked=None if case.validation is None else part(case.validation, names),
@@ -154,11 +158,13 @@ def evidence(case: Case, under_threshold: Scores | None = None) -> Evidence:
 
 
 def part(asked: Asked, names: tuple[str, ...]) -> Part:
-    """Return the rows of one part as columns; of rows too large for that, no columns."""
-    table = asked.table
-    if sum(values.x.size for values in table.inputs.values()) > ELEMENTS_MOST:
-        return Part(np.zeros((len(table), 0)), asked.given)
-    return Part(flat_features(table), asked.given, names)
+    """Return the rows of one part as columns, of very many rows some of them, evenly over all."""
+    table, given = asked.table, asked.given
+    numbers = sum(values.x.size for values in table.inputs.values())
+    if numbers > ELEMENTS_MOST:
+        rows = spread(len(table), ELEMENTS_MOST * len(table) // numbers)
+        table, given = table.take(rows), Asked(table.take(rows), asked.answers[rows]).given
+    return Part(flat_features(table), given, names)
 
 
 def shown_names(recipe: Recipe) -> tuple[str, ...]:

@@ -5,20 +5,20 @@ from typing import Any
 
 import numpy as np
 
-from trainer.judging.questions import Array, Floats
+from trainer.judging.questions import Array
 
 FEATURES_KEPT = 200
 LABELS_KEPT = 200
 DIGITS = 6
 
 
-def features(values: Floats, names: Sequence[str], missing: Mapping[str, float]) -> list[dict[str, Any]]:
+def features(values: Array, names: Sequence[str], missing: Mapping[str, float]) -> list[dict[str, Any]]:
     """Return a line for each of the first features: values (N, K), missing the share of rows without one."""
     lines = []
     for name, column in zip(names[:FEATURES_KEPT], values.T, strict=False):
         there = column[np.isfinite(column)]
         share = missing.get(name, 0.0) + (1 - len(there) / len(column) if len(column) else 0.0)
-        numbers = (there.min(), there.mean(), there.max()) if len(there) else (0.0, 0.0, 0.0)
+        numbers = (there.min(), there.mean(dtype=np.float64), there.max()) if len(there) else (0.0, 0.0, 0.0)
         facts = dict(zip(("least", "mean", "most"), map(short, numbers), strict=True))
         lines.append({"name": name, **facts, "missing": short(share)})
     return lines

@@ -65,6 +65,7 @@ def test_a_ready_recipe_beats_its_baseline_and_is_served_as_it_was_judged(redis_
         "export",
         "evaluate",
         "baseline",
+        "judge",
         "attribute",
     ]
     assert sum(result.outcome.seconds.values()) < 90

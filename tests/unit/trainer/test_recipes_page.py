@@ -17,6 +17,7 @@ from models.layers.presets import PRESETS
 from models.recipe import Recipe, ready_recipes
 from models.recipe_augmentation import Augmentation
 from models.recipe_data import CsvRows, FunctionRows, RedisRows
+from models.recipe_judging import Cost, Decision, Fairness, Judge
 from models.recipe_network import NetworkSection
 from models.recipe_sections import Section
 from models.recipe_split import Split
@@ -153,6 +154,25 @@ def test_the_example_is_a_recipe_whose_layers_fit() -> None:
     recipe = Recipe.parse(example("yaml"))
 
     assert check(blueprint_of(recipe)) > 0
+
+
+def test_every_example_of_judging_is_read_beside_it() -> None:
+    blocks = re.findall(r"```yaml\n((?:judge|decision|fairness):.*?)```", PAGE, re.DOTALL)
+
+    recipes = [
+        Recipe.parse(example("yaml").replace("[age, spend,", "[income, spend,") + block) for block in blocks
+    ]
+
+    assert len(recipes) == 3
+    assert recipes[0].judge.data_curve
+    assert recipes[1].decision is not None
+    assert recipes[2].fairness is not None
+
+
+@pytest.mark.parametrize("model", [Decision, Cost, Judge, Fairness])
+def test_every_key_of_judging_is_told_of(model: type[Decision | Cost | Judge | Fairness]) -> None:
+    for name in model.model_fields:
+        assert re.search(rf"`?\b{name}: ", PAGE), name
 
 
 def test_the_faults_shown_are_those_told() -> None:

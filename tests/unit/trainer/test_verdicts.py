@@ -11,6 +11,7 @@ from models.recipe import Recipe
 from server.inference.answers import bodies
 from tests.unit.trainer.tables import keys
 from trainer.export import session
+from trainer.judge import Asked, part
 from trainer.judging.page import page
 from trainer.outcome import Outcome, TrainResult
 from trainer.run import train_on
@@ -246,3 +247,17 @@ def test_private_names_stand_neither_on_the_card_nor_in_a_finding() -> None:
         "private 1",
     ]
     assert not re.search(r"\bf[34]\b", json.dumps(card) + page(made.bundle.manifest).decode())
+
+
+def test_of_very_many_numbers_some_rows_are_looked_at_and_all_of_them_scored() -> None:
+    x = np.zeros((30_000, 200), np.float32)
+    x[:, 0] = np.arange(30_000)
+    targets = np.arange(30_000) % 2
+    asked = Asked(Table(rows_of(x), x, None, targets), np.eye(2)[targets])
+
+    looked_at = part(asked, tuple(map(str, range(200))))
+
+    assert looked_at.features.shape == (25_000, 200)
+    assert (looked_at.features[0, 0], looked_at.features[-1, 0]) == (0, 29_999)
+    assert len(looked_at.given.truth) == len(looked_at.given.keys) == 25_000
+    assert len(asked.given) == 30_000

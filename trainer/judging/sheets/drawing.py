@@ -8,6 +8,7 @@ from trainer.judging.sheets.markup import Markup, figure, tag
 
 WIDTH, HEIGHT = 460, 260
 LEFT, RIGHT, TOP, BOTTOM = 54, 14, 12, 38
+TICKS_MOST = 6
 DECADES_LINEAR = 1.3  # a curve that falls further is drawn over powers of ten
 
 Point = tuple[float, float]
@@ -42,10 +43,18 @@ class Scale:
     def ticks(self) -> list[float]:
         """Return values to write beside the scale."""
         if self.powers:
-            return [10.0**power for power in range(ceil(log10(self.low)), floor(log10(self.high)) + 1)]
+            powers = range(floor(log10(self.low)), ceil(log10(self.high)) + 1)
+            every = [factor * 10.0**power for power in powers for factor in (1, 2, 5)]
+            there = [value for value in every if self.low <= value <= self.high]
+            return there if len(there) <= TICKS_MOST else powers_of_ten(there)
         step = nice((self.high - self.low) / 4)
         first = ceil(self.low / step - 1e-9)
         return [round(number * step, 10) for number in range(first, floor(self.high / step + 1e-9) + 1)]
+
+
+def powers_of_ten(values: Sequence[float]) -> list[float]:
+    """Return those of the values that are powers of ten."""
+    return [value for value in values if abs(log10(value) - round(log10(value))) < 1e-9]
 
 
 def nice(step: float) -> float:

@@ -304,6 +304,7 @@ def test_a_number_is_written_as_a_person_reads_it(value: object, text: str) -> N
 def test_a_scale_has_ticks_that_read_well() -> None:
     assert Scale(0, 1, 0, 100).ticks() == [0, 0.5, 1]
     assert Scale(0.002, 3, 0, 100, powers=True).ticks() == pytest.approx([0.01, 0.1, 1])
+    assert Scale(0.02, 0.9, 0, 100, powers=True).ticks() == pytest.approx([0.02, 0.05, 0.1, 0.2, 0.5])
     assert Scale(5, 5, 0, 100).at(5) == 50
     assert nice(0) == 1
     assert nice(0.3) == 0.5
