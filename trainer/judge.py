@@ -107,7 +107,8 @@ def summary(case: Case, seen: Evidence) -> dict[str, Any]:
     privacy = Privacy.of(case.recipe.as_data())
     missing = {privacy.alias(name): rows / count for name, rows in case.train.table.filled.items()}
     table = case.train.table
-    columns = table.x.reshape(len(table), -1) if table.lengths is None else seen.train.features
+    whole = all(values.lengths is None for values in table.inputs.values())
+    columns = flat_features(table) if whole else seen.train.features
     told: dict[str, Any] = {"features": features(columns, seen.train.names, missing)}
     told["left_out"] = max(0, len(seen.train.names) - FEATURES_KEPT)
     if case.question.kind == "classification":

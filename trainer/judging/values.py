@@ -77,9 +77,9 @@ def anomaly(question: Question, given: Answered) -> Scores:
     `r2` is the share of what the mean row misses that the network does not.
     """
     scores, weights = given.answers.reshape(-1).astype(np.float64), given.weights
-    values = {"error": float(np.average(scores, weights=weights))}
+    values = {"mean_score": float(np.average(scores, weights=weights))}
     if question.spread:
-        values["r2"] = 1 - values["error"] / question.spread
+        values["r2"] = 1 - values["mean_score"] / question.spread
     if question.threshold is not None:
         values["flagged"] = float(np.average(scores > question.threshold, weights=weights))
     if given.targets is not None and len(np.unique(given.targets)) == 2:

@@ -253,7 +253,7 @@ def test_of_very_many_numbers_some_rows_are_looked_at_and_all_of_them_scored() -
     x = np.zeros((30_000, 200), np.float32)
     x[:, 0] = np.arange(30_000)
     targets = np.arange(30_000) % 2
-    asked = Asked(Table(rows_of(x), x, None, targets), np.eye(2)[targets])
+    asked = Asked(Table(rows_of(x), {"x": Values(x)}, targets), np.eye(2)[targets])
 
     looked_at = part(asked, tuple(map(str, range(200))))
 

@@ -27,7 +27,7 @@ NAMES = {
     "mase": "Error over that of the last value (MASE)",
     "naive_mae": "Mean absolute error of the last value",
     "flagged": "Share flagged",
-    "error": "Mean error",
+    "mean_score": "Mean score",
 }
 HIGHER_IS_BETTER = ("accuracy", "balanced_accuracy", "f1", "f1_micro", "roc_auc", "pr_auc", "r2")
 SERIOUS = ("leakage suspected", "no signal")

@@ -410,7 +410,7 @@ def test_the_best_constant_answer_is_known_for_labels_and_values() -> None:
 def test_a_question_without_a_headline_is_judged_by_the_rest() -> None:
     scores = np.abs(rows(60, 1))
     whole = Part(rows(60), Answered(scores, None), ("a", "b", "c"))
-    half = Scores({"error": 0.5})
+    half = Scores({"mean_score": 0.5})
     of = Evidence(Question("anomaly"), whole, whole, half, half, half, 0.0, Course((1.0, 0.5)))
 
     assert np.isnan(of.own)

@@ -199,7 +199,7 @@ def test_anomalies_are_counted_and_where_they_are_known_ranked() -> None:
     given, truth = np.array([0.1, 0.2, 0.9, 0.8]), np.array([0, 0, 1, 1])
     question = Question("anomaly", threshold=0.5)
 
-    assert score(question, Answered(given, None)).values == {"error": 0.5, "flagged": 0.5}
+    assert score(question, Answered(given, None)).values == {"mean_score": 0.5, "flagged": 0.5}
     assert score(question, Answered(given, truth)).values["roc_auc"] == 1
     assert "flagged" not in score(Question("anomaly"), Answered(given, None)).values
     assert confidence(Question("anomaly"), Answered(given, None)) == {}
