@@ -164,6 +164,9 @@ def make(terminal: Terminal, recipe: "Recipe", plan: Plan, settings: Settings) -
     with needs("trainer"):
         from cli.training_view import TrainingView
         from trainer.run import train as train_recipe
+    if recipe.search is not None:
+        with needs("search"):
+            import optuna  # noqa: F401  # told of before any work, used by the trainer
     url = str(settings.redis_url)
     checkpoint = plan.keeping.of(recipe.name)
     with TrainingView(terminal, recipe.name) as view, ending_in_order(checkpoint, view):
@@ -233,12 +236,13 @@ def write(result: "TrainResult", out: Path) -> None:
 
 def show(terminal: Terminal, result: "TrainResult", published: "Manifest | None", plan: Plan) -> None:
     """Tell what a training came to."""
-    from cli.training_view import as_data, summary
+    from cli.training_view import as_data, show_trials, summary
 
     version = published.version if published else None
     if terminal.as_json:
         terminal.emit({"event": "done", **as_data(result, version, plan.alias if published else None)})
         return
+    show_trials(terminal, result.outcome.trials)
     for line in summary(result):
         terminal.say(line)
     name = result.bundle.manifest.name

@@ -26,6 +26,7 @@ from models.recipe_fitting import check_alterations, check_classes
 from models.recipe_labels import Labels
 from models.recipe_network import Branches, NetworkSection, check_network, layers_of
 from models.recipe_quantization import Quantize
+from models.recipe_search import Search, check_search
 from models.recipe_sections import Section
 from models.recipe_tasks import Quantiles, Task, check_labels, check_options, check_series, check_target
 from models.recipe_training import Training
@@ -49,6 +50,7 @@ class Recipe(Section):
     network: NetworkSection
     training: Training = Training()
     quantize: Quantize | None = None
+    search: Search | None = None
 
     @field_validator("name")
     @classmethod
@@ -74,6 +76,8 @@ class Recipe(Section):
         check_network(self.network, self.features, self.task)
         check_classes(self.training, self.task, self.classes)
         check_alterations(self.training, self.features.inputs, self.branches)
+        if self.search is not None:
+            check_search(self, self.search, self.training.validation)
         return self
 
     @cached_property

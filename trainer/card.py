@@ -41,6 +41,7 @@ def card(recipe: Recipe, outcome: Outcome) -> dict[str, Any]:
         "diagnosis": {**asdict(outcome.diagnosis), "findings": list(outcome.diagnosis.findings)},
         "confusion": confusion(outcome),
         "parity": {"largest_difference": outcome.exported.difference, "tolerance": TOLERANCE},
+        "search": outcome.trials.as_data() if outcome.trials else None,
         "quantization": outcome.exported.quantized.as_data() if outcome.exported.quantized else None,
         "made_with": {package: version(package) for package in MADE_WITH},
     }

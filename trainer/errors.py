@@ -5,7 +5,7 @@ InsituError > TrainerError
   NoRows  TooManyBadRows  TooMuchData  NotEnoughRows  UnlabelledRow
   UnknownDataset  DatasetConflict
   TrainingDiverged  ExportFailed  ExportMismatch  BadReportPath
-  BadCheckpoint  CheckpointMismatch  BadStart
+  BadCheckpoint  CheckpointMismatch  BadStart  NothingFound
 """
 
 from collections.abc import Mapping, Sequence
@@ -177,3 +177,15 @@ class BadStart(TrainerError):
     """A version whose weights this network cannot begin with."""
 
     code = "bad_start"
+
+
+class NothingFound(TrainerError):
+    """A search without one trial that came to an end."""
+
+    code = "nothing_found"
+
+    def __init__(self, trials: int, reason: str) -> None:
+        super().__init__(
+            f"none of {trials} trials came to an end ({reason}); narrow search.space or take more trials",
+            trials=trials,
+        )

@@ -39,6 +39,7 @@ from trainer.split import split
 from trainer.starting import Start, read_start
 from trainer.table import Table
 from trainer.tasks import Task, task_of
+from trainer.trials import Trials
 
 CPU = torch.device("cpu")
 PARITY_ROWS = (1, 2, 7)  # sizes of the batches on which PyTorch and ONNX Runtime are compared
@@ -122,6 +123,7 @@ class Training:
 
     def result(self) -> TrainResult:
         """Do all of it."""
+        self.recipe, trials = self._search()
         network, history = self._fit()
         exported = self._quantize(self._export(network))
         if isinstance(self.task, Anomaly):
@@ -139,8 +141,27 @@ class Training:
             diagnosis=diagnose(self.task, parts, history),
             device=device_name(self.device),
             seconds=dict(self.journal.seconds),
+            trials=trials,
         )
         return TrainResult(compose(self.recipe, self.task, outcome), outcome)
+
+    def _search(self) -> tuple[Recipe, Trials | None]:
+        """Return the recipe with the best values that its search finds."""
+        if self.recipe.search is None:
+            return self.recipe, None
+        from trainer.search import Searching  # noqa: PLC0415  # optuna is an extra of its own
+
+        learning = Learning(blueprint_of(self.recipe), self.train, self.validation, self.task, self.device)
+        with self.journal.stage("search", self.recipe.search.trials) as stage:
+            searching = Searching(
+                self.recipe, self.recipe.search, learning, self.journal.events, self.beginning.start
+            )
+            recipe, trials = searching.run()
+            best = trials.trials[trials.best - 1]
+            stage.result = (
+                f"trial {trials.best} of {len(trials.trials)} is the best, {trials.by} {best.value:.4g}"
+            )
+        return recipe, trials
 
     def _fit(self) -> tuple[Network, History]:
         learning = Learning(blueprint_of(self.recipe), self.train, self.validation, self.task, self.device)

@@ -18,6 +18,7 @@ from models.recipe import Recipe, ready_recipes
 from models.recipe_augmentation import Augmentation
 from models.recipe_data import RedisRows
 from models.recipe_network import NetworkSection
+from models.recipe_search import Search
 from models.recipe_tasks import Task
 from models.recipe_training import Plateau, Step, Training
 from trainer.blueprints import blueprint_of
@@ -96,7 +97,9 @@ def test_a_network_shown_is_one(title: str) -> None:
         assert NETWORK.validate_python(data["network"])
 
 
-@pytest.mark.parametrize(("title", "model"), [("data", RedisRows), ("training", Training)])
+@pytest.mark.parametrize(
+    ("title", "model"), [("data", RedisRows), ("training", Training), ("search", Search)]
+)
 def test_every_key_of_a_section_is_listed_with_its_default(
     title: str, model: type[RedisRows | Training]
 ) -> None:
