@@ -164,9 +164,7 @@ def make(terminal: Terminal, recipe: "Recipe", plan: Plan, settings: Settings) -
     with needs("trainer"):
         from cli.training_view import TrainingView
         from trainer.run import train as train_recipe
-    if recipe.search is not None:
-        with needs("search"):
-            import optuna  # noqa: F401  # told of before any work, used by the trainer
+    check_extras(recipe)
     url = str(settings.redis_url)
     checkpoint = plan.keeping.of(recipe.name)
     with TrainingView(terminal, recipe.name) as view, ending_in_order(checkpoint, view):
@@ -179,6 +177,19 @@ def make(terminal: Terminal, recipe: "Recipe", plan: Plan, settings: Settings) -
         if checkpoint is not None:
             checkpoint.remove()
     show(terminal, result, published, plan)
+
+
+def check_extras(recipe: "Recipe") -> None:
+    """Stop before any work where a recipe asks for what is not installed.
+
+    Raises: NotInstalled.
+    """
+    if recipe.search is not None:
+        with needs("search"):
+            import optuna  # noqa: F401  # the trainer uses it
+    if recipe.training.privacy is not None:
+        with needs("privacy"):
+            import opacus  # noqa: F401  # the trainer uses it
 
 
 async def load_rows(recipe: "Recipe", settings: Settings, view: Any) -> None:

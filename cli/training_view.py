@@ -1,6 +1,7 @@
 """A training as it is seen: a bar a stage and a line for what came of it, or the events as JSON lines."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -22,6 +23,7 @@ from trainer.outcome import TrainResult
 if TYPE_CHECKING:
     from trainer.checkpoints import Checkpoint
     from trainer.quantization import Quantized
+    from trainer.spent import Spent
     from trainer.trials import Trials
 
 
@@ -119,6 +121,7 @@ def summary(result: TrainResult) -> list[str]:
         f"  baseline  {outcome.baseline.name}",
         f"  parity    ONNX Runtime within {outcome.exported.difference:.1e} of PyTorch",
         *quantization(outcome.exported.quantized),
+        *spent(outcome.history.privacy),
     ]
 
 
@@ -133,11 +136,26 @@ def show_trials(terminal: Terminal, trials: "Trials | None") -> None:
         return
     paths = list(trials.trials[0].values)
     rows = [
-        [number, one.state, plain(one.value), one.epochs, *(plain(one.values[path]) for path in paths)]
+        [
+            number,
+            one.state,
+            "" if one.value is None else plain(one.value),
+            one.epochs,
+            *(plain(one.values[path]) for path in paths),
+        ]
         for number, one in enumerate(trials.trials, 1)
     ]
     terminal.table((">trial", "state", f">{trials.by}", ">epochs", *(f">{path}" for path in paths)), rows)
     terminal.say(f"trial {trials.best} is the best and was trained again", "strong")
+
+
+def spent(privacy: "Spent | None") -> list[str]:
+    """Return what was spent in privacy, in a line."""
+    if privacy is None:
+        return []
+    return [
+        f"  privacy   epsilon {privacy.epsilon:.3g} at delta {privacy.delta:g}, noise {privacy.noise:.3g}"
+    ]
 
 
 def quantization(made: "Quantized | None") -> list[str]:
@@ -167,6 +185,7 @@ def as_data(result: TrainResult, version: int | None, alias: str | None) -> dict
         "rows": {"train": outcome.rows.train, "held_out": outcome.rows.held_out},
         "held_out": {"keys": list(outcome.held_out.keys), "targets": list(outcome.held_out.targets)},
         "parity": outcome.exported.difference,
+        "privacy": asdict(outcome.history.privacy) if outcome.history.privacy else None,
         "search": outcome.trials.as_data() if outcome.trials else None,
         "quantization": outcome.exported.quantized.as_data() if outcome.exported.quantized else None,
         "size_bytes": len(result.bundle.onnx),

@@ -22,7 +22,7 @@ from models.layers.layer import Layer, Number
 from models.recipe_data import HashTarget, RedisRows
 from models.recipe_faults import fault, worded
 from models.recipe_features import check_input, check_templates
-from models.recipe_fitting import check_alterations, check_classes
+from models.recipe_fitting import check_alterations, check_classes, check_private
 from models.recipe_labels import Labels
 from models.recipe_network import Branches, NetworkSection, check_network, layers_of
 from models.recipe_quantization import Quantize
@@ -76,6 +76,7 @@ class Recipe(Section):
         check_network(self.network, self.features, self.task)
         check_classes(self.training, self.task, self.classes)
         check_alterations(self.training, self.features.inputs, self.branches)
+        check_private(self.training, self.task, [*self.branches.values(), self.then], self.search)
         if self.search is not None:
             check_search(self, self.search, self.training.validation)
         return self

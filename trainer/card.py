@@ -33,6 +33,7 @@ def card(recipe: Recipe, outcome: Outcome) -> dict[str, Any]:
             "best_epoch": history.best,
             "stopped_early": history.stopped_early,
             "notes": list(history.notes),
+            "privacy": asdict(history.privacy) if history.privacy else None,
             "device": outcome.device,
             "seconds": dict(outcome.seconds),
             "curve": curve(history),

@@ -18,6 +18,7 @@ from models.recipe import Recipe, ready_recipes
 from models.recipe_augmentation import Augmentation
 from models.recipe_data import RedisRows
 from models.recipe_network import NetworkSection
+from models.recipe_privacy import Privacy
 from models.recipe_search import Search
 from models.recipe_tasks import Task
 from models.recipe_training import Plateau, Step, Training
@@ -134,6 +135,16 @@ def test_every_key_of_an_augmentation_is_listed_with_its_default() -> None:
         f"{kind}.{key}": written(value)
         for kind, one in kinds.items()
         for key, value in one.model_dump().items()
+    }
+
+
+def test_every_key_of_privacy_is_listed_with_its_default() -> None:
+    table = section("training").split("### Private training")[1].split("\n### ")[0]
+    listed = dict(re.findall(r"\| `(\w+)` \| (\S*) ?\|", table))
+
+    assert listed == {
+        name: "" if field.is_required() else written(field.default)
+        for name, field in Privacy.model_fields.items()
     }
 
 
