@@ -188,6 +188,7 @@ def make(terminal: Terminal, recipe: "Recipe", plan: Plan, settings: Settings) -
         from cli.training_view import TrainingView
         from trainer.run import Place
         from trainer.run import train as train_recipe
+    check_extras(recipe)
     url = str(settings.redis_url)
     checkpoint = plan.keeping.of(recipe.name)
     with TrainingView(terminal, recipe.name) as view, ending_in_order(checkpoint, view):
@@ -202,6 +203,19 @@ def make(terminal: Terminal, recipe: "Recipe", plan: Plan, settings: Settings) -
         if checkpoint is not None:
             checkpoint.remove()
     show(terminal, result, published, (plan, contest))
+
+
+def check_extras(recipe: "Recipe") -> None:
+    """Stop before any work where a recipe asks for what is not installed.
+
+    Raises: NotInstalled.
+    """
+    if recipe.search is not None:
+        with needs("search"):
+            import optuna  # noqa: F401  # the trainer uses it
+    if recipe.training.privacy is not None:
+        with needs("privacy"):
+            import opacus  # noqa: F401  # the trainer uses it
 
 
 async def load_rows(recipe: "Recipe", settings: Settings, view: Any) -> None:
@@ -290,7 +304,7 @@ def show(
     decided: tuple[Plan, Standing],
 ) -> None:
     """Tell what a training came to."""
-    from cli.training_view import as_data, summary
+    from cli.training_view import as_data, show_trials, summary
 
     plan, standing = decided
     version = published.version if published else None
@@ -299,6 +313,7 @@ def show(
         facts = as_data(result, version, standing.alias if published else None)
         terminal.emit({"event": "done", **facts, **contest})
         return
+    show_trials(terminal, result.outcome.trials)
     for line in summary(result):
         terminal.say(line)
     name = result.bundle.manifest.name

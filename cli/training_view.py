@@ -1,17 +1,30 @@
 """A training as it is seen: a bar a stage and a line for what came of it, or the events as JSON lines."""
 
+from collections.abc import Mapping
+from dataclasses import asdict
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from cli.course import Course
 from cli.progress import Work
 from cli.terminal import Terminal, duration_text, plain, size_text
-from trainer.events import EpochEnded, Event, Noticed, StageAdvanced, StageBegan, StageEnded, as_json
+from trainer.events import (
+    EpochEnded,
+    Event,
+    Noticed,
+    StageAdvanced,
+    StageBegan,
+    StageEnded,
+    TrialEnded,
+    as_json,
+)
 from trainer.outcome import TrainResult
 
 if TYPE_CHECKING:
     from trainer.checkpoints import Checkpoint
     from trainer.quantization import Quantized
+    from trainer.spent import Spent
+    from trainer.trials import Trials
 
 # The rest is on the card.
 SCORES_SHOWN = (
@@ -52,6 +65,8 @@ class TrainingView:
             self._terminal.note(line, "quiet")
         elif isinstance(event, Noticed):
             self._terminal.note(f"  note: {event.text}", "warn")
+        elif isinstance(event, TrialEnded):
+            self._tried(event)
         elif self._work is not None:
             self._advance(self._work, event)
 
@@ -70,6 +85,15 @@ class TrainingView:
         self._terminal.note(
             f"{self._name}: stopped {self._course.place}; nothing was published{cure}", "warn"
         )
+
+    def _tried(self, event: TrialEnded) -> None:
+        value = "" if event.value is None else f" {event.value:.4g}"
+        self._terminal.note(
+            f"  trial {event.trial:>3} {event.state:<8}{value:>10}  {worded(event.values)}", "quiet"
+        )
+        if self._work is not None:
+            best = "" if event.best is None else f"best: trial {event.best}"
+            self._work.update(event.trial, event.trials, best)
 
     def _advance(self, work: Work, event: StageAdvanced | EpochEnded) -> None:
         if isinstance(event, StageAdvanced):
@@ -106,6 +130,40 @@ def summary(result: TrainResult) -> list[str]:
         *answers_told(result),
         f"  parity    ONNX Runtime within {outcome.exported.difference:.1e} of PyTorch",
         *quantization(outcome.exported.quantized),
+        *spent(outcome.history.privacy),
+    ]
+
+
+def worded(values: Mapping[str, Any]) -> str:
+    """Return values by their place, as a person reads them."""
+    return ", ".join(f"{path} {plain(value)}" for path, value in values.items())
+
+
+def show_trials(terminal: Terminal, trials: "Trials | None") -> None:
+    """Show every trial of a search as a table, and which one was chosen."""
+    if trials is None:
+        return
+    paths = list(trials.trials[0].values)
+    rows = [
+        [
+            number,
+            one.state,
+            "" if one.value is None else plain(one.value),
+            one.epochs,
+            *(plain(one.values[path]) for path in paths),
+        ]
+        for number, one in enumerate(trials.trials, 1)
+    ]
+    terminal.table((">trial", "state", f">{trials.by}", ">epochs", *(f">{path}" for path in paths)), rows)
+    terminal.say(f"trial {trials.best} is the best and was trained again", "strong")
+
+
+def spent(privacy: "Spent | None") -> list[str]:
+    """Return what was spent in privacy, in a line."""
+    if privacy is None:
+        return []
+    return [
+        f"  privacy   epsilon {privacy.epsilon:.3g} at delta {privacy.delta:g}, noise {privacy.noise:.3g}"
     ]
 
 
@@ -154,6 +212,8 @@ def as_data(result: TrainResult, version: int | None, alias: str | None) -> dict
         "decision": manifest.card["decision"],
         "temperature": (manifest.card["calibration"] or {}).get("temperature", 1.0),
         "parity": outcome.exported.difference,
+        "privacy": asdict(outcome.history.privacy) if outcome.history.privacy else None,
+        "search": outcome.trials.as_data() if outcome.trials else None,
         "quantization": outcome.exported.quantized.as_data() if outcome.exported.quantized else None,
         "size_bytes": len(result.bundle.onnx),
         "seconds": dict(outcome.seconds),

@@ -23,7 +23,7 @@ from models.layers.layer import Layer, Number
 from models.recipe_data import Data, Fielded
 from models.recipe_faults import fault, worded
 from models.recipe_features import check_input, check_rows, check_split
-from models.recipe_fitting import check_alterations, check_classes
+from models.recipe_fitting import check_alterations, check_classes, check_privacy
 from models.recipe_judging import (
     Decision,
     Fairness,
@@ -36,6 +36,7 @@ from models.recipe_judging import (
 from models.recipe_labels import Labels
 from models.recipe_network import Branches, NetworkSection, check_network, layers_of
 from models.recipe_quantization import Quantize
+from models.recipe_search import Search, check_search
 from models.recipe_sections import Section
 from models.recipe_split import Split
 from models.recipe_tasks import Quantiles, Task, check_labels, check_options, check_series, check_target
@@ -68,6 +69,7 @@ class Recipe(Section):
     private: Names = ()
     """Features that are called by an alias in cards, reports and messages."""
     quantize: Quantize | None = None
+    search: Search | None = None
 
     @field_validator("name")
     @classmethod
@@ -94,11 +96,14 @@ class Recipe(Section):
         check_network(self.network, self.features, self.task)
         check_classes(self.training, self.task, self.classes)
         check_alterations(self.training, self.features.inputs, self.branches)
+        check_privacy(self.training, self.task, [*self.branches.values(), self.then], self.search)
         check_decision(self.decision, self.classes, self.training.validation)
         check_fairness(self.fairness, self.features, self.rows)
         target = self.data.target.names if isinstance(self.data.target, Fielded) else ()
         beside = self.fairness.fields if self.fairness else ()
         check_private(self.private, self.features, (*target, *beside))
+        if self.search is not None:
+            check_search(self, self.search, self.training.validation)
         return self
 
     @property

@@ -7,6 +7,7 @@ from models.binding import row_shape
 from models.features import InputView
 from models.layers.layer import Layer
 from models.recipe_faults import fault
+from models.recipe_hiding import check_privacy
 from models.recipe_training import Training
 from models.sources import ListSource, VectorSource
 
@@ -58,6 +59,15 @@ def names_in(view: InputView, layers: Sequence[Layer]) -> Iterator[str]:
         fields = () if isinstance(source, VectorSource | ListSource) else source.fields
         yield from (f"the categories of {field.name}" for field in fields if field.categories)
     yield from (f"the numbers read by `{one.layer}`" for one in every_layer(layers) if one.layer in NAMES)
+
+
+def check_privacy(training: Training, task: str, layers: Sequence[Sequence[Layer]], search: object) -> None:
+    """Refuse what a private training cannot have, a search among it: every trial would spend as much again."""
+    check_privacy(training, task, [one.layer for part in layers for one in every_layer(part)])
+    if training.privacy is not None and search is not None:
+        raise fault(
+            "spends the epsilon in every trial; search without training.privacy, or leave it out", "search"
+        )
 
 
 def kind_of(view: InputView, layers: Sequence[Layer]) -> Kind:

@@ -9,6 +9,7 @@ from models.keys import ALIAS, NAME, as_version
 from models.layers.layer import Number
 from models.recipe_augmentation import Augmentation
 from models.recipe_faults import fault
+from models.recipe_privacy import Privacy
 from models.recipe_sections import Section, Whole
 
 Factor = Annotated[Number, Field(gt=0, lt=1)]
@@ -100,6 +101,8 @@ class Training(Section):
     augment: Augmentation = Augmentation()
     mixup: Annotated[Number, Field(gt=0, le=10)] | None = None
     """Rows are mixed in pairs, by a share drawn from Beta(mixup, mixup)."""
+    privacy: Privacy | None = None
+    """Differentially private training: how little one row may show in the weights."""
     patience: Epochs | None = None
     """Epochs without a better one after which training stops."""
     keep: Literal["loss", "metric"] = "loss"

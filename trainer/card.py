@@ -36,6 +36,7 @@ def card(recipe: Recipe, outcome: Outcome) -> dict[str, Any]:
             "best_epoch": history.best,
             "stopped_early": history.stopped_early,
             "notes": list(history.notes),
+            "privacy": asdict(history.privacy) if history.privacy else None,
             "device": outcome.device,
             "seconds": dict(outcome.seconds),
             "curve": curve(history),
@@ -56,6 +57,7 @@ def card(recipe: Recipe, outcome: Outcome) -> dict[str, Any]:
             "tolerance": TOLERANCE,
             "exporter": outcome.exported.exporter,
         },
+        "search": outcome.trials.as_data() if outcome.trials else None,
         "quantization": outcome.exported.quantized.as_data() if outcome.exported.quantized else None,
         "made_with": {package: version(package) for package in MADE_WITH},
     }

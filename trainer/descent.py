@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import nullcontext
 from math import isfinite
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -18,8 +18,21 @@ from trainer.optimizers import optimizer
 from trainer.precision import Precision
 from trainer.rows import Rows, shuffled
 from trainer.schedules import Flatness, learning_rate
+from trainer.spent import Spent
 from trainer.starting import frozen
 from trainer.tasks import Task
+
+if TYPE_CHECKING:
+    from trainer.privacy import PrivateSteps
+
+
+def private_steps(network: Network, training: Training, rows: int) -> "PrivateSteps | None":
+    """Return how private steps are taken, if a recipe asks for them."""
+    if training.privacy is None:
+        return None
+    from trainer.privacy import PrivateSteps  # noqa: PLC0415  # opacus is an extra of its own, and slow to load
+
+    return PrivateSteps(network, training, training.privacy, rows)
 
 
 class Descent:
@@ -32,7 +45,9 @@ class Descent:
         self.flatness = Flatness(training.plateau if training.schedule == "plateau" else None)
         self.mean = RunningMean(network, training.ema) if training.ema else None
         self.rate = 0.0
-        self._optimizer = optimizer(network, training)
+        self._private = private_steps(network, training, len(rows))
+        plain = optimizer(network, training)
+        self._optimizer = plain if self._private is None else self._private.optimizer(plain)
         self._alter = Alteration(network, training, rows)
         self._frozen = frozen(network)
 
@@ -44,6 +59,10 @@ class Descent:
         self.network.train()
         for part in self._frozen:
             part.eval()
+        with nullcontext() if self._private is None else self._private.quiet():
+            return self._learned(number)
+
+    def _learned(self, number: int) -> float:
         losses: list[Tensor] = []
         sizes: list[int] = []
         count = len(self.rows)
@@ -52,7 +71,7 @@ class Descent:
             losses += self._step(parts)
             sizes += map(len, parts)
         # Read once an epoch: every look at a number waits for the device.
-        shares = torch.tensor(sizes, dtype=torch.float64, device=self.rows.device) / count
+        shares = torch.tensor(sizes, dtype=torch.float64, device=self.rows.device) / sum(sizes)
         mean = float(torch.stack(losses).double() @ shares)
         if not isfinite(mean):
             raise TrainingDiverged(number, self.training.lr)
@@ -62,6 +81,10 @@ class Descent:
         """Return a context in which the network has the weights that are judged and kept."""
         return nullcontext() if self.mean is None else self.mean.in_place()
 
+    def end(self) -> Spent | None:
+        """Return what a private descent has spent, its network one like others again."""
+        return None if self._private is None else self._private.end()
+
     def state(self) -> dict[str, Any]:
         """Return everything that another descent needs to go on from here."""
         return {
@@ -69,6 +92,7 @@ class Descent:
             "optimizer": self._optimizer.state_dict(),
             "precision": self.precision.state(),
             "flatness": (self.flatness.factor, self.flatness.best, self.flatness.waited),
+            "private_steps": self._private.steps if self._private else 0,
             "mean": None if self.mean is None else (self.mean.steps, self.mean.means),
         }
 
@@ -78,6 +102,8 @@ class Descent:
         self._optimizer.load_state_dict(state["optimizer"])
         self.precision.load(state["precision"])
         self.flatness.factor, self.flatness.best, self.flatness.waited = state["flatness"]
+        if self._private is not None:
+            self._private.steps = state["private_steps"]
         if self.mean is not None:
             self.mean.steps, means = state["mean"]
             for mine, saved in zip(self.mean.means, means, strict=True):
@@ -86,7 +112,9 @@ class Descent:
     def _steps(self) -> Iterator[list[Rows]]:
         """Give the rows of each step, in as many passes as the recipe accumulates."""
         parts: list[Rows] = []
-        for rows in shuffled(self.rows, self.training.batch):
+        private = self._private
+        drawn = shuffled(self.rows, self.training.batch) if private is None else private.batches(self.rows)
+        for rows in drawn:
             parts.append(rows)
             if len(parts) == self.training.accumulate:
                 yield parts

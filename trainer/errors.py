@@ -6,7 +6,7 @@ InsituError > TrainerError
   UnknownDataset  DatasetConflict  FieldAbsent
   TrainingDiverged  ExportFailed  ExportMismatch  BadReportPath
   Incomparable        two models that cannot answer the same rows
-  BadCheckpoint  CheckpointMismatch  BadStart
+  BadCheckpoint  CheckpointMismatch  BadStart  NothingFound
 """
 
 from collections.abc import Mapping, Sequence
@@ -205,3 +205,15 @@ class BadStart(TrainerError):
     """A version whose weights this network cannot begin with."""
 
     code = "bad_start"
+
+
+class NothingFound(TrainerError):
+    """A search without one trial that came to an end."""
+
+    code = "nothing_found"
+
+    def __init__(self, trials: int, reason: str) -> None:
+        super().__init__(
+            f"none of {trials} trials came to an end ({reason}); narrow search.space or take more trials",
+            trials=trials,
+        )

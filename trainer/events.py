@@ -5,9 +5,10 @@ The trainer itself prints nothing. A listener that raises stops the work.
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,24 @@ class Noticed:
     text: str
 
 
-Event = StageBegan | StageAdvanced | StageEnded | EpochEnded | Noticed
+@dataclass(frozen=True, slots=True)
+class TrialEnded:
+    """One set of values was tried.
+
+    `state` is one of complete, pruned, failed; `value` what it came to, of which `best` trial, from
+    1, has the best so far.
+    """
+
+    trial: int
+    trials: int
+    values: Mapping[str, Any]
+    state: str
+    value: float | None
+    best: int | None
+    seconds: float
+
+
+Event = StageBegan | StageAdvanced | StageEnded | EpochEnded | Noticed | TrialEnded
 Events = Callable[[Event], None]
 
 

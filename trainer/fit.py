@@ -15,6 +15,7 @@ from trainer.descent import Descent
 from trainer.events import EpochEnded, Events, Noticed
 from trainer.networks.network import Network
 from trainer.rows import Rows
+from trainer.spent import Spent
 from trainer.tasks import Task
 
 EVALUATION_ROWS = 4096
@@ -39,6 +40,7 @@ class History:
     best: int = 0
     stopped_early: bool = False
     notes: list[str] = field(default_factory=list)
+    privacy: Spent | None = None
 
 
 @dataclass(slots=True)
@@ -75,6 +77,7 @@ class Fit:
                 self._tell(epoch, number, (time.monotonic() - began) / (number - first))
                 keep(number)
         best.restore()
+        self.history.privacy = descent.end()
         return self.history
 
     def _resume(self, descent: Descent, best: Best) -> None:

@@ -12,6 +12,7 @@ from trainer.judge import Judgement
 from trainer.judging.diagnosis import Diagnosis
 from trainer.judging.evidence import Size
 from trainer.judging.questions import Answered, Question, Scores
+from trainer.trials import Trials
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ class Outcome:
     reference: Mapping[str, Any] = field(default_factory=dict)
     attributions: Mapping[str, Any] = field(default_factory=dict)
     sizes: tuple[Size, ...] = ()
+    trials: Trials | None = None
 
     @property
     def scores(self) -> Scores:

@@ -51,6 +51,7 @@ from trainer.split import parted, ranked, split
 from trainer.starting import Start, read_start
 from trainer.table import Table
 from trainer.tasks import Classification, Regression, Task, task_of
+from trainer.trials import Trials
 
 ONE_ANSWER = (Classification, Multilabel, Regression)  # what each feature adds to is one number of these
 CPU = torch.device("cpu")
@@ -130,6 +131,7 @@ class Training:
 
     def result(self) -> TrainResult:
         """Do all of it."""
+        self.recipe, trials = self._search()
         network, history = self._fit()
         tempered = self._temper(network)
         served = Served(network, self.task, tempered.temperature)
@@ -152,7 +154,9 @@ class Training:
                 sizes=sizes,
             )
         )
-        typical = reference(feed(self.train, self.signature), self.recipe.features)
+        # Medians of the training rows say something of them that no epsilon covers.
+        private = self.recipe.training.privacy is not None
+        typical = {} if private else reference(feed(self.train, self.signature), self.recipe.features)
         looked_at = self._attribute(served, typical)
         outcome = Outcome(
             exported=exported,
@@ -168,8 +172,27 @@ class Training:
             answered=held.given,
             reference=typical,
             attributions=looked_at,
+            trials=trials,
         )
         return TrainResult(compose(self.recipe, self.task, outcome), outcome)
+
+    def _search(self) -> tuple[Recipe, Trials | None]:
+        """Return the recipe with the best values that its search finds."""
+        if self.recipe.search is None:
+            return self.recipe, None
+        from trainer.search import Searching  # noqa: PLC0415  # optuna is an extra of its own
+
+        learning = self._learning(self.train)
+        with self.journal.stage("search", self.recipe.search.trials) as stage:
+            searching = Searching(
+                self.recipe, self.recipe.search, learning, self.journal.events, self.beginning.start
+            )
+            recipe, trials = searching.run()
+            best = trials.trials[trials.best - 1]
+            stage.result = (
+                f"trial {trials.best} of {len(trials.trials)} is the best, {trials.by} {best.value:.4g}"
+            )
+        return recipe, trials
 
     def _fit(self) -> tuple[Network, History]:
         with self.journal.stage("fit", self.recipe.training.epochs) as stage:

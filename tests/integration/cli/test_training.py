@@ -125,3 +125,27 @@ def test_a_training_begins_with_a_published_version(insitu: Insitu, tmp_path: Pa
     assert stored["versions"]
     assert absent.code == 1
     assert "version 7" in absent.err
+
+
+def test_a_search_shows_every_trial_and_publishes_the_best(insitu: Insitu, tmp_path: Path) -> None:
+    text = (
+        (ROOT / "models" / "recipes" / "breast_cancer.yaml").read_text().replace("epochs: 100", "epochs: 4")
+    )
+    recipe = tmp_path / "searched.yaml"
+    recipe.write_text(f"{text}\nsearch: {{trials: 3, space: {{training.lr: [0.01, 0.000001]}}}}\n")
+
+    words = ("train", str(recipe), "--load", "--no-publish", "--out", str(tmp_path / "out"))
+    done = insitu(*words, "--json", seconds=110)
+    person = insitu(*words, seconds=110)
+
+    assert done.code == 0, done.err
+    events = [json.loads(line) for line in done.out.splitlines()]
+    trials = [event for event in events if event["event"] == "trial_ended"]
+    assert [event["trial"] for event in trials] == [1, 2, 3]
+    last = events[-1]
+    assert len(last["search"]["trials"]) == 3
+    best = last["search"]["trials"][last["search"]["best"] - 1]["values"]
+    written = json.loads((tmp_path / "out" / "manifest.json").read_text())["recipe"]
+    assert written["training"]["lr"] == best["training.lr"] == 0.01
+    assert "search" not in written
+    assert "trial  state     validation loss  epochs  training.lr" in person.out

@@ -19,6 +19,8 @@ from models.recipe_augmentation import Augmentation
 from models.recipe_data import CsvRows, FunctionRows, RedisRows
 from models.recipe_judging import Cost, Decision, Fairness, Judge
 from models.recipe_network import NetworkSection
+from models.recipe_privacy import Privacy
+from models.recipe_search import Search
 from models.recipe_sections import Section
 from models.recipe_split import Split
 from models.recipe_tasks import Task
@@ -107,8 +109,9 @@ def test_a_network_shown_is_one(title: str) -> None:
         (section("data").split("### Columns")[1], FunctionRows),
         (section("split"), Split),
         (section("training").split("\n### ")[0], Training),
+        (section("search").split("\n### ")[0], Search),
     ],
-    ids=["data", "columns", "function", "split", "training"],
+    ids=["data", "columns", "function", "split", "training", "search"],
 )
 def test_every_key_of_a_section_is_listed_with_its_default(text: str, model: type[Section]) -> None:
     listed = {
@@ -142,6 +145,16 @@ def test_every_key_of_an_augmentation_is_listed_with_its_default() -> None:
         f"{kind}.{key}": written(value)
         for kind, one in kinds.items()
         for key, value in one.model_dump().items()
+    }
+
+
+def test_every_key_of_privacy_is_listed_with_its_default() -> None:
+    table = section("training").split("### Private training")[1].split("\n### ")[0]
+    listed = dict(re.findall(r"\| `(\w+)` \| (\S*) ?\|", table))
+
+    assert listed == {
+        name: "" if field.is_required() else written(field.default)
+        for name, field in Privacy.model_fields.items()
     }
 
 
