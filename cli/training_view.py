@@ -1,11 +1,13 @@
 """A training as it is seen: a bar a stage and a line for what came of it, or the events as JSON lines."""
 
+from dataclasses import asdict
 from types import TracebackType
 from typing import Any, Self
 
 from cli.progress import Work
 from cli.terminal import Terminal, duration_text, plain
 from trainer.events import EpochEnded, Event, StageAdvanced, StageBegan, StageEnded, as_json
+from trainer.folds import Folds
 from trainer.outcome import TrainResult
 
 
@@ -71,9 +73,18 @@ def summary(result: TrainResult) -> list[str]:
         f"{result.bundle.manifest.name}: {outcome.diagnosis.verdict}",
         *(f"  {finding}" for finding in outcome.diagnosis.findings),
         f"  held out  {rows.held_out} rows: {', '.join(scores)}",
+        *folds(outcome.folds),
         f"  baseline  {outcome.baseline.name}",
         f"  parity    ONNX Runtime within {outcome.exported.difference:.1e} of PyTorch",
     ]
+
+
+def folds(found: Folds | None) -> list[str]:
+    """Return what a cross-validation came to, nothing without one."""
+    if found is None:
+        return []
+    spread = f"{found.metric} {plain(found.mean)} ± {plain(found.deviation)}"
+    return [f"  folds     {spread}: {', '.join(map(plain, found.scores))}"]
 
 
 def as_data(result: TrainResult, version: int | None, alias: str | None) -> dict[str, Any]:
@@ -87,6 +98,7 @@ def as_data(result: TrainResult, version: int | None, alias: str | None) -> dict
         "findings": list(outcome.diagnosis.findings),
         "metrics": dict(outcome.scores.values),
         "baseline": {"name": outcome.baseline.name, **outcome.baseline.scores.values},
+        "folds": asdict(outcome.folds) if outcome.folds else None,
         "rows": {"train": outcome.rows.train, "held_out": outcome.rows.held_out},
         "held_out": {"keys": list(outcome.held_out.keys), "targets": list(outcome.held_out.targets)},
         "parity": outcome.exported.difference,

@@ -74,6 +74,8 @@ class Recipe(Section):
         check_series(self.data.target, self.features)
         check_rows(self.rows, self.features, self.data)
         check_split(self.rows, self.split, self.data)
+        if self.task == "anomaly" and self.split.folds:
+            raise fault("are scored by what is true of rows; an anomaly score has nothing", "split", "folds")
         check_network(self.network, self.features, self.task)
         return self
 

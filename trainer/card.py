@@ -37,6 +37,7 @@ def card(recipe: Recipe, outcome: Outcome) -> dict[str, Any]:
             "curve": curve(history),
         },
         "baseline": {"name": outcome.baseline.name, **rounded(outcome.baseline.scores.values)},
+        "cross_validation": asdict(outcome.folds) if outcome.folds else None,
         "diagnosis": {**asdict(outcome.diagnosis), "findings": list(outcome.diagnosis.findings)},
         "confusion": confusion(outcome),
         "parity": {"largest_difference": outcome.exported.difference, "tolerance": TOLERANCE},

@@ -10,6 +10,7 @@ from trainer.diagnose import Diagnosis
 from trainer.evaluate import Scores
 from trainer.export import Exported
 from trainer.fit import History
+from trainer.folds import Folds
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ class Outcome:
     diagnosis: Diagnosis
     device: str
     seconds: Mapping[str, float]
+    folds: Folds | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from trainer.evaluate import Scores, evaluate
 from trainer.events import Events, Journal, silent
 from trainer.export import Exported, Input, Served, Signature, answers, export, feed
 from trainer.fit import Fit, History, Rows, reproducible
+from trainer.folds import cross_validate
 from trainer.networks.autoencoder import Autoencoder
 from trainer.networks.building import build, check
 from trainer.networks.network import Network
@@ -69,6 +70,8 @@ class Training:
 
     def result(self) -> TrainResult:
         """Do all of it."""
+        known = self.table.slice(0, len(self.train) + len(self.validation))
+        folds = cross_validate(self.recipe, known, self.device, self.journal)
         network, history = self._fit()
         exported = self._export(network)
         if isinstance(self.task, Anomaly):
@@ -86,6 +89,7 @@ class Training:
             diagnosis=diagnose(self.task, parts, history),
             device=device_name(self.device),
             seconds=dict(self.journal.seconds),
+            folds=folds,
         )
         return TrainResult(compose(self.recipe, self.task, outcome), outcome)
 

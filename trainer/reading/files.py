@@ -15,7 +15,7 @@ from models.tensors import Tensor
 from trainer.errors import BadData
 from trainer.reading.source import BATCH_ROWS, kinds_of
 
-BLOCK_BYTES = 1 << 22  # of CSV text at a time
+BLOCK_BYTES = 1 << 20  # of CSV text at a time
 BUFFER_BYTES = 1 << 20
 NO_ARRAYS: Mapping[str, Tensor] = MappingProxyType({})
 
