@@ -118,7 +118,8 @@ def by_group(table: Table, recipe: Recipe, count: int) -> Indices:
 
 def by_time(table: Table, recipe: Recipe, count: int) -> Indices:
     """Return the stretch of time of each row, 0 the oldest, which is only learned from."""
-    order = np.lexsort((ranked(table.keys, recipe.training.seed), table.marks))
+    marks: NDArray[np.float64] = np.zeros(0) if table.marks is None else table.marks
+    order = np.lexsort((ranked(table.keys, recipe.training.seed), marks))
     numbers = np.zeros(len(table), np.int64)
     numbers[order] = np.arange(len(table)) * (count + 1) // len(table)
     if len(np.unique(numbers)) < count + 1:
