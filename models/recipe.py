@@ -79,7 +79,7 @@ class Recipe(Section):
         check_network(self.network, self.features, self.task)
         return self
 
-    @cached_property
+    @property
     def branches(self) -> dict[str, tuple[Layer, ...]]:
         """The layers of each input's branch, in the order of the view, presets written out."""
         return {one.name: layers_of(self.network, one, self.task) for one in self.features.inputs}

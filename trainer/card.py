@@ -40,7 +40,11 @@ def card(recipe: Recipe, outcome: Outcome) -> dict[str, Any]:
         "cross_validation": asdict(outcome.folds) if outcome.folds else None,
         "diagnosis": {**asdict(outcome.diagnosis), "findings": list(outcome.diagnosis.findings)},
         "confusion": confusion(outcome),
-        "parity": {"largest_difference": outcome.exported.difference, "tolerance": TOLERANCE},
+        "parity": {
+            "largest_difference": outcome.exported.difference,
+            "tolerance": TOLERANCE,
+            "exporter": outcome.exported.exporter,
+        },
         "made_with": {package: version(package) for package in MADE_WITH},
     }
 
