@@ -85,7 +85,7 @@ def put(parts: Iterable[pa.Table], url: str) -> None:
             fields = (word for field, value in row.items() for word in (field, repr(value)))
             commands.append(encoded(("HSET", f"row:{number}", *fields)))
             number += 1
-        connection.send_packed_command(b"".join(commands))
+        connection.send_packed_command([b"".join(commands)])
         for _ in commands:
             connection.read_response()
 

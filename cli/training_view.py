@@ -18,6 +18,7 @@ from trainer.events import (
     TrialEnded,
     as_json,
 )
+from trainer.folds import Folds
 from trainer.outcome import TrainResult
 
 if TYPE_CHECKING:
@@ -126,6 +127,7 @@ def summary(result: TrainResult) -> list[str]:
         f"{result.bundle.manifest.name}: {outcome.diagnosis.verdict}",
         *(f"  {finding}" for finding in outcome.diagnosis.findings),
         f"  held out  {rows.held_out} rows: {', '.join(scores)}",
+        *folds(outcome.folds),
         f"  baseline  {outcome.baseline.name}",
         *answers_told(result),
         f"  parity    ONNX Runtime within {outcome.exported.difference:.1e} of PyTorch",
@@ -196,6 +198,14 @@ def answers_told(result: TrainResult) -> list[str]:
     return lines
 
 
+def folds(found: Folds | None) -> list[str]:
+    """Return what a cross-validation came to, nothing without one."""
+    if found is None:
+        return []
+    spread = f"{found.metric} {plain(found.mean)} ± {plain(found.deviation)}"
+    return [f"  folds     {spread}: {', '.join(map(plain, found.scores))}"]
+
+
 def as_data(result: TrainResult, version: int | None, alias: str | None) -> dict[str, Any]:
     """Return what a training came to, for a program."""
     outcome, manifest = result.outcome, result.bundle.manifest
@@ -207,6 +217,7 @@ def as_data(result: TrainResult, version: int | None, alias: str | None) -> dict
         "findings": list(outcome.diagnosis.findings),
         "metrics": dict(outcome.scores.values),
         "baseline": {"name": outcome.baseline.name, **outcome.baseline.scores.values},
+        "folds": asdict(outcome.folds) if outcome.folds else None,
         "rows": {"train": outcome.rows.train, "held_out": outcome.rows.held_out},
         "held_out": {"keys": list(outcome.held_out.keys), "targets": list(outcome.held_out.targets)},
         "decision": manifest.card["decision"],

@@ -23,7 +23,7 @@ from models.layers.layer import Layer, Number
 from models.recipe_data import Data, Fielded
 from models.recipe_faults import fault, worded
 from models.recipe_features import check_input, check_rows, check_split
-from models.recipe_fitting import check_alterations, check_classes, check_privacy
+from models.recipe_fitting import check_alterations, check_classes, check_hiding
 from models.recipe_judging import (
     Decision,
     Fairness,
@@ -93,10 +93,12 @@ class Recipe(Section):
         check_series(self.data.target, self.features)
         check_rows(self.rows, self.features, self.data)
         check_split(self.rows, self.split, self.data)
+        if self.task == "anomaly" and self.split.folds:
+            raise fault("are scored by what is true of rows; an anomaly score has nothing", "split", "folds")
         check_network(self.network, self.features, self.task)
         check_classes(self.training, self.task, self.classes)
         check_alterations(self.training, self.features.inputs, self.branches)
-        check_privacy(self.training, self.task, [*self.branches.values(), self.then], self.search)
+        check_hiding(self.training, self.task, [*self.branches.values(), self.then], self.search)
         check_decision(self.decision, self.classes, self.training.validation)
         check_fairness(self.fairness, self.features, self.rows)
         target = self.data.target.names if isinstance(self.data.target, Fielded) else ()

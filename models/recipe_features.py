@@ -1,9 +1,11 @@
 """Whether the rows that a recipe names can fill its feature view."""
 
+from collections.abc import Iterator
+
 from models.binding import row_shape
 from models.errors import BadFeatureView
 from models.features import FeatureView, InputView
-from models.recipe_data import Columnar, Data, KeyedTarget, RedisRows
+from models.recipe_data import Columnar, Data, Fielded, HashTarget, KeyedTarget, RedisRows
 from models.recipe_faults import fault, meant
 from models.recipe_split import Split
 from models.sources import InlineSource, ListSource, VectorSource
@@ -30,6 +32,7 @@ def check_input(view: InputView, number: int = 0) -> None:
 
 def check_rows(rows: KeyTemplate, view: FeatureView, data: Data) -> None:
     """Refuse a view that the rows cannot fill, or that reads the truth itself."""
+    check_unseen(view, data)
     if not isinstance(data, RedisRows):
         check_templates(rows, view)
         check_columns(view, data)
@@ -37,6 +40,31 @@ def check_rows(rows: KeyTemplate, view: FeatureView, data: Data) -> None:
     check_keyed(view)
     target = [data.target] if isinstance(data.target, KeyedTarget) else []
     check_templates(rows, view, *((one.key, ("data", "target", "key")) for one in target))
+
+
+def check_unseen(view: FeatureView, data: Data) -> None:
+    """Refuse a field that is the target as well."""
+    target = data.target
+    if not isinstance(target, Fielded):
+        return
+    for at, key, name in fields_of(view):
+        elsewhere = isinstance(target, HashTarget) and key != target.key
+        if not elsewhere and name in (target.field, *target.fields):
+            raise fault(
+                f"is {name!r}, which is the target as well; a network would be told what it shall say, "
+                "take the field out",
+                *at,
+            )
+
+
+def fields_of(view: FeatureView) -> Iterator[tuple[At, str, str]]:
+    """Give the place, the key's template and the name of every field that a view reads."""
+    for number, one in enumerate(view.inputs):
+        for index, source in enumerate(one.sources):
+            if not isinstance(source, VectorSource | ListSource):
+                at: At = ("features", "inputs", number, "sources", index, "fields")
+                key = "" if isinstance(source, InlineSource) else source.key
+                yield from (((*at, place), key, field.name) for place, field in enumerate(source.fields))
 
 
 def check_keyed(view: FeatureView) -> None:

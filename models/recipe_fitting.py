@@ -61,7 +61,7 @@ def names_in(view: InputView, layers: Sequence[Layer]) -> Iterator[str]:
     yield from (f"the numbers read by `{one.layer}`" for one in every_layer(layers) if one.layer in NAMES)
 
 
-def check_privacy(training: Training, task: str, layers: Sequence[Sequence[Layer]], search: object) -> None:
+def check_hiding(training: Training, task: str, layers: Sequence[Sequence[Layer]], search: object) -> None:
     """Refuse what a private training cannot have, a search among it: every trial would spend as much again."""
     check_privacy(training, task, [one.layer for part in layers for one in every_layer(part)])
     if training.privacy is not None and search is not None:

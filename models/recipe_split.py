@@ -1,12 +1,12 @@
-"""The split section of a recipe: which rows may share a part."""
+"""The split section of a recipe: which rows may share a part, and how often all is done again."""
 
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from models.recipe_data import checked_template
 from models.recipe_faults import fault
-from models.recipe_sections import Section, Text
+from models.recipe_sections import Section, Text, Whole
 
 
 class Split(Section):
@@ -20,6 +20,9 @@ class Split(Section):
     """Field or column that says it for each row: train, validation or test."""
     key: Text | None = None
     """For rows in Redis: the hash that has the field; the target's own when not given."""
+
+    folds: Annotated[Whole, Field(ge=2, le=50)] | None = None
+    """Parts of a cross-validation over the rows that are not held out."""
 
     @field_validator("key")
     @classmethod

@@ -42,6 +42,7 @@ def card(recipe: Recipe, outcome: Outcome) -> dict[str, Any]:
             "curve": curve(history),
         },
         "baseline": {"name": outcome.baseline.name, **rounded(outcome.baseline.scores.values)},
+        "cross_validation": asdict(outcome.folds) if outcome.folds else None,
         "diagnosis": diagnosis(outcome),
         "confusion": confusion(outcome),
         "attributions": attributed(recipe, outcome),

@@ -8,6 +8,7 @@ from models.bundle import Bundle
 from trainer.baseline import Baseline
 from trainer.export import Exported
 from trainer.fit import History
+from trainer.folds import Folds
 from trainer.judge import Judgement
 from trainer.judging.diagnosis import Diagnosis
 from trainer.judging.evidence import Size
@@ -57,6 +58,7 @@ class Outcome:
     attributions: Mapping[str, Any] = field(default_factory=dict)
     sizes: tuple[Size, ...] = ()
     trials: Trials | None = None
+    folds: Folds | None = None
 
     @property
     def scores(self) -> Scores:

@@ -31,6 +31,7 @@ from trainer.events import Events, Journal, silent
 from trainer.export import Exported, Input, Served, Signature, answers, export, feed
 from trainer.fit import History, raw_outputs, reproducible
 from trainer.fitting import Beginning, Learning, check_start, fitted
+from trainer.folds import cross_validate
 from trainer.judge import Asked, Case, Judgement, judge
 from trainer.judging.calibration import TEMPERED, Tempering, tempering
 from trainer.judging.data_curve import data_curve
@@ -132,6 +133,8 @@ class Training:
     def result(self) -> TrainResult:
         """Do all of it."""
         self.recipe, trials = self._search()
+        known = self.table.slice(0, len(self.train) + len(self.validation))
+        folds = cross_validate(self.recipe, known, self.device, self.journal)
         network, history = self._fit()
         tempered = self._temper(network)
         served = Served(network, self.task, tempered.temperature)
@@ -173,6 +176,7 @@ class Training:
             reference=typical,
             attributions=looked_at,
             trials=trials,
+            folds=folds,
         )
         return TrainResult(compose(self.recipe, self.task, outcome), outcome)
 

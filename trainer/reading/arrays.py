@@ -18,7 +18,7 @@ from models.recipe import Recipe
 from models.recipe_data import FunctionRows
 from models.tensors import Tensor, elements
 from trainer.errors import BadData
-from trainer.reading.files import found
+from trainer.reading.files import PATH_CHARACTERS, found
 from trainer.reading.source import BATCH_ROWS, kinds_of
 
 
@@ -85,7 +85,7 @@ def open_npz(path: Path) -> Arrays:
 
     Raises: BadData.
     """
-    name = shown(str(found(path)))
+    name = shown(str(found(path)), PATH_CHARACTERS)
     try:
         loaded = np.load(path, allow_pickle=False)
         if isinstance(loaded, np.ndarray):
@@ -136,7 +136,22 @@ def named(returned: Any, data: FunctionRows, recipe: Recipe) -> dict[str, Tensor
             f"{data.function} returned {type(returned).__name__}; return a mapping of names to arrays"
             + (", or (x, y)" if len(recipe.features.inputs) == 1 else "")
         )
-    return {str(key): np.array(array) for key, array in returned.items()}
+    return {str(key): owned(data.function, str(key), array) for key, array in returned.items()}
+
+
+def owned(name: str, key: str, array: Any) -> Tensor:
+    """Return a copy of what a function gave as an array.
+
+    Raises: BadData, it is ragged.
+    """
+    try:
+        return np.array(array)
+    except ValueError as error:
+        raise BadData(
+            f"{name}: the array {shown(key)!r} is ragged; give every row as many numbers, and a list source "
+            "its lengths",
+            array=shown(key),
+        ) from error
 
 
 def imported(text: str, folder: Path) -> Any:
@@ -151,7 +166,8 @@ def imported(text: str, folder: Path) -> Any:
     except Exception as error:  # a module runs as it is imported, and may raise anything
         raise BadData(
             f"data.function {text!r}: the module {module_name} cannot be imported "
-            f"({type(error).__name__}: {shown(error, 240)}); it is looked for in {shown(str(folder))} first"
+            f"({type(error).__name__}: {shown(error, 240)}); it is looked for in "
+            f"{shown(str(folder), PATH_CHARACTERS)} first"
         ) from error
     function = getattr(module, name, None)
     if not callable(function):

@@ -15,8 +15,9 @@ from models.tensors import Tensor
 from trainer.errors import BadData
 from trainer.reading.source import BATCH_ROWS, kinds_of
 
-BLOCK_BYTES = 1 << 22  # of CSV text at a time
+BLOCK_BYTES = 1 << 20  # of CSV text at a time
 BUFFER_BYTES = 1 << 20
+PATH_CHARACTERS = 240
 NO_ARRAYS: Mapping[str, Tensor] = MappingProxyType({})
 
 
@@ -26,7 +27,7 @@ def reading(path: Path, kind: str) -> Iterator[None]:
 
     Raises: BadData.
     """
-    name = shown(str(path))
+    name = shown(str(path), PATH_CHARACTERS)
     try:
         yield
     except (pa.ArrowException, ValueError) as error:
@@ -42,7 +43,7 @@ def found(path: Path) -> Path:
 
     Raises: BadData, nothing there, a directory, or an empty file.
     """
-    name = shown(str(path))
+    name = shown(str(path), PATH_CHARACTERS)
     if not path.exists():
         raise BadData(f"{name} is not there; data.path is seen from the recipe's own folder", path=name)
     if not path.is_file():

@@ -1,11 +1,18 @@
 """Parting: complete, disjoint, stratified, and the same again when rows are added."""
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
+import torch
 
-from tests.unit.trainer.tables import LINE, clouds, keys, line, recipe
+from models.recipe import Recipe
+from tests.unit.trainer.tables import CLOUDS, LINE, clouds, keys, line, recipe
 from trainer.errors import NotEnoughRows
-from trainer.split import split
+from trainer.events import Journal
+from trainer.folds import cross_validate, folds
+from trainer.split import parted, split
 from trainer.table import Table, Values
 
 
@@ -65,3 +72,176 @@ def test_a_label_with_hardly_a_row_is_named() -> None:
 
     with pytest.raises(NotEnoughRows, match="the label 'right' has 2 rows, it needs 3 or more"):
         split(Table(keys(100), {"x": Values(np.zeros((100, 2), np.float32))}, targets), recipe())
+
+
+def marked(marks: list[Any], kind: type[np.generic] = np.uint64, count: int = 120) -> Table:
+    return replace(clouds(count), marks=np.resize(np.array(marks, kind), count))
+
+
+def by(how: str, text: str = "", **training: Any) -> Recipe:
+    made = recipe(text or CLOUDS, **training)
+    return Recipe.model_validate(made.as_data() | {"split": {how: "field"}})
+
+
+def parts_of(table: Table, made: Recipe) -> list[np.ndarray]:
+    parts = split(table, made)
+    return [parts.train, parts.validation, parts.held_out]
+
+
+def test_no_two_parts_have_rows_of_one_group() -> None:
+    table = marked(list(range(17)))
+
+    parts = parts_of(table, by("group"))
+
+    assert table.marks is not None
+    names = [set(table.marks[part].tolist()) for part in parts]
+    assert sorted(np.concatenate(parts)) == list(range(120))
+    assert not names[0] & names[1] | names[0] & names[2] | names[1] & names[2]
+    assert abs(len(parts[2]) / 120 - 0.2) < 0.06
+    assert abs(len(parts[1]) / 120 - 0.15) < 0.06
+
+
+def test_a_group_keeps_its_part_when_groups_are_added() -> None:
+    few, many = marked(list(range(40)), count=400), marked(list(range(44)), count=440)
+
+    held = [
+        set(table.marks[split(table, by("group")).held_out])
+        for table in (few, many)
+        if table.marks is not None
+    ]
+
+    assert len(held[0] & held[1]) >= 0.8 * len(held[0])
+
+
+@pytest.mark.parametrize(("count", "validation"), [(3, 0.15), (2, 0.0)])
+def test_a_group_a_part_is_enough(count: int, validation: float) -> None:
+    values = replace(line(), marks=np.resize(np.arange(count, dtype=np.uint64), 120))
+
+    parts = parts_of(values, by("group", LINE, validation=validation))
+
+    assert [len(part) > 0 for part in parts] == [True, validation > 0, True]
+
+
+def test_the_newest_rows_are_held_out() -> None:
+    table = marked(list(range(120)), np.float64)
+
+    train, validation, held = parts_of(table, by("time"))
+
+    assert held.tolist() == list(range(96, 120))
+    assert validation.tolist() == list(range(78, 96))
+    assert train.tolist() == list(range(78))
+
+
+def test_rows_that_say_their_part_are_in_it() -> None:
+    table = marked([0, 0, 1, 2], np.int8)
+
+    parts = parts_of(table, by("part"))
+
+    assert table.marks is not None
+    assert [set(table.marks[part].tolist()) for part in parts] == [{0}, {1}, {2}]
+
+
+def test_without_validation_rows_some_of_those_to_train_on_validate() -> None:
+    table = marked([0, 0, 0, 2], np.int8)
+
+    train, validation, held = parts_of(table, by("part", validation=0.2))
+
+    assert (len(train), len(validation), len(held)) == (72, 18, 30)
+    assert len(parts_of(table, by("part", validation=0.0))[1]) == 0
+
+
+@pytest.mark.parametrize(
+    ("how", "marks", "said"),
+    [
+        ("group", [1, 2], "field has 2 different values, 3 parts need one each"),
+        ("time", [5], "field is the same in every row"),
+        ("part", [0, 1], "no row says 'test' in field"),
+        ("part", [2, 1], "no row says 'train' in field"),
+    ],
+)
+def test_marks_that_part_nothing_are_refused(how: str, marks: list[int], said: str) -> None:
+    with pytest.raises(NotEnoughRows, match=said):
+        split(marked(marks), by(how))
+
+
+def test_a_label_that_no_training_row_has_is_named() -> None:
+    table = replace(clouds(), marks=np.array([0, 2] * 60, np.int8))
+
+    with pytest.raises(NotEnoughRows, match="no row with the label 'right' is left to train on"):
+        split(table, by("part"))
+
+
+def test_rows_that_are_all_alike_teach_nothing() -> None:
+    one = replace(clouds(), targets=np.zeros(120, np.int64))
+    flat = replace(line(), targets=np.full(120, 7.5, np.float32))
+
+    with pytest.raises(NotEnoughRows, match="every row has the label 'left'"):
+        split(one, recipe())
+    with pytest.raises(NotEnoughRows, match=r"every row has the target 7\.5"):
+        split(flat, recipe(LINE))
+
+
+def test_parts_lie_in_the_table_s_own_memory() -> None:
+    table, before = clouds(), clouds()
+    parts = split(table, recipe())
+
+    train, validation, held = parted(table, parts)
+
+    for one, rows in ((train, parts.train), (validation, parts.validation), (held, parts.held_out)):
+        assert np.shares_memory(one.inputs["x"].x, table.inputs["x"].x)
+        assert np.array_equal(one.inputs["x"].x, before.inputs["x"].x[rows])
+        assert one.keys == tuple(before.keys[row] for row in rows)
+        assert np.array_equal(one.targets, before.targets[rows])
+
+
+def folds_of(table: Table, made: Recipe, count: int) -> list[tuple[list[int], list[int]]]:
+    return [(known.tolist(), asked.tolist()) for known, asked in folds(table, made, count)]
+
+
+def test_every_row_is_asked_for_in_one_fold() -> None:
+    found = folds_of(clouds(), recipe(), 5)
+
+    assert sorted(row for _, asked in found for row in asked) == list(range(120))
+    assert all(sorted(known + asked) == list(range(120)) for known, asked in found)
+    assert all(abs(sum(row % 2 for row in asked) - 12) <= 1 for _, asked in found)
+
+
+def test_folds_keep_groups_whole() -> None:
+    table = marked(list(range(17)))
+
+    for known, asked in folds_of(table, by("group"), 4):
+        assert table.marks is not None
+        assert not set(table.marks[known].tolist()) & set(table.marks[asked].tolist())
+
+
+def test_a_fold_of_time_is_asked_what_comes_after_what_is_known() -> None:
+    found = folds_of(marked(list(range(120)), np.float64), by("time"), 3)
+
+    assert len(found) == 3
+    assert all(max(known) < min(asked) for known, asked in found)
+
+
+@pytest.mark.parametrize(
+    ("table", "how", "said"),
+    [
+        (clouds(10), "", "a label has 5 rows that are not held out"),
+        (marked([1, 2, 3]), "group", "have 3 groups of field"),
+        (marked([1, 2, 3], np.float64, 6), "time", "6 rows are not held out"),
+    ],
+)
+def test_more_folds_than_there_is_to_part_are_refused(table: Table, how: str, said: str) -> None:
+    with pytest.raises(NotEnoughRows, match=said):
+        folds_of(table, by(how) if how else recipe(), 7)
+
+
+@pytest.mark.parametrize(("text", "table"), [(CLOUDS, clouds()), (LINE, line())], ids=["label", "value"])
+def test_folds_are_scored_each_by_a_network_of_its_own(text: str, table: Table) -> None:
+    made = Recipe.model_validate(recipe(text, epochs=20).as_data() | {"split": {"folds": 3}})
+
+    found = cross_validate(made, table, torch.device("cpu"), Journal())
+
+    assert found is not None
+    assert found.rows == (40, 40, 40)
+    assert found.mean == pytest.approx(np.mean(found.scores))
+    assert found.deviation == pytest.approx(np.std(found.scores, ddof=1))
+    assert (found.mean > 0.9) if text == CLOUDS else (found.mean < 60)
