@@ -1,62 +1,28 @@
-"""From a recipe to a bundle: read, part, fit, export, evaluate, compare, judge.
+"""From a recipe to a bundle: its rows read, and a training made of them.
 
 train       a recipe and where its rows are -> TrainResult
 train_on    the same for rows that are already in memory
 """
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from math import nan
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import torch
-from numpy.typing import NDArray
 
 from models.connecting import connect
 from models.keys import Keys
 from models.recipe import Recipe
-from models.reference import ENTRY
 from models.store import ModelStore
-from trainer.anomaly import Anomaly
-from trainer.attribute import attributions
-from trainer.baseline import Baseline, baseline, mean_row
 from trainer.blueprints import blueprint_of
 from trainer.checkpoints import Checkpoint
-from trainer.errors import BadData, NotEnoughRows, TrainingDiverged
-from trainer.evaluate import question_of
+from trainer.errors import BadData
 from trainer.events import Events, Journal, silent
-from trainer.export import Exported, Input, Served, Signature, answers, export, feed
-from trainer.fit import History, raw_outputs, reproducible
-from trainer.fitting import Beginning, Learning, check_start, fitted
-from trainer.folds import cross_validate
-from trainer.judge import Asked, Case, Judgement, judge
-from trainer.judging.calibration import TEMPERED, Tempering, tempering
-from trainer.judging.data_curve import data_curve
-from trainer.judging.evidence import Size
-from trainer.judging.questions import Answered, Question
-from trainer.judging.scoring import HEADLINES, score
-from trainer.multilabel import Multilabel
-from trainer.networks.autoencoder import Autoencoder
+from trainer.fitting import Beginning, check_start
 from trainer.networks.building import check
-from trainer.networks.network import Network
-from trainer.outcome import HeldOut, Outcome, RowCounts, TrainResult
-from trainer.publish import compose
-from trainer.quantize import quantized
+from trainer.outcome import TrainResult
 from trainer.reading.rows import read_rows
-from trainer.reference import reference
-from trainer.rows import Rows
-from trainer.split import parted, ranked, split
 from trainer.starting import Start, read_start
 from trainer.table import Table
-from trainer.tasks import Classification, Regression, Task, task_of
-from trainer.trials import Trials
-
-ONE_ANSWER = (Classification, Multilabel, Regression)  # what each feature adds to is one number of these
-CPU = torch.device("cpu")
-PARITY_ROWS = (1, 2, 7)  # sizes of the batches on which PyTorch and ONNX Runtime are compared
+from trainer.training import Training
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,231 +81,3 @@ def train_on(
     Raises: as `train`, but for what concerns reading.
     """
     return Training(recipe, table.copy(), journal or Journal(), beginning).result()
-
-
-class Training:
-    """One training, from a table, whose rows change places, to a bundle."""
-
-    def __init__(
-        self, recipe: Recipe, table: Table, journal: Journal, beginning: Beginning | None = None
-    ) -> None:
-        self.recipe, self.table, self.journal = recipe, table, journal
-        self.beginning = beginning or Beginning()
-        self.train, self.validation, self.held_out = parted(table, split(table, recipe))
-        self.task = task_of(recipe, self.train)
-        self.signature = signature_of(recipe, self.task)
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-    def result(self) -> TrainResult:
-        """Do all of it."""
-        self.recipe, trials = self._search()
-        known = self.table.slice(0, len(self.train) + len(self.validation))
-        folds = cross_validate(self.recipe, known, self.device, self.journal)
-        network, history = self._fit()
-        tempered = self._temper(network)
-        served = Served(network, self.task, tempered.temperature)
-        exported = self._quantize(self._export(served))
-        if isinstance(self.task, Anomaly):
-            self.task = self._with_threshold(self.task, network, exported)
-        train, validation, held = self._answer(exported)
-        plain = self._baseline(network)
-        sizes = self._data_curve(held)
-        judgement = self._judge(
-            Case(
-                self.recipe,
-                asked_of(self.recipe, self.task),
-                train,
-                validation,
-                held,
-                history,
-                plain,
-                tempering=tempered,
-                sizes=sizes,
-            )
-        )
-        # Medians of the training rows say something of them that no epsilon covers.
-        private = self.recipe.training.privacy is not None
-        typical = {} if private else reference(feed(self.train, self.signature), self.recipe.features)
-        looked_at = self._attribute(served, typical)
-        outcome = Outcome(
-            exported=exported,
-            rows=self._counts(),
-            held_out=held_out(self.recipe, self.held_out),
-            history=history,
-            judgement=judgement,
-            baseline=plain,
-            sizes=sizes,
-            device=device_name(self.device),
-            seconds=dict(self.journal.seconds),
-            question=asked_of(self.recipe, self.task),
-            answered=held.given,
-            reference=typical,
-            attributions=looked_at,
-            trials=trials,
-            folds=folds,
-        )
-        return TrainResult(compose(self.recipe, self.task, outcome), outcome)
-
-    def _search(self) -> tuple[Recipe, Trials | None]:
-        """Return the recipe with the best values that its search finds."""
-        if self.recipe.search is None:
-            return self.recipe, None
-        from trainer.search import Searching  # noqa: PLC0415  # optuna is an extra of its own
-
-        learning = self._learning(self.train)
-        with self.journal.stage("search", self.recipe.search.trials) as stage:
-            searching = Searching(
-                self.recipe, self.recipe.search, learning, self.journal.events, self.beginning.start
-            )
-            recipe, trials = searching.run()
-            best = trials.trials[trials.best - 1]
-            stage.result = (
-                f"trial {trials.best} of {len(trials.trials)} is the best, {trials.by} {best.value:.4g}"
-            )
-        return recipe, trials
-
-    def _fit(self) -> tuple[Network, History]:
-        with self.journal.stage("fit", self.recipe.training.epochs) as stage:
-            learning = self._learning(self.train)
-            network, history = fitted(self.recipe, learning, self.journal.events, self.beginning)
-            stage.result = f"{len(history.epochs)} epochs, the best was {history.best}"
-        return network, history
-
-    def _learning(self, rows: Table) -> Learning:
-        return Learning(blueprint_of(self.recipe), rows, self.validation, self.task, self.device)
-
-    def _temper(self, network: Network) -> Tempering:
-        question = question_of(self.task)
-        if not (self.recipe.judge.temperature and len(self.validation)) or question.kind not in TEMPERED:
-            return Tempering()
-        raw = raw_outputs(network, Rows.of(self.validation, self.device)).cpu().numpy()
-        return tempering(question.kind, raw, self.validation.targets, self.recipe.training.seed)
-
-    def _export(self, served: Served) -> Exported:
-        with self.journal.stage("export") as stage:
-            samples = [self.held_out.take(rows) for rows in self.held_out.samples(PARITY_ROWS)]
-            feeds = [feed(sample, self.signature) for sample in samples]
-            exported = export(served, self.signature, feeds)
-            stage.result = f"{len(exported.onnx)} bytes of ONNX, within {exported.difference:.1e} of PyTorch"
-        return exported
-
-    def _quantize(self, exported: Exported) -> Exported:
-        """Keep smaller numbers where they pay; rows that are held out choose nothing, while others can."""
-        spec = self.recipe.quantize
-        if spec is None:
-            return exported
-        with self.journal.stage("quantize") as stage:
-            rows = self.validation if len(self.validation) else self.train
-            made = quantized(exported.onnx, spec, self.task, self.signature, rows)
-            stage.result = f"{made.served} is served, {len(made.onnx)} bytes of {len(exported.onnx)}"
-        return replace(exported, onnx=made.onnx, quantized=made)
-
-    def _answer(self, exported: Exported) -> tuple[Asked, Asked | None, Asked]:
-        with self.journal.stage("evaluate") as stage:
-            train, validation, held = (
-                Asked(part, answers(exported.onnx, self.signature, part)) if len(part) else None
-                for part in (self.train, self.validation, self.held_out)
-            )
-            if train is None or held is None:
-                raise NotEnoughRows("there are no rows to learn from or none held out", rows=len(self.table))
-            value = score(question_of(self.task), held.given).values[self.task.metric]
-            stage.result = f"{self.task.metric} {value:.4f} on {len(self.held_out)} rows"
-        return train, validation, held
-
-    def _data_curve(self, held: Asked) -> tuple[Size, ...]:
-        asked = self.recipe.judge
-        if not asked.data_curve:
-            return ()
-        with self.journal.stage("data curve") as stage:
-            headline = HEADLINES[question_of(self.task).kind]
-            whole = Size(len(self.train), score(question_of(self.task), held.given).values[headline])
-            sizes = data_curve(whole, self._learned_from, asked.seconds, self.journal.seconds["fit"])
-            stage.result = ", ".join(f"{size.score:.4f} from {size.rows} rows" for size in sizes)
-        return sizes
-
-    def _learned_from(self, rows: int) -> float:
-        """Return the headline score of a network that learned from the first so many rows by their keys."""
-        order = np.argsort(np.array(ranked(self.train.keys, self.recipe.training.seed)))
-        try:
-            learning = self._learning(self.train.take(np.sort(order[:rows])))
-            network, _ = fitted(self.recipe, learning, silent, Beginning(start=self.beginning.start))
-        except TrainingDiverged:
-            return nan
-        raw = raw_outputs(network, Rows.of(self.held_out, self.device))
-        question = question_of(self.task)
-        given = Answered(self.task.answer(raw).cpu().numpy(), self.held_out.targets)
-        return score(question, given).values[HEADLINES[question.kind]]
-
-    def _judge(self, case: Case) -> Judgement:
-        with self.journal.stage("judge") as stage:
-            judgement = judge(case)
-            stage.result = judgement.diagnosis.verdict
-        return judgement
-
-    def _with_threshold(self, task: Anomaly, network: Network, exported: Exported) -> Anomaly:
-        scores = answers(exported.onnx, self.signature, self.train)
-        threshold = float(np.quantile(scores, task.share))
-        return replace(
-            task, threshold=threshold, spread=float(self._misses(network, self.train).mean()) or 1.0
-        )
-
-    def _misses(self, network: Network, table: Table) -> NDArray[np.float32]:
-        """Return by how much the mean of the training rows misses each row of a table."""
-        if not isinstance(network, Autoencoder):
-            raise TypeError("only a network that gives rows again has a mean row")
-        mean = network.mean_row(Rows.of(self.train, CPU).inputs)
-        misses: NDArray[np.float32] = network.errors_of_mean(mean, Rows.of(table, CPU).inputs).numpy()
-        return misses
-
-    def _baseline(self, network: Network) -> Baseline:
-        with self.journal.stage("baseline") as stage:
-            if isinstance(self.task, Anomaly):
-                plain = mean_row(self.task, self._misses(network, self.held_out), self.held_out.targets)
-            else:
-                known = self.table.slice(0, len(self.train) + len(self.validation))
-                plain = baseline(self.task, known, self.held_out)
-            stage.result = f"{self.task.metric} {plain.scores.values[self.task.metric]:.4f}, {plain.name}"
-        return plain
-
-    def _attribute(self, served: Served, typical: Mapping[str, Any]) -> Mapping[str, Any]:
-        with self.journal.stage("attribute") as stage, reproducible(self.recipe.training):
-            card, view = {ENTRY: typical}, self.recipe.features
-            one = isinstance(self.task, ONE_ANSWER)
-            found = attributions(served, self.held_out, self.signature, card, view) if one else {}
-            stage.result = (
-                f"{next(iter(found['features']), 'no feature')} adds the most" if found else "left out"
-            )
-        return found
-
-    def _counts(self) -> RowCounts:
-        return RowCounts(len(self.train), len(self.validation), len(self.held_out), self.train.skipped)
-
-
-def signature_of(recipe: Recipe, task: Task) -> Signature:
-    """Return the names and types that the graph shall have."""
-    inputs = tuple(Input(one.name, one.dtype or "float32", one.lengths) for one in recipe.features.inputs)
-    return Signature(inputs, task.output)
-
-
-def asked_of(recipe: Recipe, task: Task) -> Question:
-    """Return what a task asks, with the label that the recipe's decision looks for."""
-    wanted = recipe.decision.positive if recipe.decision else None
-    return (
-        question_of(task)
-        if wanted is None
-        else replace(question_of(task), positive=recipe.classes.index(wanted))
-    )
-
-
-def held_out(recipe: Recipe, table: Table) -> HeldOut:
-    """Return the held-out rows with what is true of each."""
-    if recipe.task == "anomaly":
-        return HeldOut(table.keys, ())
-    if recipe.task == "classification":
-        return HeldOut(table.keys, tuple(recipe.classes[int(target)] for target in table.targets))
-    return HeldOut(table.keys, tuple(table.targets.tolist()))
-
-
-def device_name(device: torch.device) -> str:
-    """Return what trained, as a person knows it."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"

@@ -12,8 +12,8 @@ from trainer.datasets.loading import load_into
 from trainer.evaluate import evaluate
 from trainer.events import Journal
 from trainer.reading.rows import read_rows
-from trainer.run import Training
 from trainer.table import Table
+from trainer.training import Training
 
 NETWORK = "Insitu"
 Scores = Mapping[str, float]  # by the name of the score

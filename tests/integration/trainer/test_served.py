@@ -22,9 +22,10 @@ from trainer.events import Stage, silent
 from trainer.export import answers
 from trainer.outcome import TrainResult
 from trainer.publish import publish
-from trainer.run import signature_of, train
+from trainer.run import train
 from trainer.table import Table
 from trainer.tasks import task_of
+from trainer.training import signature_of
 
 ROWS = 60
 HEAD = """\

@@ -17,9 +17,10 @@ from trainer.fitting import check_start
 from trainer.outcome import TrainResult
 from trainer.quantization import Measured
 from trainer.quantize import fp16, int8, judged
-from trainer.run import signature_of, train_on
+from trainer.run import train_on
 from trainer.starting import Start
 from trainer.tasks import task_of
+from trainer.training import signature_of
 from trainer.weights import FOLDED, weights_of
 
 WIDE = CLOUDS.replace("{linear: 8}, tanh]", "{linear: 256}, relu, {linear: 256}, relu]")

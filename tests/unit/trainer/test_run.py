@@ -17,8 +17,9 @@ from trainer.export import answers
 from trainer.fit import Epoch, History
 from trainer.outcome import HeldOut, TrainResult
 from trainer.report import write_report
-from trainer.run import signature_of, train, train_on
+from trainer.run import train, train_on
 from trainer.tasks import task_of
+from trainer.training import signature_of
 
 TOLD: list[Event] = []
 

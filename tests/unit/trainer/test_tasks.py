@@ -16,9 +16,10 @@ from trainer.export import answers
 from trainer.multilabel import Multilabel
 from trainer.networks.building import check
 from trainer.outcome import TrainResult
-from trainer.run import signature_of, train_on
+from trainer.run import train_on
 from trainer.table import Table, Values
 from trainer.tasks import Regression, task_of
+from trainer.training import signature_of
 from trainer.values import Quantiles, Unit
 
 TEXT = """\
