@@ -24,7 +24,7 @@ NOT_TRIED = (
     "pip install 'insitu[server]' tries it first"
 )
 
-Task = Literal["classification", "multilabel", "regression", "tensor"]
+Task = Literal["classification", "multilabel", "regression", "forecasting", "anomaly", "tensor"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,7 +81,7 @@ class Recipe(Section):
             check_search(self, self.search, self.training.validation)
         return self
 
-    @cached_property
+    @property
     def branches(self) -> dict[str, tuple[Layer, ...]]:
         """The layers of each input's branch, in the order of the view, presets written out."""
         return {one.name: layers_of(self.network, one, self.task) for one in self.features.inputs}

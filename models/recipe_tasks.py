@@ -119,7 +119,12 @@ def check_series(target: Target | None, features: FeatureView) -> None:
             "give one input one list and no other source",
             *("data", "target"),
         )
-    if len(lists[0].shape) > 1 or any(one >= lists[0].shape[0] for one in target.channels):
+    if len(lists[0].shape) > 1:
+        raise fault(
+            f"takes a list whose entries are rows of channels, not of shape {list(lists[0].shape)}",
+            *("data", "target"),
+        )
+    if any(one >= lists[0].shape[0] for one in target.channels):
         raise fault(
             f"names a channel that an entry of shape {list(lists[0].shape)} does not have",
             *("data", "target", "channels"),

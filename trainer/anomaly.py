@@ -19,7 +19,7 @@ class Anomaly:
     threshold: float | None = None
     spread: float = 1.0
     output: str = "anomaly_score"
-    metric: str = "error"
+    metric: str = "mean_score"
     outputs: int | None = None
 
     def loss(self, raw: Tensor, targets: Tensor) -> Tensor:

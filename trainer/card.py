@@ -41,7 +41,11 @@ def card(recipe: Recipe, outcome: Outcome) -> dict[str, Any]:
         "baseline": {"name": outcome.baseline.name, **rounded(outcome.baseline.scores.values)},
         "diagnosis": {**asdict(outcome.diagnosis), "findings": list(outcome.diagnosis.findings)},
         "confusion": confusion(outcome),
-        "parity": {"largest_difference": outcome.exported.difference, "tolerance": TOLERANCE},
+        "parity": {
+            "largest_difference": outcome.exported.difference,
+            "tolerance": TOLERANCE,
+            "exporter": outcome.exported.exporter,
+        },
         "search": outcome.trials.as_data() if outcome.trials else None,
         "quantization": outcome.exported.quantized.as_data() if outcome.exported.quantized else None,
         "made_with": {package: version(package) for package in MADE_WITH},

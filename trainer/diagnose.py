@@ -13,7 +13,7 @@ HELD_OUT_FEW = 50  # below this one row is worth 2 points of accuracy or more
 ROWS_PER_CLASS_FEW = 20
 GAP_LARGE = 0.05
 NOISE_DEVIATIONS = 2.0
-JUDGED_BY = {Classification: "accuracy", Multilabel: "f1"}
+JUDGED_BY = {Classification: "accuracy", Multilabel: "f1_micro"}
 
 
 @dataclass(frozen=True, slots=True)

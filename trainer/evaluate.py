@@ -68,12 +68,12 @@ def roc_auc(probabilities: NDArray[np.float64], targets: Indices) -> float:
 
 
 def multilabel_scores(probabilities: NDArray[np.float64], targets: NDArray[np.bool_]) -> Scores:
-    """Return F1 over all labels together and their mean, the share of rows right in every label, log loss."""
+    """Return the share of rows right in every label, mean F1 and that of all labels together, log loss."""
     said = probabilities >= HALF
     values = {
-        "f1": float(f1_score(targets, said, average="micro", zero_division=0)),
-        "f1_macro": float(f1_score(targets, said, average="macro", zero_division=0)),
-        "exact": float((said == targets).all(1).mean()),
+        "accuracy": float((said == targets).all(1).mean()),
+        "f1": float(f1_score(targets, said, average="macro", zero_division=0)),
+        "f1_micro": float(f1_score(targets, said, average="micro", zero_division=0)),
         "log_loss": float(
             -np.log(np.maximum(np.where(targets, probabilities, 1 - probabilities), SMALLEST)).mean()
         ),
@@ -116,7 +116,7 @@ def quantile_scores(task: Quantiles, answers: NDArray[np.float32], targets: NDAr
 
 def anomaly_scores(task: Anomaly, errors: NDArray[np.float64]) -> Scores:
     """Return the mean error, its share of what the mean row would miss, and how many rows are over the threshold."""
-    values = {"error": float(errors.mean()), "r2": 1 - float(errors.mean()) / task.spread}
+    values = {"mean_score": float(errors.mean()), "r2": 1 - float(errors.mean()) / task.spread}
     if task.threshold is not None:
         values["flagged"] = float((errors > task.threshold).mean())
     return Scores(values)

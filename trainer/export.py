@@ -1,13 +1,6 @@
-"""A fitted network as an ONNX file that answers as PyTorch does, checked in ONNX Runtime.
+"""A fitted network as an ONNX file that answers as PyTorch does, checked in ONNX Runtime."""
 
-The file holds nothing of the machine it was made on: the exporter's notes on source files and
-stack traces are taken out.
-"""
-
-import logging
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,20 +8,18 @@ import numpy as np
 import onnxruntime
 import torch
 from numpy.typing import NDArray
-from onnx import ModelProto
 from torch import Tensor, nn
-from torch.export import Dim
 
 from models.tensors import Tensor as Array
 from trainer.errors import ExportFailed, ExportMismatch
+from trainer.exporters import Example, current, older
 from trainer.networks.network import Network
 from trainer.networks.recurrent import Cell
 from trainer.quantization import Quantized
 from trainer.table import Table
 from trainer.tasks import Task
-from trainer.weights import keep_weights
+from trainer.weights import with_weights
 
-OPSET = 18  # what PyTorch's exporter writes itself; a higher one is converted afterwards
 TOLERANCE = 1e-4  # of an answer, or of its share above 1; float32 differs by about 1e-6
 EXAMPLE_ROWS = 3
 EXAMPLE_STEPS = 5
@@ -78,6 +69,7 @@ class Exported:
 
     onnx: bytes
     difference: float
+    exporter: str = "current"
     quantized: Quantized | None = None
 
 
@@ -87,93 +79,41 @@ def export(served: Served, signature: Signature, feeds: Sequence[Mapping[str, Ar
     Raises: ExportFailed, no ONNX form; ExportMismatch, another answer.
     """
     served = served.cpu().eval()
-    onnx = exported(served, signature)
-    return Exported(onnx, largest_difference(served, onnx, signature, feeds))
+    written, exporter = exported(served, signature)
+    onnx = with_weights(written, served.network)
+    return Exported(onnx, largest_difference(served, onnx, signature, feeds), exporter)
 
 
-def exported(served: Served, signature: Signature) -> bytes:
-    """Return the ONNX file of a network in evaluation mode.
+def exported(served: Served, signature: Signature) -> tuple[bytes, str]:
+    """Return the ONNX file of a network in evaluation mode, and which of PyTorch's exporters wrote it.
 
     Raises: ExportFailed.
     """
-    names, examples, shapes = example(served, signature)
-    with exporter_is_quiet():
-        try:
-            program = torch.onnx.export(
-                served,
-                examples,
-                dynamo=True,
-                opset_version=OPSET,
-                input_names=names,
-                output_names=[signature.output],
-                dynamic_shapes=(shapes,),
-                verbose=False,
-            )
-        except torch.onnx.errors.OnnxExporterError as error:
-            raise ExportFailed(f"PyTorch cannot write this network as ONNX: {error}") from error
-    if program is None:
-        raise ExportFailed("PyTorch wrote no ONNX file")
-    model = without_origins(program.model_proto)
-    keep_weights(model, served.network)
-    return model.SerializeToString()
+    asked = example(served, signature)
+    try:
+        return current(served, asked), "current"
+    except ExportFailed as error:
+        reason = error
+    try:
+        return older(served, asked), "older"
+    except ExportFailed as error:
+        raise ExportFailed(f"{reason}; its older exporter neither: {error}") from reason
 
 
-def example(
-    served: Served, signature: Signature
-) -> tuple[list[str], tuple[Tensor, ...], tuple[dict[int, Dim], ...]]:
-    """Return the names of the graph's inputs, rows to trace it with, and the axes that stay free."""
-    batch = Dim("batch")
-    names, examples, shapes = [], [], []
+def example(served: Served, signature: Signature) -> Example:
+    """Return the names of the graph, rows to trace it with, and the axes that stay free."""
+    names, rows, axes = [], [], []
     for one, entry in zip(signature.inputs, served.network.entries, strict=True):
         shape = (EXAMPLE_ROWS, *(EXAMPLE_STEPS if dim is None else dim for dim in entry.form.dims))
         names.append(one.name)
-        examples.append(torch.from_numpy(np.zeros(shape, one.dtype)))
-        shapes.append({0: batch})
+        rows.append(torch.from_numpy(np.zeros(shape, one.dtype)))
+        axes.append({0: "batch"})
         if one.lengths is not None:
-            shapes[-1][1] = Dim("steps" if len(signature.inputs) == 1 else f"steps_{len(names)}")
+            axes[-1][1] = "steps" if len(signature.inputs) == 1 else f"steps_{len(names)}"
             names.append(one.lengths)
-            examples.append(torch.full((EXAMPLE_ROWS,), EXAMPLE_STEPS))
-            shapes.append({0: batch})
-    return names, tuple(examples), tuple(shapes)
-
-
-@contextmanager
-def exporter_is_quiet() -> Iterator[None]:
-    """Keep back what PyTorch 2.13's exporter says about its own insides; nobody can act on it.
-
-    It warns that it will change parts of PyTorch that it calls itself, and that the batch axis is
-    shared by two inputs, which is what was asked for.
-    """
-    logger = logging.getLogger("torch.onnx._internal.exporter._registration")
-    level = logger.level
-    logger.setLevel(logging.ERROR)  # "torchvision is not installed"
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", ".*LeafSpec.* is deprecated", FutureWarning)
-            warnings.filterwarnings("ignore", "# The axis name: .* will not be used", UserWarning)
-            yield
-    finally:
-        logger.setLevel(level)
-
-
-def without_origins(model: ModelProto) -> ModelProto:
-    """Return the model without notes on where each part of it comes from."""
-    del model.metadata_props[:]
-    model.doc_string = ""
-    graph = model.graph
-    del graph.metadata_props[:]
-    del graph.value_info[:]
-    graph.doc_string, graph.name = "", "network"
-    for node in graph.node:
-        del node.metadata_props[:]
-        node.doc_string = ""
-    for value in (*graph.input, *graph.output):
-        del value.metadata_props[:]
-        value.doc_string = ""
-    for weight in graph.initializer:
-        del weight.metadata_props[:]
-        weight.doc_string = ""
-    return model
+            rows.append(torch.full((EXAMPLE_ROWS,), EXAMPLE_STEPS))
+            axes.append({0: "batch"})
+    return Example(tuple(names), tuple(rows), tuple(axes), signature.output)
 
 
 def largest_difference(

@@ -15,7 +15,7 @@ class Multilabel:
 
     labels: tuple[str, ...]
     output: str = "probabilities"
-    metric: str = "f1"
+    metric: str = "f1_micro"
 
     @property
     def outputs(self) -> int:

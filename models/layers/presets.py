@@ -91,12 +91,13 @@ def deep_mlp(size: Size, rows: Rows) -> Written:
 def cnn(size: Size, rows: Rows) -> Written:
     """Convolutions whose channels double while pools halve what they look at."""
     layers: Written = ["standardize"]
-    word, drop = ("conv2d", "dropout2d") if rows.kind == "image" else ("conv1d", "dropout1d")
+    word, drop = ("conv2d", "dropout") if rows.kind == "image" else ("conv1d", "dropout1d")
     sides = rows.shape[-2:] if rows.kind == "image" else rows.shape[:1]
+    kept = SIDE_KEPT if rows.kind == "image" else 1
     for number in range(size.depth):
         channels = max(size.width, min(size.width << number, CHANNELS_MOST))
         layers += [{word: {"channels": channels, "padding": "same"}}, *size.between(drop)]
-        if all(side is None or side >= 2 for side in sides):
+        if all(side is None or side > kept for side in sides):
             layers.append({"max_pool": 2})
             sides = tuple(None if side is None else side // 2 for side in sides)
     if word == "conv1d":
@@ -104,7 +105,7 @@ def cnn(size: Size, rows: Rows) -> Written:
     if max(side or 0 for side in sides) > SIDE_KEPT:
         layers.append({"adaptive_avg_pool": SIDE_KEPT})
     drop_end = [{"dropout": size.dropout}] if size.dropout else []
-    return [*layers, "flatten", {"linear": 4 * size.width}, "relu", *drop_end]
+    return [*layers, "flatten", {"linear": 2 * size.width}, "relu", *drop_end]
 
 
 def recurrent(word: str, size: Size) -> Written:
@@ -148,7 +149,7 @@ def tcn(size: Size, rows: Rows) -> Written:
 PRESETS: dict[Name, tuple[Callable[[Size, Rows], Written], Size]] = {
     "mlp": (mlp, Size(64, 2, 0, batch_norm=False)),
     "deep_mlp": (deep_mlp, Size(64, 4, 0, batch_norm=True)),
-    "cnn": (cnn, Size(16, 2, 0, batch_norm=True)),
+    "cnn": (cnn, Size(32, 2, 0, batch_norm=True)),
     "lstm": (lstm, Size(64, 1, 0, batch_norm=False)),
     "gru": (gru, Size(64, 1, 0, batch_norm=False)),
     "rnn": (rnn, Size(64, 1, 0, batch_norm=False)),

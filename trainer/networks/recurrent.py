@@ -50,10 +50,11 @@ class Cell(nn.Module):
         super().__init__()
         self.module = kind.module(width, hidden, batch_first=True)
         self.kind, self.hidden = kind, hidden
+        self.as_operator = True
 
     def forward(self, x: Tensor) -> Tensor:
         """Shape: (B, T, F) -> (B, T, hidden)."""
-        if not torch.onnx.is_in_onnx_export():
+        if not (self.as_operator and torch.onnx.is_in_onnx_export()):
             every: Tensor = self.module(x)[0]
             return every
         steps = x.transpose(0, 1)

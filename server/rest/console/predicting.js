@@ -131,6 +131,8 @@ function drawRow(row) {
     row.label !== undefined && h("p", { class: "verdict" }, row.label),
     row.labels && h("p", { class: "verdict" }, row.labels.join(", ") || "none of the labels"),
     row.value !== undefined && h("p", { class: "verdict" }, Array.isArray(row.value) ? row.value.map((one) => number(one, 6)).join(", ") : number(row.value, 6)),
+    row.anomaly_score !== undefined && h("p", { class: "verdict" }, `${number(row.anomaly_score, 6)}${row.anomaly ? " · an anomaly" : ""}`),
+    ["values", "quantiles", "forecast"].filter((what) => row[what]).map((what) => h("pre", {}, `${what} ${JSON.stringify(row[what], null, 1)}`)),
     row.probabilities && bars(row.probabilities, row.labels ?? [row.label]),
     row.outputs && h("pre", {}, JSON.stringify(row.outputs, null, 1)),
     row.filled && h("p", { class: "hint" }, "Filled in, because absent: ", row.filled.map((name) => [h("code", {}, name), " "])));

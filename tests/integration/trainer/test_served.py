@@ -5,7 +5,7 @@ What is answered is held against ONNX Runtime on the rows as the trainer reads t
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 from models.connecting import connect
 from models.recipe import Recipe
 from server.app import build_engine
-from server.inference.requests import Ask
+from server.inference.asking import Ask
 from server.settings import ServerSettings
 from trainer.datasets.from_redis import read_table
 from trainer.events import Stage, silent
@@ -187,7 +187,7 @@ async def fill(url: str) -> None:
             age, spend = int(random.integers(18, 80)), float(np.exp(random.normal(3)))
             facts: dict[Any, Any] = {"spend": str(spend), "plan": ["free", "paid", "gold"][number % 3]}
             pipeline.hset(f"thing:{number}", mapping=facts if number % 5 == 0 else {**facts, "age": str(age)})
-            truth = {
+            truth: dict[Any, Any] = {
                 "kind": "high" if number % 2 else "low",
                 "tags": ",".join("abc"[: number % 4]),
                 "young": str(int(age < 40)),
@@ -266,16 +266,14 @@ def test_what_is_trained_is_served_by_key_as_onnx_runtime_answers(redis_url: str
 
 
 def test_the_newest_windows_of_one_long_series_are_held_out(redis_url: str) -> None:
-    recipe = CASES["the end of a series"].recipe
+    text = CASES["the end of a series"]
+    recipe = replace(text, target=text.target.replace("windows: 4", "windows: 50")).recipe
 
     async def put() -> Table:
         async with Redis.from_url(redis_url) as client:
             steps = np.arange(200, dtype="<f4").repeat(2).reshape(200, 2)
             await client.rpush("thing:1:s", *[step.tobytes() for step in steps])
-            data = recipe.data.model_copy(
-                update={"target": recipe.data.target.model_copy(update={"windows": 50})}
-            )  # type: ignore[union-attr]  # it has one
-            return await read_table(client, recipe.model_copy(update={"data": data}), Stage("read", silent))
+            return await read_table(client, recipe, Stage("read", silent))
 
     table = asyncio.run(put())
 

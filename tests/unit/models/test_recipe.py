@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from models.errors import BadRecipe
 from models.layers.activations import Activation
+from models.layers.columns import Columns
 from models.layers.dense import Linear
 from models.layers.network import LAYERS, Residual
+from models.layers.scaling import Log1p
 from models.layers.windows import Conv2d
 from models.recipe import Recipe, ready_recipe, ready_recipes
 
@@ -449,6 +451,11 @@ def test_a_regression_needs_no_labels() -> None:
         ("linear: {features: 8}", Linear(layer="linear", features=8)),
         ("relu:", Activation(layer="relu")),
         ("conv2d: 4", Conv2d(layer="conv2d", channels=4)),
+        ("columns:", Columns(layer="columns")),
+        (
+            "columns: {age: log1p, rest: []}",
+            Columns(layer="columns", fields={"age": (Log1p(layer="log1p"),)}, rest=()),
+        ),
         (
             "residual: [relu, {linear: 8}]",
             Residual(
@@ -502,7 +509,7 @@ FORECASTING = (
         ),
         (
             FORECASTING.replace("shape: [2]", "shape: [2, 2]").replace("gru: 4", "relu"),
-            "an entry of shape [2, 2]",
+            "takes a list whose entries are rows of channels, not of shape [2, 2]",
         ),
         (FORECASTING.replace("steps: 3", "step: 3"), "data.target has no key 'step'; did you mean 'steps'?"),
         (

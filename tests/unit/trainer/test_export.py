@@ -14,7 +14,8 @@ from models.graph import inspect_graph
 from models.tensors import Tensor as Array
 from tests.unit.trainer.networks import TASK, blueprint, exported, network, rows, signature
 from trainer.errors import ExportFailed, ExportMismatch
-from trainer.export import Exported, Served, answers, export
+from trainer.export import Exported, Served, answers, ask, example, export, session
+from trainer.exporters import older
 from trainer.networks.building import build
 from trainer.networks.network import Network
 from trainer.networks.steps import Each
@@ -37,6 +38,22 @@ class Fixed(nn.Module):
         return x * 2 if torch.onnx.is_in_onnx_export() else x
 
 
+class Undecided(nn.Module):
+    """Looks at its numbers to choose a way, which the current exporter cannot follow."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * 2 if x.abs().sum() >= 0 else x
+
+
+class Stubborn(nn.Module):
+    """What no exporter can follow."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if torch.onnx.is_in_onnx_export() or torch.compiler.is_compiling():
+            raise ValueError("not today")
+        return x
+
+
 def with_layer(module: nn.Module) -> Network:
     net = network((4,), {"linear": 4})
     net.branches[0].append(Each(module))  # type: ignore[operator]  # a list of modules
@@ -55,6 +72,34 @@ def test_a_graph_that_answers_otherwise_is_refused() -> None:
 def test_a_network_bound_to_one_batch_size_is_refused() -> None:
     with pytest.raises(ExportFailed, match=r"PyTorch cannot write this network|does not run the network"):
         made(with_layer(Reversed()), rows((4,), [1]))
+
+
+def test_the_older_exporter_writes_what_the_current_one_cannot() -> None:
+    result = made(with_layer(Undecided()), rows((4,), [1, 1]), rows((4,), [1] * 7))
+
+    assert (result.exporter, result.difference < 1e-6) == ("older", True)
+    graph = inspect_graph(result.onnx)
+    assert [(one.name, one.shape) for one in graph.inputs] == [("x", ("batch", 4))]
+    assert graph.outputs[0].name == "probabilities"
+
+
+def test_a_network_that_neither_exporter_can_write_says_why() -> None:
+    with pytest.raises(ExportFailed, match=r"PyTorch cannot write this network .* neither: .*not today"):
+        made(with_layer(Stubborn()), rows((4,), [1]))
+
+
+@pytest.mark.parametrize("kind", ["rnn", "gru", "lstm"])
+def test_the_older_exporter_keeps_batch_and_steps_free(kind: str) -> None:
+    net = network(SEQUENCE, {kind: {"hidden": 5, "layers": 2, "bidirectional": True}})
+    served = Served(net, TASK).eval()
+
+    onnx_file = older(served, example(served, signature(SEQUENCE)))
+
+    for lengths in ([1], [9, 2], [3, 4, 1, 7, 2]):
+        feed = rows(SEQUENCE, lengths)
+        with torch.no_grad():
+            wanted = served(torch.from_numpy(feed["x"]), torch.from_numpy(feed["x_length"])).numpy()
+        np.testing.assert_allclose(ask(session(onnx_file), signature(SEQUENCE), feed), wanted, atol=1e-5)
 
 
 SEQUENCE = (None, 4)

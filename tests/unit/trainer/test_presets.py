@@ -36,9 +36,9 @@ def test_a_preset_over_vectors_learns(options: str) -> None:
         "lstm",
         "gru, depth: 2, dropout: 0.1",
         "rnn",
-        "tcn, dropout: 0.1",
+        "tcn, depth: 2, dropout: 0.1",
         "cnn, width: 16",
-        "tcn, batch_norm: true",
+        "tcn, depth: 1, batch_norm: true",
     ],
 )
 def test_a_preset_over_sequences_learns(options: str) -> None:

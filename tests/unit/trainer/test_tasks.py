@@ -80,8 +80,8 @@ def test_several_labels_are_learned_at_once() -> None:
         ("high", "right", "both"),
         None,
     )
-    assert manifest.metrics["f1"] > 0.85
-    assert {"f1_macro", "exact", "log_loss", "roc_auc", "baseline_f1"} <= set(manifest.metrics)
+    assert manifest.metrics["f1_micro"] > 0.85
+    assert {"f1", "accuracy", "log_loss", "roc_auc", "baseline_f1_micro"} <= set(manifest.metrics)
     assert result.outcome.held_out.targets[0] in ([0, 0, 0], [1, 0, 0], [0, 1, 0], [1, 1, 1])
 
 
@@ -90,7 +90,7 @@ def test_a_label_that_always_holds_breaks_nothing() -> None:
     x = points(60)
     targets = np.stack([x[:, 0] > 0, x[:, 0] > -99, x[:, 0] > 99], 1).astype(np.float32)
 
-    assert train_on(made, table(x, targets)).bundle.manifest.metrics["f1"] > 0.8
+    assert train_on(made, table(x, targets)).bundle.manifest.metrics["f1_micro"] > 0.8
 
 
 def test_several_values_are_learned_each_in_its_own_unit() -> None:
@@ -306,8 +306,8 @@ def test_scores_of_several_labels_are_those_of_scikit_learn() -> None:
 
     scores = evaluate(Multilabel(("a", "b")), probabilities, targets).values
 
-    assert scores["f1"] == pytest.approx(2 * 3 / (4 + 4))
-    assert scores["exact"] == pytest.approx(1 / 3)
+    assert scores["f1_micro"] == pytest.approx(2 * 3 / (4 + 4))
+    assert scores["accuracy"] == pytest.approx(1 / 3)
     assert scores["roc_auc"] == pytest.approx((0.5 + 1) / 2)
 
 
