@@ -8,7 +8,6 @@ import numpy as np
 import onnxruntime
 import torch
 from numpy.typing import NDArray
-from onnx import ModelProto
 from torch import Tensor, nn
 
 from models.tensors import Tensor as Array
@@ -19,7 +18,7 @@ from trainer.networks.recurrent import Cell
 from trainer.quantization import Quantized
 from trainer.table import Table
 from trainer.tasks import Task
-from trainer.weights import keep_weights
+from trainer.weights import with_weights
 
 TOLERANCE = 1e-4  # of an answer, or of its share above 1; float32 differs by about 1e-6
 EXAMPLE_ROWS = 3
@@ -82,7 +81,8 @@ def export(served: Served, signature: Signature, feeds: Sequence[Mapping[str, Ar
     Raises: ExportFailed, no ONNX form; ExportMismatch, another answer.
     """
     served = served.cpu().eval()
-    onnx, exporter = exported(served, signature)
+    written, exporter = exported(served, signature)
+    onnx = with_weights(written, served.network)
     return Exported(onnx, largest_difference(served, onnx, signature, feeds), exporter)
 
 
@@ -91,22 +91,13 @@ def exported(served: Served, signature: Signature) -> tuple[bytes, str]:
 
     Raises: ExportFailed.
     """
-    model, exporter = written(served, example(served, signature))
-    keep_weights(model, served.network)
-    return model.SerializeToString(), exporter
-
-
-def written(served: Served, asked: Example) -> tuple[ModelProto, str]:
-    """Return the graph of a network, and which exporter wrote it.
-
-    Raises: ExportFailed.
-    """
+    asked = example(served, signature)
     try:
-        return current(served, asked), "current"
+        return current(served, asked).SerializeToString(), "current"
     except ExportFailed as error:
         reason = error
     try:
-        return older(served, asked), "older"
+        return older(served, asked).SerializeToString(), "older"
     except ExportFailed as error:
         raise ExportFailed(f"{reason}; its older exporter neither: {error}") from reason
 

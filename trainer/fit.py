@@ -19,7 +19,15 @@ from trainer.spent import Spent
 from trainer.tasks import Task
 
 EVALUATION_ROWS = 4096
-FALLING = {"error", "rmse", "mae", "mse", "pinball", "log_loss", "brier"}  # metrics of which less is better
+FALLING = {
+    "mean_score",
+    "rmse",
+    "mae",
+    "mse",
+    "pinball",
+    "log_loss",
+    "brier",
+}  # metrics of which less is better
 
 
 @dataclass(frozen=True, slots=True)

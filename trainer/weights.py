@@ -26,17 +26,20 @@ COUNTER = "num_batches_tracked"  # of batch normalisation, read by nothing here
 Weights = Mapping[str, NDArray[Any]]
 
 
-def keep_weights(model: ModelProto, network: nn.Module) -> None:
-    """Write into a graph's metadata every number of the network that is none of its initializers."""
+def with_weights(onnx: bytes, network: nn.Module) -> bytes:
+    """Write into a file's metadata every number of the network that is none of its initializers."""
+    model = load_from_string(onnx)
     there = initializers(model)
     folded = {
         name: value
         for name, value in numbers(network).items()
         if name not in there or not np.array_equal(there[name], value)
     }
-    if folded:
-        entry = model.metadata_props.add()
-        entry.key, entry.value = FOLDED, packed(folded)
+    if not folded:
+        return onnx
+    entry = model.metadata_props.add()
+    entry.key, entry.value = FOLDED, packed(folded)
+    return model.SerializeToString()
 
 
 def weights_of(onnx: bytes) -> Weights:
