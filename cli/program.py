@@ -10,7 +10,19 @@ from typing import Annotated
 import typer
 from typer.main import get_command
 
-from cli import checking, predicting, publishing, scoring, serving, stored, tokens, traffic, training
+from cli import (
+    checking,
+    drafting,
+    loading,
+    predicting,
+    publishing,
+    scoring,
+    serving,
+    stored,
+    tokens,
+    traffic,
+    training,
+)
 from cli.demo import command as demo
 from cli.errors import ExitCode, exit_code
 from cli.manual import Chapters, exit_codes, listed
@@ -86,6 +98,8 @@ COMMANDS = (
     *demo.COMMANDS,
     *serving.COMMANDS,
     *checking.COMMANDS,
+    *drafting.COMMANDS,
+    *loading.COMMANDS,
     *training.COMMANDS,
     *publishing.COMMANDS,
     *stored.COMMANDS,
