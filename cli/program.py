@@ -12,7 +12,9 @@ from typer.main import get_command
 
 from cli import (
     checking,
+    drafting,
     explaining,
+    loading,
     predicting,
     publishing,
     scoring,
@@ -97,6 +99,8 @@ COMMANDS = (
     *demo.COMMANDS,
     *serving.COMMANDS,
     *checking.COMMANDS,
+    *drafting.COMMANDS,
+    *loading.COMMANDS,
     *training.COMMANDS,
     *publishing.COMMANDS,
     *stored.COMMANDS,

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from models.manifest import Manifest
     from models.recipe import Recipe
     from trainer.contest import Contest
+    from trainer.datasets.loading import Loaded
     from trainer.outcome import TrainResult
 
 NONE = "none"
@@ -76,7 +77,8 @@ def train(
     ],
     *,
     load: Annotated[
-        bool, typer.Option("--load", help="First put the recipe's ready data set into Redis.")
+        bool,
+        typer.Option("--load", help="First put the recipe's ready data set, or its file's rows, into Redis."),
     ] = False,
     publish: Annotated[
         bool, typer.Option("--publish/--no-publish", help="Whether to store the model in Redis.")
@@ -113,16 +115,17 @@ def train(
     data_dir: DataDir = None,
     prefix: Prefix = None,
 ) -> None:
-    """Train recipes on rows that lie in Redis, and publish the models."""
+    """Train recipes on rows that lie in Redis or in files, and publish the models."""
     settings = read_settings(redis_url=redis_url, data_dir=data_dir, prefix=prefix)
-    read = [begun_with(read_recipe(text), start) for text in recipes]
+    read = [(begun_with(read_recipe(text), start), folder_of(text)) for text in recipes]
     keeping = Keeping(checkpoint, checkpoint_seconds, checkpoint_epochs, resume)
     plan = Plan(load, None if alias == NONE else alias, promote_if, publish, out, keeping)
-    check_plan(read, plan)
+    check_plan([recipe for recipe, _ in read], plan)
     terminal = Terminal(as_json=as_json)
-    url = checked_url(settings)
-    for recipe in read:
-        make(terminal, recipe, plan, settings.model_copy(update={"redis_url": url}))
+    if any(needs_redis(recipe, plan) for recipe, _ in read):
+        settings = settings.model_copy(update={"redis_url": checked_url(settings)})
+    for recipe, folder in read:
+        make(terminal, recipe, plan, settings, folder)
 
 
 def read_recipe(text: str) -> "Recipe":
@@ -149,13 +152,25 @@ def begun_with(recipe: "Recipe", start: str | None) -> "Recipe":
     return begun
 
 
+def folder_of(text: str) -> Path | None:
+    """Return the folder from where a recipe's paths are seen; a ready recipe has none."""
+    path = Path(text)
+    return path.parent if path.suffix in RECIPE_FILES or path.exists() else None
+
+
+def needs_redis(recipe: "Recipe", plan: Plan) -> bool:
+    """Whether a Redis is read from or written to."""
+    reads = recipe.data.source == "redis" or recipe.training.from_ is not None
+    return plan.publish or plan.load or reads
+
+
 def check_plan(recipes: "Sequence[Recipe]", plan: Plan) -> None:
     """Stop before any work on what cannot be done.
 
     Raises: WrongUsage.
     """
     for recipe in recipes:
-        if plan.load and recipe.data.dataset is None:
+        if plan.load and recipe.data.source == "redis" and recipe.data.dataset is None:
             raise WrongUsage(f"recipe {recipe.name} names no ready data set (data.dataset); leave --load out")
     if not plan.publish and plan.out is None:
         raise WrongUsage("--no-publish without --out DIR would throw the model away")
@@ -179,7 +194,9 @@ def checked_url(settings: Settings) -> str:
     return redis_url(settings)
 
 
-def make(terminal: Terminal, recipe: "Recipe", plan: Plan, settings: Settings) -> None:
+def make(
+    terminal: Terminal, recipe: "Recipe", plan: Plan, settings: Settings, folder: Path | None = None
+) -> None:
     """Load, train, write and publish one recipe.
 
     Raises: NotInstalled; what `trainer.run.train` raises.
@@ -189,13 +206,12 @@ def make(terminal: Terminal, recipe: "Recipe", plan: Plan, settings: Settings) -
         from trainer.run import Place
         from trainer.run import train as train_recipe
     check_extras(recipe)
-    url = str(settings.redis_url)
     checkpoint = plan.keeping.of(recipe.name)
     with TrainingView(terminal, recipe.name) as view, ending_in_order(checkpoint, view):
         if plan.load:
-            asyncio.run(load_rows(recipe, settings, view))
-        place = Place(checkpoint=checkpoint, keys=Keys(settings.prefix))
-        result = train_recipe(recipe, url, view, place)
+            asyncio.run(load_rows(recipe, settings, view, folder))
+        place = Place(folder, checkpoint, Keys(settings.prefix))
+        result = train_recipe(recipe, settings.redis_url, view, place)
         if plan.out is not None:
             write(result, plan.out)
         contest = asyncio.run(contested(recipe, result, settings, plan))
@@ -218,20 +234,26 @@ def check_extras(recipe: "Recipe") -> None:
             import opacus  # noqa: F401  # the trainer uses it
 
 
-async def load_rows(recipe: "Recipe", settings: Settings, view: Any) -> None:
-    """Put the recipe's data set into Redis.
+async def load_rows(
+    recipe: "Recipe", settings: Settings, view: Any, folder: Path | None, *, overwrite: bool = False
+) -> "Loaded":
+    """Put the recipe's data set, or its file's rows, into Redis.
 
-    Raises: UnknownDataset, DatasetConflict, RedisUnavailable.
+    Raises: UnknownDataset, BadData, DatasetConflict, RedisUnavailable.
     """
     from cli.connection import opened
     from trainer.datasets.catalogue import dataset
     from trainer.datasets.loading import load_into
     from trainer.events import Journal
+    from trainer.reading.stored import dataset_of
 
     with Journal(view).stage("load") as stage:
+        ready = recipe.data.dataset
+        rows = dataset_of(recipe, folder) if ready is None else dataset(ready)
         async with opened(settings) as store:
-            loaded = await load_into(store.redis, dataset(str(recipe.data.dataset)), stage_progress(stage))
+            loaded = await load_into(store.redis, rows, stage_progress(stage), overwrite=overwrite)
         stage.result = f"{loaded.rows} rows at {recipe.rows.text}, {loaded.written} keys written"
+    return loaded
 
 
 def stage_progress(stage: Any) -> Any:
@@ -260,7 +282,7 @@ async def contested(recipe: "Recipe", result: "TrainResult", settings: Settings,
     from cli.connection import opened
     from trainer.contest import challenge
 
-    if plan.alias is None or plan.promote_if is Promotion.NEVER:
+    if not plan.publish or plan.alias is None or plan.promote_if is Promotion.NEVER:
         return Standing(None)
     if plan.promote_if is Promotion.ALWAYS:
         return Standing(plan.alias)
@@ -339,6 +361,7 @@ COMMANDS = (
             "insitu train breast_cancer --load",
             "insitu train breast_cancer digits japanese_vowels --load --json",
             "insitu train ./churn.yaml --alias canary",
+            "insitu train ./from_csv.yaml --load",
             "insitu train ./churn.yaml --promote-if better",
             "insitu train ./churn.yaml --no-publish --out ./made",
             "insitu train ./churn.yaml --checkpoint ./kept --resume",

@@ -30,8 +30,8 @@ def redis_type(source: Keyed) -> str:
     return REDIS_TYPES[source.kind]
 
 
-async def scan(redis: Client, pattern: str, kind: str) -> AsyncIterator[Scanned]:
-    """Walk the keys of a pattern and a TYPE.
+async def scan(redis: Client, pattern: str, kind: str | None) -> AsyncIterator[Scanned]:
+    """Walk the keys of a pattern and a TYPE, any when None.
 
     Raises: RedisUnavailable, RedisRefused.
     """

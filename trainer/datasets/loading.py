@@ -7,6 +7,7 @@ else stops the work, unless told to overwrite.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from redis.exceptions import ResponseError
@@ -42,27 +43,32 @@ async def load_into(
 
     Raises: DatasetConflict, a key holds something else, and nothing was written; RedisUnavailable.
     """
-    every = [stored for row in dataset.rows() for stored in row]
-    absent: list[Stored] = []
+    there: list[bytes] = []  # one byte a key: a row is made again rather than kept
+    seen = 0
     async with redis_errors():
-        for start, part in trips(every):
-            for stored, there in zip(part, await look(redis, part), strict=True):
-                if not there and not overwrite and there is not None:
+        for part in trips(dataset):
+            found = await look(redis, part)
+            for stored, same in zip(part, found, strict=True):
+                if same is False and not overwrite:
                     raise DatasetConflict(dataset.name, stored.key)
-                if not there:
-                    absent.append(stored)
-            progress(start + len(part), 2 * len(every))
-        done = 2 * len(every) - len(absent)
-        for start, part in trips(absent):
-            await write(redis, part)
-            progress(done + start + len(part), 2 * len(every))
-    return Loaded(dataset.count, len(absent))
+            there.append(bytes(bool(same) for same in found))
+            seen += len(part)
+            progress(seen, 2 * seen)
+        written, done = 0, seen
+        for part, same_ones in zip(trips(dataset), there, strict=True):
+            absent = [stored for stored, same in zip(part, same_ones, strict=True) if not same]
+            if absent:
+                await write(redis, absent)
+            written, done = written + len(absent), done + len(part)
+            progress(done, 2 * seen)
+    return Loaded(dataset.count, written)
 
 
-def trips(every: Sequence[Stored]) -> Iterator[tuple[int, Sequence[Stored]]]:
-    """Give the keys in parts that go over the wire together, each with its place."""
-    for start in range(0, len(every), KEYS_A_TRIP):
-        yield start, every[start : start + KEYS_A_TRIP]
+def trips(dataset: Dataset) -> Iterator[Sequence[Stored]]:
+    """Give the keys in parts that go over the wire together."""
+    every = (stored for row in dataset.rows() for stored in row)
+    while part := list(islice(every, KEYS_A_TRIP)):
+        yield part
 
 
 async def look(redis: Client, part: Sequence[Stored]) -> list[bool | None]:

@@ -41,7 +41,11 @@ def holds_arrays(kind: pa.DataType) -> bool:
     """Whether each cell of a column is an array of numbers, or bytes."""
     if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind):
         return True
-    return is_list(kind) and (is_number(kind.value_type) or holds_arrays(kind.value_type))
+    while is_list(kind):
+        kind = kind.value_type
+        if is_number(kind):
+            return True
+    return False
 
 
 def is_list(kind: pa.DataType) -> bool:

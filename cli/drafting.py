@@ -1,0 +1,153 @@
+"""new: a commented recipe from rows that nobody has described yet, in a file or in Redis."""
+
+import asyncio
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.errors import WrongUsage, needs
+from cli.manual import MODELS, Command
+from cli.options import AsJson, DataDir, RedisUrl
+from cli.settings import Settings, read_settings
+from cli.terminal import Terminal
+from models.errors import shown
+
+if TYPE_CHECKING:
+    from trainer.drafting.look import Looked
+
+NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+def new(
+    file: Annotated[
+        Path | None,
+        typer.Argument(metavar="[FILE]", help="CSV, Parquet or .npz file of rows.", show_default=False),
+    ] = None,
+    *,
+    target: Annotated[
+        str, typer.Option("--target", "-t", metavar="NAME", help="Column or field that shall be predicted.")
+    ],
+    match: Annotated[
+        str | None,
+        typer.Option("--match", metavar="PATTERN", help="Keys in Redis that are the rows: 'patient:*'."),
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            "--name", "-n", metavar="NAME", help="Name of the model; by default the file's or keys'."
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="YAML", help="File to write; by default NAME.yaml.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
+    as_json: AsJson = False,
+    redis_url: RedisUrl = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Write a commented recipe for a file of rows, or for keys in Redis; it trains as it is."""
+    if (file is None) == (match is None):
+        raise WrongUsage("name a file, or keys in Redis with --match 'patient:*'; one of them")
+    settings = read_settings(redis_url=redis_url, data_dir=data_dir)
+    called = (
+        NOT_IN_A_NAME.sub("_", name or (stem(file) if file else str(match).split(":")[0])).strip("._-")
+        or "model"
+    )
+    path = out or Path(f"{called}.yaml")
+    check_free(path, force=force)
+    with needs("trainer"):
+        from trainer.drafting.draft import drafted
+        from trainer.drafting.recipe_text import recipe_text
+    looked = look(file, match, target, called, settings)
+    if file is not None:
+        looked.source["path"] = seen_from(path, file)
+    draft = drafted(looked)
+    write(path, recipe_text(draft))
+    show(Terminal(as_json=as_json), path, looked, len(draft.fields) + len(looked.vectors), draft.left_out)
+
+
+def stem(file: Path) -> str:
+    """Return a file's name without its ends."""
+    return file.name.split(".")[0]
+
+
+def check_free(path: Path, *, force: bool) -> None:
+    """Refuse a file that is there.
+
+    Raises: WrongUsage.
+    """
+    if path.exists() and not force:
+        raise WrongUsage(f"{shown(str(path))} is there already; --force writes over it, --out names another")
+
+
+def look(file: Path | None, match: str | None, target: str, name: str, settings: Settings) -> "Looked":
+    """Look at the rows.
+
+    Raises: BadData, NoRows, RedisUnreachable.
+    """
+    from trainer.drafting.look import look_at_file
+    from trainer.drafting.look_redis import look_at_redis
+
+    if file is not None:
+        return look_at_file(file, target, name)
+
+    async def ask() -> "Looked":
+        from cli.connection import opened
+
+        async with opened(settings) as store:
+            return await look_at_redis(store.redis, str(match), target, name)
+
+    return asyncio.run(ask())
+
+
+def seen_from(recipe: Path, file: Path) -> str:
+    """Return a file's path as the recipe's folder sees it, whole where it lies elsewhere."""
+    try:
+        return str(file.resolve().relative_to(recipe.resolve().parent))
+    except ValueError:
+        return str(file.resolve())
+
+
+def write(path: Path, text: str) -> None:
+    """Write a recipe that reads as one.
+
+    Raises: WrongUsage, the file cannot be written; BadRecipe.
+    """
+    from models.recipe import Recipe
+
+    Recipe.parse(text, path.name)
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise WrongUsage(f"{shown(str(path))} cannot be written: {error.strerror}") from error
+
+
+def show(
+    terminal: Terminal, path: Path, looked: "Looked", inputs: int, left_out: list[tuple[str, str]]
+) -> None:
+    """Tell what was found and what to do next."""
+    if terminal.as_json:
+        told = {"recipe": str(path), "rows": looked.rows, "inputs": inputs, "left_out": dict(left_out)}
+        terminal.emit(told)
+        return
+    terminal.say(f"{path} is written: {looked.rows:,} rows, {inputs} columns to learn from", "strong")
+    for name, reason in left_out:
+        terminal.say(f"  left out  {name}: {reason}")
+    terminal.say(f"next: insitu train {path}", "command")
+
+
+COMMANDS = (
+    Command(
+        MODELS,
+        new,
+        (
+            "insitu new churn.csv --target left",
+            "insitu new rows.parquet --target price --out prices.yaml",
+            "insitu new images.npz --target y",
+            "insitu new --match 'patient:*' --target diagnosis",
+        ),
+        "0 the recipe is written; 1 the rows are refused",
+    ),
+)

@@ -1,0 +1,144 @@
+"""new and load: from a file to a served model without a line written, and never over somebody's own."""
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from redis import Redis
+
+from models.assembly import Plan
+from models.recipe import Recipe
+from tests.integration.cli.conftest import Result
+from trainer.events import Journal
+from trainer.reading.rows import read_rows
+
+Insitu = Callable[..., Result]
+
+
+@pytest.fixture
+def churn(tmp_path: Path) -> Path:
+    """Generated customers: who spends little leaves."""
+    path, random = tmp_path / "churn.csv", np.random.default_rng(0)
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["customer_id", "age", "spend", "plan", "left"])
+        for number, spend in enumerate(random.uniform(0, 100, 200).round(2)):
+            age, plan = ("" if number % 9 == 0 else number % 60 + 18), ("free", "paid")[number % 2]
+            writer.writerow([f"C{number}", age, spend, plan, ("stays", "leaves")[int(spend < 30)]])
+    return path
+
+
+def test_a_file_becomes_a_recipe_a_model_and_keys_that_it_is_asked_for(
+    insitu: Insitu, churn: Path, redis_url: str
+) -> None:
+    recipe = churn.with_suffix(".yaml")
+
+    made = insitu("new", str(churn), "--target", "left", "--out", str(recipe))
+    trained = insitu("train", str(recipe), "--load", "--json", seconds=110)
+
+    assert made.code == 0, made.err
+    assert "churn.yaml is written: 200 rows, 3 columns to learn from" in made.out
+    assert trained.code == 0, trained.err
+    last = json.loads(trained.out.splitlines()[-1])
+    assert last["metrics"]["accuracy"] > 0.8
+    with Redis.from_url(redis_url, decode_responses=True) as client:
+        assert client.hgetall("churn:C9").keys() == {"spend", "plan", "left"}
+    read = Recipe.load(recipe)
+    table, plan = read_rows(read, None, Journal(), churn.parent), Plan(read.features)
+    prepared = plan.prepare_keys(table.keys)
+    with Redis.from_url(redis_url) as client:
+        replies = [client.execute_command(*command) for command in prepared.commands]
+    (group,) = plan.assemble(prepared, replies).groups
+    assert np.array_equal(group.feeds["x"], table.inputs["x"].x)
+
+
+def test_loading_again_changes_nothing_and_somebody_s_key_is_left_alone(
+    insitu: Insitu, churn: Path, redis_url: str
+) -> None:
+    recipe = churn.with_suffix(".yaml")
+    insitu("new", str(churn), "--target", "left", "--out", str(recipe))
+
+    first, again = (insitu("load", str(recipe), "--json").json for _ in range(2))
+    with Redis.from_url(redis_url) as client:
+        client.hset("churn:C7", "plan", "mine")
+    refused = insitu("load", str(recipe))
+
+    assert (first["rows"], first["written"], again["written"]) == (200, 200, 0)
+    assert refused.code == 1
+    assert "key 'churn:C7' is already in this Redis" in refused.error
+    assert insitu("load", str(recipe), "--overwrite", "--json").json["written"] == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("breast_cancer", "patient:*", "diagnosis"),
+        ("digits", "digit:*", "label"),
+        ("japanese_vowels", "utterance:*", "speaker"),
+    ],
+)
+def test_keys_in_redis_become_a_recipe(
+    insitu: Insitu, tmp_path: Path, redis_url: str, words: tuple[str, str, str]
+) -> None:
+    dataset, match, target = words
+    path = tmp_path / "drafted.yaml"
+    insitu("load", dataset)
+
+    made = insitu("new", "--match", match, "--target", target, "--out", str(path), "--json")
+
+    recipe = Recipe.load(path)
+    table = read_rows(recipe, redis_url, Journal())
+    assert made.json["rows"] == len(table) > 500
+    assert table.skipped == {}
+    assert set(np.unique(table.targets).tolist()) == set(range(len(recipe.classes)))
+
+
+def test_a_file_that_is_there_is_not_written_over(insitu: Insitu, churn: Path) -> None:
+    recipe = churn.with_suffix(".yaml")
+    recipe.write_text("mine")
+
+    refused = insitu("new", str(churn), "--target", "left", "--out", str(recipe))
+
+    assert refused.code == 2
+    assert "is there already; --force writes over it" in refused.error
+    assert recipe.read_text() == "mine"
+    assert insitu("new", str(churn), "--target", "left", "--out", str(recipe), "--force").code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("--target", "y"), 2, "name a file, or keys in Redis with --match"),
+        (("x.csv", "--match", "a:*", "--target", "y"), 2, "one of them"),
+        (("nowhere.csv", "--target", "y"), 1, "nowhere.csv is not there"),
+        (("--match", "a:*:b:*", "--target", "y"), 1, "write one `*` where the rows differ"),
+        (("--match", "nobody:*", "--target", "y"), 1, "no key in this Redis matches 'nobody:*'"),
+    ],
+)
+def test_what_cannot_be_drafted_is_told(
+    insitu: Insitu, tmp_path: Path, words: tuple[str, ...], code: int, said: str
+) -> None:
+    wrong = insitu("new", *words, "--out", str(tmp_path / "out.yaml"))
+
+    assert (wrong.code, said in wrong.error) == (code, True), wrong.err
+
+
+def test_a_file_is_trained_on_without_a_redis(insitu: Insitu, churn: Path) -> None:
+    recipe, out = churn.with_suffix(".yaml"), churn.parent / "made"
+    insitu("new", str(churn), "--target", "left", "--out", str(recipe))
+
+    done = insitu(
+        "train",
+        str(recipe),
+        "--no-publish",
+        "--out",
+        str(out),
+        seconds=110,
+        INSITU_REDIS_URL="redis://127.0.0.1:1",
+    )
+
+    assert done.code == 0, done.err
+    assert (out / "model.onnx").exists()

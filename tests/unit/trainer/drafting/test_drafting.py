@@ -1,0 +1,189 @@
+"""Recipes drafted from files: what is kept, what is left out and why; each reads, and trains as it is."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from models.recipe import Recipe
+from models.sources import HashSource, ListSource, VectorSource
+from trainer.drafting.draft import drafted
+from trainer.drafting.look import look_at_file
+from trainer.drafting.recipe_text import recipe_text
+from trainer.errors import BadData
+from trainer.run import Place, train
+
+COUNT = 60
+Y = [("no", "yes")[row % 2] for row in range(COUNT)]
+
+
+def draft(folder: Path, target: str = "y", **columns: Any) -> tuple[Recipe, str]:
+    path = folder / "rows.parquet"
+    pq.write_table(pa.table({"a": np.linspace(0, 1, COUNT), "y": Y, **columns}), path)
+    return read_draft(path, target)
+
+
+def read_draft(path: Path, target: str = "y") -> tuple[Recipe, str]:
+    text = recipe_text(drafted(look_at_file(path, target, path.name.split(".")[0])))
+    return Recipe.parse(text), text
+
+
+def fields(recipe: Recipe) -> dict[str, Any]:
+    (source,) = recipe.features.inputs[0].sources
+    assert isinstance(source, HashSource)
+    return {field.name: field for field in source.fields}
+
+
+def test_a_text_is_a_label_and_a_number_of_many_values_a_value(tmp_path: Path) -> None:
+    labelled, _ = draft(tmp_path)
+    valued, _ = draft(tmp_path, "b", b=np.linspace(3, 9, COUNT))
+
+    assert (labelled.task, labelled.classes) == ("classification", ("no", "yes"))
+    assert (valued.task, valued.classes) == ("regression", ())
+    assert sorted(fields(valued)) == ["a", "y"]
+
+
+def test_a_number_of_few_values_is_a_label_in_its_order(tmp_path: Path) -> None:
+    recipe, text = draft(tmp_path, "n", n=[(10, 2, 3)[row % 3] for row in range(COUNT)])
+
+    assert recipe.classes == ("2", "3", "10")
+    assert "if they are amounts, say regression" in text
+
+
+@pytest.mark.parametrize(
+    ("column", "reason"),
+    [
+        ([f"C{row}" for row in range(COUNT)], "it is free text"),
+        (["same"] * COUNT, "it is always same"),
+        ([None] * COUNT, "it is empty"),
+        ([f"2026-01-{row % 28 + 1:02}" for row in range(COUNT)], "it is a time"),
+        (range(5, 5 + COUNT), "it is the key of the row"),
+        (pa.array([[b"x"]] * COUNT), "it is list<"),
+    ],
+)
+def test_a_column_that_teaches_nothing_is_left_out_with_its_reason(
+    tmp_path: Path, column: Any, reason: str
+) -> None:
+    recipe, text = draft(
+        tmp_path, z=pa.array([None] * COUNT, pa.string()) if column == [None] * COUNT else column
+    )
+
+    assert list(fields(recipe)) == ["a"]
+    assert f"#   z: {reason}" in text
+
+
+def test_a_column_that_names_rows_makes_their_key(tmp_path: Path) -> None:
+    named, _ = draft(tmp_path, patient_id=[f"P{row}" for row in range(COUNT)])
+    numbered, _ = draft(tmp_path, id=[1, *range(1, COUNT)])
+
+    assert named.rows.text == "rows:{patient_id}"
+    assert numbered.rows.text == "rows:{row}"
+
+
+def test_what_is_missing_has_a_stand_in_that_no_cell_holds(tmp_path: Path) -> None:
+    gaps = [None if row % 5 == 0 else row * 1.5 - 20 for row in range(COUNT)]
+    plans = [None if row % 7 == 0 else ("free", "paid")[row % 2] for row in range(COUNT)]
+
+    recipe, text = draft(tmp_path, gaps=gaps, plans=plans)
+
+    assert fields(recipe)["gaps"].default == -20
+    assert (fields(recipe)["plans"].default, fields(recipe)["plans"].categories) == (
+        "missing",
+        ("free", "paid", "missing"),
+    )
+    assert "columns: {gaps: [missing, standardize]}" in text
+    assert "missing in 12 of 60" in text
+
+
+def test_many_categories_are_embedded(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("town,y\n" + "".join(f"t{row % 24},{Y[row % 7]}\n" for row in range(240)))
+
+    recipe, text = read_draft(path)
+
+    assert len(fields(recipe)["town"].categories) == 24
+    assert "columns: {town: {embedding: 8}}" in text
+
+
+def test_labels_of_too_few_rows_are_left_out_and_their_rows_allowed_for(tmp_path: Path) -> None:
+    recipe, text = draft(tmp_path, y=[None, None, "rare", *Y[3:]])
+
+    assert recipe.classes == ("no", "yes")
+    assert recipe.data.max_bad_share == 0.05
+    assert "2 rows have no y; too few rows have rare" in text
+
+
+def test_words_for_no_value_are_found(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("a;y\n" + "".join(f"{'NA' if row % 6 == 0 else row};{Y[row]}\n" for row in range(COUNT)))
+
+    recipe, text = read_draft(path)
+
+    assert "missing: [NA]" in text
+    assert 'separator: ";"' in text
+    assert fields(recipe)["a"].default == -1
+
+
+@pytest.mark.parametrize(
+    ("array", "kind", "layers"),
+    [
+        (np.zeros((COUNT, 8, 8), np.uint8), VectorSource, "preset: cnn"),
+        (np.zeros((COUNT, 2, 2), np.float32), VectorSource, "- flatten"),
+        (np.zeros((COUNT, 5), np.float32), VectorSource, "- standardize"),
+        (np.zeros((COUNT, 9, 2), np.float32), ListSource, "preset: gru"),
+    ],
+)
+def test_an_array_has_a_network_of_its_kind(tmp_path: Path, array: Any, kind: type, layers: str) -> None:
+    np.savez(tmp_path / "rows.npz", image=array, y=Y)
+
+    recipe, text = read_draft(tmp_path / "rows.npz")
+
+    assert isinstance(recipe.features.inputs[0].sources[0], kind)
+    assert layers in text
+
+
+@pytest.mark.parametrize(
+    ("columns", "target", "said"),
+    [
+        ({}, "yy", "has no column 'yy'; did you mean 'y'?"),
+        ({"v": [[1.0]] * COUNT}, "v", "a target is a number or a text"),
+        ({"y": [f"t{row}" for row in range(COUNT)]}, "y", "holds 60 different texts|has 0 labels"),
+        ({"y": ["same"] * COUNT}, "y", "has 1 labels that 3 rows or more have"),
+        ({"y": ["a"] * 5 + [None] * (COUNT - 5)}, "y", "5 rows have a value of 'y', 10 are needed"),
+        ({"a": ["same"] * COUNT}, "y", r"nothing to learn from beside the target \(a: it is always same\)"),
+    ],
+)
+def test_rows_that_nothing_can_be_drafted_from_say_why(
+    tmp_path: Path, columns: dict[str, Any], target: str, said: str
+) -> None:
+    with pytest.raises(BadData, match=said.replace("?", r"\?")):
+        draft(tmp_path, target, **columns)
+
+
+def test_a_file_of_another_kind_and_one_without_rows_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "rows.xlsx").write_bytes(b"x")
+    (tmp_path / "rows.csv").write_text("a,y\n")
+
+    with pytest.raises(BadData, match=r"is of no kind that is read by its name; there are \.csv"):
+        read_draft(tmp_path / "rows.xlsx")
+    with pytest.raises(BadData, match=r"rows\.csv has no rows"):
+        read_draft(tmp_path / "rows.csv")
+
+
+def test_a_draft_of_fields_lists_and_an_image_trains_as_it_is(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    recipe, _ = draft(
+        tmp_path,
+        plan=[("a", "b", None)[row % 3] for row in range(COUNT)],
+        steps=[[float(row % 2)] * (row % 4 + 1) for row in range(COUNT)],
+        point=random.normal(size=(COUNT, 3)).tolist(),
+    )
+    quick = recipe.model_copy(update={"training": recipe.training.model_copy(update={"epochs": 3})})
+
+    result = train(quick, None, place=Place(tmp_path))
+
+    assert [one.name for one in recipe.features.inputs] == ["x", "steps", "point"]
+    assert result.outcome.exported.difference < 1e-4

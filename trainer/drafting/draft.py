@@ -1,0 +1,181 @@
+"""What a recipe should say of rows that were looked at: task, fields, network, training; each with its reason."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from trainer.drafting.facts import Facts, by_count, stand_in
+from trainer.drafting.look import Looked
+from trainer.errors import BadData
+
+CLASSES_MOST = 200
+CLASS_ROWS_LEAST = 3
+NUMBER_CLASSES_MOST = 10
+CATEGORIES_MOST = 100
+ROWS_LEAST = 10
+SMALL_IMAGE = 4  # pixels a side below which there is nothing to convolve
+MISSING, OTHER = "missing", "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field of the view; `note` is what the draft says of it."""
+
+    name: str
+    note: str
+    categories: tuple[str, ...] = ()
+    default: int | str | None = None
+    unknown: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """A network and its training for so many rows; rules of thumb, to be changed."""
+
+    width: int
+    depth: int
+    dropout: float
+    lr: float
+    batch: int
+    epochs: int
+    patience: int
+
+
+@dataclass(slots=True)
+class Draft:
+    """A recipe before it is written."""
+
+    looked: Looked
+    task: str = "regression"
+    task_note: str = ""
+    labels: tuple[tuple[str, int], ...] = ()
+    fields: list[Field] = field(default_factory=list)
+    left_out: list[tuple[str, str]] = field(default_factory=list)
+    bad_share: float = 0.0
+    bad_note: str = ""
+
+    @property
+    def sizes(self) -> Sizes:
+        """What suits so many rows."""
+        return sizes_for(self.looked.rows)
+
+
+def sizes_for(rows: int) -> Sizes:
+    """Return sizes that suit so many rows: few rows want a small, much regularised network."""
+    if rows < 1000:
+        return Sizes(32, 1, 0.3, 0.003, 32, 150, 30)
+    if rows < 10_000:
+        return Sizes(64, 2, 0.2, 0.003, 64, 100, 20)
+    if rows < 100_000:
+        return Sizes(128, 2, 0.1, 0.002, 256, 50, 10)
+    return Sizes(256, 2, 0.1, 0.002, 1024, 20, 5)
+
+
+def drafted(looked: Looked) -> Draft:
+    """Choose a recipe.
+
+    Raises: BadData, nothing to learn from or nothing to learn.
+    """
+    draft = Draft(looked, left_out=list(looked.left_out))
+    choose_task(draft)
+    for facts in looked.fields:
+        reason = useless(facts, looked.key)
+        if reason:
+            draft.left_out.append((facts.name, reason))
+        else:
+            draft.fields.append(field_of(facts, looked.every))
+    if not draft.fields and not looked.vectors:
+        told = "; ".join(f"{name}: {reason}" for name, reason in draft.left_out) or "there is no other column"
+        raise BadData(f"nothing to learn from beside the target ({told})")
+    return draft
+
+
+def choose_task(draft: Draft) -> None:
+    """Choose between labels and a number.
+
+    Raises: BadData, no target that could be learned.
+    """
+    target = draft.looked.target
+    values = target.values
+    if target.known < ROWS_LEAST:
+        raise BadData(
+            f"{target.known} rows have a value of {target.name!r}, {ROWS_LEAST} are needed to learn from"
+        )
+    few = values is not None and len(values) <= (NUMBER_CLASSES_MOST if target.numbers else CLASSES_MOST)
+    if target.numbers and (not few or not target.whole):
+        draft.task_note = f"{target.name} is a number, {target.low:g} to {target.high:g}"
+        share_of_bad(draft, target.missing, f"{target.missing} rows have no {target.name}")
+        return
+    if values is None or not few:
+        raise BadData(
+            f"{target.name!r} holds {target.distinct} different texts in {target.rows} rows; a target is a "
+            f"number, or a label of at most {CLASSES_MOST}"
+        )
+    draft.task = "classification"
+    choose_labels(draft, values)
+
+
+def choose_labels(draft: Draft, values: Counter[str]) -> None:
+    """Take every label that enough rows have.
+
+    Raises: BadData, fewer than two.
+    """
+    target = draft.looked.target
+    kept = [(text, count) for text, count in by_count(values) if count >= CLASS_ROWS_LEAST]
+    rare = {text: count for text, count in values.items() if count < CLASS_ROWS_LEAST}
+    if len(kept) < 2:
+        raise BadData(
+            f"{target.name!r} has {len(kept)} labels that {CLASS_ROWS_LEAST} rows or more have; "
+            "two are needed to tell apart"
+        )
+    draft.labels = tuple(kept)
+    draft.task_note = f"{target.name} has {len(kept)} different values"
+    if target.numbers:
+        draft.task_note += "; if they are amounts, say regression and take the labels out"
+    reasons = [f"{target.missing} rows have no {target.name}"] if target.missing else []
+    if rare:
+        reasons.append(f"too few rows have {', '.join(sorted(rare)[:5])}")
+    share_of_bad(draft, target.missing + sum(rare.values()), "; ".join(reasons))
+
+
+def share_of_bad(draft: Draft, bad: int, note: str) -> None:
+    """Allow the rows that are known to be of no use."""
+    if bad:
+        draft.bad_share = min(1.0, -(-bad * 1000 // draft.looked.rows) / 1000)
+        draft.bad_note = note
+
+
+def useless(facts: Facts, key: str) -> str:
+    """Return why a column is no feature, nothing when it may be one."""
+    texts = not facts.numbers
+    many = facts.distinct > min(CATEGORIES_MOST, max(2, facts.known // 3))
+    reasons = (
+        (f"{{{facts.name}}}" in key, "it is the key of the row"),
+        (not facts.known, "it is empty"),
+        (
+            facts.distinct == 1 and not facts.missing,
+            f"it is always {next(iter(facts.values or ('the same',)))}",
+        ),
+        (facts.names_rows, "it names the row"),
+        (facts.timed, "it is a time; make numbers of it, or part the rows by it: split: {time: ...}"),
+        (texts and many, "it is free text"),
+    )
+    return next((reason for holds, reason in reasons if holds), "")
+
+
+def field_of(facts: Facts, every: bool) -> Field:
+    """Return the field of a column; `every` says whether all of its values were seen."""
+    gaps = f", missing in {facts.missing} of {facts.rows}" if facts.missing else ""
+    if facts.numbers:
+        note = f"{facts.low:g} to {facts.high:g}{gaps}"
+        return Field(facts.name, note, default=stand_in(facts) if facts.missing else None)
+    categories = [text for text, _ in by_count(facts.values or Counter())]
+    gap = next(word for word in (MISSING, "(missing)", "(none)") if word not in categories)
+    rest = next(word for word in (OTHER, "(other)", "(rest)") if word not in categories)
+    known = (*categories, *([gap] if facts.missing else []), *([] if every else [rest]))
+    return Field(
+        facts.name,
+        f"{len(categories)} categories{gaps}",
+        known,
+        gap if facts.missing else None,
+        None if every else rest,
+    )

@@ -1,0 +1,136 @@
+"""What is known of a column once all of its cells were seen: counts, values, ends; part by part."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from math import isfinite
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from trainer.reading.cells import is_number, is_text, texts
+
+VALUES_KEPT = 10_000
+NO_VALUES = ("NA", "N/A", "n/a", "na", "NaN", "nan", "null", "NULL", "None", "none", "?", "-")
+ID_NAMES = re.compile(r"(^|_)(id|key|uuid|guid|nr|no|index)$|^unnamed: ?0$|^$", re.IGNORECASE)
+
+
+@dataclass(slots=True)
+class Facts:
+    """One column. `values` counts each text it holds, None once there are too many to keep."""
+
+    name: str
+    rows: int = 0
+    missing: int = 0
+    words: set[str] = field(default_factory=set)
+    """Texts it holds that mean that there is no value."""
+    values: Counter[str] | None = field(default_factory=Counter)
+    numbers: bool = True
+    whole: bool = True
+    low: float = np.inf
+    high: float = -np.inf
+
+    def add(self, array: pa.Array) -> None:
+        """Look at some more cells."""
+        self.rows += len(array)
+        column = texts(array)
+        words = pc.is_in(pc.utf8_trim_whitespace(column), value_set=pa.array(NO_VALUES))
+        if is_text(array.type) and pc.any(words).as_py():
+            self.words.update(pc.unique(column.filter(words)).to_pylist())
+            column = column.filter(pc.invert(words))
+        column = column.drop_null()
+        column = column.filter(pc.not_equal(column, "")) if len(column) else column
+        self.missing += len(array) - len(column)
+        self._count(column)
+        if self.numbers and len(column):
+            self._measure(column)
+
+    def _count(self, column: pa.Array) -> None:
+        if self.values is None:
+            return
+        for one in pc.value_counts(column).to_pylist():
+            self.values[one["values"]] += one["counts"]
+        if len(self.values) > VALUES_KEPT:
+            self.values = None
+
+    def _measure(self, column: pa.Array) -> None:
+        try:
+            numbers = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
+        except pa.ArrowInvalid:
+            self.numbers = False
+            return
+        self.numbers = bool(np.isfinite(numbers).all())
+        if self.numbers:
+            self.low, self.high = min(self.low, float(numbers.min())), max(self.high, float(numbers.max()))
+            self.whole = self.whole and bool((numbers == np.floor(numbers)).all())
+
+    @property
+    def known(self) -> int:
+        """Cells with a value."""
+        return self.rows - self.missing
+
+    @property
+    def distinct(self) -> int:
+        """Different values; VALUES_KEPT + 1 stands for more."""
+        return VALUES_KEPT + 1 if self.values is None else len(self.values)
+
+    @property
+    def unlike(self) -> bool:
+        """Whether no two cells are alike, as far as values are kept."""
+        return self.missing == 0 and (self.values is None or self.distinct == self.rows)
+
+    @property
+    def numbered(self) -> bool:
+        """Whether it counts the rows: whole numbers without a gap."""
+        spans = self.whole and self.high - self.low + 1 == self.rows
+        return self.numbers and self.unlike and spans and self.rows > 2
+
+    @property
+    def names_rows(self) -> bool:
+        """Whether it says which row it is, and nothing about it."""
+        named = ID_NAMES.search(self.name) is not None
+        return self.unlike and (self.numbered or (named and (self.whole or not self.numbers)))
+
+    @property
+    def timed(self) -> bool:
+        """Whether its texts are dates or times."""
+        some = list(self.values or ())[:20]
+        return not self.numbers and bool(some) and all(is_time(text) for text in some)
+
+
+def is_time(text: str) -> bool:
+    """Whether a text is an ISO 8601 date or time."""
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
+def stand_in(facts: Facts) -> int:
+    """Return a whole number that no cell holds, below the least of them."""
+    low = facts.low if isfinite(facts.low) else 0.0
+    return -1 if low >= 0 else int(np.floor(low)) - 1
+
+
+def by_count(values: Counter[str]) -> Sequence[tuple[str, int]]:
+    """Return values with their counts in the order a person would list them: numbers by size, texts by letter."""
+    return sorted(
+        values.items(), key=lambda one: (0, float(one[0]), "") if is_plain(one[0]) else (1, 0.0, one[0])
+    )
+
+
+def is_plain(text: str) -> bool:
+    """Whether a text is a finite number."""
+    try:
+        return isfinite(float(text))
+    except ValueError:
+        return False
+
+
+def describable(kind: pa.DataType) -> bool:
+    """Whether a column's cells are numbers or texts, which a field can be."""
+    return is_number(kind) or is_text(kind)

@@ -1,0 +1,198 @@
+"""Rows in Redis as a draft sees them: a sample of keys, what lies under them, and where the target is."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from models.errors import listed, shown
+from models.redis_failures import connected, redis_errors
+from models.scanning import scan
+from models.store import Client
+from models.templates import KeyTemplate
+from trainer.drafting.facts import Facts
+from trainer.drafting.look import Looked, Vector
+from trainer.errors import BadData, NoRows
+
+ROWS_SAMPLED = 5000
+KEYS_A_TRIP = 256
+LIST_STEPS = 64
+KINDS = {b"hash": "hash", b"string": "vector", b"list": "list"}
+
+
+async def look_at_redis(redis: Client, match: str, target: str, name: str) -> Looked:
+    """Look at a sample of the keys that match a pattern.
+
+    Raises: NoRows, BadData, RedisUnavailable.
+    """
+    key = template_of(match)
+    rows = KeyTemplate(key)
+    found: list[str] = []
+    beside: Counter[str] = Counter()
+    async for part in scan(redis, match, None):
+        for raw in part.keys:
+            text = raw.decode("utf-8", "surrogateescape")
+            if rows.match(text) is not None:
+                found.append(text)
+            elif (after := suffix(text, rows)) is not None:
+                beside[after] += 1
+    if not found:
+        raise NoRows(match, key, None)
+    sample = evenly(sorted(found), ROWS_SAMPLED)
+    kinds = Counter(
+        [KINDS.get(kind, kind.decode()) for kind in await replies(redis, [("TYPE", one) for one in sample])]
+    )
+    kind = kinds.most_common(1)[0][0]
+    words: dict[str, object] = {"source": "redis", "match": match}
+    every = len(sample) == len(found)
+    if kind == "hash":
+        columns = await hashes(redis, sample)
+        others = {field: facts for field, facts in columns.items() if field != target}
+        truth, at = (
+            (columns[target], key)
+            if target in columns
+            else await truth_beside(redis, sample, beside, key, target)
+        )
+        return Looked(
+            name, words, key, scaled(truth, len(found)), where(at, target), list(others.values()), every=every
+        )
+    if kind not in ("vector", "list"):
+        raise BadData(f"the keys that match {match!r} are of type {kind}; rows are hashes, strings or lists")
+    truth, at = await truth_beside(redis, sample, beside, key, target)
+    vector = await (string_of if kind == "vector" else list_of)(redis, sample, name, key)
+    return Looked(name, words, key, scaled(truth, len(found)), where(at, target), [], [vector], every=every)
+
+
+def template_of(match: str) -> str:
+    """Return the template that a pattern means: each `*` between colons is a placeholder.
+
+    Raises: BadData.
+    """
+    if match.count("*") != 1 or any(one in match for one in "?[]\\{}"):
+        raise BadData(f"--match {match!r}: write one `*` where the rows differ, as in 'patient:*'")
+    return match.replace("*", "{id}")
+
+
+def suffix(key: str, rows: KeyTemplate) -> str | None:
+    """Return what stands behind a row's key: `:meta` of patient:17:meta."""
+    for end in (at for at, letter in enumerate(key) if letter == ":"):
+        if rows.accepts(key[:end]):
+            return key[end:]
+    return None
+
+
+def where(key: str, field: str) -> dict[str, object]:
+    """Return the target as a recipe names it."""
+    return {"key": key, "as": "hash", "field": field}
+
+
+def scaled(facts: Facts, rows: int) -> Facts:
+    """Return facts of a sample as they would be of all rows."""
+    if facts.rows == rows or not facts.rows:
+        return facts
+    share = rows / facts.rows
+    values = facts.values
+    facts.missing = round(facts.missing * share)
+    facts.values = (
+        None if values is None else Counter({one: round(count * share) for one, count in values.items()})
+    )
+    facts.rows = rows
+    return facts
+
+
+def evenly(keys: Sequence[str], most: int) -> list[str]:
+    """Return at most so many keys, evenly out of all."""
+    if len(keys) <= most:
+        return list(keys)
+    return [keys[at] for at in np.linspace(0, len(keys) - 1, most, dtype=np.int64)]
+
+
+async def replies(redis: Client, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
+    """Return the replies to some commands."""
+    result: list[Any] = []
+    async with connected(redis), redis_errors():
+        for start in range(0, len(commands), KEYS_A_TRIP):
+            pipeline: Any = redis.pipeline(transaction=False)
+            for command in commands[start : start + KEYS_A_TRIP]:
+                pipeline.execute_command(*command)
+            result += await pipeline.execute()
+    return result
+
+
+async def hashes(redis: Client, keys: Sequence[str]) -> dict[str, Facts]:
+    """Return the facts of every field of some hashes."""
+    rows = [fields_of(reply) for reply in await replies(redis, [("HGETALL", key) for key in keys])]
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    facts = {name: Facts(name) for name in names}
+    for name in names:
+        facts[name].add(pa.array([row.get(name) for row in rows], pa.string()))
+    return facts
+
+
+def fields_of(reply: Any) -> dict[str, str]:
+    """Return the fields of a hash as text."""
+    pairs = reply.items() if isinstance(reply, dict) else zip(reply[::2], reply[1::2], strict=True)
+    return {
+        name.decode("utf-8", "backslashreplace"): value.decode("utf-8", "backslashreplace")
+        for name, value in pairs
+    }
+
+
+async def truth_beside(
+    redis: Client, keys: Sequence[str], beside: Counter[str], key: str, target: str
+) -> tuple[Facts, str]:
+    """Return the facts of the target, and the key that has it, among the hashes beside the rows.
+
+    Raises: BadData.
+    """
+    for after, _ in beside.most_common(8):
+        kinds = await replies(redis, [("TYPE", key_ + after) for key_ in keys[:20]])
+        if b"hash" in kinds:
+            facts = await hashes(redis, [one + after for one in keys])
+            if target in facts:
+                return facts[target], key + after
+    places = [key, *(key + after for after, _ in beside.most_common(8))]
+    raise BadData(f"no hash at {listed(places)} has a field {shown(target)!r}; name one with --target")
+
+
+async def string_of(redis: Client, keys: Sequence[str], name: str, key: str) -> Vector:
+    """Return the vector that strings of raw numbers hold: float32 where they read as such, else bytes.
+
+    Raises: BadData, strings of different sizes.
+    """
+    values = await replies(redis, [("GET", one) for one in keys[:200]])
+    sizes = Counter(len(one) for one in values)
+    if len(sizes) > 1:
+        raise BadData(
+            f"the strings at {key!r} have different sizes ({listed(sorted(sizes))} bytes); a vector has one"
+        )
+    size = next(iter(sizes))
+    if size % 4 == 0 and are_floats(b"".join(values)):
+        return Vector(name, key, "vector", (size // 4,))
+    side = round(size**0.5)
+    return Vector(name, key, "vector", (side, side) if side * side == size and side > 1 else (size,), "uint8")
+
+
+def are_floats(data: bytes) -> bool:
+    """Whether bytes read as float32 of ordinary size."""
+    numbers = np.abs(np.frombuffer(data, "<f4").astype(np.float64))
+    ordinary = (numbers == 0) | ((numbers > 1e-9) & (numbers < 1e9))
+    return bool(np.isfinite(numbers).all() and ordinary.mean() > 0.99)
+
+
+async def list_of(redis: Client, keys: Sequence[str], name: str, key: str) -> Vector:
+    """Return the sequence that lists of steps hold.
+
+    Raises: BadData, steps of different sizes.
+    """
+    every = await replies(redis, [("LRANGE", one, 0, -1) for one in keys[:200]])
+    sizes = {len(entry) for entries in every for entry in entries}
+    size = next(iter(sizes))
+    if len(sizes) > 1 or size % 4:
+        raise BadData(
+            f"the entries of the lists at {key!r} have {listed(sorted(sizes))} bytes; steps are float32 of one shape"
+        )
+    longest = max(len(entries) for entries in every)
+    return Vector(name, key, "list", (size // 4,), "float32", max(LIST_STEPS, longest), free=True)
