@@ -78,7 +78,7 @@ def template_of(match: str) -> str:
 def suffix(key: str, rows: KeyTemplate) -> str | None:
     """Return what stands behind a row's key: `:meta` of patient:17:meta."""
     for end in (at for at, letter in enumerate(key) if letter == ":"):
-        if rows.accepts(key[:end]):
+        if rows.match(key[:end]) is not None:
             return key[end:]
     return None
 
