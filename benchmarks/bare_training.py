@@ -10,9 +10,9 @@ from torch.nn.utils import clip_grad_norm_
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from models.recipe_training import Training
+from trainer.fitting.rows import Rows
 from trainer.networks.fitted import channel_values
 from trainer.networks.network import Network
-from trainer.rows import Rows
 
 
 class Mlp(nn.Module):

@@ -24,12 +24,12 @@ from benchmarks.ready_tables import ready_table
 from models.recipe import Recipe, ready_recipe, ready_recipes
 from trainer.blueprints import blueprint_of
 from trainer.events import EpochEnded, Event
-from trainer.fit import Fit, reproducible
+from trainer.fitting.fit import Fit, reproducible
+from trainer.fitting.rows import Rows
 from trainer.networks.building import build
 from trainer.networks.network import Network
-from trainer.rows import Rows
 from trainer.split import split
-from trainer.tasks import Task, task_of
+from trainer.tasks.task import Task, task_of
 
 EPOCHS = 12  # of one measurement; the first is left out, it fills caches
 CPU = torch.device("cpu")

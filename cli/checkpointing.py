@@ -14,7 +14,7 @@ from cli.errors import WrongUsage
 
 if TYPE_CHECKING:
     from cli.training_view import TrainingView
-    from trainer.checkpoints import Checkpoint
+    from trainer.fitting.checkpoints import Checkpoint
 
 CheckpointDir = Annotated[
     Path | None,
@@ -56,7 +56,7 @@ class Keeping:
         """Return the checkpoint of a model, if trainings are kept."""
         if self.directory is None:
             return None
-        from trainer.checkpoints import Checkpoint
+        from trainer.fitting.checkpoints import Checkpoint
 
         path = self.directory / f"{name}.checkpoint"
         return Checkpoint(path, self.every_seconds, self.every_epochs, self.resume)

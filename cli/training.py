@@ -28,7 +28,7 @@ from models.keys import Keys
 if TYPE_CHECKING:
     from models.manifest import Manifest
     from models.recipe import Recipe
-    from trainer.contest import Contest
+    from trainer.contest.contest import Contest
     from trainer.datasets.loading import Loaded
     from trainer.outcome import TrainResult
 
@@ -280,7 +280,7 @@ async def contested(recipe: "Recipe", result: "TrainResult", settings: Settings,
     Raises: BundleCorrupt, ManifestUnreadable, RedisUnavailable, RedisRefused.
     """
     from cli.connection import opened
-    from trainer.contest import challenge
+    from trainer.contest.contest import challenge
 
     if not plan.publish or plan.alias is None or plan.promote_if is Promotion.NEVER:
         return Standing(None)

@@ -18,14 +18,14 @@ from trainer.events import (
     TrialEnded,
     as_json,
 )
-from trainer.folds import Folds
 from trainer.outcome import TrainResult
+from trainer.trying.folds import Folds
 
 if TYPE_CHECKING:
-    from trainer.checkpoints import Checkpoint
-    from trainer.quantization import Quantized
-    from trainer.spent import Spent
-    from trainer.trials import Trials
+    from trainer.exporting.quantization import Quantized
+    from trainer.fitting.checkpoints import Checkpoint
+    from trainer.fitting.spent import Spent
+    from trainer.trying.trials import Trials
 
 # The rest is on the card.
 SCORES_SHOWN = (

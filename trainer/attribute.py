@@ -20,7 +20,7 @@ from torch import Tensor
 from models.features import FeatureView
 from models.named_elements import NamedFeature, features_of
 from models.reference import from_card, in_words
-from trainer.export import Served, Signature
+from trainer.exporting.export import Served, Signature
 from trainer.table import Table, Values
 
 ROWS = 64  # of those held out, evenly chosen

@@ -14,10 +14,10 @@ from sklearn.preprocessing import StandardScaler
 
 from trainer.evaluate import evaluate
 from trainer.judging.questions import Scores
-from trainer.multilabel import Multilabel
 from trainer.table import Table, Values
-from trainer.tasks import Classification, Task
-from trainer.values import Quantiles
+from trainer.tasks.multilabel import Multilabel
+from trainer.tasks.task import Classification, Task
+from trainer.tasks.values import Quantiles
 
 ITERATIONS = 2000
 ROWS_MOST = 20_000

@@ -9,7 +9,7 @@ from models.sources import ListSource, Source, VectorSource
 from models.tensors import elements
 from trainer.networks.building import Blueprint
 from trainer.networks.forms import FREE, Column, Entry, Form
-from trainer.tasks import outputs_of
+from trainer.tasks.task import outputs_of
 
 
 def blueprint_of(recipe: Recipe) -> Blueprint:

@@ -9,8 +9,8 @@ from typing import Any
 
 from models.privacy import Privacy
 from models.recipe import Recipe
-from trainer.export import TOLERANCE
-from trainer.fit import History
+from trainer.exporting.export import TOLERANCE
+from trainer.fitting.fit import History
 from trainer.outcome import HeldOut, Outcome
 
 KEYS_KEPT = 1000  # more held-out keys are kept as a count and a digest

@@ -4,12 +4,12 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from trainer.anomaly import Anomaly
 from trainer.judging.questions import Answered, Question, Scores
 from trainer.judging.scoring import score
-from trainer.multilabel import Multilabel
-from trainer.tasks import Classification, Task
-from trainer.values import Forecasting, Quantiles
+from trainer.tasks.anomaly import Anomaly
+from trainer.tasks.multilabel import Multilabel
+from trainer.tasks.task import Classification, Task
+from trainer.tasks.values import Forecasting, Quantiles
 
 
 def question_of(task: Task) -> Question:

@@ -9,7 +9,7 @@ import numpy as np
 from models.privacy import Privacy
 from models.recipe import Recipe
 from trainer.baseline import Baseline, flat_features
-from trainer.fit import History
+from trainer.fitting.fit import History
 from trainer.judging.calibration import TEMPERED, Tempering
 from trainer.judging.columns import column_names
 from trainer.judging.confidence import confidence
@@ -25,7 +25,7 @@ from trainer.judging.summary import FEATURES_KEPT, features, labels, target
 from trainer.judging.threshold import Rule
 from trainer.table import Table
 
-ELEMENTS_MOST = 5_000_000  # numbers of one part that are looked at as columns: 40 MB of doubles
+ELEMENTS_MOST = 1_000_000  # numbers of one part that are looked at as columns: 8 MB of doubles
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +107,9 @@ def summary(case: Case, seen: Evidence) -> dict[str, Any]:
     privacy = Privacy.of(case.recipe.as_data())
     missing = {privacy.alias(name): rows / count for name, rows in case.train.table.filled.items()}
     table = case.train.table
-    whole = all(values.lengths is None for values in table.inputs.values())
-    columns = flat_features(table) if whole else seen.train.features
+    every = [values.x.reshape(len(table), -1) for values in table.inputs.values()]
+    whole = len(every) == 1 and all(values.lengths is None for values in table.inputs.values())
+    columns = every[0] if whole else seen.train.features  # a table is not copied for its summary
     told: dict[str, Any] = {"features": features(columns, seen.train.names, missing)}
     told["left_out"] = max(0, len(seen.train.names) - FEATURES_KEPT)
     if case.question.kind == "classification":

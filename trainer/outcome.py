@@ -6,14 +6,14 @@ from typing import Any
 
 from models.bundle import Bundle
 from trainer.baseline import Baseline
-from trainer.export import Exported
-from trainer.fit import History
-from trainer.folds import Folds
+from trainer.exporting.export import Exported
+from trainer.fitting.fit import History
 from trainer.judge import Judgement
 from trainer.judging.diagnosis import Diagnosis
 from trainer.judging.evidence import Size
 from trainer.judging.questions import Answered, Question, Scores
-from trainer.trials import Trials
+from trainer.trying.folds import Folds
+from trainer.trying.trials import Trials
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from models.store import PRODUCTION, ModelStore
 from trainer.card import card, rounded
 from trainer.judging.page import page
 from trainer.outcome import Outcome
-from trainer.tasks import Task, answer_of
+from trainer.tasks.task import Task, answer_of
 
 
 def compose(recipe: Recipe, task: Task, outcome: Outcome) -> Bundle:

@@ -13,14 +13,14 @@ from models.keys import Keys
 from models.recipe import Recipe
 from models.store import ModelStore
 from trainer.blueprints import blueprint_of
-from trainer.checkpoints import Checkpoint
 from trainer.errors import BadData
 from trainer.events import Events, Journal, silent
-from trainer.fitting import Beginning, check_start
+from trainer.fitting.beginning import Beginning, check_start
+from trainer.fitting.checkpoints import Checkpoint
+from trainer.fitting.starting import Start, read_start
 from trainer.networks.building import check
 from trainer.outcome import TrainResult
 from trainer.reading.rows import read_rows
-from trainer.starting import Start, read_start
 from trainer.table import Table
 from trainer.training import Training
 

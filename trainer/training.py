@@ -11,35 +11,35 @@ from numpy.typing import NDArray
 
 from models.recipe import Recipe
 from models.reference import ENTRY
-from trainer.anomaly import Anomaly
 from trainer.attribute import attributions
 from trainer.baseline import Baseline, baseline, mean_row
 from trainer.blueprints import blueprint_of
 from trainer.errors import NotEnoughRows, TrainingDiverged
 from trainer.evaluate import question_of
 from trainer.events import Journal, silent
-from trainer.export import Exported, Input, Served, Signature, answers, export, feed
-from trainer.fit import History, raw_outputs, reproducible
-from trainer.fitting import Beginning, Learning, fitted
-from trainer.folds import cross_validate
+from trainer.exporting.export import Exported, Input, Served, Signature, answers, export, feed
+from trainer.exporting.quantize import quantized
+from trainer.fitting.beginning import Beginning, Learning, fitted
+from trainer.fitting.fit import History, raw_outputs, reproducible
+from trainer.fitting.rows import Rows
 from trainer.judge import Asked, Case, Judgement, judge
 from trainer.judging.calibration import TEMPERED, Tempering, tempering
 from trainer.judging.data_curve import data_curve
 from trainer.judging.evidence import Size
 from trainer.judging.questions import Answered, Question
 from trainer.judging.scoring import HEADLINES, score
-from trainer.multilabel import Multilabel
 from trainer.networks.autoencoder import Autoencoder
 from trainer.networks.network import Network
 from trainer.outcome import HeldOut, Outcome, RowCounts, TrainResult
 from trainer.publish import compose
-from trainer.quantize import quantized
 from trainer.reference import reference
-from trainer.rows import Rows
 from trainer.split import parted, ranked, split
 from trainer.table import Table
-from trainer.tasks import Classification, Regression, Task, task_of
-from trainer.trials import Trials
+from trainer.tasks.anomaly import Anomaly
+from trainer.tasks.multilabel import Multilabel
+from trainer.tasks.task import Classification, Regression, Task, task_of
+from trainer.trying.folds import cross_validate
+from trainer.trying.trials import Trials
 
 ONE_ANSWER = (Classification, Multilabel, Regression)  # what each feature adds to is one number of these
 CPU = torch.device("cpu")
@@ -113,7 +113,7 @@ class Training:
         """Return the recipe with the best values that its search finds."""
         if self.recipe.search is None:
             return self.recipe, None
-        from trainer.search import Searching  # noqa: PLC0415  # optuna is an extra of its own
+        from trainer.trying.search import Searching  # noqa: PLC0415  # optuna is an extra of its own
 
         learning = self._learning(self.train)
         with self.journal.stage("search", self.recipe.search.trials) as stage:

@@ -16,7 +16,7 @@ from trainer.judging.questions import Array, Floats
 RESAMPLES_MOST = 1000
 RESAMPLES_LEAST = 200
 WORK = 10_000_000  # row counts drawn in all; a second or two
-BLOCK = 1_000_000  # row counts held at once: 8 MB
+BLOCK = 200_000  # row counts held at once: 1.6 MB, and some copies of them
 ROWS_MOST = WORK // RESAMPLES_LEAST
 LEVEL = 0.95
 

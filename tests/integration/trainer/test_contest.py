@@ -17,12 +17,12 @@ from models.connecting import connect
 from models.features import FeatureView
 from models.recipe import Recipe
 from models.store import ModelStore
-from trainer.champion import in_order_of
-from trainer.contest import Contest, challenge
+from trainer.contest.champion import in_order_of
+from trainer.contest.contest import Contest, challenge
+from trainer.contest.unseen import unseen_by
 from trainer.errors import Incomparable
 from trainer.outcome import TrainResult
 from trainer.run import train
-from trainer.unseen import unseen_by
 
 POINTS = """\
 name: points

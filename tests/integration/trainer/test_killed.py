@@ -13,9 +13,9 @@ import torch
 from sklearn.datasets import load_digits
 
 from models.recipe import Recipe, ready_recipe
-from trainer.checkpoints import Checkpoint
 from trainer.events import Journal
-from trainer.fitting import Beginning
+from trainer.fitting.beginning import Beginning
+from trainer.fitting.checkpoints import Checkpoint
 from trainer.run import train_on
 from trainer.table import Table, Values
 

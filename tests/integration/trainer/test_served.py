@@ -19,12 +19,12 @@ from server.inference.asking import Ask
 from server.settings import ServerSettings
 from trainer.datasets.from_redis import read_table
 from trainer.events import Stage, silent
-from trainer.export import answers
+from trainer.exporting.export import answers
 from trainer.outcome import TrainResult
 from trainer.publish import publish
 from trainer.run import train
 from trainer.table import Table
-from trainer.tasks import task_of
+from trainer.tasks.task import task_of
 from trainer.training import signature_of
 
 ROWS = 60

@@ -16,7 +16,7 @@ from models.store import ModelStore
 from trainer.datasets.catalogue import dataset
 from trainer.datasets.loading import load_into
 from trainer.events import Event, StageEnded
-from trainer.export import session
+from trainer.exporting.export import session
 from trainer.publish import publish
 from trainer.run import train
 

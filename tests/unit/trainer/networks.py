@@ -11,11 +11,11 @@ from torch import Tensor
 from models.layers.layer import Layer
 from models.layers.network import NetworkLayer
 from models.tensors import Tensor as Array
-from trainer.export import Exported, Input, Served, Signature, export
+from trainer.exporting.export import Exported, Input, Served, Signature, export
 from trainer.networks.building import Blueprint, build
 from trainer.networks.forms import Entry, Form
 from trainer.networks.network import Network
-from trainer.tasks import Classification
+from trainer.tasks.task import Classification
 
 LAYER_LIST: TypeAdapter[Any] = TypeAdapter(list[NetworkLayer])
 TASK = Classification(("a", "b", "c"))

@@ -9,12 +9,12 @@ import torch
 from models.features import FeatureView
 from tests.unit.trainer.tables import LINE, SLOPES, clouds, keys, line, recipe, slopes
 from trainer.attribute import attributions
-from trainer.export import Input, Served, Signature
+from trainer.exporting.export import Input, Served, Signature
 from trainer.networks.forms import Entry, Form
 from trainer.networks.network import Inputs, Network
 from trainer.run import train_on
 from trainer.table import Table, Values
-from trainer.tasks import Regression
+from trainer.tasks.task import Regression
 
 SIGNATURE = Signature((Input("x", "float32", None),), "value")
 

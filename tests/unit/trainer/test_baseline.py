@@ -5,7 +5,7 @@ import pytest
 
 from tests.unit.trainer.tables import LINE, clouds, line, recipe, slopes
 from trainer.baseline import baseline, flat_features
-from trainer.tasks import Classification, task_of
+from trainer.tasks.task import Classification, task_of
 
 
 def test_a_linear_model_parts_two_clouds() -> None:

@@ -13,9 +13,9 @@ from models.layers.network import LAYERS, Residual
 from models.recipe_training import Training
 from tests.unit.trainer.networks import TASK, ask, blueprint, exported, layers, network, rows
 from trainer.errors import BadNetwork
+from trainer.fitting.optimizers import optimizer
 from trainer.networks.building import build, check
 from trainer.networks.network import Network
-from trainer.optimizers import optimizer
 
 VECTOR = (6,)
 SEQUENCE = (None, 4)

@@ -13,12 +13,12 @@ from tests.unit.trainer.tables import CLOUDS, LINE, SLOPES, clouds, keys, line, 
 from trainer.card import curve, held_out
 from trainer.errors import BadNetwork, BadReportPath
 from trainer.events import Event, Journal, StageBegan, StageEnded, as_json
-from trainer.export import answers
-from trainer.fit import Epoch, History
+from trainer.exporting.export import answers
+from trainer.fitting.fit import Epoch, History
 from trainer.outcome import HeldOut, TrainResult
 from trainer.report import write_report
 from trainer.run import train, train_on
-from trainer.tasks import task_of
+from trainer.tasks.task import task_of
 from trainer.training import signature_of
 
 TOLD: list[Event] = []

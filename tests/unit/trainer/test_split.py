@@ -11,9 +11,9 @@ from models.recipe import Recipe
 from tests.unit.trainer.tables import CLOUDS, LINE, clouds, keys, line, recipe
 from trainer.errors import NotEnoughRows
 from trainer.events import Journal
-from trainer.folds import cross_validate, folds
 from trainer.split import parted, split
 from trainer.table import Table, Values
+from trainer.trying.folds import cross_validate, folds
 
 
 def test_every_row_is_in_exactly_one_part() -> None:

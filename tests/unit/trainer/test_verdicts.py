@@ -10,7 +10,7 @@ import pytest
 from models.recipe import Recipe
 from server.inference.answers import bodies
 from tests.unit.trainer.tables import keys
-from trainer.export import session
+from trainer.exporting.export import session
 from trainer.judge import Asked, part
 from trainer.judging.page import page
 from trainer.outcome import Outcome, TrainResult

@@ -42,7 +42,9 @@ def test_labels_that_are_no_list_of_texts_are_refused(text: str) -> None:
 
 
 def test_an_unknown_task_is_refused_with_those_there_are() -> None:
-    with pytest.raises(ParameterRefused, match="classification, multilabel, regression, tensor"):
+    with pytest.raises(
+        ParameterRefused, match="classification, multilabel, regression, forecasting, anomaly, tensor"
+    ):
         uploads.the_task("clasification")
 
 

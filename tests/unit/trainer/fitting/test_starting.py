@@ -1,0 +1,189 @@
+"""Trainings that begin with a version: its weights, frozen layers, heads anew, and what does not fit."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from models.recipe import Recipe
+from models.recipe_changes import changed
+from tests.unit.models.graphs import model
+from tests.unit.trainer.tables import CLOUDS, LINE, SLOPES, clouds, line, recipe, slopes
+from trainer.blueprints import blueprint_of
+from trainer.errors import BadStart, CheckpointMismatch
+from trainer.events import Event, Journal, Noticed, silent
+from trainer.exporting.weights import weights_of
+from trainer.fitting.beginning import Beginning, Learning, check_start, fitted
+from trainer.fitting.checkpoints import Checkpoint
+from trainer.fitting.fit import raw_outputs
+from trainer.fitting.rows import Rows
+from trainer.fitting.starting import Start
+from trainer.networks.network import Network
+from trainer.run import train_on
+from trainer.table import Table
+from trainer.tasks.task import task_of
+
+CPU = torch.device("cpu")
+DEEP = CLOUDS.replace(
+    "[standardize, {linear: 8}, tanh]", "[standardize, {linear: 8}, batch_norm, tanh, {linear: 6}]"
+)
+
+
+def fine_tuned(
+    made: Recipe, table: Table, start: Start | None, checkpoint: Checkpoint | None = None
+) -> Network:
+    learning = Learning(blueprint_of(made), table, table, task_of(made, table), CPU)
+    return fitted(made, learning, silent, Beginning(checkpoint, start))[0]
+
+
+def loss(network: Network, made: Recipe, table: Table) -> float:
+    rows = Rows.of(table, CPU)
+    return float(task_of(made, table).loss(raw_outputs(network, rows), rows.targets))
+
+
+@pytest.fixture(scope="module")
+def version() -> Start:
+    """A network that was trained, exported and read back."""
+    onnx = train_on(recipe(DEEP, epochs=25), clouds()).bundle.onnx
+    return Start("clouds", 3, ("left", "right"), weights_of(onnx))
+
+
+def test_a_training_begins_where_the_version_ended(version: Start) -> None:
+    hardly = recipe(DEEP, epochs=1, lr=1e-9)
+
+    begun, anew = fine_tuned(hardly, clouds(), version), fine_tuned(hardly, clouds(), None)
+
+    assert loss(begun, hardly, clouds()) < 0.2 * loss(anew, hardly, clouds())
+
+
+def test_frozen_layers_stay_as_they_are_to_the_bit(version: Start) -> None:
+    made = recipe(DEEP.replace("batch: 16", "batch: 16, from: clouds, freeze: 4"), epochs=5)
+
+    network = fine_tuned(made, clouds(apart=2.0), version)
+
+    state = {name: value.numpy() for name, value in network.state_dict().items()}
+    kept = [
+        name
+        for name in state
+        if name in version.weights and np.array_equal(state[name], version.weights[name])
+    ]
+    assert "branches.0.2.module.running_mean" in kept
+    assert [name for name in version.weights if name not in kept] == [
+        "branches.0.4.module.weight",
+        "branches.0.4.module.bias",
+        "head.weight",
+        "head.bias",
+    ]
+
+
+def test_a_head_for_other_labels_begins_anew_and_says_so(version: Start) -> None:
+    told: list[Event] = []
+    others = Recipe.parse(DEEP.replace("[left, right]", "[up, down]"))
+    table = clouds()
+    learning = Learning(blueprint_of(others), table, table, task_of(others, table), CPU)
+
+    _, history = fitted(others, learning, told.append, Beginning(None, version))
+
+    note = "the head begins anew, clouds version 3 has one for other labels"
+    assert history.notes == [note]
+    assert Noticed(note) in told
+
+
+def test_layers_that_do_not_fit_are_named_with_both_shapes(version: Start) -> None:
+    wider = Recipe.parse(DEEP.replace("{linear: 6}", "{linear: 7}"))
+    shorter = Recipe.parse(CLOUDS)
+
+    with pytest.raises(
+        BadStart,
+        match=r"clouds version 3 does not fit this network: layer 5 \(linear\): bias is \(6,\) there, \(7,\) "
+        r"here; layer 5 \(linear\): weight is \(6, 8\) there, \(7, 8\) here; give the layers the same sizes",
+    ):
+        check_start(wider, blueprint_of(wider), version)
+    with pytest.raises(
+        BadStart, match=r"layer 3 \(tanh\): bias is \(8,\) there, absent here; .*; and \d more"
+    ):
+        check_start(shorter, blueprint_of(shorter), version)
+
+
+def test_layers_of_several_branches_and_above_them_are_named(version: Start) -> None:
+    two = Recipe.parse(
+        CLOUDS.replace(
+            "[a, b]}]}", '[a, b]}]}\n    - {name: y, sources: [{key: "point:{id}", as: hash, fields: [c]}]}'
+        ).replace(
+            "[standardize, {linear: 8}, tanh]",
+            "{branches: {x: [{linear: 8}], y: [{linear: 2}]}, then: [{linear: 3}]}",
+        )
+    )
+
+    with pytest.raises(
+        BadStart,
+        match=r"branch x, layer 1 \(linear\): factor is \(2,\) there, absent here; branch x, .*and \d+ more",
+    ):
+        check_start(two, blueprint_of(two), version)
+    part = {name: value for name, value in version.weights.items() if "head" in name}
+    part |= {"branches.0.0.module.weight": np.zeros((8, 2)), "branches.0.0.module.bias": np.zeros(8)}
+    part |= {"branches.1.0.module.weight": np.zeros((2, 1)), "branches.1.0.module.bias": np.zeros(2)}
+    with pytest.raises(
+        BadStart, match=r"network: then, layer 1 \(linear\): bias is absent there, \(3,\) here"
+    ):
+        check_start(two, blueprint_of(two), Start("clouds", 1, (), part))
+
+
+def test_a_file_of_another_maker_has_no_weights_to_begin_with() -> None:
+    foreign = Start("churn", 1, (), weights_of(model().SerializeToString()))
+
+    with pytest.raises(
+        BadStart, match="churn version 1 has no weights to begin with: it was not trained here"
+    ):
+        check_start(recipe(), blueprint_of(recipe()), foreign)
+
+
+def test_a_check_draws_no_number_of_the_caller_s(version: Start) -> None:
+    torch.manual_seed(4)
+    wanted = torch.rand(2)
+    torch.manual_seed(4)
+
+    made = recipe(DEEP)
+    check_start(made, blueprint_of(made), version)
+
+    assert torch.equal(torch.rand(2), wanted)
+
+
+def test_another_start_is_another_training(version: Start, tmp_path: Path) -> None:
+    made = recipe(DEEP, epochs=2)
+    path = tmp_path / "it.checkpoint"
+    fine_tuned(made, clouds(), version, Checkpoint(path))
+    newer = Start("clouds", 4, version.labels, version.weights)
+
+    with pytest.raises(CheckpointMismatch, match="start is clouds version 3 there, clouds version 4 here"):
+        fine_tuned(made, clouds(), newer, Checkpoint(path, resume=True))
+
+
+def test_a_recurrent_network_begins_with_a_version_too() -> None:
+    made = recipe(SLOPES, epochs=20)
+    trained = train_on(made, slopes())
+    start = Start("slopes", 1, ("down", "up"), weights_of(trained.bundle.onnx))
+
+    again = fine_tuned(recipe(SLOPES, epochs=1, lr=1e-9), slopes(), start)
+
+    assert loss(again, made, slopes()) < 0.35
+
+
+def test_a_regression_goes_on_too() -> None:
+    made = recipe(LINE)
+    start = Start("line", 1, (), weights_of(train_on(made, line(), Journal(silent)).bundle.onnx))
+
+    again = fine_tuned(recipe(LINE, epochs=1, lr=1e-9), line(), start)
+
+    assert loss(again, made, line()) < 0.1
+
+
+def test_a_recipe_is_changed_by_its_places() -> None:
+    made = changed(
+        recipe(DEEP), {"training.from": "clouds:2", "network.2.linear": 5, "name": "other"}, "--from"
+    )
+
+    assert made.training.from_ == "clouds:2"
+    assert made.name == "other"
+    assert made.branches["x"][1].features == 5

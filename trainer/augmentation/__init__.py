@@ -1,0 +1,1 @@
+"""Augmentation: training rows altered as they are learned from."""

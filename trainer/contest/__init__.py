@@ -1,0 +1,1 @@
+"""Contest: a challenger and the champion on the same rows."""

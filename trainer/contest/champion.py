@@ -1,0 +1,102 @@
+"""The model that an alias points to, asked the rows that a new one was judged on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.assembly import Plan
+from models.bundle import Bundle
+from models.errors import AliasNotFound, ModelNotFound
+from models.features import FeatureView
+from models.privacy import Privacy
+from models.redis_failures import redis_errors
+from models.sources import InlineSource
+from models.store import ModelStore
+from models.tensors import Tensor
+from trainer.datasets.from_redis import ROWS_A_TRIP, without_age_limit
+from trainer.errors import Incomparable
+from trainer.exporting.export import session
+
+MULTIPLE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What a champion says of some keys: the keys that it could answer, and its output for each."""
+
+    keys: tuple[str, ...]
+    output: Tensor
+
+
+async def champion_of(store: ModelStore, name: str, alias: str) -> Bundle | None:
+    """Return the version that an alias points to, None when there is none.
+
+    Raises: BundleCorrupt, ManifestUnreadable, RedisUnavailable, RedisRefused.
+    """
+    try:
+        return await store.load(name, await store.resolve(name, alias))
+    except (ModelNotFound, AliasNotFound):
+        return None
+
+
+async def ask_champion(store: ModelStore, bundle: Bundle, keys: Sequence[str]) -> Answers:
+    """Return what a champion says of rows, read by its own feature view and run in ONNX Runtime.
+
+    Raises: Incomparable, it cannot be asked by these keys; ExportFailed; RedisUnavailable.
+    """
+    view = view_of(bundle)
+    plan = Plan(without_age_limit(view))
+    runtime = session(bundle.onnx)
+    answered: list[str] = []
+    outputs: list[Tensor] = []
+    privacy, reason = Privacy.of(bundle.manifest.recipe), ""
+    for start in range(0, len(keys), ROWS_A_TRIP):
+        part = keys[start : start + ROWS_A_TRIP]
+        prepared = plan.prepare_keys(part)
+        pipeline = store.redis.pipeline(transaction=False)
+        for command in prepared.commands:
+            pipeline.execute_command(*command)
+        async with redis_errors():
+            replies = await pipeline.execute(raise_on_error=False)
+        assembled = plan.assemble(prepared, replies)
+        reason = next((privacy.text(str(error)) for error in assembled.errors.values()), reason)
+        for group in assembled.groups:
+            answered.extend(part[row] for row in group.rows)
+            outputs.append(runtime.run([bundle.manifest.output], dict(group.feeds))[0])
+    if not outputs:
+        raise Incomparable(f"the champion can read none of these rows by its own feature view: {reason}")
+    return Answers(tuple(answered), np.concatenate(outputs))
+
+
+def view_of(bundle: Bundle) -> FeatureView:
+    """Return the feature view that a champion is asked by.
+
+    Raises: Incomparable.
+    """
+    view = bundle.manifest.features
+    if view is None or bundle.manifest.output is None:
+        raise Incomparable("the champion has no feature view, so it cannot be asked by keys")
+    if any(isinstance(source, InlineSource) for one in view.inputs for source in one.sources):
+        raise Incomparable("the champion reads values that only a request carries")
+    return view
+
+
+def in_order_of(labels: Sequence[str], bundle: Bundle, output: Tensor) -> NDArray[Any]:
+    """Return probabilities of a champion in the order of the challenger's labels: (N, C).
+
+    Raises: Incomparable, other labels, or a graph that gives no probabilities.
+    """
+    own = bundle.manifest.labels
+    if set(own) != set(labels):
+        raise Incomparable(f"the champion knows other labels: {', '.join(own)}")
+    if output.dtype.kind != "f":
+        raise Incomparable("the champion gives labels without probabilities")
+    rows = output.reshape(len(output), -1)
+    if rows.shape[1] == 1 and len(own) == MULTIPLE:
+        rows = np.concatenate([1 - rows, rows], axis=1)
+    if rows.shape[1] != len(own):
+        raise Incomparable(f"the champion gives {rows.shape[1]} numbers a row for {len(own)} labels")
+    return rows[:, [own.index(label) for label in labels]]

@@ -1,0 +1,116 @@
+"""Champion and challenger: both answer the same rows, and the better one is what an alias points to."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from models.bundle import Bundle
+from models.recipe import Recipe
+from models.store import ModelStore
+from trainer.contest.champion import Answers, ask_champion, champion_of, in_order_of
+from trainer.contest.unseen import unseen_by
+from trainer.errors import Incomparable
+from trainer.judging.comparison import Comparison, Contender, compare
+from trainer.judging.questions import Question
+from trainer.outcome import TrainResult
+
+
+@dataclass(frozen=True, slots=True)
+class Contest:
+    """Whether a challenger shall take the champion's place, and why; `champion` is its version, if any."""
+
+    promoted: bool
+    why: str
+    champion: int | None = None
+    comparison: Comparison | None = None
+
+    def as_data(self) -> dict[str, Any]:
+        """Return it for a program."""
+        facts: dict[str, Any] = {"promoted": self.promoted, "why": self.why, "champion": self.champion}
+        one = self.comparison
+        if one is None:
+            return facts
+        return facts | {
+            "rows": one.rows,
+            "measure": one.measure,
+            "scores": {"champion": one.champion, "challenger": one.challenger},
+            "saved": [one.saved.low, one.saved.high],
+            "right_alone": {"champion": one.only_champion, "challenger": one.only_challenger},
+            "mcnemar": one.mcnemar,
+        }
+
+
+async def challenge(store: ModelStore, recipe: Recipe, result: TrainResult, alias: str) -> Contest:
+    """Compare a new model with the one that an alias points to, on rows that neither has learned from.
+
+    Raises: BundleCorrupt, ManifestUnreadable, RedisUnavailable, RedisRefused.
+    """
+    champion = await champion_of(store, recipe.name, alias)
+    if champion is None:
+        return Contest(True, f"there is no champion yet: {alias} points to no version of {recipe.name}")
+    version = champion.manifest.version
+    try:
+        comparison, how = await compared(store, recipe, result, champion)
+    except Incomparable as misfit:
+        return Contest(False, f"{misfit}; --promote-if always promotes it unasked", version)
+    return Contest(comparison.better, f"{comparison.words} ({how})", version, comparison)
+
+
+async def compared(
+    store: ModelStore, recipe: Recipe, result: TrainResult, champion: Bundle
+) -> tuple[Comparison, str]:
+    """Let both answer the held-out rows that the champion has not learned from.
+
+    Raises: Incomparable, and as `challenge`.
+    """
+    outcome, manifest = result.outcome, champion.manifest
+    if manifest.task != result.bundle.manifest.task:
+        raise Incomparable(f"the champion answers another question: {manifest.task}")
+    given = outcome.answered
+    unseen = unseen_by(manifest, given.keys)
+    new = int(unseen.mask.sum())
+    how = f"of the {len(given)} rows held out {new} are new to version {manifest.version}: {unseen.how}"
+    if not unseen.mask.any():
+        raise Incomparable(f"no row is new to both: {how}{parted(recipe, champion)}")
+    wanted = [key for key, new in zip(given.keys, unseen.mask, strict=True) if new]
+    rival = await ask_champion(store, champion, wanted)
+    places = {key: at for at, key in enumerate(given.keys)}
+    rows = np.array([places[key] for key in rival.keys])
+    contenders = (
+        Contender(answers_of(outcome.question, champion, rival), manifest.threshold),
+        Contender(given.answers[rows], result.bundle.manifest.threshold),
+    )
+    cost = recipe.decision.cost if recipe.decision else None
+    costs = (cost.false_positive, cost.false_negative) if cost else None
+    comparison = compare(outcome.question, given.truth[rows], contenders, costs)
+    if comparison is None:
+        raise Incomparable(f"a model that answers {outcome.question.kind} has no score for each row")
+    return comparison, how + parted(recipe, champion)
+
+
+def answers_of(question: Question, champion: Bundle, rival: Answers) -> Any:
+    """Return a champion's answers in the form of the challenger's.
+
+    Raises: Incomparable, labels or widths that do not fit.
+    """
+    if question.kind == "classification":
+        return in_order_of(question.labels, champion, rival.output)
+    if question.kind == "multilabel" and champion.manifest.labels != question.labels:
+        raise Incomparable(f"the champion knows other labels: {', '.join(champion.manifest.labels)}")
+    return rival.output
+
+
+def parted(recipe: Recipe, champion: Bundle) -> str:
+    """Return how the two recipes part their rows otherwise, nothing where they do alike."""
+    theirs = (champion.manifest.recipe or {}).get("training") or {}
+    ours = recipe.training
+    usual = type(ours).model_fields
+    differing = [
+        f"{name} {theirs.get(name, usual[name].default)} and {getattr(ours, name)}"
+        for name in ("seed", "test", "stratified")
+        if theirs.get(name, usual[name].default) != getattr(ours, name)
+    ]
+    if champion.manifest.recipe is None or not differing:
+        return ""
+    return f"; the two recipes part their rows otherwise ({', '.join(differing)})"

@@ -1,0 +1,66 @@
+"""Which rows a published model has not learned from, by what its card and its recipe say.
+
+A row's part follows from its key, so it can be told of rows that were not there yet: those far
+enough below the border are held out by every training with that seed and share.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import sqrt
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.manifest import Manifest
+from models.recipe_training import Training
+from trainer.split import ranked
+
+BORDER_DEVIATIONS = 4.0  # of the place of the border; beyond them a row is surely on its side
+OTHERWISE = ("split", "folds", "group")  # words of a recipe that part rows by something else than the key
+
+
+@dataclass(frozen=True, slots=True)
+class Unseen:
+    """Whether each key is one that a model has not learned from, and how that is known."""
+
+    mask: NDArray[np.bool_]
+    how: str
+
+
+def unseen_by(manifest: Manifest, keys: Sequence[str]) -> Unseen:
+    """Return which of the keys a model has not learned from, nor chosen its best epoch by."""
+    if manifest.recipe is None or "held_out" not in manifest.card:
+        return Unseen(
+            np.ones(len(keys), bool), "it was not trained here, so what it learned from is not known"
+        )
+    listed = set(manifest.card["held_out"].get("keys", ()))
+    known = np.array([key in listed for key in keys], bool)
+    if parted_otherwise(manifest.recipe):
+        return Unseen(known, "its card lists the rows it held out")
+    return Unseen(known | below_border(manifest, keys), "its seed and share tell the rows it held out")
+
+
+def parted_otherwise(recipe: Mapping[str, Any]) -> bool:
+    """Whether a recipe parts its rows by something else than their keys."""
+    sections = (recipe, recipe.get("training") or {}, recipe.get("data") or {})
+    return any(word in key for section in sections for key in section for word in OTHERWISE)
+
+
+def below_border(manifest: Manifest, keys: Sequence[str]) -> NDArray[np.bool_]:
+    """Return which keys are held out whatever other rows there are."""
+    training = (manifest.recipe or {}).get("training") or {}
+    share = float(training.get("test", Training.model_fields["test"].default))
+    seed = int(training.get("seed", manifest.card["held_out"].get("seed", 0)))
+    border = share - BORDER_DEVIATIONS * sqrt(share * (1 - share) / smallest_group(manifest))
+    places = ranked(keys, seed) / 2.0**64
+    return places < border
+
+
+def smallest_group(manifest: Manifest) -> int:
+    """Return the number of rows of the rarest label, or of all where there are none."""
+    labels = (manifest.card.get("summary") or {}).get("labels") or {}
+    counts: list[int] = [sum(parts.values()) for parts in labels.values()]
+    rows = manifest.card.get("data", {}).get("rows", {})
+    every: int = sum(rows.get(part, 0) for part in ("train", "validation", "held_out"))
+    return max(1, min(counts, default=every))

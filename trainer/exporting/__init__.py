@@ -1,0 +1,1 @@
+"""Exporting: a fitted network as an ONNX file that answers as PyTorch does."""

@@ -1,0 +1,85 @@
+"""A recipe's network fitted to its rows: begun anew, from a version's weights, or from a checkpoint."""
+
+from dataclasses import dataclass
+
+import torch
+
+from models.recipe import Recipe
+from trainer.events import Events
+from trainer.fitting.checkpoints import Checkpoint
+from trainer.fitting.fit import Fit, History, reproducible
+from trainer.fitting.rows import Rows
+from trainer.fitting.starting import Start, begin_with, freeze
+from trainer.networks.building import Blueprint, build
+from trainer.networks.network import Network
+from trainer.table import Table
+from trainer.tasks.task import Task
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """What a training begins with, and where it is kept while it runs."""
+
+    checkpoint: Checkpoint | None = None
+    start: Start | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Learning:
+    """What is fitted to which rows: those learned from, and those that choose the best epoch."""
+
+    blueprint: Blueprint
+    train: Table
+    validation: Table
+    task: Task
+    device: torch.device
+
+
+def fitted(
+    recipe: Recipe, learning: Learning, events: Events, beginning: Beginning | None = None
+) -> tuple[Network, History]:
+    """Build and fit a recipe's network, and return it with its history.
+
+    Raises: TrainingDiverged, BadStart, BadCheckpoint, CheckpointMismatch.
+    """
+    begin = beginning or Beginning()
+    if begin.checkpoint is not None:
+        begin.checkpoint.begin(facts_of(recipe, learning, begin.start))
+    with reproducible(recipe.training):
+        network = build(learning.blueprint)
+        notes = begun(network, learning.blueprint, begin.start, recipe)
+        freeze(network, recipe.training.freeze)
+        fit = fit_of(recipe, network.to(learning.device), learning, events)
+        fit.checkpoint, fit.measured = begin.checkpoint, begin.start is not None
+        for note in notes:
+            fit.note(note)
+        return network, fit.run()
+
+
+def fit_of(recipe: Recipe, network: Network, learning: Learning, events: Events) -> Fit:
+    """Return the fit of a network to the rows on the device that trains."""
+    train = Rows.of(learning.train, learning.device)
+    validation = Rows.of(learning.validation, learning.device) if len(learning.validation) else None
+    return Fit(network, learning.task, recipe.training, train, validation, events)
+
+
+def begun(network: Network, blueprint: Blueprint, start: Start | None, recipe: Recipe) -> list[str]:
+    """Give a network the weights that it begins with, and tell what begins anew."""
+    return [] if start is None else begin_with(network, blueprint, start, recipe.classes)
+
+
+def check_start(recipe: Recipe, blueprint: Blueprint, start: Start) -> None:
+    """Refuse a version whose weights do not fit, before anything is read.
+
+    Raises: BadStart.
+    """
+    with torch.random.fork_rng(devices=[]):
+        begun(build(blueprint), blueprint, start, recipe)
+
+
+def facts_of(recipe: Recipe, learning: Learning, start: Start | None = None) -> dict[str, object]:
+    """Return what a training's weights follow from: another recipe or other rows give others."""
+    digests = f"{learning.train.digest()} {learning.validation.digest()}"
+    rows = {"train": len(learning.train), "validation": len(learning.validation), "sha256": digests}
+    begun = {} if start is None else {"start": str(start)}
+    return {**recipe.as_data(), "rows": rows, "torch": str(torch.__version__), **begun}

@@ -1,0 +1,128 @@
+"""A training that begins with the weights of a published version instead of numbers by chance."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from torch import nn
+
+from models.recipe_training import start_of
+from models.store import ModelStore
+from trainer.errors import BadStart
+from trainer.exporting.weights import Weights, load_numbers, numbers, weights_of
+from trainer.networks.building import Blueprint
+from trainer.networks.network import Network
+
+HEAD = "head"
+MISFITS_SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A version's weights, and the labels that its head was for."""
+
+    name: str
+    version: int
+    labels: tuple[str, ...]
+    weights: Weights
+
+    def __str__(self) -> str:
+        return f"{self.name} version {self.version}"
+
+
+async def read_start(store: ModelStore, reference: str) -> Start:
+    """Read the version that a recipe names: `churn`, `churn:3` or `churn:canary`.
+
+    Raises: ModelNotFound, VersionNotFound, AliasNotFound, RedisUnavailable.
+    """
+    name, version = start_of(reference)
+    bundle = await store.load(name, await store.resolve(name, version))
+    manifest = bundle.manifest
+    return Start(name, manifest.version, manifest.labels, weights_of(bundle.onnx))
+
+
+def begin_with(network: Network, blueprint: Blueprint, start: Start, labels: tuple[str, ...]) -> list[str]:
+    """Give a network the weights of a version, and tell what begins anew.
+
+    A head for other labels begins anew; any other layer has to fit.
+
+    Raises: BadStart, no weights there, or naming the layers that do not fit and both shapes.
+    """
+    there = {name: value for name, value in start.weights.items() if known(name)}
+    if not there:
+        raise BadStart(
+            f"{start} has no weights to begin with: it was not trained here, or is kept as int8",
+            name=start.name,
+            version=start.version,
+        )
+    here = numbers(network)
+    other_head = labels != start.labels or bool(list(misfits(here, there, heads=True)))
+    found = list(misfits(here, there, heads=False))
+    if found:
+        told = "; ".join(
+            f"{layer(name, blueprint)}: {name.rpartition('.')[2]} {text}" for name, text in found[:3]
+        )
+        more = f"; and {len(found) - MISFITS_SHOWN} more" if len(found) > MISFITS_SHOWN else ""
+        raise BadStart(
+            f"{start} does not fit this network: {told}{more}; give the layers the same sizes, or leave "
+            "training.from out",
+            name=start.name,
+            version=start.version,
+        )
+    load_numbers(
+        network, {name: value for name, value in there.items() if not (other_head and is_head(name))}
+    )
+    return [f"the head begins anew, {start} has one for other labels"] if other_head else []
+
+
+def misfits(here: Weights, there: Weights, *, heads: bool) -> Iterator[tuple[str, str]]:
+    """Give the names that are not there, or not here, or of another shape, and what is the matter."""
+    for name in sorted({*here, *there}, key=in_order):
+        if is_head(name) is not heads:
+            continue
+        shapes = [str(tuple(part[name].shape)) if name in part else "absent" for part in (there, here)]
+        if shapes[0] != shapes[1]:
+            yield name, f"is {shapes[0]} there, {shapes[1]} here"
+
+
+def in_order(name: str) -> list[tuple[int, str]]:
+    """Return what sorts names by the numbers in them."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in name.split(".")]
+
+
+def known(name: str) -> bool:
+    """Whether a name is one of a network's."""
+    return name.partition(".")[0] in (HEAD, "branches", "then")
+
+
+def is_head(name: str) -> bool:
+    """Whether a name is one of the head's."""
+    return name.partition(".")[0] == HEAD
+
+
+def layer(name: str, blueprint: Blueprint) -> str:
+    """Return the layer that a number belongs to as a recipe counts it: `layer 2 (linear)`."""
+    part, *path = name.split(".")
+    branch, layers = "then", blueprint.then
+    if part == "branches":
+        entry = blueprint.entries[min(int(path[0]), len(blueprint.entries) - 1)]
+        branch = f"branch {entry.name}" if len(blueprint.entries) > 1 else ""
+        layers, path = blueprint.branches[entry.name], path[1:]
+    at = int(path[0])
+    word = f" ({layers[at].layer})" if at < len(layers) else ""
+    return f"{branch}, layer {at + 1}{word}".removeprefix(", ")
+
+
+def freeze(network: Network, count: int) -> None:
+    """Let the first layers of each branch keep their weights."""
+    for _, steps in network.by_input():
+        for step in steps[:count]:
+            step.requires_grad_(False)
+
+
+def frozen(network: nn.Module) -> list[nn.Module]:
+    """Return the parts that learn nothing, whose statistics stay as they are too."""
+    return [
+        part
+        for part in network.modules()
+        if any(True for _ in part.parameters()) and not any(one.requires_grad for one in part.parameters())
+    ]

@@ -1,0 +1,1 @@
+"""Trying: several trainings of one recipe: a search of its values, folds of its rows."""

@@ -1,0 +1,128 @@
+"""Cross-validation: the rows that are not held out, parted into folds, each scored by a network of its own.
+
+What is published is trained afterwards, as without folds; they tell how far its score moves with
+the rows it happened to be given. Groups stay whole; by time each fold is scored by what was
+trained on the rows before it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from models.recipe import Recipe
+from trainer.blueprints import blueprint_of
+from trainer.errors import NotEnoughRows
+from trainer.evaluate import evaluate
+from trainer.events import Journal, silent
+from trainer.fitting.beginning import Learning, fitted
+from trainer.fitting.fit import raw_outputs
+from trainer.fitting.rows import Rows
+from trainer.judging.questions import Scores
+from trainer.split import Shares, check_taught, groups, part, ranked
+from trainer.table import Indices, Table
+from trainer.tasks.task import Task, task_of
+
+
+@dataclass(frozen=True, slots=True)
+class Folds:
+    """The score of each fold, and of all of them the mean and the deviation."""
+
+    metric: str
+    rows: tuple[int, ...]
+    scores: tuple[float, ...]
+    mean: float
+    deviation: float
+
+
+def cross_validate(recipe: Recipe, table: Table, device: torch.device, journal: Journal) -> Folds | None:
+    """Score a network on each fold of a table; None when the recipe asks for no folds.
+
+    Raises: NotEnoughRows, fewer rows, groups or times than folds.
+    """
+    count = recipe.split.folds
+    if count is None:
+        return None
+    with journal.stage("folds", count) as stage:
+        rows, scores, metric = [], [], ""
+        for number, (known, asked) in enumerate(folds(table, recipe, count), 1):
+            task, found = scored(recipe, table.take(known), table.take(asked), device)
+            metric = task.metric
+            rows.append(len(asked))
+            scores.append(found.values[metric])
+            stage.advance(number)
+        mean, deviation = float(np.mean(scores)), float(np.std(scores, ddof=1))
+        stage.result = f"{metric} {mean:.4f} ± {deviation:.4f} over {count} folds"
+    return Folds(metric, tuple(rows), tuple(scores), mean, deviation)
+
+
+def scored(recipe: Recipe, known: Table, asked: Table, device: torch.device) -> tuple[Task, Scores]:
+    """Fit a network to some rows and score it on others; its best epoch is chosen on the former."""
+    parts = part(known, recipe, Shares(recipe.training.validation, 0))
+    check_taught(known, recipe.classes if recipe.task == "classification" else (), parts.train)
+    train, validation = known.take(parts.train), known.take(parts.validation)
+    task = task_of(recipe, train)
+    network, _ = fitted(recipe, Learning(blueprint_of(recipe), train, validation, task, device), silent)
+    answers = task.answer(raw_outputs(network, Rows.of(asked, device)))
+    return task, evaluate(task, answers.cpu().numpy(), asked.targets)
+
+
+def folds(table: Table, recipe: Recipe, count: int) -> Iterator[tuple[Indices, Indices]]:
+    """Give the rows that are known and those that are asked for, of each fold.
+
+    Raises: NotEnoughRows.
+    """
+    if recipe.split.time is not None and table.marks is not None:
+        numbers = by_time(table, recipe, count)
+        for number in range(1, count + 1):
+            yield np.flatnonzero(numbers < number), np.flatnonzero(numbers == number)
+        return
+    numbers = by_group(table, recipe, count) if recipe.split.group else by_chance(table, recipe, count)
+    for number in range(count):
+        yield np.flatnonzero(numbers != number), np.flatnonzero(numbers == number)
+
+
+def by_chance(table: Table, recipe: Recipe, count: int) -> Indices:
+    """Return the fold of each row; each class is spread over all of them."""
+    ranks, numbers = ranked(table.keys, recipe.training.seed), np.zeros(len(table), np.int64)
+    for members in groups(table.targets, recipe.task == "classification" and recipe.training.stratified):
+        if len(members) < count:
+            raise NotEnoughRows(
+                f"split.folds is {count}, but a label has {len(members)} rows that are not held out; "
+                "take fewer folds",
+                rows=len(members),
+            )
+        numbers[members[np.argsort(ranks[members], kind="stable")]] = np.arange(len(members)) % count
+    return numbers
+
+
+def by_group(table: Table, recipe: Recipe, count: int) -> Indices:
+    """Return the fold of each row; each group, the largest first, goes where the fewest rows are."""
+    marks: NDArray[np.uint64] = np.zeros(0, np.uint64) if table.marks is None else table.marks
+    _, members, sizes = np.unique(marks, return_inverse=True, return_counts=True)
+    if len(sizes) < count:
+        raise NotEnoughRows(
+            f"split.folds is {count}, but the rows that are not held out have {len(sizes)} groups of "
+            f"{recipe.split.group}; take fewer folds",
+            groups=len(sizes),
+        )
+    filled, chosen = np.zeros(count, np.int64), np.zeros(len(sizes), np.int64)
+    for group in np.argsort(-sizes, kind="stable"):
+        chosen[group] = int(filled.argmin())
+        filled[chosen[group]] += sizes[group]
+    return chosen[members]
+
+
+def by_time(table: Table, recipe: Recipe, count: int) -> Indices:
+    """Return the stretch of time of each row, 0 the oldest, which is only learned from."""
+    marks: NDArray[np.float64] = np.zeros(0) if table.marks is None else table.marks
+    order = np.lexsort((ranked(table.keys, recipe.training.seed), marks))
+    numbers = np.zeros(len(table), np.int64)
+    numbers[order] = np.arange(len(table)) * (count + 1) // len(table)
+    if len(np.unique(numbers)) < count + 1:
+        raise NotEnoughRows(
+            f"split.folds is {count}, but {len(table)} rows are not held out; take fewer folds"
+        )
+    return numbers
