@@ -79,12 +79,22 @@ def test_every_ready_recipe_survives_a_manifest(name: str) -> None:
     assert again.as_data() == recipe.as_data()
 
 
-def test_three_recipes_are_ready() -> None:
-    assert ready_recipes() == ("breast_cancer", "digits", "japanese_vowels")
+def test_seven_recipes_are_ready() -> None:
+    assert ready_recipes() == (
+        "basic_motions",
+        "breast_cancer",
+        "caravan",
+        "diabetes",
+        "digits",
+        "japanese_vowels",
+        "wine",
+    )
 
 
 def test_no_ready_recipe_has_that_name() -> None:
-    with pytest.raises(BadRecipe, match="no ready recipe is called 'digit'; there are breast_cancer, digits"):
+    with pytest.raises(
+        BadRecipe, match="no ready recipe is called 'digit'; there are basic_motions, breast_cancer"
+    ):
         ready_recipe("digit")
 
 
@@ -96,7 +106,7 @@ def test_a_recipe_is_loaded_from_a_file(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_not_there_names_the_ready_recipes(tmp_path: Path) -> None:
-    with pytest.raises(BadRecipe, match=r"cannot be read .* ready recipes: breast_cancer, digits"):
+    with pytest.raises(BadRecipe, match=r"cannot be read .* ready recipes: basic_motions, breast_cancer"):
         Recipe.load(tmp_path / "nowhere.yaml")
 
 
