@@ -62,6 +62,24 @@ def test_a_recipe_is_read_with_its_defaults() -> None:
     assert recipe.data.max_rows == 1_000_000
 
 
+def test_rows_in_redis_are_parted_by_a_field_of_any_of_their_hashes() -> None:
+    recipe = Recipe.parse(changed("labels:", "split: {group: clinic, key: 'user:{id}:meta'}\nlabels:"))
+
+    assert (recipe.split.field, recipe.split.key, recipe.data.place) == ("clinic", "user:{id}:meta", "user:*")
+    assert "split.key is 'user:{nr}' and needs nr, which the rows' key 'user:{id}' does not give" in refused(
+        changed("labels:", "split: {group: clinic, key: 'user:{nr}'}\nlabels:")
+    )
+    assert "is no placeholder; write {name}" in refused(
+        changed("labels:", "split: {key: 'user:{nr'}\nlabels:")
+    )
+
+
+def test_a_target_that_is_missing_says_how_one_is_written() -> None:
+    message = refused(changed('  target: {key: "user:{id}:truth", as: hash, field: left}\n', ""))
+
+    assert "data.target is missing; classification learns from {key: ..., as: hash, field: ...}" in message
+
+
 def test_a_recipe_never_changes() -> None:
     recipe = Recipe.parse(RECIPE)
 
