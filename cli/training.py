@@ -70,7 +70,7 @@ def train(
         list[str],
         typer.Argument(
             metavar="RECIPE...",
-            help="Ready recipes (breast_cancer, digits, japanese_vowels) or YAML files.",
+            help="Ready recipes (breast_cancer, digits, wine, ...) or YAML files.",
             show_default=False,
             autocompletion=complete_recipe,
         ),

@@ -29,9 +29,9 @@ KINDS: dict[str, tuple[type, ...]] = {
     "anomaly": (),
 }
 WANTED = {
-    "classification": "{key: ..., as: hash, field: ...}",
+    "classification": "{key: ..., as: hash, field: ...}, or in a file {column: ...}",
     "multilabel": "{key: ..., as: hash, fields: [...]}, or a field and its separator",
-    "regression": "{key: ..., as: hash, field: ...} or fields",
+    "regression": "{key: ..., as: hash, field: ...} or fields, or in a file {column: ...} or columns",
     "forecasting": "{as: following, steps: N}, or {key: ..., as: vector, shape: [N]}",
 }
 LABELLED = ("classification", "multilabel")

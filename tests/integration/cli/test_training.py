@@ -95,7 +95,7 @@ def test_a_recipe_with_a_mistake_is_named_by_its_line(insitu: Insitu, tmp_path: 
 @pytest.mark.parametrize(
     ("words", "code", "told"),
     [
-        (("brest_cancer",), 1, "breast_cancer, digits, japanese_vowels"),
+        (("brest_cancer",), 1, "breast_cancer, caravan, diabetes, digits"),
         (("digits", "--no-publish"), 2, "--no-publish without --out"),
         (("digits", "breast_cancer", "--out", "x"), 2, "--out takes one recipe"),
     ],

@@ -13,7 +13,7 @@ from tests.servers import RedisNodes
 from trainer.datasets.catalogue import dataset
 from trainer.datasets.from_redis import read_table
 from trainer.datasets.loading import load_into
-from trainer.errors import FieldAbsent, NoRows, TooManyBadRows, TooMuchData
+from trainer.errors import BadData, FieldAbsent, NoRows, TooManyBadRows, TooMuchData
 from trainer.events import Event, Stage, StageAdvanced, silent
 from trainer.table import Table
 
@@ -293,3 +293,55 @@ async def test_an_error_about_rows_calls_a_private_field_by_its_alias(redis: Red
 
     assert "field 'private 1' of key 'user:1'" in str(caught.value)
     assert "age" not in str(caught.value).replace("message", "")
+
+
+async def test_rows_say_how_they_are_parted_in_a_field_beside_their_target(redis: Redis) -> None:
+    for number, clinic in enumerate(["north", "south", "north"]):
+        await put_user(redis, number)
+        await redis.hset(f"user:{number}:truth", "clinic", clinic)
+    await put_user(redis, 3)
+    text = CHURN.replace("labels:", "split: {group: clinic}\nlabels:")
+
+    table = await read(redis, Recipe.parse(text))
+
+    assert table.keys == ("user:0", "user:1", "user:2")
+    assert table.marks is not None
+    assert table.marks[0] == table.marks[2] != table.marks[1]
+    assert table.skipped == {"unmarked_row": 1}
+
+
+async def test_a_time_in_another_hash_and_a_part_of_the_key_part_rows_too(redis: Redis) -> None:
+    for number in range(2):
+        await put_user(redis, number, seen=f"2026-11-0{number + 1}")
+    await redis.set("user:0:v", np.array([1, 2], "<f8").tobytes())
+    timed = CHURN.replace("labels:", 'split: {time: seen, key: "user:{id}"}\nlabels:')
+    keyed = CHURN.replace("labels:", "split: {group: id}\nlabels:")
+
+    times = await read(redis, Recipe.parse(timed))
+    keys = await read(redis, Recipe.parse(keyed))
+
+    assert times.marks is not None
+    assert keys.marks is not None
+    assert times.marks[1] - times.marks[0] == 24 * 3600
+    assert len(set(keys.marks.tolist())) == 2
+
+
+async def test_a_hash_that_is_none_is_told_as_the_row_s_fault(redis: Redis) -> None:
+    await put_user(redis, 1)
+    await put_user(redis, 2)
+    await redis.set("user:2:truth2", "no hash")
+    await redis.hset("user:1:truth2", "clinic", "north")
+    text = CHURN.replace("labels:", 'split: {group: clinic, key: "user:{id}:truth2"}\nlabels:')
+
+    table = await read(redis, Recipe.parse(text))
+
+    assert table.keys == ("user:1",)
+    assert table.skipped == {"unmarked_row": 1}
+
+
+async def test_rows_of_a_file_are_not_looked_for_in_redis(redis: Redis) -> None:
+    data = {"source": "csv", "path": "users.csv", "target": {"column": "left"}}
+    recipe = Recipe.model_validate(Recipe.parse(CHURN).as_data() | {"data": data})
+
+    with pytest.raises(BadData, match=r"lie in users\.csv, not in Redis"):
+        await read(redis, recipe)

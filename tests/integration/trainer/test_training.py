@@ -1,4 +1,4 @@
-"""The three ready recipes, from keys in a real Redis to a version that answers as it was judged."""
+"""The ready recipes whose data are shipped, from keys in a real Redis to a version that answers as it was judged."""
 
 import asyncio
 from pathlib import Path
@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from models.assembly import Plan
 from models.connecting import connect
 from models.errors import BadName, RedisUnavailable
-from models.recipe import ready_recipe, ready_recipes
+from models.recipe import ready_recipe
 from models.store import ModelStore
 from trainer.datasets.catalogue import dataset
 from trainer.datasets.loading import load_into
@@ -20,7 +20,7 @@ from trainer.exporting.export import session
 from trainer.publish import publish
 from trainer.run import train
 
-ACCURACY_AIMED_AT = {"breast_cancer": 0.97, "digits": 0.98, "japanese_vowels": 0.97}
+AIMED_AT = {"breast_cancer": 0.97, "digits": 0.98, "japanese_vowels": 0.97, "wine": 0.95}
 
 
 async def load(url: str, name: str) -> None:
@@ -41,7 +41,7 @@ async def predict(redis: Redis, name: str, keys: list[str]) -> list[str]:
     return [bundle.manifest.labels[number] for number in np.argmax(probabilities, 1)]
 
 
-@pytest.mark.parametrize("name", ready_recipes())
+@pytest.mark.parametrize("name", sorted(AIMED_AT))
 def test_a_ready_recipe_beats_its_baseline_and_is_served_as_it_was_judged(redis_url: str, name: str) -> None:
     told: list[Event] = []
     asyncio.run(load(redis_url, name))
@@ -56,7 +56,7 @@ def test_a_ready_recipe_beats_its_baseline_and_is_served_as_it_was_judged(redis_
     right = np.mean(np.array(asyncio.run(answers())) == np.array(result.outcome.held_out.targets))
     assert manifest.version == 1
     assert manifest.metrics["accuracy"] == pytest.approx(right, abs=1e-6)
-    assert manifest.metrics["accuracy"] >= ACCURACY_AIMED_AT[name]
+    assert manifest.metrics["accuracy"] >= AIMED_AT[name]
     assert manifest.metrics["accuracy"] >= manifest.metrics["baseline_accuracy"]
     assert manifest.card["data"]["rows"]["skipped"] == {}
     assert [event.stage for event in told if isinstance(event, StageEnded)] == [
@@ -69,6 +69,15 @@ def test_a_ready_recipe_beats_its_baseline_and_is_served_as_it_was_judged(redis_
         "attribute",
     ]
     assert sum(result.outcome.seconds.values()) < 90
+
+
+def test_a_regression_beats_its_baseline(redis_url: str) -> None:
+    asyncio.run(load(redis_url, "diabetes"))
+
+    metrics = train(ready_recipe("diabetes"), redis_url).bundle.manifest.metrics
+
+    assert metrics["r2"] > 0.4
+    assert metrics["rmse"] < metrics["baseline_rmse"]
 
 
 def test_what_the_page_on_recipes_shows_runs(

@@ -62,6 +62,24 @@ def test_a_recipe_is_read_with_its_defaults() -> None:
     assert recipe.data.max_rows == 1_000_000
 
 
+def test_rows_in_redis_are_parted_by_a_field_of_any_of_their_hashes() -> None:
+    recipe = Recipe.parse(changed("labels:", "split: {group: clinic, key: 'user:{id}:meta'}\nlabels:"))
+
+    assert (recipe.split.field, recipe.split.key, recipe.data.place) == ("clinic", "user:{id}:meta", "user:*")
+    assert "split.key is 'user:{nr}' and needs nr, which the rows' key 'user:{id}' does not give" in refused(
+        changed("labels:", "split: {group: clinic, key: 'user:{nr}'}\nlabels:")
+    )
+    assert "is no placeholder; write {name}" in refused(
+        changed("labels:", "split: {key: 'user:{nr'}\nlabels:")
+    )
+
+
+def test_a_target_that_is_missing_says_how_one_is_written() -> None:
+    message = refused(changed('  target: {key: "user:{id}:truth", as: hash, field: left}\n', ""))
+
+    assert "data.target is missing; classification learns from {key: ..., as: hash, field: ...}" in message
+
+
 def test_a_recipe_never_changes() -> None:
     recipe = Recipe.parse(RECIPE)
 
@@ -79,12 +97,22 @@ def test_every_ready_recipe_survives_a_manifest(name: str) -> None:
     assert again.as_data() == recipe.as_data()
 
 
-def test_three_recipes_are_ready() -> None:
-    assert ready_recipes() == ("breast_cancer", "digits", "japanese_vowels")
+def test_seven_recipes_are_ready() -> None:
+    assert ready_recipes() == (
+        "basic_motions",
+        "breast_cancer",
+        "caravan",
+        "diabetes",
+        "digits",
+        "japanese_vowels",
+        "wine",
+    )
 
 
 def test_no_ready_recipe_has_that_name() -> None:
-    with pytest.raises(BadRecipe, match="no ready recipe is called 'digit'; there are breast_cancer, digits"):
+    with pytest.raises(
+        BadRecipe, match="no ready recipe is called 'digit'; there are basic_motions, breast_cancer"
+    ):
         ready_recipe("digit")
 
 
@@ -96,7 +124,7 @@ def test_a_recipe_is_loaded_from_a_file(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_not_there_names_the_ready_recipes(tmp_path: Path) -> None:
-    with pytest.raises(BadRecipe, match=r"cannot be read .* ready recipes: breast_cancer, digits"):
+    with pytest.raises(BadRecipe, match=r"cannot be read .* ready recipes: basic_motions, breast_cancer"):
         Recipe.load(tmp_path / "nowhere.yaml")
 
 

