@@ -21,7 +21,6 @@ MADE_WITH = ("torch", "onnx", "onnxruntime", "scikit-learn", "captum", "numpy")
 
 def card(recipe: Recipe, outcome: Outcome) -> dict[str, Any]:
     """Return the card of a trained model."""
-    history = outcome.history
     facts = {
         "data": {
             "source": recipe.data.source,
@@ -31,28 +30,12 @@ def card(recipe: Recipe, outcome: Outcome) -> dict[str, Any]:
         },
         "held_out": held_out(recipe, outcome.held_out),
         "network": network(recipe),
-        "training": {
-            "epochs": len(history.epochs),
-            "best_epoch": history.best,
-            "stopped_early": history.stopped_early,
-            "notes": list(history.notes),
-            "privacy": asdict(history.privacy) if history.privacy else None,
-            "device": outcome.device,
-            "seconds": dict(outcome.seconds),
-            "curve": curve(history),
-        },
+        "training": training(outcome),
         "baseline": {"name": outcome.baseline.name, **rounded(outcome.baseline.scores.values)},
         "cross_validation": asdict(outcome.folds) if outcome.folds else None,
-        "diagnosis": diagnosis(outcome),
-        "confusion": confusion(outcome),
+        **judged(recipe, outcome),
         "attributions": attributed(recipe, outcome),
         "reference": dict(outcome.reference),
-        "intervals": intervals(outcome),
-        "calibration": calibration(outcome),
-        "decision": decision(recipe, outcome),
-        "labels": {label: rounded(values) for label, values in outcome.scores.classes.items()},
-        "fairness": fairness(recipe, outcome),
-        "summary": dict(outcome.judgement.summary),
         "parity": {
             "largest_difference": outcome.exported.difference,
             "tolerance": TOLERANCE,
@@ -64,6 +47,35 @@ def card(recipe: Recipe, outcome: Outcome) -> dict[str, Any]:
     }
     masked: dict[str, Any] = Privacy.of(recipe.as_data()).masked(facts)
     return masked
+
+
+def training(outcome: Outcome) -> dict[str, Any]:
+    """Return how the network was fitted."""
+    history = outcome.history
+    return {
+        "epochs": len(history.epochs),
+        "best_epoch": history.best,
+        "stopped_early": history.stopped_early,
+        "notes": list(history.notes),
+        "privacy": asdict(history.privacy) if history.privacy else None,
+        "device": outcome.device,
+        "seconds": dict(outcome.seconds),
+        "curve": curve(history),
+    }
+
+
+def judged(recipe: Recipe, outcome: Outcome) -> dict[str, Any]:
+    """Return what is to be thought of the network."""
+    return {
+        "diagnosis": diagnosis(outcome),
+        "confusion": confusion(outcome),
+        "intervals": intervals(outcome),
+        "calibration": calibration(outcome),
+        "decision": decision(recipe, outcome),
+        "labels": {label: rounded(values) for label, values in outcome.scores.classes.items()},
+        "fairness": fairness(recipe, outcome),
+        "summary": dict(outcome.judgement.summary),
+    }
 
 
 def attributed(recipe: Recipe, outcome: Outcome) -> dict[str, Any]:

@@ -38,7 +38,7 @@ from trainer.table import Table
 from trainer.tasks.anomaly import Anomaly
 from trainer.tasks.multilabel import Multilabel
 from trainer.tasks.task import Classification, Regression, Task, task_of
-from trainer.trying.folds import cross_validate
+from trainer.trying.folds import Folds, cross_validate
 from trainer.trying.trials import Trials
 
 ONE_ANSWER = (Classification, Multilabel, Regression)  # what each feature adds to is one number of these
@@ -62,52 +62,58 @@ class Training:
     def result(self) -> TrainResult:
         """Do all of it."""
         self.recipe, trials = self._search()
-        known = self.table.slice(0, len(self.train) + len(self.validation))
-        folds = cross_validate(self.recipe, known, self.device, self.journal)
+        folds = self._cross_validate()
         network, history = self._fit()
         tempered = self._temper(network)
         served = Served(network, self.task, tempered.temperature)
-        exported = self._quantize(self._export(served))
-        if isinstance(self.task, Anomaly):
-            self.task = self._with_threshold(self.task, network, exported)
-        train, validation, held = self._answer(exported)
-        plain = self._baseline(network)
-        sizes = self._data_curve(held)
-        judgement = self._judge(
-            Case(
-                self.recipe,
-                asked_of(self.recipe, self.task),
-                train,
-                validation,
-                held,
-                history,
-                plain,
-                tempering=tempered,
-                sizes=sizes,
-            )
-        )
-        # Medians of the training rows say something of them that no epsilon covers.
-        private = self.recipe.training.privacy is not None
-        typical = {} if private else reference(feed(self.train, self.signature), self.recipe.features)
-        looked_at = self._attribute(served, typical)
+        exported = self._exported(network, served)
+        case = self._case(self._answer(exported), history, self._baseline(network), tempered)
+        judgement, typical = self._judge(case), self._typical()
         outcome = Outcome(
             exported=exported,
             rows=self._counts(),
             held_out=held_out(self.recipe, self.held_out),
             history=history,
             judgement=judgement,
-            baseline=plain,
-            sizes=sizes,
+            baseline=case.baseline,
+            sizes=case.sizes,
             device=device_name(self.device),
-            seconds=dict(self.journal.seconds),
-            question=asked_of(self.recipe, self.task),
-            answered=held.given,
+            question=case.question,
+            answered=case.held_out.given,
             reference=typical,
-            attributions=looked_at,
+            attributions=self._attribute(served, typical),
             trials=trials,
             folds=folds,
+            seconds=dict(self.journal.seconds),
         )
         return TrainResult(compose(self.recipe, self.task, outcome), outcome)
+
+    def _cross_validate(self) -> Folds | None:
+        known = self.table.slice(0, len(self.train) + len(self.validation))
+        return cross_validate(self.recipe, known, self.device, self.journal)
+
+    def _exported(self, network: Network, served: Served) -> Exported:
+        """Return the file that is published; a score's threshold is known once there is one."""
+        exported = self._quantize(self._export(served))
+        if isinstance(self.task, Anomaly):
+            self.task = self._with_threshold(self.task, network, exported)
+        return exported
+
+    def _case(
+        self,
+        asked: tuple[Asked, Asked | None, Asked],
+        history: History,
+        plain: Baseline,
+        tempered: Tempering,
+    ) -> Case:
+        question, sizes = asked_of(self.recipe, self.task), self._data_curve(asked[2])
+        return Case(self.recipe, question, *asked, history, plain, tempering=tempered, sizes=sizes)
+
+    def _typical(self) -> Mapping[str, Any]:
+        """Return the typical row; its medians say something of the rows that no epsilon covers."""
+        if self.recipe.training.privacy is not None:
+            return {}
+        return reference(feed(self.train, self.signature), self.recipe.features)
 
     def _search(self) -> tuple[Recipe, Trials | None]:
         """Return the recipe with the best values that its search finds."""
