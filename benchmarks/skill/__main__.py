@@ -20,6 +20,7 @@ from benchmarks.skill.table import Result, drawn, result
 from cli.embedded import EmbeddedRedis
 from models.errors import InsituError
 from models.recipe import ready_recipe
+from trainer.errors import DatasetNotInstalled
 
 SEEDS = 5
 SECONDS_A_BOUT = 15.0  # about, for the bar alone
@@ -78,7 +79,11 @@ def measured(contests: list[Contest], seeds: int, console: Console) -> list[Resu
                 bar.begin(SECONDS_A_BOUT * len(names) * seeds)
                 for name in names:
                     recipe = ready_recipe(name)
-                    table = rows_of(recipe, redis.url)
+                    try:
+                        table = rows_of(recipe, redis.url)
+                    except DatasetNotInstalled as error:
+                        console.print(f"{name} is left out: {error}", markup=False, soft_wrap=True)
+                        continue
                     bouts[name] = []
                     for seed in range(seeds):
                         bar.doing(f"{name}, seed {seed}")
@@ -86,7 +91,7 @@ def measured(contests: list[Contest], seeds: int, console: Console) -> list[Resu
                         bar.done(SECONDS_A_BOUT)
         finally:
             redis.stop()
-    return [result(one, bouts[one.recipe]) for one in contests]
+    return [result(one, bouts[one.recipe]) for one in contests if one.recipe in bouts]
 
 
 def keep(console: Console, given: argparse.Namespace, results: list[Result]) -> None:
