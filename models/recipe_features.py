@@ -62,7 +62,7 @@ def fields_of(view: FeatureView) -> Iterator[tuple[At, str, str]]:
     for number, one in enumerate(view.inputs):
         for index, source in enumerate(one.sources):
             if not isinstance(source, VectorSource | ListSource):
-                at: At = ("features", "inputs", number, "sources", index, "fields")
+                at: At = ("features", "inputs", number, "sources", index, source.kind, "fields")
                 key = "" if isinstance(source, InlineSource) else source.key
                 yield from (((*at, place), key, field.name) for place, field in enumerate(source.fields))
 

@@ -93,10 +93,9 @@ async def test_vowels_are_the_same_in_parquet_and_in_redis(
 ) -> None:
     rows: Any = list(dataset("japanese_vowels").rows())
     steps = [np.frombuffer(b"".join(one.value), "<f4").tolist() for one, _ in rows]
-    speakers = [meta.value["speaker"] for _, meta in rows]
-    pq.write_table(
-        pa.table({"id": range(len(rows)), "x": steps, "speaker": speakers}), tmp_path / "vowels.parquet"
-    )
+    beside = {name: [meta.value[name] for _, meta in rows] for name in ("speaker", "part")}
+    table = pa.table({"id": range(len(rows)), "x": steps, **beside})
+    pq.write_table(table, tmp_path / "vowels.parquet")
 
     recipe = in_file(ready_recipe("japanese_vowels"), "parquet", "vowels.parquet", "speaker")
     read = read_rows(recipe, None, Journal(), tmp_path)

@@ -129,12 +129,12 @@ def test_quantiles_hold_as_many_values_as_they_say_and_never_cross() -> None:
 
 
 def test_several_values_have_quantiles_each() -> None:
-    made = recipe("regression", fields("fields: [t, u]"), quantiles="[0.25, 0.5, 0.75]")
+    made = recipe("regression", fields("fields: [p, q]"), quantiles="[0.25, 0.5, 0.75]")
     x = points()
 
     result = checked(train_on(made, table(x, x * np.array([1, 100], np.float32))))
 
-    assert result.bundle.manifest.answer == AnswerSpec(values=("a", "b"), quantiles=(0.25, 0.5, 0.75))
+    assert result.bundle.manifest.answer == AnswerSpec(values=("p", "q"), quantiles=(0.25, 0.5, 0.75))
     assert said(result, made, table(x, x)).shape == (len(x), 2, 3)
     assert result.bundle.manifest.outputs[0].shape == ("batch", 2, 3)
 
@@ -330,9 +330,9 @@ def test_a_unit_is_measured_column_by_column() -> None:
 @pytest.mark.parametrize(
     ("task", "target", "outputs"),
     [
-        ("multilabel", fields("fields: [s, t, u]"), 3),
-        ("regression", fields("fields: [s, t]"), 2),
-        ("regression", fields("field: s"), 1),
+        ("multilabel", fields("fields: [p, q, r]"), 3),
+        ("regression", fields("fields: [p, q]"), 2),
+        ("regression", fields("field: p"), 1),
         ("forecasting", 'target: {key: "point:{id}:next", as: vector, shape: [6]}', 6),
         ("forecasting", 'target: {key: "point:{id}:next", as: vector, shape: [6, 2]}', 12),
         ("anomaly", "max_rows: 9", None),
