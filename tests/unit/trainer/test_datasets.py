@@ -35,8 +35,15 @@ def test_every_ready_recipe_names_a_data_set_that_fills_its_keys(name: str) -> N
 
     assert all(recipe.rows.match(row[0].key) is not None for row in found.rows())
     assert any(line.startswith(recipe.rows.text) for line in found.layout)
-    assert "CC BY 4.0" in found.attribution or "as scikit-learn ships it" in found.attribution
-    assert "https://doi.org/10." in found.attribution
+
+
+@pytest.mark.parametrize("name", sorted(DATASETS))
+def test_every_data_set_says_whose_it_is_and_what_may_be_done_with_it(name: str) -> None:
+    found = dataset(name)
+
+    terms = "CC BY 4.0", "as scikit-learn ships it", f"read from the Python package {found.package}"
+    assert any(term in found.attribution for term in terms)
+    assert "https://doi.org/10." in found.attribution or "https://arxiv.org/abs/" in found.attribution
 
 
 def test_every_ready_recipe_has_a_data_set_of_its_name() -> None:

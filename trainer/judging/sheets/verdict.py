@@ -38,7 +38,7 @@ DECIDED = "Labels are counted as the decision below says them; the verdict is ab
 def header(manifest: Manifest) -> Markup:
     """Return what the model is."""
     verdict = manifest.card.get("diagnosis", {}).get("verdict")
-    version = f"version {manifest.version}" if manifest.version else "not published yet"
+    version = f"version {manifest.version}" if manifest.version else None
     made = f"made {manifest.created:%d %B %Y}" if manifest.created else None
     facts = [fact for fact in (version, manifest.task, made, size(manifest.size_bytes)) if fact]
     return tag(

@@ -218,7 +218,7 @@ def test_a_model_without_a_card_has_a_page() -> None:
     text, reader = read(bare)
 
     assert "<h2>" not in text
-    assert "not published yet" in text
+    assert "version 0" not in text
     assert reader.open == []
 
 
