@@ -6,10 +6,10 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from cli.errors import ExitCode, ServerRefused, WrongUsage
+from cli.errors import ExitCode
 from cli.manual import PREDICTIONS, Command
-from cli.options import AsJson, Missing, ModelName, Reference, ServerUrl, Token
-from cli.predicting import for_patterns, parsed, share_text
+from cli.options import AsJson, Inputs, Instances, Keys, Missing, ModelName, Reference, ServerUrl, Token
+from cli.predicting import curing_patterns, parsed, rows_asked, share_text
 from cli.settings import read_settings
 from cli.terminal import ACCENTS, Terminal, count_text, plain, printable
 
@@ -25,18 +25,10 @@ ASKS_SERVER = "explain asks the server, which knows its Redis; name the server w
 
 def explain(
     name: ModelName,
-    keys: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[KEY]...", help="Keys as they lie in Redis.", show_default=False),
-    ] = None,
+    keys: Keys = None,
     *,
-    instances: Annotated[
-        str | None,
-        typer.Option("--instances", metavar="JSON|@FILE", help="Rows with placeholder and inline values."),
-    ] = None,
-    inputs: Annotated[
-        str | None, typer.Option("--inputs", metavar="JSON|@FILE", help="Tensors by input name.")
-    ] = None,
+    instances: Instances = None,
+    inputs: Inputs = None,
     label: Annotated[
         str | None,
         typer.Option("--label", help="Label whose probability is explained; else the predicted one."),
@@ -75,22 +67,12 @@ def explain(
     from cli.client import ServerClient
 
     settings = read_settings(url=url, token=token)
-    ways: dict[str, Any] = {
-        "keys": keys or None,
-        "instances": parsed("--instances", instances),
-        "inputs": parsed("--inputs", inputs),
-    }
-    if sum(rows is not None for rows in ways.values()) != 1:
-        raise WrongUsage("give exactly one of: keys, --instances, --inputs")
+    body = rows_asked(keys, instances, inputs)
     wish = {"label": label, "output": output, "element": element, "samples": samples, "seed": seed}
     read = {"reference": parsed("--reference", reference), "missing": parsed("--missing", missing)}
-    body = {field: value for field, value in (ways | wish | read).items() if value is not None}
-    with ServerClient.of(settings) as server:
-        try:
-            answer = server.explain(name, body, version)
-        except ServerRefused as error:
-            cure = for_patterns(name, keys)
-            raise (error.with_cure(cure) if cure else error) from None
+    body |= {field: value for field, value in (wish | read).items() if value is not None}
+    with ServerClient.of(settings) as server, curing_patterns(name, keys):
+        answer = server.explain(name, body, version)
     show(Terminal(as_json=as_json), answer, top)
 
 

@@ -34,6 +34,24 @@ Reference = Annotated[
     str | None,
     typer.Option("--version", metavar="N|ALIAS", help="Version number or alias; production when not given."),
 ]
+Keys = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[KEY]...", help="Keys as they lie in Redis.", show_default=False),
+]
+Instances = Annotated[
+    str | None,
+    typer.Option(
+        "--instances",
+        metavar="JSON|@FILE",
+        help="Rows with placeholder and inline values: a list of objects; @- reads standard input.",
+    ),
+]
+Inputs = Annotated[
+    str | None,
+    typer.Option(
+        "--inputs", metavar="JSON|@FILE", help="Tensors by input name, as nested lists; @- as above."
+    ),
+]
 Missing = Annotated[
     str | None,
     typer.Option("--missing", metavar="JSON", help="What stands in for an absent value: 0, or {field: 0}."),

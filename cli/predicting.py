@@ -2,7 +2,8 @@
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +11,7 @@ import typer
 
 from cli.errors import ExitCode, ServerRefused, WrongUsage
 from cli.manual import PREDICTIONS, Command
-from cli.options import AsJson, Missing, ModelName, Reference, ServerUrl, Token
+from cli.options import AsJson, Inputs, Instances, Keys, Missing, ModelName, Reference, ServerUrl, Token
 from cli.settings import read_settings
 from cli.terminal import Terminal, count_text, plain
 from models.errors import shown
@@ -22,25 +23,10 @@ ASKS_SERVER = "predict asks the server, which knows its Redis; name the server w
 
 def predict(
     name: ModelName,
-    keys: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[KEY]...", help="Keys as they lie in Redis.", show_default=False),
-    ] = None,
+    keys: Keys = None,
     *,
-    instances: Annotated[
-        str | None,
-        typer.Option(
-            "--instances",
-            metavar="JSON|@FILE",
-            help="Rows with placeholder and inline values: a list of objects; @- reads standard input.",
-        ),
-    ] = None,
-    inputs: Annotated[
-        str | None,
-        typer.Option(
-            "--inputs", metavar="JSON|@FILE", help="Tensors by input name, as nested lists; @- as above."
-        ),
-    ] = None,
+    instances: Instances = None,
+    inputs: Inputs = None,
     version: Reference = None,
     missing: Missing = None,
     raw: Annotated[bool, typer.Option("--raw", help="Answer with the output tensors.")] = False,
@@ -52,24 +38,39 @@ def predict(
     from cli.client import ServerClient
 
     settings = read_settings(url=url, token=token)
-    body: dict[str, Any] = {
+    body = rows_asked(keys, instances, inputs)
+    extras = {"missing": parsed("--missing", missing), "raw": raw or None}
+    body |= {name: value for name, value in extras.items() if value is not None}
+    terminal = Terminal(as_json=as_json)
+    with ServerClient.of(settings) as server, curing_patterns(name, keys):
+        answer = server.predict(name, body, version)
+    show(terminal, answer, for_patterns(name, keys))
+
+
+def rows_asked(keys: list[str] | None, instances: str | None, inputs: str | None) -> dict[str, Any]:
+    """Return the rows of a request, asked for in one of the three ways.
+
+    Raises: WrongUsage.
+    """
+    ways = {
         "keys": keys or None,
         "instances": parsed("--instances", instances),
         "inputs": parsed("--inputs", inputs),
     }
-    body = {way: rows for way, rows in body.items() if rows is not None}
-    if len(body) != 1:
+    asked = {way: rows for way, rows in ways.items() if rows is not None}
+    if len(asked) != 1:
         raise WrongUsage("give exactly one of: keys, --instances, --inputs")
-    extras = {"missing": parsed("--missing", missing), "raw": raw or None}
-    body |= {name: value for name, value in extras.items() if value is not None}
-    terminal = Terminal(as_json=as_json)
-    with ServerClient.of(settings) as server:
-        try:
-            answer = server.predict(name, body, version)
-        except ServerRefused as error:
-            cure = for_patterns(name, keys)
-            raise (error.with_cure(cure) if cure else error) from None
-    show(terminal, answer, for_patterns(name, keys))
+    return asked
+
+
+@contextmanager
+def curing_patterns(name: str, keys: list[str] | None) -> Iterator[None]:
+    """Say, where the server refuses a key that looks like a pattern, what to do instead."""
+    try:
+        yield
+    except ServerRefused as error:
+        cure = for_patterns(name, keys)
+        raise (error.with_cure(cure) if cure else error) from None
 
 
 def parsed(option: str, text: str | None) -> Any:

@@ -2,31 +2,16 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
-from server.rest.schemas import Fault, Strict
+from server.rest.schemas import Fault, RowsAsked, Strict
 
 
-class ExplainRequest(Strict):
+class ExplainRequest(RowsAsked):
     """Which rows to explain, exactly one of `keys`, `instances` and `inputs`, and how."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "oneOf": [{"required": ["keys"]}, {"required": ["instances"]}, {"required": ["inputs"]}]
-        }
-    )
 
     keys: list[str] | None = None
     """Full Redis keys as they lie in Redis, one a row, at most 64."""
-
-    instances: list[dict[str, Any]] | None = None
-    """Placeholder and inline values of the feature view, one object a row."""
-
-    inputs: dict[str, Any] | None = None
-    """Tensors by the name of the graph's input, as nested lists; the first axis counts the rows."""
-
-    missing: float | dict[str, float | str] | None = None
-    """What stands in for absent values: one number for all, or a value by field."""
 
     timeout_ms: Annotated[float, Field(gt=0)] | None = None
     """Milliseconds after which the answer is of no use; at most the server's own limit counts."""

@@ -16,7 +16,6 @@ from server.rest.errors import facts
 from server.rest.examples import BODY, POSTED, QUERIED, QUERY
 from server.rest.guarding import needs
 from server.rest.parameters import ModelName, Version
-from server.rest.refusals import MalformedJson
 from server.rest.schemas import PredictAnswer
 from server.rest.wire import Json, check_kind, decode
 
@@ -101,12 +100,7 @@ def of_bytes(model: str, reference: asks.Reference, body: bytes, timeout_ms: str
 
     Raises: MalformedJson, BadRequest.
     """
-    try:
-        return asks.of_body(model, reference, decode(body, asks.FIELDS), timeout_ms)
-    except RecursionError as error:
-        raise MalformedJson(
-            "the body nests lists or objects too deeply; tensors have at most 64 axes"
-        ) from error
+    return asks.of_body(model, reference, decode(body, asks.FIELDS), timeout_ms)
 
 
 def queried(request: Request, name: str, version: str | None) -> Ask:

@@ -35,8 +35,8 @@ class ErrorBody(Strict):
     error: Fault
 
 
-class PredictRequest(Strict):
-    """Which rows to predict: exactly one of `keys`, `instances` and `inputs`."""
+class RowsAsked(Strict):
+    """Which rows are asked for: exactly one of `keys`, `instances` and `inputs`."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -55,6 +55,10 @@ class PredictRequest(Strict):
 
     missing: float | dict[str, float | str] | None = None
     """What stands in for absent values: one number for all, or a value by field."""
+
+
+class PredictRequest(RowsAsked):
+    """Which rows to predict: exactly one of `keys`, `instances` and `inputs`."""
 
     raw: bool = False
     """Answer the graph's outputs instead of labels or values."""

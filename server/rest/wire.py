@@ -84,7 +84,12 @@ def decode(body: bytes, fields: Sequence[str] = ()) -> Any:
             line=error.lineno,
             column=error.colno,
         ) from error
-    twice = repeated(body, fields)
+    try:
+        twice = repeated(body, fields)
+    except RecursionError as error:
+        raise MalformedJson(
+            "the body nests lists or objects too deeply; tensors have at most 64 axes"
+        ) from error
     if twice is not None:
         raise MalformedJson(f"the body gives {twice!r} twice; give it once", field=twice)
     return data
