@@ -106,7 +106,7 @@ async def test_vowels_are_the_same_in_parquet_and_in_redis(
 @pytest.mark.parametrize("source", ["parquet", "csv"])
 def test_a_training_takes_less_than_twice_the_memory_of_its_rows(tmp_path: Path, source: str) -> None:
     """Generated rows; what any training takes, however small, is not counted."""
-    rows, columns = 800_000, 50
+    rows, columns = 1_000_000, 50
     place = str(tmp_path / f"rows.{source}")
     write(source, rows, columns, place)
     command = [sys.executable, "-m", "benchmarks.training_memory", source, "--step", "measure"]
