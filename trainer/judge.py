@@ -74,7 +74,8 @@ def judge(case: Case) -> Judgement:
     chosen, given = decision(case), case.held_out.given
     question = case.question if chosen is None else replace(case.question, threshold=chosen.threshold)
     scores, found = score(question, given), confidence(question, given, case.recipe.training.seed)
-    seen = evidence(case, found, scores if chosen else None)
+    on_held_out = scores if chosen is None else score(case.question, given)
+    seen = evidence(case, found, on_held_out, scores if chosen else None)
     audits = compared(case, question)
     warned = [chosen.finding() if chosen else None, *(one for part in audits for one in part.findings())]
     return Judgement(
@@ -134,7 +135,9 @@ def noise_of(found: Mapping[str, Interval], kind: Kind) -> float:
     return headline.deviation if headline is not None and np.isfinite(headline.deviation) else 0.0
 
 
-def evidence(case: Case, found: Mapping[str, Interval], under_threshold: Scores | None = None) -> Evidence:
+def evidence(
+    case: Case, found: Mapping[str, Interval], on_held_out: Scores, under_threshold: Scores | None
+) -> Evidence:
     """Return what the verdict is made from; it is about the network, so no threshold counts.
 
     How far chance moves a score hardly depends on a threshold, so the noise is that of what is served.
@@ -147,7 +150,7 @@ def evidence(case: Case, found: Mapping[str, Interval], under_threshold: Scores 
         train=train,
         held_out=held_out,
         on_train=score(case.question, case.train.given),
-        on_held_out=score(case.question, case.held_out.given),
+        on_held_out=on_held_out,
         baseline=case.baseline.scores,
         noise=noise_of(found, case.question.kind),
         course=course_of(case.history, constant_loss(case.question, truth)),
@@ -161,12 +164,12 @@ def evidence(case: Case, found: Mapping[str, Interval], under_threshold: Scores 
 
 def part(asked: Asked, names: tuple[str, ...]) -> Part:
     """Return the rows of one part as columns, of very many rows some of them, evenly over all."""
-    table, given = asked.table, asked.given
+    table = asked.table
     numbers = sum(values.x.size for values in table.inputs.values())
     if numbers > ELEMENTS_MOST:
         rows = spread(len(table), ELEMENTS_MOST * len(table) // numbers)
-        table, given = table.take(rows), Asked(table.take(rows), asked.answers[rows]).given
-    return Part(flat_features(table), given, names)
+        asked = Asked(table.take(rows), asked.answers[rows])
+    return Part(flat_features(asked.table), asked.given, names)
 
 
 def shown_names(recipe: Recipe) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from models.redis_failures import redis_errors
 from models.sources import InlineSource
 from models.store import ModelStore
 from models.tensors import Tensor
+from trainer.datasets.exchanges import exchange, features
 from trainer.datasets.from_redis import ROWS_A_TRIP, without_age_limit
 from trainer.errors import Incomparable
 from trainer.exporting.export import session
@@ -56,11 +57,8 @@ async def ask_champion(store: ModelStore, bundle: Bundle, keys: Sequence[str]) -
     for start in range(0, len(keys), ROWS_A_TRIP):
         part = keys[start : start + ROWS_A_TRIP]
         prepared = plan.prepare_keys(part)
-        pipeline = store.redis.pipeline(transaction=False)
-        for command in prepared.commands:
-            pipeline.execute_command(*command)
         async with redis_errors():
-            replies = await pipeline.execute(raise_on_error=False)
+            replies = await exchange(store.redis, features(prepared))
         assembled = plan.assemble(prepared, replies)
         reason = next((privacy.text(str(error)) for error in assembled.errors.values()), reason)
         for group in assembled.groups:

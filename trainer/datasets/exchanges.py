@@ -10,10 +10,16 @@ from typing import Any
 from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import ResponseError
 
+from models.assembly import Prepared
 from models.encoding import Form
 from models.store import Client
 
 Asked = tuple[Form, str]
+
+
+def features(prepared: Prepared) -> list[Asked]:
+    """Return what is asked for the features of rows, a block of commands a row."""
+    return [(form, key) for row in prepared.keys for form, key in zip(prepared.forms, row, strict=True)]
 
 
 async def exchange(redis: Client, asked: Sequence[Asked]) -> list[Any]:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from redis.exceptions import RedisError
 
-from models.assembly import Plan
+from models.assembly import Plan, Prepared
 from models.encoding import Form
 from models.errors import InsituError, shown
 from models.features import FeatureView
@@ -27,7 +27,7 @@ from models.store import Client
 from models.templates import KeyTemplate
 from models.tensors import Tensor, elements
 from trainer.datasets.beside import Beside
-from trainer.datasets.exchanges import Asked, exchange
+from trainer.datasets.exchanges import Asked, exchange, features
 from trainer.datasets.series import Series
 from trainer.datasets.targets import Truth, targets_of
 from trainer.errors import BadData, NoRows, TooManyBadRows, UnlabelledRow
@@ -57,9 +57,10 @@ async def read_table(redis: Client, recipe: Recipe, stage: Stage) -> Table:
     stage.total = len(keys)
     for start in range(0, len(keys), reader.trip):
         part = keys[start : start + reader.trip]
+        prepared = reader.prepare(part)
         async with redis_errors():
-            replies = await reader.ask(redis, part)
-        reader.take(part, replies)
+            replies = await reader.ask(redis, part, prepared)
+        reader.take(part, prepared, replies)
         stage.advance(start + len(part))
     return reader.table(len(keys))
 
@@ -134,25 +135,25 @@ class RowReader:
         """How many rows go over the wire together."""
         return max(1, min(ROWS_A_TRIP, ELEMENTS_A_TRIP // most_elements(self._recipe)))
 
-    async def ask(self, redis: Client, keys: Sequence[str]) -> list[Any]:
-        """Return the replies for the rows' features, in the plan's order, and then what is read beside."""
-        prepared = self._plan.prepare_keys(keys)
-        features = [
-            (form, key) for row in prepared.keys for form, key in zip(prepared.forms, row, strict=True)
-        ]
-        return await exchange(redis, [*features, *self._told.asked(keys), *self._beside.asked(keys)])
+    def prepare(self, keys: Sequence[str]) -> Prepared:
+        """Return the rows of one trip, ready to be read."""
+        return self._plan.prepare_keys(keys)
 
-    def take(self, keys: Sequence[str], replies: Sequence[Any]) -> None:
+    async def ask(self, redis: Client, keys: Sequence[str], prepared: Prepared) -> list[Any]:
+        """Return the replies for the rows' features, in the plan's order, and then what is read beside."""
+        beside = (*self._told.asked(keys), *self._beside.asked(keys))
+        return await exchange(redis, [*features(prepared), *beside])
+
+    def take(self, keys: Sequence[str], prepared: Prepared, replies: Sequence[Any]) -> None:
         """Keep the rows of one trip that can be used, and count the others by their reason."""
-        prepared = self._plan.prepare_keys(keys)
         count = len(prepared.keys) * len(prepared.forms)
         last = len(replies) - len(keys) * bool(self._beside.names)
-        features, answers, beside = replies[:count], replies[count:last], replies[last:]
-        whole = self._plan.columns(features)
+        found, answers, beside = replies[:count], replies[count:last], replies[last:]
+        whole = self._plan.columns(found)
         if whole is not None:
             self._keep(range(len(keys)), whole, keys, (answers, beside))
             return
-        assembled = self._plan.assemble(prepared, features)
+        assembled = self._plan.assemble(prepared, found)
         for error in assembled.errors.values():
             self._skip(error)
         self._filled.update(name for names in assembled.filled.values() for name in names)
