@@ -21,6 +21,7 @@ from models.features import FeatureView
 from models.named_elements import NamedFeature, features_of
 from models.reference import from_card, in_words
 from trainer.exporting.export import Served, Signature
+from trainer.sampling import evenly
 from trainer.table import Table, Values
 
 ROWS = 64  # of those held out, evenly chosen
@@ -60,7 +61,7 @@ def attributions(
     name = signature.inputs[0].name
     if stored is None or name not in stored or len(view.inputs) != 1:
         return {}
-    rows = table.take(np.linspace(0, len(table) - 1, min(len(table), ROWS), dtype=np.int64))
+    rows = table.take(evenly(len(table), ROWS))
     values = rows.inputs[name].trimmed()
     features = features_of({name: values.x.shape[1:]}, view)
     named = [one for one in features if one.categories]

@@ -14,6 +14,7 @@ from sklearn.preprocessing import StandardScaler
 
 from trainer.evaluate import evaluate
 from trainer.judging.questions import Scores
+from trainer.sampling import evenly
 from trainer.table import Table, Values
 from trainer.tasks.multilabel import Multilabel
 from trainer.tasks.task import Classification, Task
@@ -101,7 +102,7 @@ def thinned(table: Table, most: int) -> Table:
     """Return at most so many rows, evenly out of all."""
     if len(table) <= most:
         return table
-    return table.take(np.linspace(0, len(table) - 1, most, dtype=np.int64))
+    return table.take(evenly(len(table), most))
 
 
 def flat_features(table: Table) -> NDArray[np.float64]:

@@ -16,13 +16,14 @@ from trainer.judging.confidence import confidence
 from trainer.judging.diagnosis import Diagnosis, diagnose
 from trainer.judging.evidence import Course, Evidence, Part, Size, constant_loss, constant_score
 from trainer.judging.fairness import Audit, audit
-from trainer.judging.forest import forest_scores, spread
+from trainer.judging.forest import forest_scores
 from trainer.judging.honesty import Calibration, Decided, calibration, decided
 from trainer.judging.intervals import Interval
 from trainer.judging.questions import Answered, Array, Kind, Question, Scores
 from trainer.judging.scoring import HEADLINES, score
 from trainer.judging.summary import FEATURES_KEPT, features, labels, target
 from trainer.judging.threshold import Rule
+from trainer.sampling import evenly
 from trainer.table import Table
 
 ELEMENTS_MOST = 1_000_000  # numbers of one part that are looked at as columns: 8 MB of doubles
@@ -167,7 +168,7 @@ def part(asked: Asked, names: tuple[str, ...]) -> Part:
     table = asked.table
     numbers = sum(values.x.size for values in table.inputs.values())
     if numbers > ELEMENTS_MOST:
-        rows = spread(len(table), ELEMENTS_MOST * len(table) // numbers)
+        rows = evenly(len(table), ELEMENTS_MOST * len(table) // numbers)
         asked = Asked(table.take(rows), asked.answers[rows])
     return Part(flat_features(asked.table), asked.given, names)
 

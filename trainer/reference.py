@@ -13,6 +13,7 @@ from models.features import FeatureView, InputView
 from models.named_elements import features_of
 from models.reference import as_entry
 from models.tensors import Tensor
+from trainer.sampling import evenly
 
 ELEMENTS_MOST = 4096  # of one input in the card; a larger row is typical by channel, or by rows of pixels
 NUMBERS_LOOKED_AT = 1 << 20  # more rows, evenly chosen, would change no digit that matters
@@ -34,8 +35,8 @@ def reference(feeds: Mapping[str, Tensor], view: FeatureView) -> dict[str, Any]:
 
 def typical(one: InputView, x: Tensor, lengths: Tensor | None, view: FeatureView) -> Tensor:
     """Return the typical row of one input: (1, ...), an axis of one where many are alike."""
-    most = max(1, NUMBERS_LOOKED_AT // max(1, x[0].size))
-    chosen = np.linspace(0, len(x) - 1, min(len(x), most), dtype=np.int64)
+    most = NUMBERS_LOOKED_AT // max(1, x[0].size)
+    chosen = evenly(len(x), most)
     x = x[chosen]
     if lengths is not None:
         there = np.arange(x.shape[1]) < lengths[chosen][:, None]

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.tensors import Tensor
+from trainer.sampling import evenly
 
 Indices = NDArray[np.int64]
 ARRANGED_SHARE = 16  # of the columns of an input are copied while rows change places
@@ -131,7 +132,7 @@ class Table:
         batches = []
         for lengths in every or [np.zeros(len(self), np.int64)]:
             order = np.argsort(lengths, kind="stable")
-            spread = [np.linspace(0, len(self) - 1, min(size, len(self)), dtype=np.int64) for size in sizes]
+            spread = [evenly(len(self), size) for size in sizes]
             batches += [order[:1], order[-1:], *(order[part] for part in spread)]
         return batches
 

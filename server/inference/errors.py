@@ -1,6 +1,6 @@
 """Errors of the core beside those of `models/errors.py`; it knows no transport and no status code."""
 
-from models.errors import InsituError
+from models.errors import BadFeatureView, InsituError
 
 
 class BadInput(InsituError):
@@ -122,3 +122,11 @@ class ProviderUnavailable(InsituError):
             wanted=wanted,
             available=available,
         )
+
+
+def no_view(model: str) -> BadFeatureView:
+    """Return the error of asking a model for keys that was published without a feature view."""
+    return BadFeatureView(
+        f"model {model!r} has no feature view, so it reads no keys; ask with `inputs`, or publish "
+        "it with `--features view.yaml`"
+    )

@@ -14,11 +14,11 @@ from functools import partial
 from typing import Any
 
 from models.assembly import Plan
-from models.errors import BadFeatureView, BadRequest, FieldMissing, InsituError, KeyMissing
+from models.errors import BadRequest, FieldMissing, InsituError, KeyMissing
 from server.inference.asking import Answer, Ask, Row
 from server.inference.catalogue import Catalogue
 from server.inference.dividing import Share, divided
-from server.inference.errors import TOO_MUCH_AT_ONCE, DeadlineExceeded, Stopping, TooManyRows
+from server.inference.errors import TOO_MUCH_AT_ONCE, DeadlineExceeded, Stopping, TooManyRows, no_view
 from server.inference.loading import Serving
 from server.inference.reading.reader import Reader
 from server.inference.requests import Done, Part, Request, Requests, Work
@@ -155,10 +155,7 @@ class Predictor:
         if not request.rows:
             raise BadRequest("the request has no rows; name at least one key or instance")
         if plan is None:
-            raise BadFeatureView(
-                f"model {ask.model!r} has no feature view, so it reads no keys; ask with `inputs`, or publish "
-                "it with `--features view.yaml`"
-            )
+            raise no_view(ask.model)
         self._check_count(len(request.rows), serving)
         if ask.missing is not None:
             plan.check_missing(ask.missing)

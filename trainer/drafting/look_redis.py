@@ -15,6 +15,7 @@ from models.templates import KeyTemplate
 from trainer.drafting.facts import Facts
 from trainer.drafting.look import Looked, Vector
 from trainer.errors import BadData, NoRows
+from trainer.sampling import evenly
 
 ROWS_SAMPLED = 5000
 KEYS_A_TRIP = 256
@@ -40,7 +41,8 @@ async def look_at_redis(redis: Client, match: str, target: str, name: str) -> Lo
                 beside[after] += 1
     if not found:
         raise NoRows(match, key, None)
-    sample = evenly(sorted(found), ROWS_SAMPLED)
+    keys = sorted(found)
+    sample = [keys[at] for at in evenly(len(keys), ROWS_SAMPLED)]
     kinds = Counter(
         [KINDS.get(kind, kind.decode()) for kind in await replies(redis, [("TYPE", one) for one in sample])]
     )
@@ -100,13 +102,6 @@ def scaled(facts: Facts, rows: int) -> Facts:
     )
     facts.rows = rows
     return facts
-
-
-def evenly(keys: Sequence[str], most: int) -> list[str]:
-    """Return at most so many keys, evenly out of all."""
-    if len(keys) <= most:
-        return list(keys)
-    return [keys[at] for at in np.linspace(0, len(keys) - 1, most, dtype=np.int64)]
 
 
 async def replies(redis: Client, commands: Sequence[tuple[Any, ...]]) -> list[Any]:

@@ -1,12 +1,12 @@
 """A forest of scikit-learn on a sample of the rows: what a simple model that is not linear reaches."""
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
 from trainer.judging.evidence import Part
-from trainer.judging.questions import Answered, Array, Question, Scores
+from trainer.judging.questions import Answered, Question, Scores
 from trainer.judging.scoring import score
+from trainer.sampling import evenly
 
 TREES = 40
 ROWS_MOST = 3000
@@ -19,8 +19,8 @@ def forest_scores(question: Question, train: Part, held_out: Part) -> Scores | N
     if question.kind not in ("classification", "regression") or truth is None or truth.ndim > 1:
         return None
     width = max(1, train.features.shape[1])
-    rows = spread(len(train), min(ROWS_MOST, ELEMENTS_MOST // width))
-    asked = spread(len(held_out), ROWS_MOST)
+    rows = evenly(len(train), min(ROWS_MOST, ELEMENTS_MOST // width))
+    asked = evenly(len(held_out), ROWS_MOST)
     x, new = np.nan_to_num(train.features[rows]), np.nan_to_num(held_out.features[asked])
     facts = {"n_estimators": TREES, "min_samples_leaf": 2, "random_state": 0}
     wanted = held_out.given.truth[asked]
@@ -31,9 +31,3 @@ def forest_scores(question: Question, train: Part, held_out: Part) -> Scores | N
     answers = np.zeros((len(new), len(question.labels)))
     answers[:, grown.classes_] = grown.predict_proba(new)
     return score(question, Answered(answers, wanted))
-
-
-def spread(count: int, most: int) -> NDArray[np.int64]:
-    """Return at most so many row numbers, evenly over all."""
-    every: Array = np.linspace(0, count - 1, min(count, max(1, most)))
-    return every.astype(np.int64)

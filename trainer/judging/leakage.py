@@ -15,6 +15,7 @@ from trainer.judging.evidence import Evidence, Part
 from trainer.judging.findings import Finding
 from trainer.judging.questions import Answered, Array, Floats
 from trainer.judging.scoring import score
+from trainer.sampling import evenly
 
 ROWS_LEAST = 40
 ROWS_MOST = 4000  # looked at for a feature that tells everything
@@ -59,7 +60,7 @@ def lone_feature(evidence: Evidence) -> Iterator[Finding]:
 
 def telling(part: Part, labelled: bool) -> Iterator[tuple[float, str]]:
     """Give the features that alone tell the target, with what they reach on the other half of the rows."""
-    rows = np.linspace(0, len(part) - 1, min(len(part), ROWS_MOST)).astype(np.int64)
+    rows = evenly(len(part), ROWS_MOST)
     order = np.random.default_rng(0).permutation(rows)
     first, second = order[::2], order[1::2]
     truth = part.given.truth

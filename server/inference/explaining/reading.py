@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from models.assembly import Plan
-from models.errors import BadFeatureView, InsituError
+from models.errors import InsituError
 from server.inference.asking import Ask
-from server.inference.errors import NotExplainable
+from server.inference.errors import NotExplainable, no_view
 from server.inference.explaining.references import Feeds
 from server.inference.loading import Serving
 from server.inference.reading.reads import awaited
@@ -41,10 +41,7 @@ async def features_of(send: Send, serving: Serving, ask: Ask, rows: Sequence[int
         feeds, count = tensors_of(manifest, ask.inputs, serving.rows)
         return [Features({name: one[at : at + 1] for name, one in feeds.items()}) for at in range(count)]
     if serving.plan is None:
-        raise BadFeatureView(
-            f"model {manifest.name!r} has no feature view, so it reads no keys; ask with `inputs`, or publish "
-            "it with `--features view.yaml`"
-        )
+        raise no_view(manifest.name)
     return await read(send, serving.plan, ask, rows)
 
 
