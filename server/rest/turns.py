@@ -20,7 +20,6 @@ from server.rest.replies import Replies
 
 # {"keys":["patient:17"]} as programs write it; what needs unescaping is left to the parser.
 ONE_KEY = re.compile(rb'\{"keys": ?\["([^"\\\x00-\x1f]+)"\]\}')
-PARTS = 2  # of what a moment is expected to bring: Redis reads the first while the second is taken in
 
 
 class Turn:
@@ -124,15 +123,14 @@ class Turns:
             turn.request = request
 
     def _group(self, target: Target) -> Group:
-        """Begin a group, which is asked for when it has its part of the keys that the last moment had.
+        """Begin a group, which is asked for when it has as many keys as the last moment had.
 
-        So Redis reads while others are taken in, and a request that is alone is not held up.
+        So a request that is alone is not held up, and those that come together leave together.
         """
         if not self._begun:
             self._begun = True
             self._call_soon(self._end)
-        most = min(self._rows, -(-self._expected // PARTS))
-        group = self._groups[target] = Group(max(1, most))
+        group = self._groups[target] = Group(max(1, min(self._rows, self._expected)))
         return group
 
     def _end(self) -> None:
