@@ -19,7 +19,9 @@ class Course:
     losses: list[float] = field(default_factory=list)
 
     def see(self, event: EpochEnded) -> None:
-        """Take one more epoch into account."""
+        """Take one more epoch into account; each network of an ensemble has a course of its own."""
+        if self.last is not None and event.network != self.last.network:
+            self.best, self.losses = None, []
         self.last = event
         if event.best:
             self.best = event
@@ -33,9 +35,7 @@ class Course:
     @property
     def place(self) -> str:
         """Where the training is."""
-        return (
-            f"after epoch {self.last.epoch} of {self.last.epochs}" if self.last else "before the first epoch"
-        )
+        return f"after {self._at(self.last)}" if self.last else "before the first epoch"
 
     @property
     def short(self) -> str:
@@ -52,8 +52,13 @@ class Course:
         if self.last is None:
             return ()
         left = f"{duration_text(self.last.seconds_left)} left"
-        place = f"epoch {self.last.epoch} of {self.last.epochs}, {left}"
+        place = f"{self._at(self.last)}, {left}"
         return place + self._best(), f"{self._named} {curve(self.losses)}"
+
+    @staticmethod
+    def _at(event: EpochEnded) -> str:
+        network = f"network {event.network} of {event.networks}, " if event.networks > 1 else ""
+        return f"{network}epoch {event.epoch} of {event.epochs}"
 
     def _best(self) -> str:
         if self.best is None or self.best.score is None:

@@ -100,7 +100,8 @@ class TrainingView:
         if isinstance(event, StageAdvanced):
             work.update(event.done, event.total)
         else:
-            work.update(event.epoch, event.epochs, self._course.short, self._course.lines)
+            done = (event.network - 1) * event.epochs + event.epoch
+            work.update(done, event.networks * event.epochs, self._course.short, self._course.lines)
 
     def _begin(self, event: StageBegan) -> None:
         self._end()

@@ -95,6 +95,8 @@ class Recipe(Section):
         check_split(self.rows, self.split, self.data)
         if self.task == "anomaly" and self.split.folds:
             raise fault("are scored by what is true of rows; an anomaly score has nothing", "split", "folds")
+        if self.task == "anomaly" and self.training.ensemble > 1:
+            raise fault("is for what has a target; an anomaly score has one network", "training", "ensemble")
         check_network(self.network, self.features, self.task)
         check_classes(self.training, self.task, self.classes)
         check_alterations(self.training, self.features.inputs, self.branches)

@@ -92,6 +92,8 @@ class Training(Section):
     """`mixed` computes in float16 where that is safe; on a CUDA device only."""
     ema: Factor | None = None
     """Decay of a running mean of the weights, which is what is judged and kept."""
+    ensemble: Annotated[Whole, Field(ge=1, le=32)] = 1
+    """Networks that are trained one after the other, each from numbers of its own; the mean of them is served."""
     class_weights: ClassWeights | None = None
     """How much a row of each label counts; `balanced` counts every label the same in all."""
     focal: Annotated[Number, Field(gt=0, le=10)] | None = None
@@ -125,6 +127,14 @@ class Training(Section):
             raise fault("needs a validation share above 0 to look at", "patience")
         if self.keep == "metric" and self.validation == 0:
             raise fault("is metric, which needs a validation share above 0 to be measured on", "keep")
+        if self.ensemble > 1 and self.privacy is not None:
+            raise fault(
+                "is one network where training is private: each more would tell more of a row", "ensemble"
+            )
+        if self.ensemble > 1 and self.from_ is not None:
+            raise fault(
+                "begins with a version's weights in one network only; leave it or `from` out", "ensemble"
+            )
         if self.warmup and self.schedule == "one_cycle":
             raise fault("is for the other schedules; one_cycle rises by itself, leave it out", "warmup")
         if self.warmup >= self.epochs:

@@ -42,7 +42,7 @@ class EpochEnded:
     """Every training row was seen once more.
 
     `score` is the metric on the validation rows, None without any; `best` whether this epoch's
-    weights are the ones kept so far.
+    weights are the ones kept so far; `network` which of an ensemble it is, from 1.
     """
 
     epoch: int
@@ -53,6 +53,8 @@ class EpochEnded:
     score: float | None
     best: bool
     seconds_left: float
+    network: int = 1
+    networks: int = 1
 
 
 @dataclass(frozen=True, slots=True)

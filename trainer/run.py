@@ -50,7 +50,7 @@ def train(
         NotEnoughRows, TrainingDiverged, ExportFailed, ExportMismatch, RedisUnavailable, BadCheckpoint,
         CheckpointMismatch, BadStart; ModelNotFound and such, the version it shall begin with.
     """
-    check(blueprint_of(recipe))
+    check(blueprint_of(recipe), recipe.training.ensemble)
     journal = Journal(events)
     start = asyncio.run(begun(recipe, redis_url, place.keys))
     table = read_rows(recipe, redis_url, journal, place.folder)

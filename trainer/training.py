@@ -29,7 +29,7 @@ from trainer.judging.evidence import Size
 from trainer.judging.questions import Answered, Question
 from trainer.judging.scoring import HEADLINES, score
 from trainer.networks.autoencoder import Autoencoder
-from trainer.networks.network import Network
+from trainer.networks.ensemble import Fitted
 from trainer.outcome import HeldOut, Outcome, RowCounts, TrainResult
 from trainer.publish import compose
 from trainer.reference import reference
@@ -92,7 +92,7 @@ class Training:
         known = self.table.slice(0, len(self.train) + len(self.validation))
         return cross_validate(self.recipe, known, self.device, self.journal)
 
-    def _exported(self, network: Network, served: Served) -> Exported:
+    def _exported(self, network: Fitted, served: Served) -> Exported:
         """Return the file that is published; a score's threshold is known once there is one."""
         exported = self._quantize(self._export(served))
         if isinstance(self.task, Anomaly):
@@ -133,17 +133,20 @@ class Training:
             )
         return recipe, trials
 
-    def _fit(self) -> tuple[Network, History]:
-        with self.journal.stage("fit", self.recipe.training.epochs) as stage:
+    def _fit(self) -> tuple[Fitted, History]:
+        with self.journal.stage("fit", self.recipe.training.epochs * self.recipe.training.ensemble) as stage:
             learning = self._learning(self.train)
             network, history = fitted(self.recipe, learning, self.journal.events, self.beginning)
-            stage.result = f"{len(history.epochs)} epochs, the best was {history.best}"
+            several = (
+                f"{count} networks, the first with " if (count := self.recipe.training.ensemble) > 1 else ""
+            )
+            stage.result = f"{several}{len(history.epochs)} epochs, the best was {history.best}"
         return network, history
 
     def _learning(self, rows: Table) -> Learning:
         return Learning(blueprint_of(self.recipe), rows, self.validation, self.task, self.device)
 
-    def _temper(self, network: Network) -> Tempering:
+    def _temper(self, network: Fitted) -> Tempering:
         question = question_of(self.task)
         if not (self.recipe.judge.temperature and len(self.validation)) or question.kind not in TEMPERED:
             return Tempering()
@@ -211,14 +214,14 @@ class Training:
             stage.result = judgement.diagnosis.verdict
         return judgement
 
-    def _with_threshold(self, task: Anomaly, network: Network, exported: Exported) -> Anomaly:
+    def _with_threshold(self, task: Anomaly, network: Fitted, exported: Exported) -> Anomaly:
         scores = answers(exported.onnx, self.signature, self.train)
         threshold = float(np.quantile(scores, task.share))
         return replace(
             task, threshold=threshold, spread=float(self._misses(network, self.train).mean()) or 1.0
         )
 
-    def _misses(self, network: Network, table: Table) -> NDArray[np.float32]:
+    def _misses(self, network: Fitted, table: Table) -> NDArray[np.float32]:
         """Return by how much the mean of the training rows misses each row of a table."""
         if not isinstance(network, Autoencoder):
             raise TypeError("only a network that gives rows again has a mean row")
@@ -226,7 +229,7 @@ class Training:
         misses: NDArray[np.float32] = network.errors_of_mean(mean, Rows.of(table, CPU).inputs).numpy()
         return misses
 
-    def _baseline(self, network: Network) -> Baseline:
+    def _baseline(self, network: Fitted) -> Baseline:
         with self.journal.stage("baseline") as stage:
             if isinstance(self.task, Anomaly):
                 plain = mean_row(self.task, self._misses(network, self.held_out), self.held_out.targets)

@@ -15,7 +15,7 @@ from trainer.errors import ExportFailed, ExportMismatch
 from trainer.exporting.exporters import Example, current, older
 from trainer.exporting.quantization import Quantized
 from trainer.exporting.weights import with_weights
-from trainer.networks.network import Network
+from trainer.networks.ensemble import Fitted
 from trainer.networks.recurrent import Cell
 from trainer.table import Table
 from trainer.tasks.task import Task
@@ -29,7 +29,7 @@ ANSWER_ROWS = 4096
 class Served(nn.Module):
     """What is exported: the network and the answer its task makes of it."""
 
-    def __init__(self, network: Network, task: Task, temperature: float = 1.0) -> None:
+    def __init__(self, network: Fitted, task: Task, temperature: float = 1.0) -> None:
         """Take a network; what its head gives is divided by the temperature, unless that is 1."""
         super().__init__()
         self.network, self.task, self.temperature = network, task, temperature

@@ -11,6 +11,7 @@ from trainer.fitting.fit import Fit, History, reproducible
 from trainer.fitting.rows import Rows
 from trainer.fitting.starting import Start, begin_with, freeze
 from trainer.networks.building import Blueprint, build
+from trainer.networks.ensemble import Ensemble, Fitted
 from trainer.networks.network import Network
 from trainer.table import Table
 from trainer.tasks.task import Task
@@ -37,23 +38,45 @@ class Learning:
 
 def fitted(
     recipe: Recipe, learning: Learning, events: Events, beginning: Beginning | None = None
-) -> tuple[Network, History]:
-    """Build and fit a recipe's network, and return it with its history.
+) -> tuple[Fitted, History]:
+    """Build and fit a recipe's network, or each of its ensemble, and return it with its history: the first one's.
 
     Raises: TrainingDiverged, BadStart, BadCheckpoint, CheckpointMismatch.
     """
     begin = beginning or Beginning()
     if begin.checkpoint is not None:
         begin.checkpoint.begin(facts_of(recipe, learning, begin.start))
-    with reproducible(recipe.training):
+    count = recipe.training.ensemble
+    made = [member(recipe, learning, events, begin, number) for number in range(count)]
+    networks, histories = zip(*made, strict=True)
+    if count == 1:
+        return networks[0], histories[0]
+    first: History = histories[0]
+    first.notes.append(f"the mean of {count} networks is served; the curves are those of the first")
+    return Ensemble(networks), first
+
+
+def member(
+    recipe: Recipe, learning: Learning, events: Events, begin: Beginning, number: int
+) -> tuple[Network, History]:
+    """Build and fit one network; the first, number 0, as if it were the only one."""
+    checkpoint, count = begin.checkpoint, recipe.training.ensemble
+    with reproducible(recipe.training, number):
         network = build(learning.blueprint)
+        if checkpoint is not None and number < len(checkpoint.finished):
+            finished = checkpoint.finished[number]
+            network.load_state_dict(finished["weights"])
+            return network.to(learning.device), History.of(finished["history"])
         notes = begun(network, learning.blueprint, begin.start, recipe)
         freeze(network, recipe.training.freeze)
         fit = fit_of(recipe, network.to(learning.device), learning, events)
-        fit.checkpoint, fit.measured = begin.checkpoint, begin.start is not None
+        fit.checkpoint, fit.measured, fit.number = checkpoint, begin.start is not None, number
         for note in notes:
             fit.note(note)
-        return network, fit.run()
+        history = fit.run()
+    if checkpoint is not None and count > 1:
+        checkpoint.finish({"weights": network.state_dict(), "history": history.state()})
+    return network, history
 
 
 def fit_of(recipe: Recipe, network: Network, learning: Learning, events: Events) -> Fit:

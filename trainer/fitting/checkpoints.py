@@ -35,6 +35,8 @@ class Checkpoint:
     every_epochs: int | None = None
     resume: bool = False
     found: State | None = None
+    finished: list[State] = field(default_factory=list)
+    """The networks of an ensemble that are done; `found` is of the one after them."""
     running: bool = False
     """Whether epochs are being run, so that `stop` is heard."""
     _facts: Mapping[str, Any] = field(default_factory=dict)
@@ -57,7 +59,7 @@ class Checkpoint:
         if self.path.exists():
             saved = read(self.path)
             check_same(saved["facts"], facts, self.path)
-            self.found = saved["state"]
+            self.found, self.finished = saved["state"], saved["finished"]
         else:
             check_place(self.path)
 
@@ -74,7 +76,8 @@ class Checkpoint:
         beside = self.path.with_name(f".{self.path.name}.{os.getpid()}")
         try:
             with beside.open("wb") as file:
-                torch.save({"format": FORMAT, "facts": dict(self._facts), "state": state}, file)
+                held = {"facts": dict(self._facts), "state": state, "finished": self.finished}
+                torch.save({"format": FORMAT, **held}, file)
                 file.flush()
                 os.fsync(file.fileno())
             beside.replace(self.path)
@@ -82,6 +85,11 @@ class Checkpoint:
             beside.unlink(missing_ok=True)
             raise unwritable(self.path, error) from error
         self._written = time.monotonic()
+
+    def finish(self, network: State) -> None:
+        """Keep a network of an ensemble, which is done; what is written from now on is of the next one."""
+        self.finished.append(network)
+        self.found = None
 
     def stop(self) -> None:
         """Ask the training to write after this epoch and to end."""
@@ -110,7 +118,8 @@ def read(path: Path) -> dict[str, Any]:
     """
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)
-        known, read_as = {"facts": saved["facts"], "state": saved["state"]}, saved["format"]
+        known = {"facts": saved["facts"], "state": saved["state"], "finished": saved.get("finished", [])}
+        read_as = saved["format"]
     except UNREADABLE as error:
         raise unreadable(path, str(error)) from error
     if read_as != FORMAT:

@@ -19,6 +19,7 @@ from trainer.networks.network import Network
 from trainer.tasks.task import Task
 
 EVALUATION_ROWS = 4096
+SEEDS_APART = 1_000_003  # a prime: the next seed's networks are no others' of this one
 FALLING = {
     "mean_score",
     "rmse",
@@ -50,6 +51,17 @@ class History:
     notes: list[str] = field(default_factory=list)
     privacy: Spent | None = None
 
+    def state(self) -> State:
+        """Return what a checkpoint needs."""
+        epochs = [astuple(epoch) for epoch in self.epochs]
+        return {"epochs": epochs, "best": self.best, "stopped_early": self.stopped_early, "notes": self.notes}
+
+    @classmethod
+    def of(cls, state: State) -> "History":
+        """Return a history from a checkpoint."""
+        epochs = [Epoch(*values) for values in state["epochs"]]
+        return cls(epochs, state["best"], state["stopped_early"], list(state["notes"]))
+
 
 @dataclass(slots=True)
 class Fit:
@@ -65,6 +77,8 @@ class Fit:
     checkpoint: Checkpoint | None = None
     measured: bool = False
     """Whether the fitted layers have their numbers already."""
+    number: int = 0
+    """Which network of an ensemble it is, from 0."""
 
     def run(self) -> History:
         """Fit the network, leave the best weights in it and return how it went.
@@ -162,10 +176,11 @@ class Fit:
             self.events(Noticed(text))
 
     def _tell(self, epoch: Epoch, number: int, seconds: float) -> None:
-        left = seconds * (self.training.epochs - number)
+        networks = self.training.ensemble
+        left = seconds * (self.training.epochs * (networks - self.number) - number)
         kept = self.history.best == number
         facts = (epoch.train_loss, epoch.validation_loss, self.task.metric, epoch.score, kept, left)
-        self.events(EpochEnded(number, self.training.epochs, *facts))
+        self.events(EpochEnded(number, self.training.epochs, *facts, self.number + 1, networks))
 
     def _over(self) -> bool:
         """Whether every epoch was run, or nothing got better for too long."""
@@ -183,11 +198,14 @@ def raw_outputs(network: nn.Module, rows: Rows) -> Tensor:
 
 
 @contextmanager
-def reproducible(training: Training) -> Iterator[None]:
-    """Draw every random number from the recipe's seed, on its number of threads; restore both after."""
+def reproducible(training: Training, number: int = 0) -> Iterator[None]:
+    """Draw every random number from the recipe's seed, on its number of threads; restore both after.
+
+    The networks of an ensemble, by their number, have seeds of their own.
+    """
     threads = torch.get_num_threads()
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        torch.manual_seed(training.seed)
+        torch.manual_seed((training.seed + number * SEEDS_APART) % (1 << 31))
         torch.set_num_threads(training.threads)
         try:
             yield

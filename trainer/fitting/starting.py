@@ -50,7 +50,7 @@ def begin_with(network: Network, blueprint: Blueprint, start: Start, labels: tup
     there = {name: value for name, value in start.weights.items() if known(name)}
     if not there:
         raise BadStart(
-            f"{start} has no weights to begin with: it was not trained here, or is kept as int8",
+            f"{start} has no weights to begin with: it was not trained here, is kept as int8, or is an ensemble",
             name=start.name,
             version=start.version,
         )

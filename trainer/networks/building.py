@@ -69,13 +69,13 @@ def build(blueprint: Blueprint) -> Network:
     return assemble(blueprint)
 
 
-def check(blueprint: Blueprint) -> int:
-    """Put a network together without memory for its numbers, and return how many it would have.
+def check(blueprint: Blueprint, networks: int = 1) -> int:
+    """Put a network, or so many, together without memory for their numbers, and return how many there would be.
 
     Raises: BadNetwork, as `build` would.
     """
     with torch.device("meta"):
-        parameters = sum(one.numel() for one in assemble(blueprint).parameters())
+        parameters = networks * sum(one.numel() for one in assemble(blueprint).parameters())
     if parameters > PARAMETER_LIMIT:
         raise BadNetwork(
             f"the network has {parameters:,} parameters, over {PARAMETER_LIMIT:,}; "

@@ -93,7 +93,10 @@ class Searching:
     def _state(self, values: dict[str, Any], watch: "Watch") -> str:
         """Fit one set of values, and return how that ended."""
         try:
-            recipe: Recipe = changed(self.recipe, {**values, "search": None}, "search")
+            # one network tells what values are worth, unless it is their number that is searched for
+            recipe: Recipe = changed(
+                self.recipe, {"training.ensemble": 1, **values, "search": None}, "search"
+            )
             learning = replace(self.learning, blueprint=blueprint_of(recipe))
             fitted(recipe, learning, watch, Beginning(None, self.start))
         except GivenUp:

@@ -32,7 +32,9 @@ def learned(
     made: Recipe, table: Table, checkpoint: Checkpoint | None = None, events: Callable[[Event], None] = silent
 ) -> tuple[Network, History]:
     learning = Learning(blueprint_of(made), table, table, task_of(made, table), torch.device("cpu"))
-    return fitted(made, learning, events, Beginning(checkpoint))
+    network, history = fitted(made, learning, events, Beginning(checkpoint))
+    assert isinstance(network, Network)
+    return network, history
 
 
 def test_the_epsilon_spent_is_within_the_one_asked_for_and_on_the_card() -> None:

@@ -34,7 +34,9 @@ def fine_tuned(
     made: Recipe, table: Table, start: Start | None, checkpoint: Checkpoint | None = None
 ) -> Network:
     learning = Learning(blueprint_of(made), table, table, task_of(made, table), CPU)
-    return fitted(made, learning, silent, Beginning(checkpoint, start))[0]
+    network = fitted(made, learning, silent, Beginning(checkpoint, start))[0]
+    assert isinstance(network, Network)
+    return network
 
 
 def loss(network: Network, made: Recipe, table: Table) -> float:

@@ -4,7 +4,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fairlearn.metrics import MetricFrame, demographic_parity_difference, equalized_odds_difference
 from scipy.stats import binomtest
+from sklearn.metrics import accuracy_score, mean_absolute_error
 
 from trainer.judging.fairness import audit, wilson
 from trainer.judging.groups import grouping
@@ -54,6 +56,45 @@ def test_a_favoured_group_is_warned_about_with_the_gap_in_numbers() -> None:
     assert f"the groups of sex differ by {parity:.2f} in how often a label is said" in warnings
     assert "chance alone" not in warnings
     assert all(finding.sign == "unequal groups" for finding in found.findings())
+
+
+@pytest.mark.parametrize("labels", [2, 3])
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_gaps_between_labels_are_those_of_fairlearn(labels: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    truth, group = random.integers(0, labels, 900), random.choice(["a", "b", "c"], 900)
+    answers = random.dirichlet(np.ones(labels), 900) + 0.4 * np.eye(labels)[truth] * (group == "a")[:, None]
+    said, among = answers.argmax(1), (1,) if labels == 2 else tuple(range(labels))
+
+    (found,) = audit(
+        Question("classification", tuple("xyz"[:labels])), Answered(answers, truth), {"g": group.tolist()}, 1
+    )
+
+    each = [(truth == label, said == label) for label in among]
+    wanted = {
+        "demographic_parity": max(
+            demographic_parity_difference(*one, sensitive_features=group) for one in each
+        ),
+        "equalised_odds": max(equalized_odds_difference(*one, sensitive_features=group) for one in each),
+        "accuracy": MetricFrame(
+            metrics=accuracy_score, y_true=truth, y_pred=said, sensitive_features=group
+        ).difference(),
+    }
+    assert found.gaps == pytest.approx(wanted, abs=1e-6)
+
+
+def test_gaps_between_values_are_those_of_fairlearn() -> None:
+    random = np.random.default_rng(4)
+    truth, group = random.normal(10, 3, 600), random.choice(["a", "b"], 600)
+    answers = truth + random.normal(0, 1, 600) + 0.5 * (group == "a")
+
+    (found,) = audit(Question("regression", ()), Answered(answers, truth), {"g": group.tolist()}, 1)
+
+    rates = {"error": mean_absolute_error, "bias": lambda true, told: float(np.mean(told - true))}
+    frame = MetricFrame(metrics=rates, y_true=truth, y_pred=answers, sensitive_features=group)
+    gaps = frame.difference()
+    wanted = {"error": gaps["error"] / frame.overall["error"], "bias": gaps["bias"] / truth.std()}
+    assert found.gaps == pytest.approx(wanted, abs=1e-6)
 
 
 def test_each_group_is_counted_and_scored_with_an_interval() -> None:
