@@ -41,6 +41,25 @@ class Form:
             return [*map(self.encoded, keys)]
 
 
+class Setting:
+    """SET of one key a value, for good or for some seconds."""
+
+    __slots__ = ("_head", "_tail")
+
+    def __init__(self, ttl_seconds: int | None = None) -> None:
+        after: tuple[Argument, ...] = () if ttl_seconds is None else ("EX", ttl_seconds)
+        self._head = b"*%d\r\n%b" % (3 + len(after), bulk("SET"))
+        self._tail = b"".join(map(bulk, after))
+
+    def encoded_for(self, keys: Sequence[str], values: Sequence[bytes]) -> list[bytes]:
+        """Return the commands as Redis takes them."""
+        head, tail = self._head, self._tail
+        return [
+            b"%b$%d\r\n%b\r\n$%d\r\n%b\r\n%b" % (head, len(data), data, len(value), value, tail)
+            for data, value in zip(map(str.encode, keys), values, strict=True)
+        ]
+
+
 def bulk(argument: Argument) -> bytes:
     """Return one argument as a bulk string."""
     data = argument if isinstance(argument, bytes) else str(argument).encode()

@@ -63,6 +63,11 @@ class KeyTemplate:
         except TypeError:  # something is no text
             return False
 
+    def accepting(self, keys: Sequence[str]) -> str | None:
+        """Return the first key that has this form, of whatever length; None when there is none."""
+        found = next((one for one in map(self._pattern.fullmatch, keys) if one is not None), None)
+        return found[0] if found is not None else None
+
     def read(self, key: str) -> dict[str, str]:
         """Return what the placeholders stand for in `key`.
 

@@ -13,16 +13,22 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import orjson
 
-from models.errors import BadRequest, shown
+from models.encoding import Setting
+from models.errors import BadRequest, InsituError, RedisRefused, shown
 from models.redis_failures import connected
 from models.scanning import Scanned, redis_type, scan
+from models.templates import KeyTemplate
 from models.values import Missing
-from server.inference.asking import Answer, Ask, Row
+from server.inference.answers import Columns, columns_of, said
+from server.inference.asking import Answer, Ask, KeyedRows, Row
 from server.inference.engine import Engine
 from server.inference.errors import DeadlineExceeded, Overloaded
 from server.inference.loading import Serving
+from server.inference.reading.reads import awaited
+from server.inference.texts import Texts
 
 PART_ROWS = 1024
 PARTS_AT_ONCE = 3
@@ -116,6 +122,8 @@ class Scoring:
             )
         self._started = time.perf_counter()
         self._template = plan.template
+        self._texts = Texts()
+        self._set = Setting(job.ttl_seconds)
         self.failed = False
         self.summary = Summary(serving.manifest.name, serving.manifest.version)
 
@@ -138,6 +146,8 @@ class Scoring:
 
     def _mine(self, found: Scanned) -> list[str]:
         texts = [key.decode("utf-8", "surrogateescape") for key in found.keys]
+        if self._template.accepts_all(texts):
+            return texts
         keys = [key for key in texts if self._template.match(key) is not None]
         self.summary.other_keys += len(texts) - len(keys)
         return keys
@@ -164,9 +174,14 @@ class Scoring:
             await self._scored(keys[:half])
             await self._scored(keys[half:])
             return
-        await self._write(answer)
-        for row in answer.rows:
-            self._count(row)
+        found = columns_of(answer)
+        if found is None:
+            await self._write(answer)
+            for row in answer.rows:
+                self._count(row)
+        else:
+            await self._write_columns(answer, *found)
+            self._count_columns(found[1])
         self.report()
 
     async def _answer(self, keys: list[str]) -> Answer:
@@ -178,6 +193,25 @@ class Scoring:
                 return await self._engine.predictor.predict(ask)
             except Overloaded as error:
                 await asyncio.sleep(error.retry_after_seconds)
+
+    async def _write_columns(self, answer: Answer, rows: KeyedRows, columns: Columns) -> None:
+        """Write the answers of rows that are all well, in one round trip.
+
+        Raises: BadRequest; RedisRefused, what Redis says of the first that it did not take.
+        """
+        targets = [self._target.replace("{key}", key) for key in rows.keys]
+        for template in self._plan.templates:
+            if (taken := template.accepting(targets)) is not None:
+                raise overwriting(rows.keys[targets.index(taken)], taken, template)
+        before = orjson.dumps({"model": answer.model, "version": answer.version})[:-1]
+        texts = [
+            b'%b,"key":%b,%b}' % (before, orjson.dumps(key), text)
+            for key, text in zip(rows.keys, self._texts.of(columns), strict=True)
+        ]
+        commands = self._set.encoded_for(targets, texts)
+        for reply in await awaited(self._engine.ask, commands):
+            if isinstance(reply, Exception):
+                raise reply if isinstance(reply, InsituError) else RedisRefused(str(reply))
 
     async def _write(self, answer: Answer) -> None:
         async with connected(self._engine.store.redis):
@@ -195,11 +229,21 @@ class Scoring:
         target = self._target.replace("{key}", key)
         for template in self._plan.templates:
             if template.match(target) is not None:
-                raise BadRequest(
-                    f"the answer of {key!r} would go to {target!r}, which {template.text!r} reads as features; "
-                    "choose another `to`, such as 'score:{key}'"
-                )
+                raise overwriting(key, target, template)
         return target
+
+    def _count_columns(self, columns: Columns) -> None:
+        """Count rows that are all well, as `_count` does each."""
+        summary, numbers = self.summary, columns.numbers
+        summary.scored += len(numbers)
+        if columns.manifest.task == "classification":
+            labels = columns.manifest.labels
+            summary.labels.update(labels[at] for at in said(columns.manifest, numbers))
+            return
+        lowest, highest = float(numbers.min()), float(numbers.max())
+        summary.total += float(numbers.sum(dtype=np.float64))
+        summary.lowest = lowest if summary.lowest is None else min(summary.lowest, lowest)
+        summary.highest = highest if summary.highest is None else max(summary.highest, highest)
 
     def _count(self, row: Row) -> None:
         summary = self.summary
@@ -220,6 +264,14 @@ class Scoring:
         """Tell how far the job is."""
         self.summary.seconds = time.perf_counter() - self._started
         self._progress(self.summary)
+
+
+def overwriting(key: str, target: str, template: KeyTemplate) -> BadRequest:
+    """Return the error of an answer that would go where features are read."""
+    return BadRequest(
+        f"the answer of {key!r} would go to {target!r}, which {template.text!r} reads as features; "
+        "choose another `to`, such as 'score:{key}'"
+    )
 
 
 def result_template(to: str) -> str:

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 
 from models.assembly import Plan
 from models.tensors import Tensor
-from server.inference.answers import Worded, bodies, entire, plain
+from server.inference.answers import Worded, bodies, columns, entire, plain
 from server.inference.errors import DeadlineExceeded, Overloaded, RunFailed
 from server.inference.gathering import Gatherer
 from server.inference.jobs import Job
 from server.inference.moments import Later, Moment
 from server.inference.runs import Runner, Runs, size_of
-from server.inference.stacking import Batch, rows_of
+from server.inference.stacking import Batch, Span, rows_of
 from server.metrics import VersionMetrics
 
 RETRY_AFTER_SECONDS = 1.0
@@ -224,23 +224,34 @@ class Batcher:
             await asyncio.sleep(0)
 
     def _hand_out(self, batch: Batch, outputs: Mapping[str, Tensor]) -> None:
-        """Word the outputs and give each job its rows."""
+        """Give each job what its rows were told: as columns where all are well, else row by row."""
         spans = batch.spans
-        if len(spans) == 1 or not any(job.raw for job, _ in spans):
-            answers = self._worded(outputs, batch.rows, spans[0][0].raw)
-            if len(spans) == batch.rows:  # one row a job, or one job of one row
-                for (job, rows), answer in zip(spans, answers, strict=True):
-                    job.place_one(rows[0], answer)
-                return
+        plain_jobs = self._rows != "whole" and all(job.takes_columns(rows) for job, rows in spans)
+        whole = columns(self._manifest, outputs) if plain_jobs else None
+        if whole is None:
+            self._hand_out_rows(spans, outputs)
+        elif len(spans) == 1:
+            spans[0][0].place_columns(whole)
+        else:
             at = 0
             for job, rows in spans:
-                job.place(rows, answers[at : at + len(rows)])
+                job.place_columns(whole.part(at, at + len(rows)))
                 at += len(rows)
+
+    def _hand_out_rows(self, spans: Sequence[Span], outputs: Mapping[str, Tensor]) -> None:
+        """Word the outputs and give each job its rows."""
+        raw = spans[0][0].raw
+        if len(spans) > 1 and any(job.raw != raw for job, _ in spans):
+            at = 0
+            for job, rows in spans:
+                after = at + len(rows)
+                self._hand_out_rows([(job, rows)], rows_of(outputs, range(at, after)))
+                at = after
             return
+        answers = self._worded(outputs, sum(len(rows) for _, rows in spans), raw)
         at = 0
         for job, rows in spans:
-            part = rows_of(outputs, range(at, at + len(rows)))
-            job.place(rows, self._worded(part, len(rows), job.raw))
+            job.place(rows, answers[at : at + len(rows)])
             at += len(rows)
 
     def _worded(self, outputs: Mapping[str, Tensor], rows: int, raw: bool) -> Sequence[Worded]:

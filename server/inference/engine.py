@@ -73,6 +73,8 @@ class Engine:
         self.trial = parts.trial
         self.moment = parts.moment
         self.limits = limits
+        self.ask = parts.reader.ask
+        """Commands of one key each, in one round trip with everybody else's; see `Reader.ask`."""
         self._reader = parts.reader
         self._pool = parts.pool
         self._preload = preload

@@ -8,7 +8,7 @@ from models.errors import InsituError
 from models.tensors import Tensor
 from models.values import Missing
 from server.inference.answers import Worded
-from server.inference.asking import Row
+from server.inference.asking import Columns, KeyedRows, Row
 
 Feeds = dict[str, Tensor]
 
@@ -60,15 +60,16 @@ class Job:
         if not self.left:
             self.end()
 
-    def place_one(self, row: int, answer: Worded) -> None:
-        """Answer one row, as `place` does several."""
-        if isinstance(answer, dict):
-            self.rows[row].body = answer
-        else:
-            self.rows[row].error = answer
-        self.left -= 1
-        if not self.left:
-            self.end()
+    def takes_columns(self, rows: Sequence[int]) -> bool:
+        """Whether these are all its rows, and columns can stand for them: nothing has been said of any yet."""
+        own = self.rows
+        return isinstance(own, KeyedRows) and own.untouched and len(rows) == len(own) and not self.raw
+
+    def place_columns(self, columns: Columns) -> None:
+        """Answer every row, which ends the job; for one that takes columns."""
+        self.rows.columns = columns  # type: ignore[attr-defined]  # KeyedRows
+        self.left = 0
+        self.end()
 
     def end(self, error: Exception | None = None) -> None:
         """Let whoever waits hear that every row has its answer, or what is wrong with all of them; once."""

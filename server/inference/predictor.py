@@ -15,7 +15,7 @@ from typing import Any
 
 from models.assembly import Plan
 from models.errors import BadRequest, FieldMissing, InsituError, KeyMissing
-from server.inference.asking import Answer, Ask, Row
+from server.inference.asking import Answer, Ask, KeyedRows, Row
 from server.inference.catalogue import Catalogue
 from server.inference.dividing import Share, divided
 from server.inference.errors import TOO_MUCH_AT_ONCE, DeadlineExceeded, Stopping, TooManyRows, no_view
@@ -138,7 +138,7 @@ class Predictor:
     def _undivided(self, request: Request, serving: Serving) -> None:
         """Read the rows of keys or instances, all for one version."""
         keys, instances = request.ask.keys, request.ask.instances or ()
-        request.of([Row() for _ in instances] if keys is None else [*map(Row, keys)])
+        request.of([Row() for _ in instances] if keys is None else KeyedRows(keys))
         plan = self._plan(request, serving)
         request.serving = serving
         request.take(
@@ -248,6 +248,8 @@ class Predictor:
         for work in works:
             callers = min(request.callers, len(work.rows))
             work.serving.metrics.request(len(work.rows), seconds, callers)
+            if isinstance(work.rows, KeyedRows) and work.rows.columns is not None:
+                continue  # all of them are well
             for row in work.rows:
                 if row.error is not None or row.filled:
                     self._count(row, work.serving)

@@ -8,8 +8,8 @@ from collections import deque
 from typing import Any
 
 from server.rest.connection import END, GOODBYE, Connection, Ending
-from server.rest.heads import START, Head, Heads
-from server.rest.turns import Turn, Turns
+from server.rest.heads import START, Heads, Target
+from server.rest.turns import BODY_BYTES, Turn, Turns
 
 TURNS = 64  # requests of one connection under way; a client that pipelines more waits
 HELD_BYTES = 1 << 16  # what is taken in from it meanwhile
@@ -22,29 +22,28 @@ class PredictProtocol(Connection):
         super().__init__(ending, **uvicorn)
         self._read_head = heads.read
         self._asked = asked
+        self._gather = asked.gather
         self._turns: deque[Turn] = deque()
         self._held = b""
         self._taking = False
         self._leaving = False  # the connection ends when everything has been answered
-        # The head of the last request that came whole and alone, its bytes, and the size of all of it.
-        self._head: Head | None = None
+        # Of the last request that came whole and alone, if it may be gathered: its target, head and size.
+        self._target: Target = ("", None)
         self._beginning = b""
         self._size = 0
+        self._own = Turn(
+            self.server_state, self.write_answers
+        )  # serves again and again where nothing is pipelined
 
     def data_received(self, data: bytes) -> None:
         """Take bytes in: whole plain requests are answered here."""
         if self.untouched and not self._held and not self.flow.write_paused:
-            head = self._head
-            size = len(data)
-            if (
-                size == self._size
-                and head is not None
-                and not self._turns
-                and data.startswith(self._beginning)
-            ):
-                turn = Turn(self.server_state, self.write_answers)  # as nearly always: the same head again
-                self._turns.append(turn)
-                self._asked.take(turn, head, data, head.size, size)
+            turns = self._turns
+            if len(data) == self._size and not turns and data.startswith(self._beginning):
+                own = self._own  # as nearly always: the same head again
+                own.reply = None
+                turns.append(own)
+                self._gather(own, self._target, data[len(self._beginning) :])
             else:
                 self._take(data)
         elif self._held or self.waiting():
@@ -66,11 +65,11 @@ class PredictProtocol(Connection):
             end = body + head.length
             if end > size:
                 break
-            if end - at == size:
-                self._head, self._beginning, self._size = head, data[:body], size
+            if end - at == size and head.timeout_ms is None and head.length <= BODY_BYTES:
+                self._target, self._beginning, self._size = head.target, data[:body], size
             turn = Turn(self.server_state, self.write_answers)
             turns.append(turn)
-            self._asked.take(turn, head, data, body, end)
+            self._asked.take(turn, head, data[body:end])
             at = end
         self._taking = False
         if at == size:
@@ -93,6 +92,16 @@ class PredictProtocol(Connection):
         if not turns or (reply := turns[0].reply) is None:
             return
         turns.popleft()
+        self._active = self.loop.time()
+        if turns or self._held or self._leaving or self.ending.begun or self.transport.is_closing():
+            self._write_some(reply)
+        else:
+            self.server_state.total_requests += 1
+            self.transport.write(reply)
+
+    def _write_some(self, reply: bytes) -> None:
+        """Write an answer, and those after it whose turn it is too; where the connection ends, say so."""
+        turns = self._turns
         answered = 1
         earlier: list[bytes] = []
         while turns and (following := turns[0].reply) is not None:  # of a client that pipelines
@@ -101,7 +110,6 @@ class PredictProtocol(Connection):
             turns.popleft()
             answered += 1
         self.server_state.total_requests += answered
-        self._active = self.loop.time()
         if self.transport.is_closing():
             return
         if self.ending.begun and not (turns or self._held or self._taking):

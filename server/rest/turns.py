@@ -18,19 +18,20 @@ from server.rest import predict
 from server.rest.heads import Head, Target
 from server.rest.replies import Replies
 
-# {"keys":["patient:17"]} as programs write it; what needs unescaping is left to the parser.
-ONE_KEY = re.compile(rb'\{"keys": ?\["([^"\\\x00-\x1f]+)"\]\}')
+# {"keys":["patient:17"]} as programs write it, a line each; what needs unescaping is left to the parser.
+ONE_KEY = re.compile(rb'^\{"keys": ?\["([^"\\\x00-\x1f]+)"\]\}$', re.MULTILINE)
+BODY_BYTES = 2048  # a longer body names no single key
 
 
 class Turn:
     """One request of a connection; answers leave in the order of the requests."""
 
-    __slots__ = ("_flush", "group", "reply", "request", "state")
+    __slots__ = ("flush", "group", "reply", "request", "state")
 
     def __init__(self, state: ServerState, flush: Callable[[], None]) -> None:
         """Take what the headers of every answer stand in, and what writes answers whose turn it is."""
         self.state = state
-        self._flush = flush
+        self.flush = flush
         self.reply: bytes | None = None
         self.request: Request | None = None
         self.group: Group | None = None
@@ -39,25 +40,47 @@ class Turn:
         """Write the answer when it is this one's turn; what led here is let go, or only a collection frees it."""
         self.reply = reply
         self.request = self.group = None
-        self._flush()
+        self.flush()
 
 
 class Group:
-    """Requests of one moment for one key each; `left` of their clients have gone."""
+    """Requests of one moment for one key each; `left` of their clients have gone.
 
-    __slots__ = ("keys", "left", "most", "request", "turns")
+    Until it is asked for, a group has the bodies as they came; `written` are the keys as they stand
+    in them, in JSON.
+    """
+
+    __slots__ = ("bodies", "keys", "left", "most", "request", "turns", "written")
 
     def __init__(self, most: int) -> None:
         self.most = most
-        self.keys: list[str] = []
+        self.bodies: list[bytes] = []
+        self.keys: Sequence[str] = ()
+        self.written: Sequence[bytes] = ()
         self.turns: list[Turn] = []
         self.request: Request | None = None
         self.left = 0
+
+    def read(self) -> bool:
+        """Read the keys of all bodies at once; False when any of them is no single plain key."""
+        bodies = self.bodies
+        lines = b"\n".join(bodies)
+        found = ONE_KEY.findall(lines)
+        count = len(bodies)
+        if len(found) != count or lines.count(b"\n") != count - 1:
+            return False
+        try:
+            self.keys = b"\n".join(found).decode().split("\n")
+        except UnicodeDecodeError:
+            return False
+        self.written = [b'"%b"' % key for key in found]
+        return True
 
     def part(self, rows: Sequence[int]) -> "Group":
         """Return some of the requests as a group of their own."""
         part = Group(len(rows))
         part.keys = [self.keys[row] for row in rows]
+        part.written = [self.written[row] for row in rows]
         part.turns = [self.turns[row] for row in rows]
         for turn in part.turns:
             if turn.group is None:
@@ -80,34 +103,32 @@ class Turns:
         self._moment = engine.moment
         self._call_soon = asyncio.get_running_loop().call_soon
         self._begun = False  # something has come in this moment
-        self._asked = 0  # keys of this moment that were asked for
+        self._asked = 0  # requests of this moment that were asked for
         self._expected = 1  # as many as the last moment had
 
-    def take(self, turn: Turn, head: Head, data: bytes, start: int, stop: int) -> None:
-        """Begin to answer one request, whose body lies there in the data."""
-        found = ONE_KEY.fullmatch(data, start, stop)
-        if found is None or head.timeout_ms is not None:
-            self._parsed(turn, head, data[start:stop])
-            return
-        try:
-            key = found[1].decode()
-        except UnicodeDecodeError:
-            self._parsed(turn, head, data[start:stop])
-            return
-        group = self._groups.get(head.target)
+    def take(self, turn: Turn, head: Head, body: bytes) -> None:
+        """Begin to answer one request."""
+        if head.timeout_ms is None and len(body) <= BODY_BYTES:
+            self.gather(turn, head.target, body)
+        else:
+            self._parsed(turn, head.target, body, head.timeout_ms)
+
+    def gather(self, turn: Turn, target: Target, body: bytes) -> None:
+        """Begin to answer one request together with others of this moment, if it names a key as they do."""
+        group = self._groups.get(target)
         if group is None:
-            group = self._group(head.target)
+            group = self._group(target)
         turn.group = group
         group.turns.append(turn)
-        group.keys.append(key)
-        if len(group.keys) >= group.most:
+        group.bodies.append(body)
+        if len(group.bodies) >= group.most:
             with self._moment:
-                self._ask(head.target)
+                self._ask(target)
 
-    def _parsed(self, turn: Turn, head: Head, body: bytes) -> None:
+    def _parsed(self, turn: Turn, target: Target, body: bytes, timeout_ms: str | None) -> None:
         """Begin to answer a request of any other form."""
         try:
-            self._alone(predict.of_bytes(*head.target, body, head.timeout_ms), turn)
+            self._alone(predict.of_bytes(*target, body, timeout_ms), turn)
         except Exception as error:  # noqa: BLE001  # whatever it is, it is answered
             predict.count(self._engine, error)
             turn.write(self._replies.of(error, turn.state.default_headers))
@@ -143,7 +164,11 @@ class Turns:
     def _ask(self, target: Target) -> None:
         """Ask for what came since the last time; under a traffic rule for the keys of each version together."""
         group = self._groups.pop(target)
-        self._asked += len(group.keys)
+        self._asked += len(group.bodies)
+        if not group.read():
+            group = self._sorted_out(target, group)
+            if not group.turns:
+                return
         route = self._catalogue.route(*target)
         if route is None or route.split is None:
             self._submit(target, group, None)
@@ -152,6 +177,25 @@ class Turns:
         for serving, rows in shares:
             part = group if len(shares) == 1 else group.part(rows)
             self._submit(target, part, serving.manifest.version)
+
+    def _sorted_out(self, target: Target, group: Group) -> Group:
+        """Leave the requests that name no single plain key to the parser; return the others."""
+        plain = Group(group.most)
+        for turn, body in zip(group.turns, group.bodies, strict=True):
+            one = Group(1)
+            one.bodies = [body]
+            if turn.group is None:  # its client has gone
+                continue
+            if one.read():
+                turn.group = plain
+                plain.turns.append(turn)
+                plain.bodies.append(body)
+            else:
+                turn.group = None
+                self._parsed(turn, target, body, None)
+        if plain.turns:
+            plain.read()
+        return plain
 
     def _submit(self, target: Target, group: Group, share: int | None) -> None:
         """Ask for a group, all of whose keys go to the same version."""
@@ -169,8 +213,12 @@ class Turns:
         turns, headers = group.turns, group.turns[0].state.default_headers
         group.request = None
         if isinstance(outcome, Answer):
-            for turn, reply in zip(turns, self._replies.of_rows(outcome, headers), strict=True):
-                turn.write(reply)
+            for turn, reply in zip(
+                turns, self._replies.of_rows(outcome, headers, group.written), strict=True
+            ):
+                turn.request = turn.group = None  # as Turn.write does
+                turn.reply = reply
+                turn.flush()
         elif isinstance(outcome, TOO_MUCH_AT_ONCE) and len(turns) > 1:
             for key, turn in zip(group.keys, turns, strict=True):
                 turn.group = None

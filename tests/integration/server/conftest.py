@@ -49,7 +49,7 @@ async def engine(redis_url: str) -> AsyncIterator[StartEngine]:
         async def start(**settings: Any) -> Engine:
             one = app.build_engine(ServerSettings(**{"redis_url": redis_url, **settings}))
             stack.push_async_callback(one.stop)
-            await one.start()
+            await one.start(WAIT_SECONDS)
             return one
 
         yield start

@@ -30,7 +30,7 @@ async def answered(engine: Engine, *keys: str) -> list[tuple[int, Any]]:
     for key in keys:
         body = json.dumps({"keys": [key]}).encode()
         asked.append(Turn(state, lambda: None))
-        turns.take(asked[-1], Head(("m", None), 0, len(body), None), body, 0, len(body))
+        turns.take(asked[-1], Head(("m", None), 0, len(body), None), body)
     await until(lambda: all(turn.reply is not None for turn in asked))
     told = [(turn.reply or b"").partition(b"\r\n\r\n") for turn in asked]
     return [(int(head.split()[1]), json.loads(body)) for head, _, body in told]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from redis.connection import PythonRespSerializer
 
 from models.assembly import Plan
-from models.encoding import Form, encoded
+from models.encoding import Form, Setting, encoded
 from models.features import FeatureView
 from tests.unit.models.views import plan
 
@@ -66,3 +66,13 @@ def test_a_plan_writes_the_commands_that_it_names(count: int) -> None:
     for one in (prepared, every):
         assert one.encoded() == [by_redis_py(command) for command in one.commands]
     assert len(every.encoded()) == 2 * count
+
+
+@pytest.mark.parametrize("ttl", [None, 60])
+def test_values_are_set_as_redis_clients_set_them(ttl: int | None) -> None:
+    keys, values = ["score:1", "score:\u00e9\u20ac"], [b'{"value":1}', b""]
+
+    written = Setting(ttl).encoded_for(keys, values)
+
+    after = () if ttl is None else ("EX", ttl)
+    assert written == [encoded(("SET", key, value, *after)) for key, value in zip(keys, values, strict=True)]

@@ -107,6 +107,14 @@ def test_a_template_accepts_only_keys_that_it_matches(
     assert template.accepts_all([filled, key]) == (template.accepts_all([filled]) and matches)
 
 
+def test_a_template_finds_the_first_key_of_its_form() -> None:
+    template = KeyTemplate("k:{id}")
+
+    assert template.accepting(["score:k:1", "k:", "k:7", "k:8"]) == "k:7"
+    assert template.accepting(["score:k:1", "k:1:2"]) is None
+    assert template.accepting([]) is None
+
+
 @pytest.mark.parametrize(
     ("value", "accepted"),
     [

@@ -16,7 +16,7 @@ async def test_a_job_ends_with_its_last_row() -> None:
     job.refuse(3, KeyMissing("k"))
     job.place([2, 0], [{"value": 2}, FAULT])
     before = job.open
-    job.place_one(1, {"value": 1})
+    job.place([1], [{"value": 1}])
 
     assert before
     assert await job.fault() is None
@@ -31,7 +31,7 @@ async def test_a_job_ends_with_its_last_row() -> None:
 async def test_the_only_row_of_a_job_may_be_answered_with_an_error() -> None:
     job = Asked(1)
 
-    job.place_one(0, FAULT)
+    job.place([0], [FAULT])
 
     assert await job.fault() is None
     assert job.rows[0].error is FAULT
@@ -50,7 +50,7 @@ async def test_what_one_job_is_told_no_other_has() -> None:
     first, second = Asked(1), Asked(1)
 
     first.rows[0].filled = ["a"]
-    first.place_one(0, {"value": 1})
+    first.place([0], [{"value": 1}])
 
     assert not second.rows[0].filled
     assert second.rows[0].body == {}
