@@ -11,6 +11,8 @@ EXTRAS ?= server,trainer,embedded,dev
 TORCH_INDEX ?=
 # Arguments for pytest.                                          make test ARGS='tests/unit -x'
 ARGS ?=
+# Processes that test side by side; four take about 4 GiB.       make test JOBS=0 ARGS='tests/unit -x --pdb'
+JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$((n < 4 ? n : 4)))
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -38,7 +40,7 @@ install: $(STAMP) ## Put everything into .venv
 	@:
 
 test: install ## Run the whole test suite
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 check: install ## Run the linters, the type checker and the checks of imports and container files
 	@$(BIN)/ruff format --check .

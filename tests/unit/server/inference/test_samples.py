@@ -81,7 +81,9 @@ def test_rows_that_stand_alone_may_share_a_run(graph: Callable[[], bytes]) -> No
 
 
 @pytest.mark.parametrize(
-    "graph", [running_total, batch_mean, lambda: batch_mean(rows=4), time_first], ids=str
+    "graph",
+    [running_total, batch_mean, lambda: batch_mean(rows=4), time_first],
+    ids=["running total", "batch mean", "batch mean of four", "time first"],
 )
 def test_rows_that_see_one_another_are_found(graph: Callable[[], bytes]) -> None:
     assert found(graph()) == "coupled"
