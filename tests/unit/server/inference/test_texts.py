@@ -93,6 +93,10 @@ def test_two_versions_of_a_model_keep_their_own_labels() -> None:
     assert second[0].startswith(b'"label":"a"')
 
 
+def standing(rows: KeyedRows) -> tuple[bool, object]:
+    return rows.untouched, rows.columns
+
+
 def test_rows_are_made_when_one_is_looked_at() -> None:
     rows = KeyedRows(["k:1", "k:2"])
     rows.columns = told(manifest("regression"), np.array([1.0, 2.0], np.float32))
@@ -102,6 +106,6 @@ def test_rows_are_made_when_one_is_looked_at() -> None:
         ("k:1", {"value": 1.0}, None),
         ("k:2", {"value": 2.0}, None),
     ]
-    assert (rows.untouched, rows.columns) == (False, None)
+    assert standing(rows) == (False, None)
     rows[1].body = {"value": 3.0}
     assert rows[1].body == {"value": 3.0}
