@@ -9,9 +9,9 @@ EXTRAS ?= server,trainer,embedded,dev
 # An extra package index, for example the small CPU builds of PyTorch where pip would fetch the large CUDA ones:
 #                                          make install TORCH_INDEX=https://download.pytorch.org/whl/cpu
 TORCH_INDEX ?=
-# Arguments for pytest.                                          make test ARGS='tests/unit -x'
+# Arguments for pytest, in place of the whole suite.             make test ARGS='tests/unit -x'
 ARGS ?=
-# Processes that test side by side; four take about 4 GiB.       make test JOBS=0 ARGS='tests/unit -x --pdb'
+# Processes that run the unit tests side by side.                make test JOBS=0
 JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$((n < 4 ? n : 4)))
 
 VENV := .venv
@@ -40,7 +40,12 @@ install: $(STAMP) ## Put everything into .venv
 	@:
 
 test: install ## Run the whole test suite
-	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
+ifeq ($(strip $(ARGS)),)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal tests/unit
+	@$(BIN)/python -m pytest --ignore tests/unit
+else
+	@$(BIN)/python -m pytest $(ARGS)
+endif
 
 check: install ## Run the linters, the type checker and the checks of imports and container files
 	@$(BIN)/ruff format --check .

@@ -46,10 +46,10 @@ def store(redis: Redis) -> ModelStore:
 async def engine(redis_url: str) -> AsyncIterator[StartEngine]:
     async with AsyncExitStack() as stack:
 
-        async def start(**settings: Any) -> Engine:
+        async def start(wait_seconds: float = WAIT_SECONDS, **settings: Any) -> Engine:
             one = app.build_engine(ServerSettings(**{"redis_url": redis_url, **settings}))
             stack.push_async_callback(one.stop)
-            await one.start(WAIT_SECONDS)
+            await one.start(wait_seconds)
             return one
 
         yield start

@@ -82,14 +82,13 @@ async def test_an_engine_starts_without_redis_and_is_ready_when_it_comes(
 
 
 async def test_a_redis_that_hangs_does_not_keep_the_doors_closed(
-    engine: StartEngine, redis_server: Start, monkeypatch: pytest.MonkeyPatch
+    engine: StartEngine, redis_server: Start
 ) -> None:
-    monkeypatch.setattr(running_engine, "FIRST_SECONDS", 0.1)
     server = redis_server()
     server.pause()
 
     started = time.monotonic()
-    running = await engine(redis_url=server.url)
+    running = await engine(0.1, redis_url=server.url)
 
     assert time.monotonic() - started < 2
     assert running.ready()[0] is False
