@@ -45,13 +45,14 @@ def data_curve(sizes: Sequence[Sequence[float]], metric: str) -> Markup | None:
 
 
 def facts(training: Mapping[str, Any]) -> Markup | None:
-    """Return how long it took and what was kept."""
+    """Return how long it took, what was kept and what else was noted."""
     if not training:
         return None
     seconds = training.get("seconds", {}).get("fit")
     took = f" in {figure(round(seconds, 1))} s" if isinstance(seconds, int | float) else ""
     early = ", stopped early" if training.get("stopped_early") else ""
+    noted = "".join(f" {text[:1].upper()}{text[1:]}." for text in map(str, training.get("notes", ())) if text)
     return note(
         f"{figure(training.get('epochs', 0))} epochs on {training.get('device', 'an unknown device')}{took}{early}; "
-        f"the weights of epoch {figure(training.get('best_epoch', 0))} were kept (dotted line)."
+        f"the weights of epoch {figure(training.get('best_epoch', 0))} were kept (dotted line).{noted}"
     )

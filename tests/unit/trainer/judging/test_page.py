@@ -22,6 +22,7 @@ CARD: dict[str, Any] = {
         "epochs": 3,
         "best_epoch": 2,
         "stopped_early": True,
+        "notes": ["the mean of 5 networks is served; <b>"],
         "device": "cpu",
         "seconds": {"fit": 1.25},
         "curve": [[1, 0.9, 0.8, 0.5], [2, 0.2, 0.3, 0.8], [3, 0.02, 0.4, 0.8]],
@@ -164,6 +165,7 @@ def test_a_whole_card_tells_every_chapter() -> None:
         "within 1.0e-07 of PyTorch",
         "torch 2.13.0; operators ai.onnx 18",
         "stopped early",
+        "(dotted line). The mean of 5 networks is served; &lt;b&gt;.",
         "The 20 features that count most, of 25",
         "own score",
     ):
