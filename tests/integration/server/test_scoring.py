@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from redis.asyncio import Redis
 
+from models.bundle import Bundle
 from models.errors import BadRequest, ModelNotFound, RedisRefused, RedisUnavailable
 from models.store import ModelStore
 from server.batch import scoring
@@ -25,6 +26,13 @@ Start = Callable[..., RedisServer]
 HASH = {"key": "k:{id}", "as": "hash", "fields": ["a", "b"]}
 VIEW = {"inputs": [{"name": "x", "sources": [HASH]}]}
 VECTOR = {"inputs": [{"name": "x", "sources": [{"key": "v:{id}", "as": "vector", "shape": [2]}]}]}
+
+
+WAYS = pytest.mark.parametrize(
+    "model",
+    [bundle(scaled(), view=VIEW), bundle(dense(f32([[1], [0]])), view=VIEW, task="regression")],
+    ids=["row by row", "in columns"],
+)
 
 
 def quietly(_summary: Summary) -> None:
@@ -166,6 +174,21 @@ async def test_one_version_scores_the_whole_job(
     assert parts > 5
 
 
+@WAYS
+async def test_an_answer_is_kept_as_long_as_was_asked(
+    store: ModelStore, engine: StartEngine, redis: Redis, model: Bundle
+) -> None:
+    await fill(redis, 3)
+    await store.publish(model)
+    running = await engine()
+
+    await scored(running, to="out:{key}", ttl_seconds=100)
+    await scored(running, to="good:{key}")
+
+    assert [0 < await redis.ttl(f"out:k:{number}") <= 100 for number in range(3)] == [True] * 3
+    assert [await redis.ttl(f"good:k:{number}") for number in range(3)] == [-1] * 3
+
+
 @pytest.mark.parametrize(
     ("job", "told"),
     [
@@ -176,11 +199,12 @@ async def test_one_version_scores_the_whole_job(
         ({"ttl_seconds": 0}, "ttl_seconds is 0; an answer is kept for at least 1 s"),
     ],
 )
+@WAYS
 async def test_a_target_that_would_do_harm_is_refused(
-    store: ModelStore, engine: StartEngine, redis: Redis, job: dict[str, Any], told: str
+    engine: StartEngine, redis: Redis, model: Bundle, job: dict[str, Any], told: str
 ) -> None:
     await redis.hset("k:1", mapping={"a": 1, "b": 1})
-    await store.publish(bundle(scaled(), view=VIEW))
+    await ModelStore(redis).publish(model)
     running = await engine()
     before = await redis.dbsize()
 
@@ -263,14 +287,15 @@ async def test_a_row_that_never_ends_is_skipped_and_its_neighbours_are_scored(
     assert summary.skipped == {"deadline_exceeded": 1}
 
 
+@WAYS
 async def test_redis_that_goes_away_ends_the_job_and_keeps_what_is_written(
-    engine: StartEngine, redis_server: Start, monkeypatch: pytest.MonkeyPatch
+    engine: StartEngine, redis_server: Start, monkeypatch: pytest.MonkeyPatch, model: Bundle
 ) -> None:
     monkeypatch.setattr(scoring, "PART_ROWS", 10)
     server = redis_server(aof=True)
     async with Redis.from_url(server.url) as client:
         await fill(client, 500)
-        await ModelStore(client).publish(bundle(scaled(), view=VIEW))
+        await ModelStore(client).publish(model)
     running = await engine(redis_url=server.url)
 
     def watch(summary: Summary) -> None:
@@ -287,11 +312,12 @@ async def test_redis_that_goes_away_ends_the_job_and_keeps_what_is_written(
         assert len(list(client.scan_iter("score:*", 1000))) >= 50
 
 
-async def test_redis_without_memory_is_told(engine: StartEngine, redis_server: Start) -> None:
+@WAYS
+async def test_redis_without_memory_is_told(engine: StartEngine, redis_server: Start, model: Bundle) -> None:
     server = redis_server()
     async with Redis.from_url(server.url) as client:
         await fill(client, 10)
-        await ModelStore(client).publish(bundle(scaled(), view=VIEW))
+        await ModelStore(client).publish(model)
         running = await engine(redis_url=server.url)
         await client.config_set("maxmemory", 1)
 
