@@ -64,9 +64,9 @@ class KeyTemplate:
             return False
 
     def accepting(self, keys: Sequence[str]) -> str | None:
-        """Return the first key that has this form, of whatever length; None when there is none."""
-        found = next((one for one in map(self._pattern.fullmatch, keys) if one is not None), None)
-        return found[0] if found is not None else None
+        """Return the first key that `match` would read, None when there is none."""
+        likely = filter(self._pattern.fullmatch, keys)
+        return next((key for key in likely if self.match(key) is not None), None)
 
     def read(self, key: str) -> dict[str, str]:
         """Return what the placeholders stand for in `key`.

@@ -134,12 +134,11 @@ class Training:
         return recipe, trials
 
     def _fit(self) -> tuple[Fitted, History]:
-        with self.journal.stage("fit", self.recipe.training.epochs * self.recipe.training.ensemble) as stage:
+        networks = self.recipe.training.ensemble
+        with self.journal.stage("fit", self.recipe.training.epochs * networks) as stage:
             learning = self._learning(self.train)
             network, history = fitted(self.recipe, learning, self.journal.events, self.beginning)
-            several = (
-                f"{count} networks, the first with " if (count := self.recipe.training.ensemble) > 1 else ""
-            )
+            several = f"{networks} networks, the first with " if networks > 1 else ""
             stage.result = f"{several}{len(history.epochs)} epochs, the best was {history.best}"
         return network, history
 

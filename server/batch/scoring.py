@@ -9,26 +9,24 @@ cannot be scored is counted by reason and its neighbours go on.
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import orjson
 
 from models.encoding import Setting
 from models.errors import BadRequest, InsituError, RedisRefused, shown
-from models.redis_failures import connected
 from models.scanning import Scanned, redis_type, scan
-from models.templates import KeyTemplate
 from models.values import Missing
-from server.inference.answers import Columns, columns_of, said
-from server.inference.asking import Answer, Ask, KeyedRows, Row
+from server.inference.answers import said
+from server.inference.asking import Answer, Ask, Row
+from server.inference.columns import Columns, columns_of
 from server.inference.engine import Engine
 from server.inference.errors import DeadlineExceeded, Overloaded
 from server.inference.loading import Serving
 from server.inference.reading.reads import awaited
-from server.inference.texts import Texts
+from server.inference.texts import texts_of
 
 PART_ROWS = 1024
 PARTS_AT_ONCE = 3
@@ -122,7 +120,6 @@ class Scoring:
             )
         self._started = time.perf_counter()
         self._template = plan.template
-        self._texts = Texts()
         self._set = Setting(job.ttl_seconds)
         self.failed = False
         self.summary = Summary(serving.manifest.name, serving.manifest.version)
@@ -174,14 +171,13 @@ class Scoring:
             await self._scored(keys[:half])
             await self._scored(keys[half:])
             return
-        found = columns_of(answer)
-        if found is None:
-            await self._write(answer)
+        await self._write(answer)
+        found = columns_of(answer.rows)
+        if found is not None:
+            self._count_columns(found[1])
+        else:
             for row in answer.rows:
                 self._count(row)
-        else:
-            await self._write_columns(answer, *found)
-            self._count_columns(found[1])
         self.report()
 
     async def _answer(self, keys: list[str]) -> Answer:
@@ -194,43 +190,31 @@ class Scoring:
             except Overloaded as error:
                 await asyncio.sleep(error.retry_after_seconds)
 
-    async def _write_columns(self, answer: Answer, rows: KeyedRows, columns: Columns) -> None:
-        """Write the answers of rows that are all well, in one round trip.
+    async def _write(self, answer: Answer) -> None:
+        """Write the answers of rows that are well, in one round trip.
 
         Raises: BadRequest; RedisRefused, what Redis says of the first that it did not take.
         """
-        targets = [self._target.replace("{key}", key) for key in rows.keys]
-        for template in self._plan.templates:
-            if (taken := template.accepting(targets)) is not None:
-                raise overwriting(rows.keys[targets.index(taken)], taken, template)
-        before = orjson.dumps({"model": answer.model, "version": answer.version})[:-1]
-        texts = [
-            b'%b,"key":%b,%b}' % (before, orjson.dumps(key), text)
-            for key, text in zip(rows.keys, self._texts.of(columns), strict=True)
-        ]
-        commands = self._set.encoded_for(targets, texts)
+        keys, texts = results(answer)
+        commands = self._set.encoded_for(self._targets(keys), texts)
         for reply in await awaited(self._engine.ask, commands):
             if isinstance(reply, Exception):
                 raise reply if isinstance(reply, InsituError) else RedisRefused(str(reply))
 
-    async def _write(self, answer: Answer) -> None:
-        async with connected(self._engine.store.redis):
-            pipeline: Any = self._engine.store.redis.pipeline(transaction=False)
-            for row in answer.rows:
-                if row.error is None and row.key is not None:
-                    pipeline.set(self._result_key(row.key), result(answer, row), ex=self._job.ttl_seconds)
-            await pipeline.execute()
+    def _targets(self, keys: Sequence[str]) -> list[str]:
+        """Return where the answers of keys go.
 
-    def _result_key(self, key: str) -> str:
-        """Return where a key's answer goes.
-
-        Raises: BadRequest, when that is a key the model reads.
+        Raises: BadRequest, when one is a key the model reads.
         """
-        target = self._target.replace("{key}", key)
+        targets = [self._target.replace("{key}", key) for key in keys]
         for template in self._plan.templates:
-            if template.match(target) is not None:
-                raise overwriting(key, target, template)
-        return target
+            if (taken := template.accepting(targets)) is not None:
+                key = keys[targets.index(taken)]
+                raise BadRequest(
+                    f"the answer of {key!r} would go to {taken!r}, which {template.text!r} reads as features; "
+                    "choose another `to`, such as 'score:{key}'"
+                )
+        return targets
 
     def _count_columns(self, columns: Columns) -> None:
         """Count rows that are all well, as `_count` does each."""
@@ -266,14 +250,6 @@ class Scoring:
         self._progress(self.summary)
 
 
-def overwriting(key: str, target: str, template: KeyTemplate) -> BadRequest:
-    """Return the error of an answer that would go where features are read."""
-    return BadRequest(
-        f"the answer of {key!r} would go to {target!r}, which {template.text!r} reads as features; "
-        "choose another `to`, such as 'score:{key}'"
-    )
-
-
 def result_template(to: str) -> str:
     """Return the target as it is when it names one key a row.
 
@@ -282,6 +258,18 @@ def result_template(to: str) -> str:
     if "{key}" not in to or "{" in to.replace("{key}", "") or len(to) > TARGET_LIMIT:
         raise BadRequest(f"`to` is {shown(to)!r}; it must have {{key}} in it once, as in 'score:{{key}}'")
     return to
+
+
+def results(answer: Answer) -> tuple[Sequence[str], list[bytes]]:
+    """Return the keys of the rows that are well, and what is written for each: its answer and the version."""
+    before = orjson.dumps({"model": answer.model, "version": answer.version})[:-1]
+    found = columns_of(answer.rows)
+    if found is not None:
+        rows, columns = found
+        pairs = zip(rows.keys, texts_of(columns), strict=True)
+        return rows.keys, [b'%b,"key":%b,%b}' % (before, orjson.dumps(key), text) for key, text in pairs]
+    good = [(row.key, row) for row in answer.rows if row.error is None and row.key is not None]
+    return [key for key, _ in good], [result(answer, row) for _, row in good]
 
 
 def result(answer: Answer, row: Row) -> bytes:

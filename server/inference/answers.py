@@ -10,7 +10,6 @@ from models.decoding import all_finite
 from models.errors import InsituError
 from models.manifest import Manifest
 from models.tensors import Tensor
-from server.inference.asking import Answer, KeyedRows
 from server.inference.errors import RunFailed
 
 Body = dict[str, Any]
@@ -29,60 +28,6 @@ def bodies(manifest: Manifest, outputs: Mapping[str, Tensor], raw: bool = False)
     if raw or manifest.task == "tensor" or manifest.output is None:
         return plain(outputs)
     return WORDINGS[manifest.task](manifest, outputs[manifest.output])
-
-
-class Columns:
-    """What a run said of rows that are all well: the output as it came, the numbers that are worded.
-
-    Shape: numbers (B,) of a regression, (B, labels) of a classification; finite.
-    """
-
-    __slots__ = ("_output", "manifest", "numbers")
-
-    def __init__(self, manifest: Manifest, output: Tensor, numbers: Tensor) -> None:
-        self.manifest, self._output, self.numbers = manifest, output, numbers
-
-    def bodies(self) -> list[Body]:
-        """Return the body of each row."""
-        return [
-            body
-            for body in WORDINGS[self.manifest.task](self.manifest, self._output)
-            if isinstance(body, dict)
-        ]
-
-    def part(self, start: int, stop: int) -> "Columns":
-        """Return some of the rows."""
-        return Columns(self.manifest, self._output[start:stop], self.numbers[start:stop])
-
-
-def columns(manifest: Manifest, outputs: Mapping[str, Tensor]) -> Columns | None:
-    """Return outputs as columns, where their task is worded from them and every row is well."""
-    if manifest.output is None:
-        return None
-    output = outputs[manifest.output]
-    if output.dtype.kind != "f":
-        return None
-    if manifest.task == "regression" and manifest.answer is None and output.size == len(output):
-        numbers = output.reshape(-1)
-    elif manifest.task == "classification" and of_labels(manifest, output):
-        numbers = of_classes(manifest, output)
-    else:
-        return None
-    return Columns(manifest, output, numbers) if all_finite(output) else None
-
-
-def columns_of(answer: Answer) -> tuple[KeyedRows, Columns] | None:
-    """Return the rows of an answer and the columns that stand for them, None where they are told row by row."""
-    rows = answer.rows
-    if isinstance(rows, KeyedRows) and isinstance(rows.columns, Columns):
-        return rows, rows.columns
-    return None
-
-
-def of_labels(manifest: Manifest, output: Tensor) -> bool:
-    """Whether an output has a number for each label, or one for two of them."""
-    labels = len(manifest.labels)
-    return output.size == len(output) * (1 if labels == EVEN and output.size == len(output) else labels)
 
 
 def entire(outputs: Mapping[str, Tensor]) -> list[Worded]:

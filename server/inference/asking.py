@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Protocol, overload
+from typing import Any
 
 from models.errors import InsituError
 from models.values import Missing
@@ -49,45 +49,6 @@ class Row:
         self.key = key
         if error is not None:
             self.error = error
-
-
-class Columns(Protocol):
-    """The outputs of rows that are all well, not worded yet."""
-
-    def bodies(self) -> Sequence[Mapping[str, Any]]:
-        """Return the body of each row."""
-
-
-class KeyedRows(Sequence[Row]):
-    """A row for each key, made when one is looked at; where all are well, `columns` stand for what they say."""
-
-    __slots__ = ("_rows", "columns", "keys")
-
-    def __init__(self, keys: Sequence[str]) -> None:
-        self.keys = keys
-        self.columns: Columns | None = None
-        self._rows: list[Row] | None = None
-
-    @property
-    def untouched(self) -> bool:
-        """Whether nothing has been said of any row yet."""
-        return self._rows is None
-
-    def __len__(self) -> int:
-        return len(self.keys)
-
-    @overload
-    def __getitem__(self, at: int) -> Row: ...
-    @overload
-    def __getitem__(self, at: slice) -> list[Row]: ...
-    def __getitem__(self, at: int | slice) -> Row | list[Row]:
-        if self._rows is None:
-            self._rows = [*map(Row, self.keys)]
-            if self.columns is not None:
-                for row, body in zip(self._rows, self.columns.bodies(), strict=True):
-                    row.body = body
-                self.columns = None  # who looks at rows may change them
-        return self._rows[at]
 
 
 @dataclass(slots=True)

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 from models.assembly import Plan
 from models.tensors import Tensor
-from server.inference.answers import Worded, bodies, columns, entire, plain
+from server.inference.answers import Worded, bodies, entire, plain
+from server.inference.columns import columns
 from server.inference.errors import DeadlineExceeded, Overloaded, RunFailed
 from server.inference.gathering import Gatherer
 from server.inference.jobs import Job

@@ -8,7 +8,8 @@ from models.errors import InsituError
 from models.tensors import Tensor
 from models.values import Missing
 from server.inference.answers import Worded
-from server.inference.asking import Columns, KeyedRows, Row
+from server.inference.asking import Row
+from server.inference.columns import Columns, KeyedRows
 
 Feeds = dict[str, Tensor]
 

@@ -15,8 +15,9 @@ from typing import Any
 
 from models.assembly import Plan
 from models.errors import BadRequest, FieldMissing, InsituError, KeyMissing
-from server.inference.asking import Answer, Ask, KeyedRows, Row
+from server.inference.asking import Answer, Ask, Row
 from server.inference.catalogue import Catalogue
+from server.inference.columns import KeyedRows, columns_of
 from server.inference.dividing import Share, divided
 from server.inference.errors import TOO_MUCH_AT_ONCE, DeadlineExceeded, Stopping, TooManyRows, no_view
 from server.inference.loading import Serving
@@ -248,7 +249,7 @@ class Predictor:
         for work in works:
             callers = min(request.callers, len(work.rows))
             work.serving.metrics.request(len(work.rows), seconds, callers)
-            if isinstance(work.rows, KeyedRows) and work.rows.columns is not None:
+            if columns_of(work.rows) is not None:
                 continue  # all of them are well
             for row in work.rows:
                 if row.error is not None or row.filled:

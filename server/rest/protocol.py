@@ -22,7 +22,6 @@ class PredictProtocol(Connection):
         super().__init__(ending, **uvicorn)
         self._read_head = heads.read
         self._asked = asked
-        self._gather = asked.gather
         self._turns: deque[Turn] = deque()
         self._held = b""
         self._taking = False
@@ -31,19 +30,14 @@ class PredictProtocol(Connection):
         self._target: Target = ("", None)
         self._beginning = b""
         self._size = 0
-        self._own = Turn(
-            self.server_state, self.write_answers
-        )  # serves again and again where nothing is pipelined
 
     def data_received(self, data: bytes) -> None:
         """Take bytes in: whole plain requests are answered here."""
         if self.untouched and not self._held and not self.flow.write_paused:
-            turns = self._turns
-            if len(data) == self._size and not turns and data.startswith(self._beginning):
-                own = self._own  # as nearly always: the same head again
-                own.reply = None
-                turns.append(own)
-                self._gather(own, self._target, data[len(self._beginning) :])
+            if len(data) == self._size and not self._turns and data.startswith(self._beginning):
+                turn = Turn(self.server_state, self.write_answers)  # as nearly always: the same head again
+                self._turns.append(turn)
+                self._asked.gather(turn, self._target, data[len(self._beginning) :])
             else:
                 self._take(data)
         elif self._held or self.waiting():
@@ -92,16 +86,6 @@ class PredictProtocol(Connection):
         if not turns or (reply := turns[0].reply) is None:
             return
         turns.popleft()
-        self._active = self.loop.time()
-        if turns or self._held or self._leaving or self.ending.begun or self.transport.is_closing():
-            self._write_some(reply)
-        else:
-            self.server_state.total_requests += 1
-            self.transport.write(reply)
-
-    def _write_some(self, reply: bytes) -> None:
-        """Write an answer, and those after it whose turn it is too; where the connection ends, say so."""
-        turns = self._turns
         answered = 1
         earlier: list[bytes] = []
         while turns and (following := turns[0].reply) is not None:  # of a client that pipelines
@@ -110,6 +94,7 @@ class PredictProtocol(Connection):
             turns.popleft()
             answered += 1
         self.server_state.total_requests += answered
+        self._active = self.loop.time()
         if self.transport.is_closing():
             return
         if self.ending.begun and not (turns or self._held or self._taking):

@@ -7,9 +7,9 @@ import orjson
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from models.errors import InsituError
-from server.inference.answers import Columns, columns_of
 from server.inference.asking import Answer, Row
-from server.inference.texts import FORMS, Texts
+from server.inference.columns import columns_of
+from server.inference.texts import texts_of
 from server.rest import errors, predict
 from server.rest.refusals import Broken
 from server.rest.wire import JSON_KIND, Json, as_json
@@ -28,10 +28,6 @@ class Replies:
     def __init__(self) -> None:
         self._headers: Headers | None = None
         self._begin = self._good = b""
-        self._texts = Texts()
-        self._starts: dict[
-            bytes, dict[int, bytes]
-        ] = {}  # by what stands before the rows, then by the size of one
 
     def of(self, outcome: Answer | Exception, headers: Headers) -> bytes:
         """Return the answer to one request."""
@@ -45,21 +41,22 @@ class Replies:
 
     def _body(self, outcome: Answer) -> bytes:
         """Return the body of an answer."""
-        found = columns_of(outcome)
+        found = columns_of(outcome.rows)
         if found is None:
             return as_json(predict.worded(predict.whole(outcome)))
         rows, columns = found
         keys = [KEY + orjson.dumps(key) for key in rows.keys]
-        pairs = map(b",".join, zip(keys, self._texts.of(columns), strict=True))
+        pairs = map(b",".join, zip(keys, texts_of(columns), strict=True))
         return b"".join((before_rows(outcome), b"},".join(pairs), CLOSED))
 
     def of_rows(self, answer: Answer, headers: Headers, keys: Sequence[bytes]) -> list[bytes]:
         """Return the answers to requests of one key each, which were asked together; `keys` as JSON has them."""
         opening = self._opening(headers)
         before = before_rows(answer)
-        if (found := columns_of(answer)) is not None:
-            return self._of_columns(found[1], before, keys)
         between, more = KIND_LINE + before, len(before) + len(AFTER)
+        if (found := columns_of(answer.rows)) is not None:
+            owns = [b'{"key":%b,%b}' % pair for pair in zip(keys, texts_of(found[1]), strict=True)]
+            return [b"%b%d%b%b%b" % (opening, more + len(own), between, own, AFTER) for own in owns]
         written: list[bytes] = []
         for row in answer.rows:
             if row.error is None and row.version is None and not row.filled:  # nearly every one
@@ -71,27 +68,6 @@ class Replies:
             else:
                 written.append(self._of_odd(answer, row, headers))
         return written
-
-    def _of_columns(self, columns: Columns, before: bytes, keys: Sequence[bytes]) -> list[bytes]:
-        """Return the answers to rows that are all well; what stands before the key differs by the length alone."""
-        starts = self._starts.get(before)
-        if starts is None:
-            if len(self._starts) >= FORMS:
-                self._starts.clear()
-            starts = self._starts[before] = {}
-        written: list[bytes] = []
-        for key, text in zip(keys, self._texts.of(columns), strict=True):
-            size = len(key) + len(text)
-            start = starts.get(size)
-            if start is None:
-                start = starts[size] = self._start(before, size)
-            written.append(b"".join((start, key, b",", text, CLOSED)))
-        return written
-
-    def _start(self, before: bytes, size: int) -> bytes:
-        """Return an answer up to its key; `size` is that of the key and of what is said of it."""
-        length = len(before) + len(KEY) + size + len(b",") + len(CLOSED)
-        return b"%b%d%b%b%b" % (self._good, length, KIND_LINE, before, KEY)
 
     def _of_odd(self, answer: Answer, row: Row, headers: Headers) -> bytes:
         """Return the answer to a request of one row of which there is more to say."""
@@ -114,7 +90,6 @@ class Replies:
     def _lines(self, headers: Headers) -> bytes:
         if headers is not self._headers:  # uvicorn makes a new list every second, for the date
             self._headers, self._begin = headers, lines(headers)
-            self._starts.clear()
             self._good = b"%b%bcontent-length: " % (STATUS_LINE[200], self._begin)
         return self._begin
 

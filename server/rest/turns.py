@@ -26,12 +26,12 @@ BODY_BYTES = 2048  # a longer body names no single key
 class Turn:
     """One request of a connection; answers leave in the order of the requests."""
 
-    __slots__ = ("flush", "group", "reply", "request", "state")
+    __slots__ = ("_flush", "group", "reply", "request", "state")
 
     def __init__(self, state: ServerState, flush: Callable[[], None]) -> None:
         """Take what the headers of every answer stand in, and what writes answers whose turn it is."""
         self.state = state
-        self.flush = flush
+        self._flush = flush
         self.reply: bytes | None = None
         self.request: Request | None = None
         self.group: Group | None = None
@@ -40,7 +40,7 @@ class Turn:
         """Write the answer when it is this one's turn; what led here is let go, or only a collection frees it."""
         self.reply = reply
         self.request = self.group = None
-        self.flush()
+        self._flush()
 
 
 class Group:
@@ -55,26 +55,11 @@ class Group:
     def __init__(self, most: int) -> None:
         self.most = most
         self.bodies: list[bytes] = []
-        self.keys: Sequence[str] = ()
-        self.written: Sequence[bytes] = ()
+        self.keys: list[str] = []
+        self.written: list[bytes] = []
         self.turns: list[Turn] = []
         self.request: Request | None = None
         self.left = 0
-
-    def read(self) -> bool:
-        """Read the keys of all bodies at once; False when any of them is no single plain key."""
-        bodies = self.bodies
-        lines = b"\n".join(bodies)
-        found = ONE_KEY.findall(lines)
-        count = len(bodies)
-        if len(found) != count or lines.count(b"\n") != count - 1:
-            return False
-        try:
-            self.keys = b"\n".join(found).decode().split("\n")
-        except UnicodeDecodeError:
-            return False
-        self.written = [b'"%b"' % key for key in found]
-        return True
 
     def part(self, rows: Sequence[int]) -> "Group":
         """Return some of the requests as a group of their own."""
@@ -165,7 +150,10 @@ class Turns:
         """Ask for what came since the last time; under a traffic rule for the keys of each version together."""
         group = self._groups.pop(target)
         self._asked += len(group.bodies)
-        if not group.read():
+        found = keys_in(group.bodies)
+        if found is not None:
+            group.keys, group.written = found
+        else:
             group = self._sorted_out(target, group)
             if not group.turns:
                 return
@@ -182,19 +170,17 @@ class Turns:
         """Leave the requests that name no single plain key to the parser; return the others."""
         plain = Group(group.most)
         for turn, body in zip(group.turns, group.bodies, strict=True):
-            one = Group(1)
-            one.bodies = [body]
             if turn.group is None:  # its client has gone
                 continue
-            if one.read():
-                turn.group = plain
-                plain.turns.append(turn)
-                plain.bodies.append(body)
-            else:
+            found = keys_in([body])
+            if found is None:
                 turn.group = None
                 self._parsed(turn, target, body, None)
-        if plain.turns:
-            plain.read()
+            else:
+                turn.group = plain
+                plain.turns.append(turn)
+                plain.keys += found[0]
+                plain.written += found[1]
         return plain
 
     def _submit(self, target: Target, group: Group, share: int | None) -> None:
@@ -213,12 +199,9 @@ class Turns:
         turns, headers = group.turns, group.turns[0].state.default_headers
         group.request = None
         if isinstance(outcome, Answer):
-            for turn, reply in zip(
-                turns, self._replies.of_rows(outcome, headers, group.written), strict=True
-            ):
-                turn.request = turn.group = None  # as Turn.write does
-                turn.reply = reply
-                turn.flush()
+            replies = self._replies.of_rows(outcome, headers, group.written)
+            for turn, reply in zip(turns, replies, strict=True):
+                turn.write(reply)
         elif isinstance(outcome, TOO_MUCH_AT_ONCE) and len(turns) > 1:
             for key, turn in zip(group.keys, turns, strict=True):
                 turn.group = None
@@ -236,3 +219,16 @@ class Turns:
             request = group.request if group.left == len(group.turns) else None
         if request is not None:
             self._predictor.leave(request)
+
+
+def keys_in(bodies: Sequence[bytes]) -> tuple[list[str], list[bytes]] | None:
+    """Return the key of each body, and as it stands there in JSON; None when any is no single plain key."""
+    lines = b"\n".join(bodies)
+    found = ONE_KEY.findall(lines)
+    if len(found) != len(bodies) or lines.count(b"\n") != len(bodies) - 1:
+        return None
+    try:
+        keys = b"\n".join(found).decode().split("\n")
+    except UnicodeDecodeError:
+        return None
+    return keys, [b'"%b"' % key for key in found]

@@ -54,13 +54,14 @@ class History:
     def state(self) -> State:
         """Return what a checkpoint needs."""
         epochs = [astuple(epoch) for epoch in self.epochs]
-        return {"epochs": epochs, "best": self.best, "stopped_early": self.stopped_early, "notes": self.notes}
+        facts = {"stopped_early": self.stopped_early, "notes": list(self.notes)}
+        return {"epochs": epochs, "best_epoch": self.best, **facts}
 
     @classmethod
     def of(cls, state: State) -> "History":
         """Return a history from a checkpoint."""
         epochs = [Epoch(*values) for values in state["epochs"]]
-        return cls(epochs, state["best"], state["stopped_early"], list(state["notes"]))
+        return cls(epochs, state["best_epoch"], state["stopped_early"], list(state["notes"]))
 
 
 @dataclass(slots=True)
@@ -109,8 +110,8 @@ class Fit:
         state = self.checkpoint.found
         descent.load(state["descent"])
         best.load(state["best"])
-        self.history.epochs = [Epoch(*values) for values in state["epochs"]]
-        self.history.best = state["best_epoch"]
+        before = History.of(state)
+        self.history.epochs, self.history.best = before.epochs, before.best
         load_generators(state["generators"])
         self.events(Noticed(f"goes on after epoch {len(self.history.epochs)} of {self.training.epochs}"))
 
@@ -138,9 +139,8 @@ class Fit:
         return {
             "descent": descent.state(),
             "best": best.state(),
-            "epochs": [astuple(epoch) for epoch in self.history.epochs],
-            "best_epoch": self.history.best,
             "generators": generators(),
+            **self.history.state(),
         }
 
     def _epoch(self, descent: Descent, best: Best, number: int) -> Epoch:

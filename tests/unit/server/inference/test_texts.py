@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from models.manifest import Manifest
-from server.inference.answers import Columns, bodies, columns
-from server.inference.asking import KeyedRows
-from server.inference.texts import Texts
+from server.inference.answers import bodies
+from server.inference.columns import Columns, KeyedRows, columns
+from server.inference.texts import form_of, texts_of
 from tests.unit.server.inference.test_answers import manifest
 
 FLOATS = st.floats(allow_nan=False, allow_infinity=False, width=32)
@@ -29,7 +29,7 @@ def as_dictionaries(of: Manifest, output: np.ndarray) -> list[bytes]:
 
 
 def as_texts(of: Manifest, output: np.ndarray) -> list[bytes]:
-    return [b"{%b}" % text for text in Texts().of(told(of, output))]
+    return [b"{%b}" % text for text in texts_of(told(of, output))]
 
 
 @settings(max_examples=200, deadline=None)
@@ -80,14 +80,14 @@ def test_what_is_worded_otherwise_has_no_columns(task: str, output: np.ndarray) 
 def test_a_part_of_columns_says_what_its_rows_say() -> None:
     of, output = manifest("classification"), np.eye(3, dtype=np.float32)
 
-    assert Texts().of(told(of, output).part(1, 3)) == Texts().of(told(of, output))[1:]
+    assert texts_of(told(of, output).part(1, 3)) == texts_of(told(of, output))[1:]
 
 
 def test_two_versions_of_a_model_keep_their_own_labels() -> None:
-    texts, output = Texts(), np.eye(3, dtype=np.float32)
+    output = np.eye(3, dtype=np.float32)
 
-    first = texts.of(told(manifest("classification"), output))
-    second = texts.of(told(manifest("classification", ("a", "b", "c")), output))
+    first = texts_of(told(manifest("classification"), output))
+    second = texts_of(told(manifest("classification", ("a", "b", "c")), output))
 
     assert first[0].startswith(b'"label":"low"')
     assert second[0].startswith(b'"label":"a"')
@@ -109,3 +109,9 @@ def test_rows_are_made_when_one_is_looked_at() -> None:
     assert standing(rows) == (False, None)
     rows[1].body = {"value": 3.0}
     assert rows[1].body == {"value": 3.0}
+
+
+def test_what_is_kept_of_labels_grows_with_their_number_alone() -> None:
+    names, form = form_of(tuple(f"label {number}" for number in range(5000)))
+
+    assert sum(map(len, names)) + len(form) < 5000 * 40
