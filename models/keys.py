@@ -9,8 +9,13 @@
     insitu:{NAME}:vN:card         string  the model card as HTML, where there is one
     insitu:{NAME}:vN:refused      string  why a server did not load it, as JSON
     insitu:events                 stream  what changed, about the last 1,000; also a channel
+    insitu:jobs                   zset    names of scoring jobs, by when they began: a hint for listing
+    insitu:{job:JOB}              hash    a scoring job: spec, state, how far it is
+    insitu:{job:JOB}:parts        stream  rows that are not scored yet, in parts; group `scorers`
+    insitu:{job:JOB}:tallies      hash    process -> what became of the rows it scored, as JSON
+    insitu:{job:JOB}:walker       string  the process that finds the rows, while it lives
 
-The braces are Redis Cluster's hash tag: every key of one model lies in one slot.
+The braces are Redis Cluster's hash tag: every key of one model, and of one job, lies in one slot.
 """
 
 import re
@@ -22,6 +27,8 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 NAME_RULE = "1 to 128 of A-Z a-z 0-9 . _ -, the first a letter or digit"
 ALIAS = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 ALIAS_RULE = "1 to 64 of a-z 0-9 _ -, the first a letter"
+JOB = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,159}")
+JOB_RULE = "1 to 160 of A-Z a-z 0-9 . _ -, the first a letter or digit"
 PREFIX = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
 VERSION_DIGITS = 18
 PREFIX_RULE = "1 to 64 of A-Z a-z 0-9 . _ : -, the first a letter or digit"
@@ -45,6 +52,16 @@ def check_alias(alias: str) -> str:
     if not ALIAS.fullmatch(alias):
         raise BadName("alias", alias, ALIAS_RULE)
     return alias
+
+
+def check_job(name: str) -> str:
+    """Return a job's name that is one.
+
+    Raises: BadName, when it could not be a key and a URL segment.
+    """
+    if not JOB.fullmatch(name):
+        raise BadName("job name", name, JOB_RULE)
+    return name
 
 
 def as_name(member: bytes) -> str | None:
@@ -109,3 +126,23 @@ class Keys:
     def chunk(self, name: str, version: int, index: int) -> str:
         """One chunk of the ONNX bytes of one version."""
         return f"{self.model(name)}:v{version}:onnx:{index}"
+
+    def jobs(self) -> str:
+        """Sorted set of job names, by when they began."""
+        return f"{self.prefix}:jobs"
+
+    def job(self, name: str) -> str:
+        """Hash about one scoring job."""
+        return f"{self.prefix}:{{job:{check_job(name)}}}"
+
+    def job_parts(self, name: str) -> str:
+        """Stream of the parts of a job that are not scored yet."""
+        return f"{self.job(name)}:parts"
+
+    def job_tallies(self, name: str) -> str:
+        """Hash process -> tally."""
+        return f"{self.job(name)}:tallies"
+
+    def job_walker(self, name: str) -> str:
+        """The process that finds the rows of a job."""
+        return f"{self.job(name)}:walker"
