@@ -1,7 +1,8 @@
 """What is wrong with a document, worded for whoever wrote it: place, value and rule."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
+from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -69,15 +70,25 @@ def worded(fault: ErrorDetails, words: Iterable[str]) -> str:
         close = get_close_matches(str(fault["loc"][-1]), list(words), n=1)
         return "is not known here" + (f"; did you mean {close[0]!r}?" if close else "")
     if kind == "union_tag_not_found":
-        return "`as` is missing; it says what the source is: hash, json, vector, list or inline"
+        what = (
+            "; it says what the source is: hash, json, vector, list or inline"
+            if word(context) == "as"
+            else ""
+        )
+        return f"`{word(context)}` is missing{what}"
     if kind == "union_tag_invalid":
         tags = [tag.strip("' ") for tag in str(context["expected_tags"]).split(",")]
-        return f"`as` is {shown(context['tag'])!r}; it is one of: {listed(tags)}"
+        return f"`{word(context)}` is {shown(context['tag'])!r}; it is one of: {listed(tags)}"
     quote = "; quote it, YAML reads it otherwise" if kind == "string_type" else ""
     if about_the_whole(fault):
         return rule(fault["msg"]) + quote
     given = shown(fault["input"])
     return f"{rule(fault['msg'])}{quote} (got {repr(given) if isinstance(fault['input'], str) else given})"
+
+
+def word(context: Mapping[str, Any]) -> str:
+    """Return the word of a document that tells its kinds apart."""
+    return str(context["discriminator"]).rpartition(" | ")[2].strip("'")
 
 
 def rule(message: str) -> str:

@@ -47,9 +47,15 @@ class Histogram:
             self.counts[at] = self.counts.get(at, 0) + count
         self._fit()
 
-    def _fit(self) -> None:
+    def coarser(self, bins: int) -> "Histogram":
+        """Return the same counts in at most so many bins."""
+        copy = Histogram(self.exponent, dict(self.counts))
+        copy._fit(bins)
+        return copy
+
+    def _fit(self, most: int = MOST_BINS) -> None:
         """Join bins until there are few enough between the first and the last."""
-        while max(self.counts) - min(self.counts) >= MOST_BINS:
+        while self.counts and max(self.counts) - min(self.counts) >= most:
             self._coarsen(self.exponent + 1)
 
     def _coarsen(self, exponent: int) -> None:

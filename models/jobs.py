@@ -231,8 +231,8 @@ class JobSpec(Strict):
 
     @property
     def own_name(self) -> str:
-        """The name of a job that was given none: the same for the same job."""
-        digest = sha256(self.model_dump_json().encode()).hexdigest()
+        """The name of a job that was given none: the same for the same job, whatever is new by now."""
+        digest = sha256(self.model_dump_json(exclude={"newer_than"}).encode()).hexdigest()
         return check_job(f"{self.model}-{digest[:DIGEST_CHARACTERS]}")
 
     @classmethod

@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from models.entries import read_entries
 from models.errors import InsituError, RedisRefused, RedisUnavailable
 from models.redis_failures import connected
 from models.store import ModelStore
@@ -210,13 +211,3 @@ class Engine:
 def name_in(fields: dict[bytes, bytes]) -> str:
     """Return the model that an event is about."""
     return fields.get(b"model", b"").decode("utf-8", "replace")
-
-
-def read_entries(replies: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:  # RESP2 list, RESP3 map
-    """Return the entries of one stream as XREAD gives them in either protocol."""
-    if not replies:
-        return []
-    if isinstance(replies, dict):
-        (entries,) = replies.values()
-        return list(entries[0]) if entries and isinstance(entries[0], list) else list(entries)
-    return list(replies[0][1])

@@ -12,10 +12,14 @@ from redis.asyncio import Redis
 
 from models import keys as keys_module
 from models.errors import RedisRefused
+from models.jobs import JobSpec
 from models.keys import Keys
+from models.ledger import CANCELLED, DONE, Ledger
 from models.refusals import Refusal
 from models.store import ModelStore
+from models.tallies import Tally
 from models.traffic import Traffic, position, salt
+from server.batch.parts import Part
 from tests.data.make_contract import bundle
 
 ROOT = Path(__file__).parents[3]
@@ -37,7 +41,7 @@ def documented() -> dict[str, str]:
 
 def shape(key: str) -> str:
     """A real key of the model `churn` as the table words it."""
-    key = key.replace("{churn}", "{NAME}")
+    key = key.replace("{churn}", "{NAME}").replace("{job:nightly}", "{job:JOB}")
     return re.sub(r":onnx:\d+$", ":onnx:I", re.sub(r":v\d+:", ":vN:", key))
 
 
@@ -50,6 +54,8 @@ def test_the_table_has_every_key_that_the_code_builds_and_no_other() -> None:
         keys.refused("churn", 3),
         keys.chunk("churn", 3, 7),
     ]
+    built += [keys.jobs(), keys.job("nightly")]
+    built += [keys.job_parts("nightly"), keys.job_tallies("nightly"), keys.job_walker("nightly")]
     methods = [name for name in vars(Keys) if not name.startswith("_") and callable(getattr(Keys, name))]
 
     assert {shape(key) for key in built} == set(documented())
@@ -62,10 +68,47 @@ def test_the_head_of_the_module_is_the_same_table() -> None:
     assert dict(found) == documented()
 
 
+async def score_half_a_job(redis: Any) -> None:
+    """Settle one of two parts of the job `nightly`."""
+    job = Ledger(redis, Keys(), "nightly", "a process")
+    await job.begin(JobSpec(model="churn", version=1))
+    await job.lead()
+    await job.add([Part([b"customer:1"]).packed(), Part([b"customer:2"]).packed()], "{}", 0.5)
+    (taken,) = await job.take(1, 10)
+    await job.settle(taken.entry, Tally(scored=1))
+
+
+async def test_the_fields_of_a_jobs_hash_are_those_of_the_table(redis: Any) -> None:
+    await score_half_a_job(redis)
+    job = Ledger(redis, Keys(), "nightly", "a process")
+    await job.beat([])
+    await job.end(CANCELLED, "no longer wanted")
+
+    found = {field.decode() for field in await redis.hgetall(Keys().job("nightly"))}
+
+    (cells,) = [cells for cells in rows("## The table") if cells[0] == "`insitu:{job:JOB}`"]
+    assert found == set(re.findall(r"`([\w:]+)`", cells[2]))
+
+
+async def test_a_scorers_rights_are_enough_for_a_job(as_user: Any) -> None:
+    redis = await as_user("insitu-scorer")
+    job = Ledger(redis, Keys(), "nightly", "a process")
+
+    await score_half_a_job(redis)
+    (taken,) = await job.take(1, 10)
+    await job.beat([taken.entry])
+    await job.walked()
+    assert await job.settle(taken.entry, Tally(scored=2)) == 2
+    await redis.set("score:patient:1", b"{}")
+    assert await redis.info("server")
+    assert (await job.look()).state == DONE
+
+
 async def test_a_real_publish_writes_the_keys_of_the_table_with_their_types(redis: Any) -> None:
     store = ModelStore(redis, chunk_bytes=100)
     await store.publish(replace(bundle(), page=b"<!doctype html>"))
     await store.refusals.note("churn", 1, Refusal.now("it crashes", "ONNX Runtime 1.32.0"))
+    await score_half_a_job(redis)
 
     found = {shape(key.decode()): (await redis.type(key)).decode() async for key in redis.scan_iter()}
 

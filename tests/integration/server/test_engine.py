@@ -9,13 +9,14 @@ import pytest
 from redis.asyncio import Redis
 
 from models.bundle import Bundle
+from models.entries import read_entries
 from models.errors import RedisRefused, RedisUnavailable
 from models.store import ModelStore
 from server.inference import engine as running_engine
 from server.inference import samples
 from server.inference.asking import Ask
 from server.inference.catalogue import Catalogue
-from server.inference.engine import Engine, read_entries
+from server.inference.engine import Engine
 from server.inference.errors import DeadlineExceeded, Stopping
 from tests.graphs import bundle, constant, looping
 from tests.integration.server.conftest import StartEngine, until

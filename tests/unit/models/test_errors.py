@@ -29,6 +29,8 @@ ONE_OF_EACH = [
     errors.VersionInUse("churn", 1, [], traffic=True),
     errors.BadTraffic("why"),
     errors.TrafficNotFound("churn"),
+    errors.JobNotFound("nightly"),
+    errors.JobUnderWay("nightly"),
     errors.BundleCorrupt("churn", 1, "why"),
     errors.ManifestUnreadable("churn", 1, "why"),
     errors.RedisUnavailable("why"),

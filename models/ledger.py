@@ -1,0 +1,289 @@
+"""Ledger: scoring jobs as they lie in Redis; the only code that touches their keys.
+
+    begin -> walk: lead, add ... walked        one process finds rows and adds them in parts
+             score: take, settle ...           any number of processes, this one among them
+
+Parts are entries of a stream with a consumer group. A part that was taken and not settled, because
+its process died, is taken by another one. Every change is one script, so a process may be killed
+between any two of its instructions: what was not settled comes again, what was is counted once.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from redis.exceptions import ResponseError
+
+from models.entries import read_entries
+from models.errors import JobNotFound, JobUnderWay
+from models.job_scripts import ADD, BEGIN, END, LEAD, SETTLE, WALKED
+from models.jobs import JobSpec
+from models.keys import Keys
+from models.redis_failures import connected
+from models.tallies import Tally
+
+GROUP = "scorers"
+SILENT_SECONDS = 5.0  # a process that says nothing for so long is dead: others take over what it had
+KEPT_SECONDS = 7 * 86_400  # a job that has ended
+LISTED_LIMIT = 1000
+RUNNING, DONE, FAILED, CANCELLED = "running", "done", "failed", "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A part that this process is to score: `entry` is its place in the stream."""
+
+    entry: str
+    rows: bytes
+    walk: int
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a job stands.
+
+    `share` of the rows was found, `waiting` parts of them are not settled; `passed_over` keys were
+    found that the model does not read. `host` is who may work on it: any server, or whoever began it.
+
+    Units: begun, ended and beat, Unix seconds; ended 0 while it goes on.
+    """
+
+    name: str
+    spec: JobSpec
+    state: str
+    share: float
+    waiting: int
+    passed_over: int
+    tally: Tally
+    begun: float
+    ended: float = 0.0
+    beat: float = 0.0
+    reason: str = ""
+    host: str = ""
+    position: str = ""
+    walk: int = 0
+    walked: bool = False
+
+    @property
+    def alive(self) -> bool:
+        """Whether some process works on it now."""
+        return self.state == RUNNING and time.time() - self.beat < SILENT_SECONDS
+
+    @property
+    def seconds(self) -> float:
+        """How long it has gone on."""
+        return (self.ended or time.time()) - self.begun
+
+
+class Ledger:
+    """One scoring job, as one process sees it."""
+
+    def __init__(self, redis: Any, keys: Keys, name: str, process: str) -> None:
+        """Take a client, the job's name, and a name that no other process has.
+
+        Raises: BadName.
+        """
+        self.name, self.process = name, process
+        self._redis, self._keys = redis, keys
+        self._job, self._parts = keys.job(name), keys.job_parts(name)
+        self._tallies, self._walker = keys.job_tallies(name), keys.job_walker(name)
+
+    async def begin(self, spec: JobSpec, anew: bool = True, host: str = "") -> bool:
+        """Make the job, and return whether it was made; not `anew`, one that is there goes on.
+
+        Raises: JobUnderWay, some process works on it and it was to begin anew; RedisUnavailable, RedisRefused.
+        """
+        now = time.time()
+        facts = (
+            spec.model_dump_json(),
+            now,
+            GROUP,
+            now - SILENT_SECONDS,
+            "anew" if anew else "",
+            host,
+            int(now * 1000),
+        )
+        made = await self._run(BEGIN, (self._job, self._parts, self._tallies, self._walker), facts)
+        if made < 0:
+            raise JobUnderWay(self.name)
+        if made:
+            async with connected(self._redis):
+                await self._redis.zadd(self._keys.jobs(), {self.name: now})
+        return made == 1
+
+    # Finding rows.
+
+    async def lead(self) -> bool:
+        """Try to be the process that finds the rows, or stay it; false where another is, or all are found.
+
+        Raises: RedisUnavailable, RedisRefused.
+        """
+        silent = int(SILENT_SECONDS * 1000)
+        return await self._run(LEAD, (self._job, self._walker), (self.process, silent)) == 1
+
+    async def add(
+        self, parts: Sequence[bytes], position: str, share: float, anew: bool = False, passed_over: int = 0
+    ) -> int:
+        """Add rows that were found, with the position after them; return how many parts wait.
+
+        It is negative when this process is to find no more: another does, or the job has ended.
+
+        Raises: RedisUnavailable, RedisRefused.
+        """
+        keys = (self._job, self._parts, self._walker)
+        facts = (self.process, position, share, "anew" if anew else "", passed_over)
+        return await self._run(ADD, keys, (*facts, *parts))
+
+    async def walked(self) -> int:
+        """Say that every row was found; 2 when all of them are settled too, negative as in `add`.
+
+        Raises: RedisUnavailable, RedisRefused.
+        """
+        keys = (self._job, self._parts, self._tallies, self._walker)
+        return await self._run(WALKED, keys, (self.process, time.time(), KEPT_SECONDS))
+
+    async def waiting(self) -> int:
+        """Return how many parts are not settled.
+
+        Raises: RedisUnavailable, RedisRefused.
+        """
+        async with connected(self._redis):
+            return int(await self._redis.xlen(self._parts))
+
+    # Scoring them.
+
+    async def take(self, count: int, wait_ms: int) -> list[Taken]:
+        """Take parts that nobody has, or whose process is dead; wait for some, none when none come.
+
+        Raises: JobNotFound, the job is gone; RedisUnavailable, RedisRefused.
+        """
+        try:
+            async with connected(self._redis):
+                found = await self._redis.xreadgroup(
+                    GROUP, self.process, {self._parts: ">"}, count=count, block=wait_ms
+                )
+                entries = read_entries(found)
+                if not entries:
+                    silent = int(SILENT_SECONDS * 1000)
+                    claimed = await self._redis.xautoclaim(
+                        self._parts, GROUP, self.process, silent, "0-0", count=count
+                    )
+                    entries = [entry for entry in claimed[1] if entry[1]]
+        except Exception as error:
+            if lost(error):
+                raise JobNotFound(self.name) from error
+            raise
+        return [Taken(entry.decode(), fields[b"rows"], int(fields[b"walk"])) for entry, fields in entries]
+
+    async def settle(self, entry: str, tally: Tally) -> int:
+        """Say that a part is scored and written, and what this process has done until now, it included.
+
+        Return 0 when another process settled it meanwhile, so that it must not be counted here; 2
+        when the job is done with it.
+
+        Raises: RedisUnavailable, RedisRefused.
+        """
+        facts = (GROUP, entry, self.process, tally.to_json(), time.time(), KEPT_SECONDS)
+        return await self._run(SETTLE, (self._job, self._parts, self._tallies), facts)
+
+    async def beat(self, entries: Sequence[str]) -> None:
+        """Say that this process lives and still has these parts.
+
+        Raises: RedisUnavailable, RedisRefused.
+        """
+        async with connected(self._redis):
+            if await self._redis.hget(self._job, "state") == RUNNING.encode():
+                await self._redis.hset(self._job, "beat", time.time())
+            if entries:
+                await self._claim(entries)
+
+    async def _claim(self, entries: Sequence[str]) -> None:
+        """Keep parts from being taken over."""
+        try:
+            await self._redis.xclaim(self._parts, GROUP, self.process, 0, list(entries), justid=True)
+        except ResponseError as error:
+            if not lost(error):
+                raise
+
+    # Looking at it, and ending it.
+
+    async def look(self) -> Standing:
+        """Return how the job stands.
+
+        Raises: JobNotFound; RedisUnavailable, RedisRefused.
+        """
+        async with connected(self._redis):
+            pipeline = self._redis.pipeline(transaction=False)
+            pipeline.hgetall(self._job)
+            pipeline.xlen(self._parts)
+            pipeline.hvals(self._tallies)
+            job, waiting, tallies = await pipeline.execute()
+        if b"spec" not in job:
+            raise JobNotFound(self.name)
+        tally = Tally()
+        for one in tallies:
+            tally.merge(Tally.from_json(one))
+        return standing(self.name, job, int(waiting), tally)
+
+    async def end(self, state: str, reason: str = "") -> bool:
+        """End the job unfinished; false when it had ended before.
+
+        Raises: JobNotFound; RedisUnavailable, RedisRefused.
+        """
+        keys = (self._job, self._parts, self._tallies, self._walker)
+        ended = await self._run(END, keys, (state, reason, time.time(), KEPT_SECONDS))
+        if ended < 0:
+            raise JobNotFound(self.name)
+        return ended == 1
+
+    async def _run(self, script: str, keys: Sequence[str], facts: Sequence[Any]) -> int:
+        async with connected(self._redis):
+            return int(await self._redis.eval(script, len(keys), *keys, *facts))
+
+
+def standing(name: str, job: dict[bytes, bytes], waiting: int, tally: Tally) -> Standing:
+    """Return how a job stands, from its hash."""
+    text = {field.decode(): value.decode() for field, value in job.items()}
+    return Standing(
+        name=name,
+        spec=JobSpec.parse(text["spec"]),
+        state=text["state"],
+        share=float(text["share"]),
+        waiting=waiting,
+        passed_over=int(text["passed_over"]),
+        tally=tally,
+        begun=float(text["begun"]),
+        ended=float(text.get("ended", 0)),
+        beat=float(text.get("beat", 0)),
+        reason=text.get("reason", ""),
+        host=text.get("host", ""),
+        position=text["position"],
+        walk=int(text["walk"]),
+        walked=text["walked"] == "1",
+    )
+
+
+async def jobs_kept(redis: Any, keys: Keys) -> list[Standing]:
+    """Return the jobs that are kept, the newest first; names of those that are gone are forgotten.
+
+    Raises: RedisUnavailable, RedisRefused.
+    """
+    async with connected(redis):
+        names = [name.decode() for name in await redis.zrevrange(keys.jobs(), 0, LISTED_LIMIT - 1)]
+    found, gone = [], []
+    for name in names:
+        try:
+            found.append(await Ledger(redis, keys, name, "").look())
+        except JobNotFound:
+            gone.append(name)
+    if gone:
+        async with connected(redis):
+            await redis.zrem(keys.jobs(), *gone)
+    return found
+
+
+def lost(error: BaseException) -> bool:
+    """Whether Redis says that a job's stream or group is not there."""
+    cause = error if isinstance(error, ResponseError) else error.__cause__
+    return "NOGROUP" in str(cause) or "no such key" in str(cause)

@@ -1,0 +1,194 @@
+"""A job in Redis: every part is settled once, whoever dies, and every process sees the same."""
+
+import asyncio
+from collections import Counter
+
+import numpy as np
+import pytest
+from redis.asyncio import Redis
+
+from models import ledger as ledger_module
+from models.errors import JobNotFound, JobUnderWay
+from models.jobs import JobSpec
+from models.keys import Keys
+from models.ledger import CANCELLED, DONE, FAILED, RUNNING, Ledger, jobs_kept
+from models.tallies import Tally
+
+SPEC = JobSpec(model="m", version=1)
+
+
+@pytest.fixture(autouse=True)
+def _short_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger_module, "SILENT_SECONDS", 0.2)
+
+
+def ledger(redis: Redis, process: str = "a", name: str = "job") -> Ledger:
+    return Ledger(redis, Keys(), name, process)
+
+
+def counted(rows: int) -> Tally:
+    tally = Tally(scored=rows)
+    tally.add_numbers(np.ones(rows, np.float32))
+    tally.add_labels(Counter({"yes": rows}))
+    return tally
+
+
+async def begun(redis: Redis, *parts: bytes) -> Ledger:
+    """A job whose rows are all found."""
+    one = ledger(redis)
+    assert await one.begin(SPEC)
+    assert await one.lead()
+    assert await one.add(parts, "p", 0.5) == len(parts)
+    assert await one.walked() == 1
+    return one
+
+
+async def test_parts_are_taken_settled_and_then_the_job_is_done(redis: Redis) -> None:
+    one = await begun(redis, b"rows 1", b"rows 2")
+
+    first, second = await one.take(5, 10)
+    settled = [await one.settle(first.entry, counted(3)), await one.settle(second.entry, counted(7))]
+
+    now = await one.look()
+    assert [first.rows, second.rows] == [b"rows 1", b"rows 2"]
+    assert settled == [1, 2]
+    assert (now.state, now.waiting, now.share, now.tally.scored, now.walked) == (DONE, 0, 1.0, 7, True)
+    assert now.spec == SPEC
+    assert now.ended >= now.begun
+    assert await one.take(1, 10) == []
+    assert 0 < await redis.ttl(Keys().job("job")) <= 7 * 86_400
+
+
+async def test_what_a_dead_process_had_is_taken_by_another_and_counted_once(redis: Redis) -> None:
+    dead = await begun(redis, b"rows")
+    other = ledger(redis, "b")
+    (had,) = await dead.take(1, 10)
+
+    assert await other.take(1, 10) == []
+    await asyncio.sleep(0.25)
+    (taken,) = await other.take(1, 10)
+    assert await other.settle(taken.entry, counted(4)) == 2
+    assert await dead.settle(had.entry, counted(4)) == 0
+
+    assert taken == had
+    assert (await other.look()).tally.scored == 4
+
+
+async def test_a_process_that_lives_keeps_what_it_has(redis: Redis) -> None:
+    one = await begun(redis, b"rows")
+    (had,) = await one.take(1, 10)
+
+    for _ in range(3):
+        await asyncio.sleep(0.1)
+        await one.beat([had.entry])
+    assert await ledger(redis, "b").take(1, 10) == []
+    assert (await one.look()).alive
+
+
+async def test_settling_twice_because_the_reply_was_lost_counts_once(redis: Redis) -> None:
+    one = await begun(redis, b"rows", b"more")
+    first, second = await one.take(2, 10)
+
+    assert [await one.settle(first.entry, counted(4)) for _ in range(2)] == [1, 1]
+    assert [await one.settle(second.entry, counted(9)) for _ in range(2)] == [2, 2]
+    assert (await one.look()).tally.scored == 9
+
+
+async def test_tallies_of_processes_add_up(redis: Redis) -> None:
+    one, other = await begun(redis, b"rows", b"more"), ledger(redis, "b")
+    (first,), (second,) = await one.take(1, 10), await other.take(1, 10)
+
+    await one.settle(first.entry, counted(4))
+    await other.settle(second.entry, counted(6))
+
+    tally = (await one.look()).tally
+    assert (tally.scored, tally.labels, tally.total) == (10, {"yes": 10}, 10.0)
+
+
+async def test_one_process_finds_rows_and_another_goes_on_when_it_dies(redis: Redis) -> None:
+    one, other = ledger(redis), ledger(redis, "b")
+    await one.begin(SPEC)
+    assert await one.lead()
+    assert await one.add([b"rows"], "after 1", 0.25, passed_over=2) == 1
+
+    assert not await other.lead()
+    assert await other.add([b"never"], "x", 0.5) == -1
+    await asyncio.sleep(0.25)
+    assert await other.lead()
+    assert not await one.lead()
+    assert await one.walked() == -1
+    now = await other.look()
+    assert (now.position, now.share, now.passed_over) == ("after 1", 0.25, 2)
+
+
+async def test_a_walk_that_begins_anew_has_a_number_of_its_own(redis: Redis) -> None:
+    one = ledger(redis)
+    await one.begin(SPEC)
+    await one.lead()
+
+    await one.add([b"old"], "1", 0.5)
+    await one.add([b"new"], "0", 0.0, anew=True)
+
+    old, new = await one.take(2, 10)
+    assert new.walk == old.walk + 1
+
+
+async def test_a_job_with_no_rows_is_done_when_it_was_walked(redis: Redis) -> None:
+    one = ledger(redis)
+    await one.begin(SPEC)
+    await one.lead()
+
+    assert await one.walked() == 2
+    assert (await one.look()).state == DONE
+
+
+async def test_the_same_job_begins_anew_unless_somebody_works_on_it(redis: Redis) -> None:
+    one = await begun(redis, b"rows")
+    await one.beat([])
+
+    with pytest.raises(JobUnderWay, match="--resume"):
+        await ledger(redis, "b").begin(SPEC)
+    assert not await ledger(redis, "b").begin(SPEC, anew=False)
+    await asyncio.sleep(0.25)
+    walk = (await one.look()).walk
+    assert await ledger(redis, "b").begin(SPEC)
+    now = await one.look()
+    assert (now.waiting, now.walked, now.position) == (0, False, "")
+    assert now.walk > walk
+
+
+async def test_a_job_is_ended_once_and_takes_nothing_more(redis: Redis) -> None:
+    one = await begun(redis, b"rows")
+    (had,) = await one.take(1, 10)
+
+    assert await one.end(CANCELLED, "no longer wanted")
+    assert not await one.end(FAILED)
+
+    now = await one.look()
+    assert (now.state, now.reason, now.waiting) == (CANCELLED, "no longer wanted", 0)
+    assert await one.settle(had.entry, counted(1)) == 0
+    assert not await one.lead()
+    assert await one.add([b"more"], "x", 1.0) == -2
+    with pytest.raises(JobNotFound):
+        await one.take(1, 10)
+    assert (await one.look()).state == CANCELLED
+
+
+async def test_a_job_that_is_not_there_is_told(redis: Redis) -> None:
+    one = ledger(redis, name="nightly")
+
+    for asked in (one.look, lambda: one.take(1, 10), lambda: one.end(FAILED)):
+        with pytest.raises(JobNotFound, match="nightly"):
+            await asked()
+    await one.beat(["1-1"])
+    assert not await redis.exists(Keys().job("nightly"))
+
+
+async def test_jobs_are_listed_newest_first_and_those_gone_are_forgotten(redis: Redis) -> None:
+    for name in ("old", "gone", "new"):
+        await ledger(redis, name=name).begin(SPEC)
+    await redis.delete(Keys().job("gone"))
+
+    assert [one.name for one in await jobs_kept(redis, Keys())] == ["new", "old"]
+    assert await redis.zrange(Keys().jobs(), 0, -1) == [b"old", b"new"]
+    assert {one.state for one in await jobs_kept(redis, Keys())} == {RUNNING}

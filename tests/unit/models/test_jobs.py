@@ -1,0 +1,69 @@
+"""A scoring job is read strictly, and the same job has the same name."""
+
+import json
+from typing import Any
+
+import pytest
+
+from models.errors import BadRequest
+from models.jobs import JobSpec, Matching, ToStrings
+
+
+def spec(**facts: Any) -> JobSpec:
+    return JobSpec.parse(json.dumps({"model": "m", **facts}))
+
+
+def test_a_job_is_every_key_into_strings_unless_said_otherwise() -> None:
+    plain = spec()
+
+    assert plain.rows == Matching()
+    assert plain.to == (ToStrings(key="score:{key}", ttl_seconds=None),)
+    assert JobSpec.parse(plain.model_dump_json()) == plain
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        ({"rows": {"kind": "match", "patern": "a"}}, "patern"),
+        ({"rows": {"kind": "sql"}}, "kind"),
+        ({"to": []}, "to"),
+        ({"to": [{"kind": "zset"}]}, "key"),
+        ({"to": [{"kind": "hash", "key": "a"}, {"kind": "hash", "key": "a"}]}, "named twice"),
+        ({"to": [{"kind": "string", "ttl_seconds": 0}]}, "ttl_seconds"),
+        ({"max_rate": 0}, "max_rate"),
+        ({"max_errors": -1}, "max_errors"),
+        ({"newer_than": "soon"}, "newer_than"),
+        ({"lable": "yes"}, "label"),
+    ],
+)
+def test_what_is_no_job_is_refused_by_name(facts: dict[str, Any], said: str) -> None:
+    with pytest.raises(BadRequest, match=said):
+        spec(**facts)
+
+
+def test_text_that_is_no_json_is_refused() -> None:
+    with pytest.raises(BadRequest, match="the job"):
+        JobSpec.parse("{")
+
+
+def test_the_same_job_has_the_same_name_and_another_one_another() -> None:
+    assert spec().own_name == spec().own_name
+    assert spec().own_name.startswith("m-")
+    assert spec(newer_than=1.0).own_name == spec(newer_than=2.0).own_name
+    assert len({one.own_name for one in (spec(), spec(outputs=True), spec(version=2), spec(max_rate=5))}) == 4
+
+
+@pytest.mark.parametrize(
+    ("facts", "local"),
+    [
+        ({}, False),
+        ({"rows": {"kind": "redis", "key": "vips"}, "errors_to": "redis:bad"}, False),
+        ({"rows": {"kind": "file", "path": "a.txt"}}, True),
+        ({"rows": {"kind": "instances", "path": "a.csv"}}, True),
+        ({"to": [{"kind": "string"}, {"kind": "csv", "path": "a.csv"}]}, True),
+        ({"to": [{"kind": "output"}]}, True),
+        ({"errors_to": "bad.jsonl"}, True),
+    ],
+)
+def test_what_lies_on_one_machine_is_known(facts: dict[str, Any], local: bool) -> None:
+    assert spec(**facts).local is local
