@@ -25,9 +25,9 @@ class Layout:
 
     def __init__(self, source: VectorSource | ListSource) -> None:
         self.dtype, self.shape = source.dtype, source.shape
-        self._stored = numpy_dtype("uint8" if source.dtype == "bool" else source.dtype)
+        self.stored = numpy_dtype("uint8" if source.dtype == "bool" else source.dtype)
         self.count = elements(source.shape)
-        self.size = self.count * self._stored.itemsize
+        self.size = self.count * self.stored.itemsize
         self.sizes = {self.size}
 
     @property
@@ -37,7 +37,7 @@ class Layout:
 
     def read(self, strings: Sequence[bytes]) -> Tensor:
         """Return strings of the right size as one array, (len(strings), *shape), writable."""
-        flat = np.frombuffer(bytearray().join(strings), self._stored)
+        flat = np.frombuffer(bytearray().join(strings), self.stored)
         return flat.reshape(len(strings), *self.shape)
 
     def finite(self, values: Tensor, dtype: str, place: str) -> Tensor:
@@ -56,6 +56,14 @@ class Layout:
         if result.dtype.kind == "f":
             return result if all_finite(result) else None
         return None if lost(values, result).any() else result
+
+    def each(self, values: Tensor, dtype: str) -> tuple[Tensor, Tensor]:
+        """Return what `read` gave as the input takes it, and which of the rows it does take, (B,)."""
+        result = cast(values, dtype)
+        bad: Tensor = lost(values, result)
+        if self.dtype == "bool":
+            bad = np.logical_or(bad, values > 1)
+        return result, np.logical_not(bad.reshape(len(values), -1).any(axis=1))
 
 
 def stand_in(cell: Cell, source: VectorSource | ListSource, shape: tuple[int, ...], dtype: str) -> Tensor:

@@ -24,11 +24,13 @@ from models.keys import Keys
 from models.store import ModelStore
 from server.cores import threads_of
 from server.inference.batcher import BatchLimits
+from server.inference.blocks import Blocks
 from server.inference.catalogue import Catalogue
 from server.inference.engine import FIRST_SECONDS, Engine, Limits, Parts
 from server.inference.explaining.explainer import Bounds, Explainer
 from server.inference.loading import Loader, LoadOptions
 from server.inference.predictor import Predictor
+from server.inference.reading.bulk import BulkReader
 from server.inference.reading.reader import Reader
 from server.inference.sessions import choose_provider
 from server.inference.trials import Trials
@@ -75,7 +77,8 @@ def build_engine(settings: ServerSettings, shared: Path | None = None) -> Engine
     moment = options.moment
     trials = Trials(settings.trial_memory_bytes, settings.trial_seconds)
     catalogue = Catalogue(store, Loader(store, trials, options, pool, metrics))
-    reader = Reader(settings.redis_url, settings.redis_timeout_ms / 1000, metrics.pipeline, moment)
+    patience = settings.redis_timeout_ms / 1000
+    reader = Reader(settings.redis_url, patience, metrics.pipeline, moment)
     rows, timeout = settings.max_request_rows, settings.request_timeout_seconds
     predictor = Predictor(catalogue, reader, metrics, rows, timeout)
     parts = Parts(
@@ -83,6 +86,7 @@ def build_engine(settings: ServerSettings, shared: Path | None = None) -> Engine
         catalogue=catalogue,
         reader=reader,
         predictor=predictor,
+        blocks=Blocks(BulkReader(settings.redis_url, patience, reader), rows, timeout),
         explainer=Explainer(catalogue, reader.ask, predictor, metrics, Bounds(rows, timeout)),
         metrics=metrics,
         trial=trials,

@@ -16,6 +16,7 @@ from models.entries import read_entries
 from models.errors import InsituError, RedisRefused, RedisUnavailable
 from models.redis_failures import connected
 from models.store import ModelStore
+from server.inference.blocks import Blocks
 from server.inference.catalogue import Catalogue
 from server.inference.ending import ended
 from server.inference.explaining.explainer import Explainer
@@ -55,6 +56,7 @@ class Parts:
     catalogue: Catalogue
     reader: Reader
     predictor: Predictor
+    blocks: Blocks
     explainer: Explainer
     metrics: Metrics
     trial: Trials
@@ -69,6 +71,7 @@ class Engine:
         self.store = parts.store
         self.catalogue = parts.catalogue
         self.predictor = parts.predictor
+        self.blocks = parts.blocks
         self.explainer = parts.explainer
         self.metrics = parts.metrics
         self.trial = parts.trial
@@ -203,6 +206,7 @@ class Engine:
         await ended(self._tasks)
         await self.catalogue.close()
         await self.predictor.close()
+        await self.blocks.close()
         await self._reader.close()
         self._pool.shutdown(wait=False, cancel_futures=True)
         await self.store.redis.aclose()

@@ -78,6 +78,12 @@ class Cluster:
         """Return the node that is asked for a slot."""
         return self._owners[slot]
 
+    def place(self, slot: int) -> Place:
+        """Return where the node listens that is asked for a slot, the one in the URL while it is not known."""
+        link = self._owners[slot]
+        known = (self._seed.at(*address) for address, one in self._links.items() if one is link)
+        return next(known, self._seed)
+
     def redirected(self, text: str, link: Link) -> Link:
         """Return the node that MOVED or ASK names; MOVED holds from now on."""
         slot, address = target_of(text, link.host)

@@ -60,6 +60,7 @@ class Terms:
     judge: Judge = fault_of_one
     changed: Callable[[], None] = unmoved  # it went away, or came back
     quiet: bool = False  # asked once: whoever asks says what came of it
+    connection: type[Connection] = Connection  # how replies are looked at
     moment: Moment = field(default_factory=Moment)
 
 
@@ -277,7 +278,7 @@ class Link:
         return None
 
     def _made(self) -> Connection:
-        return Connection(self, self._terms.timeout_seconds, self._terms.moment)
+        return self._terms.connection(self, self._terms.timeout_seconds, self._terms.moment)
 
     async def _greet(self, connection: Connection) -> None:
         """Say who we are and hear whether we are answered.

@@ -43,6 +43,11 @@ class Reader:
         self.ask = self._road.ask
 
     @property
+    def cluster(self) -> Cluster | None:
+        """The nodes where features lie on several of them."""
+        return self._road if isinstance(self._road, Cluster) else None
+
+    @property
     def reason(self) -> str | None:
         """Why Redis cannot be read now; None when it can."""
         fault = self._road.fault
