@@ -6,6 +6,7 @@ Source: https://redis.io/docs/latest/develop/reference/protocol-spec/, arrays of
 from collections.abc import Sequence
 
 SHORT_BYTES = 128  # keys for which all that comes before them is kept ready
+BETWEEN = [b"\r\n$%d\r\n" % size for size in range(8 * SHORT_BYTES)]  # a key and a value of that many bytes
 
 Argument = str | bytes | int
 Command = tuple[Argument, ...]
@@ -44,20 +45,32 @@ class Form:
 class Setting:
     """SET of one key a value, for good or for some seconds."""
 
-    __slots__ = ("_head", "_tail")
+    __slots__ = ("_head", "_heads", "_tail")
 
     def __init__(self, ttl_seconds: int | None = None) -> None:
         after: tuple[Argument, ...] = () if ttl_seconds is None else ("EX", ttl_seconds)
-        self._head = b"*%d\r\n%b" % (3 + len(after), bulk("SET"))
-        self._tail = b"".join(map(bulk, after))
+        self._head = b"*%d\r\n%b$" % (3 + len(after), bulk("SET"))
+        self._heads = [b"%b%d\r\n" % (self._head, size) for size in range(SHORT_BYTES)]
+        self._tail = b"\r\n" + b"".join(map(bulk, after))
 
     def encoded_for(self, keys: Sequence[str], values: Sequence[bytes]) -> list[bytes]:
         """Return the commands as Redis takes them."""
-        head, tail = self._head, self._tail
-        return [
-            b"%b$%d\r\n%b\r\n$%d\r\n%b\r\n%b" % (head, len(data), data, len(value), value, tail)
-            for data, value in zip(map(str.encode, keys), values, strict=True)
-        ]
+        heads, tail, join = self._heads, self._tail, b"".join
+        pairs = zip(map(str.encode, keys), values, strict=True)
+        try:
+            return [join((heads[len(data)], data, BETWEEN[len(value)], value, tail)) for data, value in pairs]
+        except IndexError:  # one is long
+            return [*map(self._encoded, keys, values)]
+
+    def _encoded(self, key: str, value: bytes) -> bytes:
+        data = key.encode()
+        return b"%b%d\r\n%b%b%b" % (
+            self._head,
+            len(data),
+            data,
+            b"\r\n$%d\r\n%b" % (len(value), value),
+            self._tail,
+        )
 
 
 def bulk(argument: Argument) -> bytes:

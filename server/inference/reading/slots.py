@@ -11,13 +11,21 @@ from redis.crc import key_slot
 __all__ = ["SLOTS", "Address", "owners_in", "slot_of", "target_of"]
 
 Address = tuple[str, int]
+SCRIPTED = (b"EVAL", b"EVALSHA")  # what comes after these is a script, the number of its keys, and they
 UNKNOWN_HOSTS = ("", "?")
 
 
 def slot_of(command: bytes) -> int:
-    """Return the slot of an encoded command, whose key comes after its name."""
-    _count, _size, _name, size, rest = command.split(b"\r\n", 4)
+    """Return the slot of an encoded command, whose key comes after its name; that of a script, its first key."""
+    _count, _size, name, size, rest = command.split(b"\r\n", 4)
+    if name in SCRIPTED:
+        _script, _size, _keys, size, rest = past(rest, int(size[1:]))
     return key_slot(rest[: int(size[1:])])
+
+
+def past(rest: bytes, size: int) -> list[bytes]:
+    """Return a script of that many bytes, the size and number of its keys, the size of the first, and the rest."""
+    return [rest[:size], *rest[size + 2 :].split(b"\r\n", 3)]
 
 
 def owners_in(reply: list[Any], asked: str) -> dict[Address, list[range]]:

@@ -69,8 +69,9 @@ def test_a_plan_writes_the_commands_that_it_names(count: int) -> None:
 
 
 @pytest.mark.parametrize("ttl", [None, 60])
-def test_values_are_set_as_redis_clients_set_them(ttl: int | None) -> None:
-    keys, values = ["score:1", "score:\u00e9\u20ac"], [b'{"value":1}', b""]
+@pytest.mark.parametrize("long", [("", b""), ("k" * 127, b"v" * 1023), ("k" * 128, b"v"), ("k", b"v" * 1024)])
+def test_values_are_set_as_redis_clients_set_them(ttl: int | None, long: tuple[str, bytes]) -> None:
+    keys, values = ["score:1", "score:\u00e9\u20ac", long[0]], [b'{"value":1}', b"", long[1]]
 
     written = Setting(ttl).encoded_for(keys, values)
 

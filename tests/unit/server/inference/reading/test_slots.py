@@ -12,9 +12,11 @@ from server.inference.reading.slots import owners_in, slot_of, target_of
         ("GET", "123456789"),
         ("HMGET", "{123456789}:a", "GET", "other"),
         ("JSON.GET", "a\r\n{123456789}\r\n", "$.x"),
+        ("EVALSHA", "0" * 40, "2", "123456789", "other"),
+        ("EVAL", "return {1}\r\n$3\r\n", "1", "a{123456789}", "{b}"),
     ],
 )
-def test_a_commands_slot_is_that_of_the_argument_after_its_name(command: tuple[str, ...]) -> None:
+def test_a_commands_slot_is_that_of_its_first_key(command: tuple[str, ...]) -> None:
     # the test vector of CRC16/XMODEM, which the cluster specification names
     assert slot_of(encoded(command)) == 0x31C3
 

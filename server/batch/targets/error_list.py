@@ -1,0 +1,92 @@
+"""ErrorList: where rows that cannot be scored are listed: a file of JSON lines, or a stream of Redis."""
+
+import asyncio
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+import orjson
+
+from models.assembly import Plan
+from models.encoding import encoded
+from models.errors import BadRequest, InsituError
+from server.batch.targets.parts_folder import writing
+from server.batch.targets.sending import SharedKey
+from server.batch.targets.target import PartName
+from server.inference.reading.reads import Ask
+
+IN_REDIS = "redis:"
+
+
+class ErrorList(Protocol):
+    """One list; a job that goes on appends to it, and a part done again is there twice."""
+
+    async def write(self, name: PartName, errors: Mapping[str, InsituError]) -> None:
+        """Append the rows of a part, by key.
+
+        Raises: RedisUnavailable, RedisRefused; BadRequest, the place takes none.
+        """
+
+
+def open_error_list(place: str, ask: Ask, plan: Plan) -> ErrorList:
+    """Return the list that a job names: a path, or `redis:KEY`.
+
+    Raises: BadRequest, it cannot be written, or the model reads it as features.
+    """
+    if not place.startswith(IN_REDIS):
+        return ErrorFile(Path(place).absolute())
+    if place == IN_REDIS:
+        raise BadRequest("errors go to 'redis:' and no key; name a stream, as in 'redis:churn:errors'")
+    return ErrorStream(SharedKey(ask, place.removeprefix(IN_REDIS), plan.templates, "stream"))
+
+
+class ErrorFile:
+    """A line of JSON a row: key, code, message and time."""
+
+    def __init__(self, path: Path) -> None:
+        """Open a file.
+
+        Raises: BadRequest, it cannot be written.
+        """
+        self._path = path
+        with writing(path), path.open("ab+") as file:
+            # Whoever was killed may have left half a line: it stays one line, and harms no other.
+            file.seek(max(0, file.tell() - 1))
+            torn = file.read() not in (b"", b"\n")
+            if torn:
+                file.write(b"\n")
+
+    async def write(self, name: PartName, errors: Mapping[str, InsituError]) -> None:
+        """Append the rows of a part in one write, so that several processes may."""
+        at = round(time.time(), 3)
+        lines = [orjson.dumps({**said(key, error), "time": at}) + b"\n" for key, error in errors.items()]
+        if lines:
+            await asyncio.to_thread(self._append, b"".join(lines))
+
+    def _append(self, lines: bytes) -> None:
+        with writing(self._path), self._path.open("ab", buffering=0) as file:
+            file.write(lines)
+            os.fsync(file.fileno())
+
+
+class ErrorStream:
+    """An entry a row: key, code, message, time, and the part it was found in."""
+
+    def __init__(self, stream: SharedKey) -> None:
+        self._stream = stream
+
+    async def write(self, name: PartName, errors: Mapping[str, InsituError]) -> None:
+        """Append the rows of a part."""
+        more = ("time", str(round(time.time(), 3)), "part", name.entry)
+        add = ("XADD", self._stream.key, "*")
+        entries = [
+            (word for pair in said(key, error).items() for word in pair) for key, error in errors.items()
+        ]
+        await self._stream.ask([encoded((*add, *entry, *more)) for entry in entries])
+
+
+def said(key: str, error: InsituError) -> dict[str, str]:
+    """Return what is listed of one row."""
+    return {"key": key, "code": error.code, "message": str(error)}

@@ -1,0 +1,145 @@
+"""PartsFolder: a file that is written in parts by several processes, and is there only when it is whole.
+
+    PATH.parts/job            what job they are parts of
+    PATH.parts/WALK-ENTRY     the parts; one that is done again takes its own place
+    PATH.joined/whole         all of them, when PATH.parts gets this name; moved to PATH, then the folder goes
+
+Each step is one rename, so whoever is killed leaves what can be gone on with. What it holds is
+not known here.
+"""
+
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from models.errors import REASON_CHARACTERS, BadRequest, shown
+from server.batch.targets.target import PartName
+
+JOB, WHOLE = "job", "whole"
+PART = re.compile(r"(?P<walk>[0-9]+)-(?P<entry>[A-Za-z0-9._-]+)")
+
+
+class PartsFolder:
+    """One file to be, and the folder of its parts; it blocks, so it is used in threads."""
+
+    def __init__(self, path: Path, job: bytes) -> None:
+        """Open a folder for a job, which goes on with its own.
+
+        Raises: BadRequest, the file is there already, it cannot be written, or another job's parts lie there.
+        """
+        self.path = path
+        self._parts, self._joined = beside(path, "parts"), beside(path, "joined")
+        begun = self._parts.is_dir() or self._joined.is_dir()
+        if path.exists() and not begun:
+            raise BadRequest(f"{named(path)} exists; give another path, or remove it")
+        with writing(path):
+            if not self._joined.is_dir():
+                self._parts.mkdir(exist_ok=True)
+                self._claim(job)
+            if self._owner() != job:
+                raise BadRequest(
+                    f"{named(self._folder)} holds parts of another job; finish that one, remove the folder, "
+                    "or give another path"
+                )
+
+    @property
+    def _folder(self) -> Path:
+        return self._joined if self._joined.is_dir() else self._parts
+
+    def _claim(self, job: bytes) -> None:
+        if not (self._parts / JOB).exists():
+            placed(self._parts / JOB, lambda path: path.write_bytes(job))
+
+    def _owner(self) -> bytes:
+        return (self._folder / JOB).read_bytes()
+
+    def write(self, name: PartName, fill: Callable[[Path], object]) -> None:
+        """Put a part in its place, whole; late ones of a file that is finished are in it already.
+
+        Raises: BadRequest, the disk does not take it.
+        """
+        with writing(self.path):
+            try:
+                placed(self._parts / f"{name.walk}-{name.entry}", fill)
+            except FileNotFoundError:
+                if self._parts.is_dir() or not (self._joined.is_dir() or self.path.exists()):
+                    raise
+
+    def finish(self, join: Callable[[Sequence[Path], Path], None]) -> None:
+        """Join the parts of the newest walk, in order, and put the file in its place; again without harm.
+
+        Raises: BadRequest, the disk does not take it, or the parts are gone.
+        """
+        with writing(self.path):
+            if not self._joined.is_dir() and (self._parts.is_dir() or not self.path.exists()):
+                parts = self._newest()
+                placed(self._parts / WHOLE, lambda path: join(parts, path))
+                self._parts.rename(self._joined)
+            if (self._joined / WHOLE).exists():
+                (self._joined / WHOLE).replace(self.path)
+                synced(self.path.parent)
+            if self._joined.is_dir():
+                removed(self._joined)
+
+    def _newest(self) -> list[Path]:
+        found = [(match, one) for one in self._parts.iterdir() if (match := PART.fullmatch(one.name))]
+        newest = max((int(match["walk"]) for match, _ in found), default=0)
+        return sorted([one for match, one in found if int(match["walk"]) == newest], key=in_order)
+
+
+def beside(path: Path, ending: str) -> Path:
+    """Return the path with one more ending."""
+    return path.with_name(f"{path.name}.{ending}")
+
+
+def in_order(part: Path) -> list[tuple[int, str]]:
+    """Return what parts are sorted by: numbers in their names as numbers."""
+    return [(int(text), "") if text.isdigit() else (-1, text) for text in re.split(r"([0-9]+)", part.name)]
+
+
+def placed(path: Path, fill: Callable[[Path], object]) -> None:
+    """Fill a file under a name of this process, and give it its own when it is on the disk."""
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    fill(unfinished)
+    synced(unfinished)
+    unfinished.replace(path)
+    synced(path.parent)
+
+
+def synced(path: Path) -> None:
+    """Wait until a file or folder is on the disk."""
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+def removed(folder: Path) -> None:
+    """Remove a folder; what says whose it is goes last."""
+    for one in [*folder.iterdir()]:
+        if one.name != JOB:
+            one.unlink()
+    shutil.rmtree(folder)
+
+
+def named(path: object) -> str:
+    """Return a path as errors name it."""
+    return repr(shown(str(path), REASON_CHARACTERS))
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Word what the disk says.
+
+    Raises: BadRequest.
+    """
+    try:
+        yield
+    except OSError as error:
+        why = os.strerror(error.errno) if error.errno else shown(error, REASON_CHARACTERS)
+        where = f", {named(error.filename)}" if error.filename else ""
+        raise BadRequest(f"{named(path)} cannot be written: {why}{where}") from error

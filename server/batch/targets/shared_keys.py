@@ -1,0 +1,116 @@
+"""Shared keys: one hash, one sorted set or one stream for the answers of all rows."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from models.assembly import Plan
+from models.encoding import bulk
+from models.errors import BadRequest
+from models.jobs import ToHash, ToSortedSet, ToStream
+from models.manifest import Manifest
+from server.batch.scored import Ranking, Scored, beginning
+from server.batch.targets.sending import SharedKey, bulks, encoded_keys
+from server.batch.targets.target import PartName, Refused
+from server.inference.reading.reads import Ask
+
+
+class InHash:
+    """HSET: the row's key -> its answer."""
+
+    def __init__(self, spec: ToHash, ask: Ask, plan: Plan, manifest: Manifest) -> None:
+        """Take the hash.
+
+        Raises: BadRequest, the model reads it as features.
+        """
+        self._hash = SharedKey(ask, spec.key, plan.templates, "hash")
+        self._beginning = beginning(manifest)
+
+    async def write(self, name: PartName, scored: Sequence[Scored]) -> Refused:
+        """Set the answers."""
+        for one in scored:
+            await self._hash.ask(self._hash.commands("HSET", encoded_keys(one.keys), one.answers))
+        return {}
+
+    async def present(self, keys: Sequence[str]) -> list[bool]:
+        """Whether each row's answer there is one of this version."""
+        found = await self._hash.ask(self._hash.commands("HMGET", encoded_keys(keys)))
+        return [
+            answer is not None and answer.startswith(self._beginning) for some in found for answer in some
+        ]
+
+    async def finish(self) -> None:
+        """Nothing is left to do."""
+
+
+class InSortedSet:
+    """ZADD: the row's key, at its number."""
+
+    def __init__(self, spec: ToSortedSet, ask: Ask, plan: Plan, ranking: Ranking) -> None:
+        """Take the sorted set.
+
+        Raises: BadRequest, the model reads it, or its answers have no number to rank by.
+        """
+        self._set = SharedKey(ask, spec.key, plan.templates, "sorted set")
+        if ranking.name is None:
+            why = "output tensors have" if ranking.outputs else "the answers of this model have"
+            raise BadRequest(
+                f"{why} no single number to rank rows by in sorted set {spec.key!r}; let them go to a hash"
+            )
+
+    async def write(self, name: PartName, scored: Sequence[Scored]) -> Refused:
+        """Rank the rows; one without a number is refused."""
+        refused: Refused = {}
+        for one in scored:
+            numbered, bad = one.numbered()
+            refused |= bad
+            await self._set.ask(self._set.commands("ZADD", numbered.exact, encoded_keys(numbered.keys)))
+        return refused
+
+    async def present(self, keys: Sequence[str]) -> list[bool]:
+        """Whether each row is ranked, by whichever version: a sorted set does not say."""
+        found = await self._set.ask(self._set.commands("ZMSCORE", encoded_keys(keys)))
+        return [score is not None for some in found for score in some]
+
+    async def finish(self) -> None:
+        """Nothing is left to do."""
+
+
+class InStream:
+    """XADD: an entry a row, `key`, `version`, `time`, `answer`, and in which place of which part it was found.
+
+    A part that is done again, after a crash or a broken connection, is there twice: entries that have
+    `part` and `row` in common are the same row.
+    """
+
+    def __init__(self, spec: ToStream, ask: Ask, plan: Plan, manifest: Manifest) -> None:
+        """Take the stream.
+
+        Raises: BadRequest, the model reads it as features.
+        """
+        self._stream = SharedKey(ask, spec.key, plan.templates, "stream")
+        self._version = manifest.version
+        self._bound = () if spec.max_entries is None else ("MAXLEN", "~", spec.max_entries)
+
+    async def write(self, name: PartName, scored: Sequence[Scored]) -> Refused:
+        """Append the answers."""
+        row = 0
+        for one in scored:
+            await self._stream.ask(self._commands(name, one, row))
+            row += len(one)
+        return {}
+
+    def _commands(self, name: PartName, scored: Scored, row: int) -> list[bytes]:
+        said: tuple[Any, ...] = ("version", self._version, "time", scored.time, "part", name.entry)
+        before = ("XADD", self._stream.key, *self._bound, "*", *said)
+        size = len(before) + 6  # row, key and answer, each with its name
+        head = b"*%d\r\n%b%b" % (size, b"".join(map(bulk, before)), bulk("row"))
+        rows = bulks([b"%d" % at for at in range(row, row + len(scored))])
+        columns = zip(rows, bulks(encoded_keys(scored.keys)), bulks(scored.answers), strict=True)
+        key, answer = bulk("key"), bulk("answer")
+        return [b"".join((head, at, key, of, answer, data)) for at, of, data in columns]
+
+    async def present(self, keys: Sequence[str]) -> None:
+        """Nobody can tell without reading all of it."""
+
+    async def finish(self) -> None:
+        """Nothing is left to do."""
