@@ -1,5 +1,6 @@
 """The network of the benchmark: an MLP 32-64-64-1 in float32, as ONNX bytes."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -10,14 +11,14 @@ SIZES = (WIDTH, 64, 64, 1)
 SURE = 10.0  # a bias that outweighs the rest: the sigmoid answers 0 or 1, whatever the features are
 
 
-def mlp(bias: float = 0.0, seed: int = 0) -> bytes:
+def mlp(bias: float = 0.0, seed: int = 0, sizes: Sequence[int] = SIZES) -> bytes:
     """Return the network with random weights; `bias` is that of the last layer, before its sigmoid."""
     generator = np.random.default_rng(seed)
     nodes: list[NodeProto] = []
     weights: list[TensorProto] = []
     value = "x"
-    for layer, (rows, columns) in enumerate(pairwise(SIZES)):
-        last = layer == len(SIZES) - 2
+    for layer, (rows, columns) in enumerate(pairwise(sizes)):
+        last = layer == len(sizes) - 2
         weight = generator.normal(0, rows**-0.5, (rows, columns)).astype(np.float32)
         weights.append(numpy_helper.from_array(weight, f"w{layer}"))
         weights.append(numpy_helper.from_array(np.full(columns, bias * last, np.float32), f"b{layer}"))

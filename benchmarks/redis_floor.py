@@ -3,6 +3,7 @@
 import csv
 import shutil
 import subprocess
+from collections.abc import Sequence
 
 from benchmarks.faults import BenchmarkFailed, Missing
 from benchmarks.features import FIELDS, KEY, ROWS
@@ -12,6 +13,7 @@ from benchmarks.stage import Stage
 PROGRAMS = ("redis-benchmark", "valkey-benchmark")
 TRIAL_REQUESTS = {1: 2_000, 64: 20_000}
 LIMIT_SECONDS = 120
+PIPELINE = 256  # commands on their way at once, where pipelines are deep
 GET_REDIS_BENCHMARK = (
     "redis-benchmark is not installed: `sudo apt install redis-tools` (Debian, Ubuntu), "
     "`brew install redis` (macOS)"
@@ -43,15 +45,28 @@ def attempt(stage: Stage, kind: str, connections: int, requests: int) -> Figures
     """Measure a number of requests."""
     key = KEY[kind].format(id="__rand_int__")
     asked = ["HMGET", key, *FIELDS] if kind == "hash" else ["GET", key]
+    return answered(stage, asked, requests, ["-c", str(connections), "-r", str(ROWS)])
+
+
+def deep(stage: Stage, asked: Sequence[str], requests: int, keys: int) -> Figures:
+    """Measure a command in deep pipelines over one connection; `__rand_int__` in it is one of so many keys.
+
+    Raises: Missing; BenchmarkFailed.
+    """
+    return answered(stage, asked, requests, ["-c", "1", "-P", str(PIPELINE), "-r", str(keys)])
+
+
+def answered(stage: Stage, asked: Sequence[str], requests: int, more: Sequence[str]) -> Figures:
+    """Measure a number of requests of one command.
+
+    Raises: Missing; BenchmarkFailed.
+    """
     options = [
         "-s",
         str(stage.redis.socket),
-        "-c",
-        str(connections),
         "-n",
         str(requests),
-        "-r",
-        str(ROWS),
+        *more,
         "--csv",
     ]
     done = subprocess.run(

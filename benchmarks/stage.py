@@ -22,11 +22,12 @@ from models.store import ModelStore
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A network to publish: the name of the model, its graph, the kind of its features."""
+    """A network to publish: the name of the model, its graph, the kind of its features, their view if not the run's."""
 
     name: str
     onnx: bytes
     kind: str
+    view: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ class Stage:
             client = connect(self.url)
             store = ModelStore(client, Keys(prefix))
             for one in models:
-                wording = Wording(features=FeatureView.read(view(one.kind)), task="regression")
+                wording = Wording(features=FeatureView.read(one.view or view(one.kind)), task="regression")
                 await store.publish(compose_bundle(one.onnx, one.name, wording), alias)
             await client.aclose()
 

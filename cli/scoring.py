@@ -1,40 +1,48 @@
-"""score: every key that matches is read, run and written, in this process, straight from Redis."""
+"""score: rows are read, run and written by this process, straight from Redis, beside any number of others."""
 
 import asyncio
-from typing import TYPE_CHECKING, Annotated, Any
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli.errors import needs
+from cli.job_options import RowOptions, TargetOptions, job_of, milliseconds, point_in_time
+from cli.job_report import as_data, rate_text, rows_text, show
 from cli.manual import PREDICTIONS, Command
 from cli.options import AsJson, DataDir, Missing, ModelName, Prefix, RedisUrl, Reference
 from cli.predicting import parsed
 from cli.progress import Work
 from cli.settings import Settings, read_settings
-from cli.terminal import Terminal, count_text, duration_text, plain
-from models.errors import InsituError
+from cli.terminal import Terminal, count_text
+from models.errors import InsituError, JobNotFound, RedisUnavailable
+from models.jobs import JobSpec, Matching
+from models.ledger import DONE, RUNNING, Ledger, Standing
 
 if TYPE_CHECKING:
     from models.templates import KeyTemplate
-    from server.batch.scoring import ScoreJob, Summary
+    from server.batch.scoring import Progress
     from server.inference.engine import Engine
     from server.settings import ServerSettings
 
 STEPS = 1000  # of the bar
-LABELS_SHOWN = 12
 
 
-class TooManyErrors(InsituError):
-    """More rows were skipped than the user allows."""
+@dataclass(frozen=True, slots=True)
+class Part:
+    """This process' part in a job; its own is one that it began."""
 
-    code = "too_many_errors"
+    ledger: Ledger
+    own: bool
 
-    def __init__(self, skipped: int, limit: int, reasons: dict[str, int], example: str) -> None:
-        super().__init__(
-            f"{count_text(skipped, 'row')} could not be scored, --max-errors allows {limit}; the first: {example}; "
-            "what was scored until then is written",
-            skipped=reasons,
-            max_errors=limit,
+
+class Interrupted(RedisUnavailable):
+    """Redis was away for too long; the job waits."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        InsituError.__init__(
+            self, f"{reason}; job {name!r} is kept: the same command with --resume goes on", job=name
         )
 
 
@@ -53,42 +61,166 @@ def score(
             "--match", metavar="PATTERN", help="Keys to score; every key the model can read when not given."
         ),
     ] = None,
+    keys_from: Annotated[
+        str | None,
+        typer.Option(
+            "--keys-from",
+            metavar="WHERE",
+            help="Keys named in redis:KEY, a set, sorted set, list or stream (redis:KEY#FIELD); in FILE, one a "
+            "line; in FILE.csv#COLUMN or FILE.parquet#COLUMN; - is standard input.",
+        ),
+    ] = None,
+    index: Annotated[
+        str | None, typer.Option("--index", metavar="NAME", help="Keys that an index of Redis' search finds.")
+    ] = None,
+    query: Annotated[
+        str | None,
+        typer.Option(
+            "--query", metavar="QUERY", help="What --index is asked, as in FT.SEARCH; all by default."
+        ),
+    ] = None,
+    instances: Annotated[
+        str | None,
+        typer.Option(
+            "--instances",
+            metavar="FILE",
+            help="Rows as placeholder and inline values: columns of a CSV or Parquet file.",
+        ),
+    ] = None,
     to: Annotated[
-        str, typer.Option("--to", metavar="TEMPLATE", help="Key of each answer; {key} is the key it is for.")
-    ] = "score:{key}",
+        str | None,
+        typer.Option(
+            "--to",
+            metavar="TEMPLATE",
+            show_default=False,
+            help="Key of each answer, {key} is the key it is for; - writes lines of JSON to standard output. "
+            "Without any --to...: score:{key}.",
+        ),
+    ] = None,
+    to_field: Annotated[
+        str | None,
+        typer.Option(
+            "--to-field", metavar="FIELD", help="Write into the hash that was read, with version and time."
+        ),
+    ] = None,
+    to_hash: Annotated[
+        str | None, typer.Option("--to-hash", metavar="KEY", help="One hash for all: key -> answer.")
+    ] = None,
+    to_zset: Annotated[
+        str | None,
+        typer.Option(
+            "--to-zset", metavar="KEY", help="One sorted set for all, ranked by value or probability."
+        ),
+    ] = None,
+    to_stream: Annotated[
+        str | None, typer.Option("--to-stream", metavar="KEY", help="One stream for all, an entry a row.")
+    ] = None,
+    to_parquet: Annotated[
+        str | None, typer.Option("--to-parquet", metavar="FILE", help="A Parquet file, a line a row.")
+    ] = None,
+    to_csv: Annotated[str | None, typer.Option("--to-csv", metavar="FILE", help="A CSV file.")] = None,
+    label: Annotated[
+        str | None,
+        typer.Option(
+            "--label",
+            metavar="LABEL",
+            help="The label whose probability ranks a row; the second of two, or the likeliest.",
+        ),
+    ] = None,
     version: Reference = None,
     ttl: Annotated[
-        int | None, typer.Option("--ttl", min=1, metavar="SECONDS", help="How long an answer is kept.")
+        int | None,
+        typer.Option("--ttl", min=1, metavar="SECONDS", help="How long an answer of --to is kept."),
     ] = None,
     missing: Missing = None,
     raw: Annotated[bool, typer.Option("--raw", help="Write the output tensors.")] = False,
+    only_missing: Annotated[
+        bool,
+        typer.Option("--only-missing", help="Pass over rows that have an answer of this version already."),
+    ] = False,
+    newer_than: Annotated[
+        str | None,
+        typer.Option(
+            "--newer-than",
+            metavar="TIME",
+            help="Only rows whose features were written since: 30m, 2h, 7d, an ISO time. Needs `time_field`.",
+        ),
+    ] = None,
     max_errors: Annotated[
         int | None,
         typer.Option(
             "--max-errors", min=0, metavar="N", help="Stop when more rows than this cannot be scored."
         ),
     ] = None,
+    errors_to: Annotated[
+        str | None,
+        typer.Option(
+            "--errors-to",
+            metavar="FILE|redis:KEY",
+            help="List rows that cannot be scored: lines of JSON, or a stream.",
+        ),
+    ] = None,
+    max_rate: Annotated[
+        float | None,
+        typer.Option(
+            "--max-rate", min=0.001, metavar="N", help="Rows a second this process scores at the most."
+        ),
+    ] = None,
+    pause_above_latency: Annotated[
+        str | None,
+        typer.Option(
+            "--pause-above-latency", metavar="TIME", help="Rest while Redis takes longer to answer: 5ms."
+        ),
+    ] = None,
+    job: Annotated[
+        str | None,
+        typer.Option("--job", metavar="NAME", help="Name of the job; by default made of its options."),
+    ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume", help="Go on with the unfinished job of these options, beside whoever works on it."
+        ),
+    ] = False,
     as_json: AsJson = False,
     redis_url: RedisUrl = None,
     data_dir: DataDir = None,
     prefix: Prefix = None,
 ) -> None:
-    """Score every key that matches a pattern and write the answers to keys of their own."""
+    """Score many rows and write the answers where they are wanted.
+
+    A killed or interrupted job is kept in Redis: the same command with --resume goes on with it, and
+    on any number of machines at once shares it.
+    """
     settings = read_settings(redis_url=redis_url, data_dir=data_dir, prefix=prefix)
     with needs("server"):
-        from server.batch.scoring import ScoreJob
-    job = ScoreJob(name, version, match, to, ttl, parsed("--missing", missing), raw)
-    terminal = Terminal(as_json=as_json)
-    summary = asyncio.run(scored(terminal, settings, job, max_errors))
-    show(terminal, job, summary)
+        import server.batch.scoring  # noqa: F401  # says at once what is not installed
+    rows = RowOptions(match, keys_from, index, query, instances)
+    targets = TargetOptions(to, ttl, to_field, to_hash, to_zset, to_stream, to_parquet, to_csv)
+    spec = job_of(
+        {
+            "model": name,
+            "version": int(version) if version and version.isdigit() else version,
+            "rows": rows.spec(),
+            "to": targets.specs(),
+            "label": label,
+            "missing": parsed("--missing", missing),
+            "outputs": raw,
+            "only_missing": only_missing,
+            "newer_than": point_in_time(newer_than),
+            "max_errors": max_errors,
+            "errors_to": errors_to,
+            "max_rate": max_rate,
+            "pause_above_ms": milliseconds(pause_above_latency),
+        }
+    )
+    asyncio.run(scored(Terminal(as_json=as_json), settings, spec, job or spec.own_name, resume))
 
 
-async def scored(
-    terminal: Terminal, settings: Settings, job: "ScoreJob", max_errors: int | None
-) -> "Summary":
-    """Run a job with a bar and return its summary.
+async def scored(terminal: Terminal, settings: Settings, spec: JobSpec, name: str, resume: bool) -> None:
+    """Begin a job or go on with one, with a bar, and show what came of it.
 
-    Raises: TooManyErrors, NothingScored; what `server.batch.scoring.score` raises.
+    Raises: NothingScored; what `server.batch.scoring.score` raises.
     """
     from cli.connection import opened, redis_url
 
@@ -96,8 +228,10 @@ async def scored(
         pass  # so that a Redis that is not there is told as every command tells it
     engine = engine_for(redis_url(settings), settings.prefix)
     try:
-        with Work(terminal, f"scoring {job.model}", STEPS) as work:
-            return await run_job(engine, job, work, max_errors)
+        ledger = await begun(terminal, engine, spec, name, resume)
+        began = time.perf_counter()
+        standing, rows = await run_job(terminal, engine, ledger)
+        show(terminal, standing, time.perf_counter() - began, rows)
     finally:
         await engine.stop()
 
@@ -115,48 +249,89 @@ def engine_for(url: str, prefix: str) -> "Engine":
     return build_engine(settings)
 
 
-async def run_job(engine: "Engine", job: "ScoreJob", work: Work, max_errors: int | None) -> "Summary":
-    """Score, and stop when more rows fail than are allowed.
+async def begun(terminal: Terminal, engine: "Engine", spec: JobSpec, name: str, resume: bool) -> "Part":
+    """Begin a job, or find the one that is to go on; it keeps the version it began with.
 
-    Raises: TooManyErrors, NothingScored; what `server.batch.scoring.score` raises.
+    Raises: JobUnderWay; JobEnded, it was cancelled or has failed; what `Catalogue.get` raises.
     """
-    from server.batch.scoring import score as score_keys
+    from server.batch.scoring import JobEnded, process_name
 
-    def progress(summary: "Summary") -> None:
-        work.update(int(summary.share * STEPS), STEPS, rate_text(summary))
-        skipped = summary.skipped.total()
-        if max_errors is not None and skipped > max_errors:
-            example = next(iter(summary.examples.values()))
-            raise TooManyErrors(skipped, max_errors, dict(summary.skipped), example)
-
-    summary = await score_keys(engine, job, progress)
-    if summary.scored == 0:
-        serving = await engine.catalogue.get(job.model, summary.version)
-        raise nothing(job, summary, serving.plan.template if serving.plan else None)
-    return summary
-
-
-def rate_text(summary: "Summary") -> str:
-    """Return how many rows are done, and how fast."""
-    rows = summary.scored + summary.skipped.total()
-    rate = rows / summary.seconds if summary.seconds else 0.0
-    return f"{count_text(rows, 'row')}, {rate:,.0f} rows/s"
-
-
-def nothing(job: "ScoreJob", summary: "Summary", template: "KeyTemplate | None") -> NothingScored:
-    """Return why nothing was scored; `template` is what the model reads."""
-    facts = as_data(job, summary)
-    if summary.skipped:
-        rows = count_text(summary.skipped.total(), "row")
-        codes = ", ".join(f"{code} {count:,}" for code, count in summary.skipped.most_common())
-        return NothingScored(
-            f"none of {rows} could be scored ({codes}); the first: {first(summary)}", **facts
+    ledger = Ledger(engine.store.redis, engine.store.keys, name, process_name())
+    serving = await engine.catalogue.get(spec.model, spec.version)
+    fixed = spec.model_copy(update={"version": serving.manifest.version})
+    before = await standing_of(ledger)
+    made = await ledger.begin(fixed, anew=not resume)
+    if made and before is not None and before.state == RUNNING:
+        terminal.note(
+            f"began anew: the job was {before.share:.0%} done; --resume would have gone on with it", "warn"
         )
+    if not made and before is not None:
+        if before.state not in (RUNNING, DONE):
+            raise JobEnded(
+                f"job {name!r} was {before.state}; the same command without --resume begins it anew", job=name
+            )
+        terminal.note(f"going on with job {name}: {before.share:.0%} of its rows are found", "quiet")
+    return Part(ledger, made)
+
+
+async def standing_of(ledger: Ledger) -> Standing | None:
+    """Return how a job stands, None when there is none."""
+    try:
+        return await ledger.look()
+    except JobNotFound:
+        return None
+
+
+async def run_job(terminal: Terminal, engine: "Engine", part: "Part") -> tuple[Standing, int]:
+    """Score with a bar, and return how the job stands and how many rows this process looked at.
+
+    Raises: NothingScored; what `server.batch.scoring.score` raises.
+    """
+    from server.batch.scoring import score as score_rows
+
+    began, rows = time.perf_counter(), 0
+
+    with Work(terminal, f"scoring {part.ledger.name}", STEPS) as work:
+
+        def watch(now: "Progress") -> None:
+            nonlocal rows
+            rows = now.rows
+            work.update(int(now.standing.share * STEPS), STEPS, note_of(now, time.perf_counter() - began))
+
+        try:
+            standing = await score_rows(engine, part.ledger, watch, part.own)
+        except RedisUnavailable as error:
+            raise Interrupted(part.ledger.name, str(error)) from error
+    if not standing.tally.scored and not standing.tally.passed:
+        serving = await engine.catalogue.get(standing.spec.model, standing.spec.version)
+        raise nothing(standing, serving.plan.template if serving.plan else None)
+    return standing, rows
+
+
+def note_of(now: "Progress", seconds: float) -> str:
+    """Return how many rows are done, how fast, and how many could not be."""
+    tally = now.standing.tally
+    skipped = f", {count_text(tally.skipped.total(), 'error')}" if tally.skipped else ""
+    resting = f", resting: Redis takes {now.latency_ms:.1f} ms" if now.resting else ""
+    return f"{count_text(tally.rows, 'row')}, {rate_text(now.rows, seconds)}{skipped}{resting}"
+
+
+def nothing(standing: Standing, template: "KeyTemplate | None") -> NothingScored:
+    """Return why nothing was scored; `template` is what the model reads."""
+    tally, rows = standing.tally, standing.spec.rows
+    facts = as_data(standing, standing.seconds)
+    if tally.skipped:
+        count = count_text(tally.skipped.total(), "row")
+        codes = ", ".join(f"{code} {count:,}" for code, count in tally.skipped.most_common())
+        first = next(iter(tally.examples.values()), "")
+        return NothingScored(f"none of {count} could be scored ({codes}); the first: {first}", **facts)
     reads, pattern = (template.text, template.glob) if template else ("", "*")
-    asked = job.match or pattern
-    if summary.other_keys:
-        found = count_text(summary.other_keys, "key")
-        match = "matches" if summary.other_keys == 1 else "match"
+    if not isinstance(rows, Matching):
+        return NothingScored(f"there are no rows in {rows_text(standing.spec)}", **facts)
+    asked = rows.pattern or pattern
+    if standing.passed_over:
+        found = count_text(standing.passed_over, "key")
+        match = "matches" if standing.passed_over == 1 else "match"
         return NothingScored(
             f"{found} {match} {asked!r}, none of them is a key this model reads ({reads!r})", **facts
         )
@@ -166,60 +341,16 @@ def nothing(job: "ScoreJob", summary: "Summary", template: "KeyTemplate | None")
     )
 
 
-def first(summary: "Summary") -> str:
-    """Return the first reason a row was skipped for."""
-    return next(iter(summary.examples.values()), "")
-
-
-def show(terminal: Terminal, job: "ScoreJob", summary: "Summary") -> None:
-    """Show what came of a job."""
-    if terminal.as_json:
-        terminal.emit(as_data(job, summary))
-        return
-    terminal.say(
-        f"{summary.model} version {summary.version}: {count_text(summary.scored, 'row')} scored into {job.to} "
-        f"in {duration_text(summary.seconds)} ({rate_text(summary).rpartition(', ')[2]})"
-    )
-    labels = summary.labels.most_common(LABELS_SHOWN)
-    if labels:
-        terminal.table(
-            ["label", ">rows", ">share"], [[n, f"{c:,}", f"{c / summary.scored:.1%}"] for n, c in labels]
-        )
-    if summary.lowest is not None and summary.highest is not None:
-        mean = summary.total / summary.scored
-        terminal.say(f"values {plain(summary.lowest)} to {plain(summary.highest)}, mean {plain(mean)}")
-    if summary.other_keys:
-        terminal.say(f"passed over {count_text(summary.other_keys, 'key')} that this model does not read")
-    if summary.skipped:
-        rows = [[code, f"{count:,}", summary.examples[code]] for code, count in summary.skipped.most_common()]
-        terminal.table(["skipped", ">rows", "the first"], rows)
-
-
-def as_data(job: "ScoreJob", summary: "Summary") -> dict[str, Any]:
-    """Return a summary for a program."""
-    return {
-        "model": summary.model,
-        "version": summary.version,
-        "to": job.to,
-        "scored": summary.scored,
-        "skipped": dict(summary.skipped),
-        "examples": summary.examples,
-        "other_keys": summary.other_keys,
-        "labels": dict(summary.labels),
-        "lowest": summary.lowest,
-        "highest": summary.highest,
-        "seconds": round(summary.seconds, 3),
-    }
-
-
 COMMANDS = (
     Command(
         PREDICTIONS,
         score,
         (
             "insitu score breast_cancer --match 'patient:*' --to 'score:{key}'",
-            "insitu score breast_cancer --ttl 86400 --max-errors 100 --json",
+            "insitu score breast_cancer --to-zset riskiest --label malignant   # ZREVRANGE riskiest 0 99",
+            "insitu score churn --keys-from redis:vips --to-field churn --only-missing",
+            "insitu score churn --keys-from customers.parquet#key --to-parquet scores.parquet --resume",
         ),
-        "0 scored, whatever was skipped is told; 1 nothing could be scored, or --max-errors was exceeded",
+        "0 scored, whatever was skipped is told; 1 nothing could be scored, or more failed than --max-errors",
     ),
 )

@@ -1,28 +1,40 @@
 """Keys of one pattern and type, in bounded parts; every node of a Redis Cluster is walked.
 
-SCAN returns every key that is there from beginning to end at least once, some perhaps twice.
+SCAN returns every key that is there from beginning to end at least once, some perhaps twice. Its
+cursors mean something to the process that gave them alone, and only while no slot of a cluster
+changes hands: a walk that meets either begins anew, and so keeps that promise.
 """
 
+import asyncio
+import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from redis.asyncio.cluster import RedisCluster
+import orjson
 
-from models.redis_failures import connected
+from models.shards import Shard, Shards, shards_of, slots_now
 from models.sources import Keyed
 from models.store import Client
 
 SCAN_COUNT = 2000  # keys Redis looks at per call: about 1 ms of its time
+CHECK_SECONDS = 5.0  # between two looks at the slots of a cluster
 REDIS_TYPES = {"hash": "hash", "json": "ReJSON-RL", "vector": "string", "list": "list"}
+ENDED = '"ended"'  # the position after the last key
 
 
 @dataclass(frozen=True, slots=True)
 class Scanned:
-    """One part: the keys found, and the share of the walk done with it, 0 to 1 (an estimate)."""
+    """One part: the keys found, and the share of the walk done with it, 0 to 1 (an estimate).
+
+    A walk goes on after it from `position`, which is "" where Redis does not tell what it takes to
+    know that it can. `anew` says that everything found before will be found again.
+    """
 
     keys: list[bytes]
     share: float
+    position: str = ""
+    anew: bool = False
 
 
 def redis_type(source: Keyed) -> str:
@@ -30,24 +42,118 @@ def redis_type(source: Keyed) -> str:
     return REDIS_TYPES[source.kind]
 
 
-async def scan(redis: Client, pattern: str, kind: str | None) -> AsyncIterator[Scanned]:
-    """Walk the keys of a pattern and a TYPE, any when None.
+class CursorsLost(Exception):
+    """Cursors mean nothing any more."""
 
-    Raises: RedisUnavailable, RedisRefused.
+
+async def scan(redis: Client, pattern: str, kind: str | None, position: str = "") -> AsyncIterator[Scanned]:
+    """Walk the keys of a pattern and a TYPE, any when None, from a position on.
+
+    Raises: RedisUnavailable, also while slots of a cluster move; RedisRefused.
     """
-    client: Any = redis
-    async with connected(redis):
-        pass  # a cluster knows its nodes from here on
-    nodes: list[Any] = list(client.get_primaries()) if isinstance(redis, RedisCluster) else [None]
-    for number, node in enumerate(nodes):
-        where = {} if node is None else {"target_nodes": node}
-        async with connected(redis):
-            total = max(1, int(await client.dbsize(**where)))
-        cursor, calls = 0, 0
-        while calls == 0 or cursor:
-            async with connected(redis):
-                after, keys = await client.scan(cursor, pattern, SCAN_COUNT, kind, **where)
-            cursor = after[node.name] if isinstance(after, dict) else after
-            calls += 1
-            done = min(1.0, calls * SCAN_COUNT / total) if cursor else 1.0
-            yield Scanned(list(keys), (number + done) / len(nodes))
+    anew = False
+    while position != ENDED:
+        walk = Walk(redis, await shards_of(redis), pattern, kind)
+        anew = anew or not walk.taken_up(position)
+        try:
+            async for part in walk.parts():
+                yield replace(part, anew=True) if anew else part
+                anew = False
+            return
+        except CursorsLost:
+            anew, position = True, ""
+
+
+@dataclass(slots=True)
+class Place:
+    """How far one process is walked: the cursor, None at its end, and calls so far."""
+
+    cursor: int | None = 0
+    calls: int = 0
+
+    def share(self, size: int) -> float:
+        """Return the share of its keys that is done, an estimate."""
+        return min(1.0, self.calls * SCAN_COUNT / max(1, size)) if self.cursor is not None else 1.0
+
+
+class Walk:
+    """One walk over all processes side by side, one SCAN in flight on each."""
+
+    def __init__(self, redis: Client, shards: Shards, pattern: str, kind: str | None) -> None:
+        self._redis, self._shards = redis, shards
+        self._options = ("MATCH", pattern, "COUNT", SCAN_COUNT, *(("TYPE", kind) if kind else ()))
+        self._places = {one.name: Place() for one in shards.every}
+        self._checked_at = time.monotonic()
+
+    def taken_up(self, position: str) -> bool:
+        """Go on from a position; False when its cursors mean nothing to who is there now."""
+        if not position:
+            return True
+        try:
+            slots, at = orjson.loads(position)
+            runs = {name: run for name, (run, _, _) in at.items()}
+            if slots != self._shards.slots or runs != {one.name: one.run for one in self._shards.every}:
+                return False
+            self._places = {name: Place(cursor, calls) for name, (_, cursor, calls) in at.items()}
+        except (ValueError, TypeError, AttributeError):  # not written by this program
+            return False
+        return True
+
+    async def parts(self) -> AsyncIterator[Scanned]:
+        """Find keys.
+
+        Raises: CursorsLost; RedisUnavailable, RedisRefused.
+        """
+        calls = {self._called(one): one for one in self._shards.every if self._left(one)}
+        try:
+            while calls:
+                await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
+                call = next(one for one in calls if one.done())
+                shard = calls.pop(call)
+                after, keys = call.result()
+                self._places[shard.name] = Place(after or None, self._places[shard.name].calls + 1)
+                if self._left(shard):
+                    calls[self._called(shard)] = shard
+                await self._check(at_end=not calls)
+                yield Scanned(keys, self._share(), self._position())
+        finally:
+            for call in calls:
+                call.cancel()
+            await asyncio.gather(*calls, return_exceptions=True)
+
+    def _left(self, shard: Shard) -> bool:
+        return self._places[shard.name].cursor is not None
+
+    def _called(self, shard: Shard) -> "asyncio.Task[tuple[int, list[bytes]]]":
+        return asyncio.create_task(self._call(shard, self._places[shard.name].cursor))
+
+    async def _call(self, shard: Shard, cursor: int | None) -> tuple[int, list[bytes]]:
+        after, keys = await shard.ask(self._redis, "SCAN", cursor, *self._options)
+        # Asked after each call: a client opens a lost connection again and says nothing.
+        if await shard.restarted(self._redis):
+            raise CursorsLost
+        return int(after[shard.node.name] if isinstance(after, dict) else after), list(keys)
+
+    async def _check(self, at_end: bool) -> None:
+        """Look whether slots changed hands; at the end in any case, for only that proves the whole walk."""
+        slots: Any = self._shards.slots
+        if not slots or not (at_end or time.monotonic() - self._checked_at > CHECK_SECONDS):
+            return
+        if await slots_now(self._redis) != slots:
+            raise CursorsLost
+        self._checked_at = time.monotonic()
+
+    def _share(self) -> float:
+        shares = [self._places[one.name].share(one.size) for one in self._shards.every]
+        return sum(shares) / len(shares)
+
+    def _position(self) -> str:
+        if not self._shards.told:
+            return ""
+        if not any(map(self._left, self._shards.every)):
+            return ENDED
+        at = {}
+        for one in self._shards.every:
+            place = self._places[one.name]
+            at[one.name] = [one.run, place.cursor, place.calls]
+        return orjson.dumps([self._shards.slots, at]).decode()

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from tests.servers import RedisNodes, RedisServer, bundled_server, json_module, start_cluster
+from tests.servers import RedisNodes, RedisServer, bundled_server, json_module, search_module, start_cluster
 
 HERE = Path(__file__).parent
 
@@ -81,15 +81,15 @@ async def redis(redis_url: str) -> AsyncIterator[Redis]:
 
 @pytest.fixture
 def redis_server(redis_binary: Path) -> Iterator[Callable[..., RedisServer]]:
-    """A factory: `aof` keeps data over a restart, `port` 0 is no TCP, `json` loads the JSON module."""
+    """A factory: `aof` keeps data over a restart, `port` 0 is no TCP, `json` and `search` load a module."""
     started: list[RedisServer] = []
 
-    def start(*, aof: bool = False, port: int = 0, json: bool = False) -> RedisServer:
-        module = json_module() if json else None
-        if json and module is None:
-            missing("no JSON module: pip install 'insitu[json-tests]'")
+    def start(*, aof: bool = False, port: int = 0, json: bool = False, search: bool = False) -> RedisServer:
+        modules = [found() for found, asked in ((json_module, json), (search_module, search)) if asked]
+        if None in modules:
+            missing("no such Redis module: pip install 'insitu[json-tests]'")
         arguments = ("--appendonly", "yes", "--appendfsync", "always") if aof else ()
-        loaded = ("--loadmodule", str(module)) if module else ()
+        loaded = tuple(part for module in modules for part in ("--loadmodule", str(module)))
         started.append(RedisServer(redis_binary, arguments + loaded, port))
         return started[-1].start()
 

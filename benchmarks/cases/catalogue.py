@@ -1,6 +1,16 @@
 """Every case there is, in the order of a run."""
 
-from benchmarks.cases import comparison, full_path, many_rows, overload, recipes, soak, stored, switching
+from benchmarks.cases import (
+    comparison,
+    full_path,
+    many_rows,
+    overload,
+    recipes,
+    scoring,
+    soak,
+    stored,
+    switching,
+)
 from benchmarks.options import Options
 from benchmarks.run import Case
 
@@ -11,6 +21,7 @@ CASES: tuple[Case, ...] = (
     recipes.CASE,
     switching.CASE,
     stored.CASE,
+    scoring.CASE,
     overload.CASE,
     soak.CASE,
 )

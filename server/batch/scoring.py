@@ -1,97 +1,114 @@
-"""Scoring: every key that matches is read, run, and its answer written to a key of its own.
+"""Scoring: one process works on a job, beside any number of others.
 
-    scan -> read a part -> run -> write, the next part being read while the last is written
+    walk -> parts in Redis -> take -> select -> read, run -> write -> settle
 
-Writing is idempotent: the same features under the same version give the same bytes. A row that
-cannot be scored is counted by reason and its neighbours go on.
+Several parts are under way at once, so that reading, running and writing overlap; what is held of
+them is bounded whatever the number of rows. Redis away is waited for, and what was under way is
+done again: every target takes the same answer twice without harm.
 """
 
 import asyncio
-import time
+import os
+import secrets
+import socket
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 
 import numpy as np
-import orjson
 
-from models.encoding import Setting
-from models.errors import BadRequest, InsituError, RedisRefused, shown
-from models.scanning import Scanned, redis_type, scan
-from models.values import Missing
-from server.inference.answers import said
-from server.inference.asking import Answer, Ask, Row
-from server.inference.columns import Columns, columns_of
+from models.errors import BadRequest, InsituError
+from models.jobs import JobSpec
+from models.ledger import DONE, FAILED, RUNNING, Ledger, Standing, Taken
+from models.tallies import Tally
+from server.batch.answering import Errors
+from server.batch.opening import Tools, opened
+from server.batch.pacing import patiently
+from server.batch.parts import Part
+from server.batch.scored import Scored
+from server.batch.targets.target import PartName
 from server.inference.engine import Engine
-from server.inference.errors import DeadlineExceeded, Overloaded
-from server.inference.loading import Serving
-from server.inference.reading.reads import awaited
-from server.inference.texts import texts_of
 
-PART_ROWS = 1024
-PARTS_AT_ONCE = 3
-TARGET_LIMIT = 512
+AT_ONCE = 3  # parts under way
+TAKE_MS = 200
+LOOK_SECONDS = 0.5
+
+
+class TooManyErrors(InsituError):
+    """More rows were skipped than the job allows."""
+
+    code = "too_many_errors"
+
+    def __init__(self, tally: Tally, limit: int) -> None:
+        skipped = tally.skipped.total()
+        rows = "1 row" if skipped == 1 else f"{skipped:,} rows"
+        first = next(iter(tally.examples.values()), "")
+        super().__init__(
+            f"{rows} could not be scored, max_errors allows {limit:,}; the first: {first}; "
+            "what was scored until then is written",
+            skipped=dict(tally.skipped),
+            max_errors=limit,
+        )
+
+
+class JobEnded(InsituError):
+    """Somebody has ended the job."""
+
+    code = "job_ended"
 
 
 @dataclass(frozen=True, slots=True)
-class ScoreJob:
-    """What to score and where to.
+class Progress:
+    """How a job stands, and what this process does.
 
-    `match` is a glob of Redis; the whole of the view's first template when not given. `to` names
-    the result key of each key, `{key}` in it.
+    Units: rows, those that this process has looked at; latency_ms, how long Redis took to answer a
+    PING, where the job looks.
     """
 
-    model: str
-    reference: str | int | None = None
-    match: str | None = None
-    to: str = "score:{key}"
-    ttl_seconds: int | None = None
-    missing: Missing = None
-    raw: bool = False
+    standing: Standing
+    rows: int
+    resting: bool = False
+    latency_ms: float = 0.0
 
 
-@dataclass(slots=True)
-class Summary:
-    """How far a job is, and at its end what came of it.
+Watch = Callable[[Progress], None]
 
-    `skipped` counts rows by error code, `examples` has the first message of each. `other_keys`
-    match the pattern but not the template. Answers are counted by label, values by their range.
+
+def process_name() -> str:
+    """Return a name that no other process has."""
+    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+
+
+async def score(engine: Engine, ledger: Ledger, watch: Watch, own: bool = True) -> Standing:
+    """Work on a job until it is done, and return how it stands then; `watch` is told now and then.
+
+    A job that is not this process' `own` may have its rows where only another process finds them.
+
+    Raises: BadRequest, the job fits neither the model nor Redis; TooManyErrors; JobEnded, somebody
+            cancelled it; what `Catalogue.get` raises; JobNotFound; RedisRefused; RedisUnavailable,
+            away for too long. After the last one the job can be taken up again.
     """
-
-    model: str
-    version: int
-    scored: int = 0
-    skipped: Counter[str] = field(default_factory=Counter)
-    examples: dict[str, str] = field(default_factory=dict)
-    other_keys: int = 0
-    labels: Counter[str] = field(default_factory=Counter)
-    lowest: float | None = None
-    highest: float | None = None
-    total: float = 0.0
-    share: float = 0.0
-    seconds: float = 0.0
-
-
-async def score(engine: Engine, job: ScoreJob, progress: Callable[[Summary], None]) -> Summary:
-    """Score every key that matches and return the summary; `progress` is called after each part.
-
-    Raises: BadRequest, a target that is no template, or that would overwrite features; what
-            `Catalogue.get` raises; RedisUnavailable, RedisRefused: what was written stays.
-    """
-    scoring = await Scoring.open(engine, job, progress)
-    gate = asyncio.Semaphore(PARTS_AT_ONCE)
+    standing = await ledger.look()
     try:
-        async with asyncio.TaskGroup() as tasks:
-            async for keys in scoring.parts():
-                await gate.acquire()
-                if scoring.failed:  # the group says so by cancelling, which a client on the way may swallow
-                    break
-                tasks.create_task(scoring.part(keys, gate))
+        scorer = await Scorer.open(engine, ledger, watch, own)
+        if standing.state == RUNNING:
+            await scorer.run()
     except ExceptionGroup as group:
-        raise first_of(group) from group
-    scoring.summary.share = 1.0
-    scoring.report()
-    return scoring.summary
+        error = first_of(group)
+        await failed(ledger, error)
+        raise error from group
+    except (BadRequest, TooManyErrors) as error:
+        await failed(ledger, error)
+        raise
+    return await scorer.ended()
+
+
+async def failed(ledger: Ledger, error: BaseException) -> None:
+    """End a job that nobody can go on with."""
+    if isinstance(error, BadRequest | TooManyErrors):
+        with suppress(InsituError):
+            await ledger.end(FAILED, str(error))
 
 
 def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
@@ -100,181 +117,151 @@ def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
     return first_of(first) if isinstance(first, BaseExceptionGroup) else first
 
 
-class Scoring:
-    """One job under way, on one version from its first key to its last."""
+class Scorer:
+    """This process' part in a job."""
 
-    def __init__(
-        self, engine: Engine, job: ScoreJob, serving: Serving, progress: Callable[[Summary], None]
-    ) -> None:
-        plan = serving.plan
-        if plan is None:
-            raise BadRequest(f"model {job.model!r} has no feature view, so there are no keys to score")
-        self._engine = engine
-        self._job = job
-        self._plan = plan
-        self._progress = progress
-        self._target = result_template(job.to)
-        if job.ttl_seconds is not None and job.ttl_seconds < 1:
-            raise BadRequest(
-                f"ttl_seconds is {job.ttl_seconds}; an answer is kept for at least 1 s, or for good"
-            )
-        self._started = time.perf_counter()
-        self._template = plan.template
-        self._set = Setting(job.ttl_seconds)
-        self.failed = False
-        self.summary = Summary(serving.manifest.name, serving.manifest.version)
+    def __init__(self, ledger: Ledger, spec: JobSpec, parts: Tools, watch: Watch) -> None:
+        self._ledger, self._spec, self._tools, self._watch = ledger, spec, parts, watch
+        self._tally = Tally()
+        self._under_way: set[str] = set()
+        self._settling = asyncio.Lock()
+        self._done = asyncio.Event()
 
     @classmethod
-    async def open(cls, engine: Engine, job: ScoreJob, progress: Callable[[Summary], None]) -> "Scoring":
-        """Load the version the job means and check the job against it."""
-        serving = await engine.catalogue.get(job.model, job.reference)
-        return cls(engine, job, serving, progress)
+    async def open(cls, engine: Engine, ledger: Ledger, watch: Watch, own: bool) -> "Scorer":
+        """Open what the job needs.
 
-    async def parts(self) -> AsyncIterator[list[str]]:
-        """Walk the keys that match, those of the template only, in parts of bounded size."""
-        pattern = self._job.match or self._template.glob
-        size = min(PART_ROWS, self._engine.limits.rows)
-        redis = self._engine.store.redis
-        async for found in scan(redis, pattern, redis_type(self._plan.view.keyed[0])):
-            keys = self._mine(found)
-            self.summary.share = found.share
-            for at in range(0, len(keys), size):
-                yield keys[at : at + size]
+        Raises: as `opened`.
+        """
+        standing = await ledger.look()
+        return cls(ledger, standing.spec, await opened(engine, ledger, standing, own), watch)
 
-    def _mine(self, found: Scanned) -> list[str]:
-        texts = [key.decode("utf-8", "surrogateescape") for key in found.keys]
-        if self._template.accepts_all(texts):
-            return texts
-        keys = [key for key in texts if self._template.match(key) is not None]
-        self.summary.other_keys += len(texts) - len(keys)
-        return keys
+    async def run(self) -> None:
+        """Find rows and score them, until none are left.
 
-    async def part(self, keys: list[str], gate: asyncio.Semaphore) -> None:
-        """Score one part and write its answers."""
-        try:
-            await self._scored(keys)
-        except BaseException:
-            self.failed = True
-            raise
-        finally:
-            gate.release()
+        Raises: ExceptionGroup of what `score` raises.
+        """
+        async with asyncio.TaskGroup() as tasks:
+            background = [tasks.create_task(self._look()), tasks.create_task(self._tools.rest.watch())]
+            work = [tasks.create_task(self._walk())]
+            work += [tasks.create_task(self._work()) for _ in range(AT_ONCE)]
+            await self._done.wait()
+            for task in (*background, *work):
+                task.cancel()
 
-    async def _scored(self, keys: list[str]) -> None:
-        """Score keys; by halves when all of them take too long, down to the one that does."""
-        try:
-            answer = await self._answer(keys)
-        except DeadlineExceeded as error:
-            if len(keys) == 1:
-                self._count(Row(keys[0], error))
-                return
-            half = len(keys) // 2
-            await self._scored(keys[:half])
-            await self._scored(keys[half:])
-            return
-        await self._write(answer)
-        found = columns_of(answer.rows)
-        if found is not None:
-            self._count_columns(found[1])
+    async def ended(self) -> Standing:
+        """Complete what was written, and return how the job stands.
+
+        Raises: RedisUnavailable, RedisRefused; OSError, a file cannot be completed.
+        """
+        standing = await patiently(self._ledger.look)
+        if standing.state == DONE:
+            for target in self._tools.targets:
+                await target.finish()
+        self._tell(standing)
+        self._check(standing)
+        return standing
+
+    async def _walk(self) -> None:
+        if await self._tools.walk.run():
+            self._done.set()
+
+    async def _work(self) -> None:
+        """Take parts and score them."""
+        while not self._done.is_set():
+            for taken in await patiently(lambda: self._ledger.take(1, TAKE_MS)):
+                self._under_way.add(taken.entry)
+                try:
+                    await self._part(taken)
+                finally:
+                    self._under_way.discard(taken.entry)
+
+    async def _part(self, taken: Taken) -> None:
+        """Score one part, and settle it."""
+        part = Part.unpacked(taken.rows)
+        await self._tools.rest.wait()
+        await self._tools.pace.wait(len(part))
+        tally = await patiently(lambda: self._scored(PartName(taken.entry, taken.walk), part))
+        async with self._settling:
+            await self._settle(taken.entry, tally)
+
+    async def _settle(self, entry: str, tally: Tally) -> None:
+        after = Tally.from_json(self._tally.to_json())
+        after.merge(tally)
+        settled = await patiently(lambda: self._ledger.settle(entry, after))
+        if settled:
+            self._tally = after
+        if settled == 2:
+            self._done.set()
+
+    async def _scored(self, name: PartName, part: Part) -> Tally:
+        """Read, run and write the rows of a part, and count what came of them.
+
+        Raises: RedisUnavailable, after which all of it can be done again.
+        """
+        answering, tally = self._tools.answering, Tally()
+        if part.instances:
+            scored, errors = await answering.of_instances(part.instances)
         else:
-            for row in answer.rows:
-                self._count(row)
-        self.report()
+            keys = [*dict.fromkeys(key.decode("utf-8", "surrogateescape") for key in part.keys)]
+            left = await self._tools.selection.of(keys)
+            tally.passed = len(keys) - len(left)
+            scored, errors = await answering.of_keys(left)
+        refused = await self._written(name, scored)
+        if (errors or refused) and self._tools.errors is not None:
+            await self._tools.errors.write(name, {**errors, **refused})
+        for one in scored:
+            count(tally, one, refused)
+        for error in (*errors.values(), *refused.values()):
+            tally.skip(error)
+        return tally
 
-    async def _answer(self, keys: list[str]) -> Answer:
-        """Predict keys, later while others fill the queue."""
-        job = self._job
-        ask = Ask(job.model, self.summary.version, keys=keys, missing=job.missing, raw=job.raw)
+    async def _written(self, name: PartName, scored: list[Scored]) -> Errors:
+        """Write rows everywhere, and return those that some place does not take."""
+        refused: Errors = {}
+        if any(map(len, scored)):
+            for target in self._tools.targets:
+                refused.update(await target.write(name, scored))
+        return refused
+
+    async def _look(self) -> None:
+        """Say that this process lives, tell how the job stands, and see whether it was ended."""
         while True:
-            try:
-                return await self._engine.predictor.predict(ask)
-            except Overloaded as error:
-                await asyncio.sleep(error.retry_after_seconds)
+            await patiently(lambda: self._ledger.beat([*self._under_way]))
+            standing = await patiently(self._ledger.look)
+            self._tell(standing)
+            self._check(standing)
+            await asyncio.sleep(LOOK_SECONDS)
 
-    async def _write(self, answer: Answer) -> None:
-        """Write the answers of rows that are well, in one round trip.
+    def _check(self, standing: Standing) -> None:
+        """See whether the job goes on.
 
-        Raises: BadRequest; RedisRefused, what Redis says of the first that it did not take.
+        Raises: JobEnded, TooManyErrors.
         """
-        keys, texts = results(answer)
-        commands = self._set.encoded_for(self._targets(keys), texts)
-        for reply in await awaited(self._engine.ask, commands):
-            if isinstance(reply, Exception):
-                raise reply if isinstance(reply, InsituError) else RedisRefused(str(reply))
+        if standing.state == DONE:
+            self._done.set()
+        elif standing.state != RUNNING:
+            why = f": {standing.reason}" if standing.reason else ""
+            raise JobEnded(f"job {standing.name!r} was {standing.state}{why}", job=standing.name)
+        most = self._spec.max_errors
+        if most is not None and standing.tally.skipped.total() > most:
+            raise TooManyErrors(standing.tally, most)
 
-    def _targets(self, keys: Sequence[str]) -> list[str]:
-        """Return where the answers of keys go.
-
-        Raises: BadRequest, when one is a key the model reads.
-        """
-        targets = [self._target.replace("{key}", key) for key in keys]
-        for template in self._plan.templates:
-            if (taken := template.accepting(targets)) is not None:
-                key = keys[targets.index(taken)]
-                raise BadRequest(
-                    f"the answer of {key!r} would go to {taken!r}, which {template.text!r} reads as features; "
-                    "choose another `to`, such as 'score:{key}'"
-                )
-        return targets
-
-    def _count_columns(self, columns: Columns) -> None:
-        """Count rows that are all well, as `_count` does each."""
-        summary, numbers = self.summary, columns.numbers
-        summary.scored += len(numbers)
-        if columns.manifest.task == "classification":
-            labels = columns.manifest.labels
-            summary.labels.update(labels[at] for at in said(columns.manifest, numbers))
-            return
-        lowest, highest = float(numbers.min()), float(numbers.max())
-        summary.total += float(numbers.sum(dtype=np.float64))
-        summary.lowest = lowest if summary.lowest is None else min(summary.lowest, lowest)
-        summary.highest = highest if summary.highest is None else max(summary.highest, highest)
-
-    def _count(self, row: Row) -> None:
-        summary = self.summary
-        if row.error is not None:
-            summary.skipped[row.error.code] += 1
-            summary.examples.setdefault(row.error.code, str(row.error))
-            return
-        summary.scored += 1
-        if "label" in row.body:
-            summary.labels[row.body["label"]] += 1
-        value = row.body.get("value")
-        if isinstance(value, float):
-            summary.total += value
-            summary.lowest = value if summary.lowest is None else min(summary.lowest, value)
-            summary.highest = value if summary.highest is None else max(summary.highest, value)
-
-    def report(self) -> None:
-        """Tell how far the job is."""
-        self.summary.seconds = time.perf_counter() - self._started
-        self._progress(self.summary)
+    def _tell(self, standing: Standing) -> None:
+        rest = self._tools.rest
+        self._watch(Progress(standing, self._tally.rows, rest.resting, rest.latency_ms))
 
 
-def result_template(to: str) -> str:
-    """Return the target as it is when it names one key a row.
-
-    Raises: BadRequest.
-    """
-    if "{key}" not in to or "{" in to.replace("{key}", "") or len(to) > TARGET_LIMIT:
-        raise BadRequest(f"`to` is {shown(to)!r}; it must have {{key}} in it once, as in 'score:{{key}}'")
-    return to
-
-
-def results(answer: Answer) -> tuple[Sequence[str], list[bytes]]:
-    """Return the keys of the rows that are well, and what is written for each: its answer and the version."""
-    before = orjson.dumps({"model": answer.model, "version": answer.version})[:-1]
-    found = columns_of(answer.rows)
-    if found is not None:
-        rows, columns = found
-        pairs = zip(rows.keys, texts_of(columns), strict=True)
-        return rows.keys, [b'%b,"key":%b,%b}' % (before, orjson.dumps(key), text) for key, text in pairs]
-    good = [(row.key, row) for row in answer.rows if row.error is None and row.key is not None]
-    return [key for key, _ in good], [result(answer, row) for _, row in good]
-
-
-def result(answer: Answer, row: Row) -> bytes:
-    """Return what is written for one row: the answer as the HTTP door words it, and its version."""
-    filled = {"filled": row.filled} if row.filled else {}
-    return orjson.dumps(
-        {"model": answer.model, "version": answer.version, "key": row.key, **row.body, **filled}
-    )
+def count(tally: Tally, scored: Scored, refused: Mapping[str, InsituError]) -> None:
+    """Count rows that were told something, but for those that some place did not take."""
+    taken = np.isfinite(scored.numbers)
+    labels = scored.labels or ()
+    if refused:
+        written = [key not in refused for key in scored.keys]
+        taken &= written
+        labels = [label for label, good in zip(labels, written, strict=False) if good]
+        tally.scored += sum(written)
+    else:
+        tally.scored += len(scored)
+    tally.add_labels(Counter(labels))
+    tally.add_numbers(scored.numbers[taken])

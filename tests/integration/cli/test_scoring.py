@@ -1,18 +1,25 @@
-"""score: every key that matches, straight from Redis to Redis."""
+"""score: every row, straight from Redis, to where it is wanted; killed at any moment it goes on."""
 
 import json
+import random
+import signal
+import time
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
+import pytest
 from redis import Redis
 
-from tests.integration.cli.conftest import Result
+from tests.integration.cli.conftest import Result, Running
 
 Insitu = Callable[..., Result]
+Start = Callable[..., Running]
 
 
-def scores(redis_url: str) -> dict[bytes, bytes]:
+def scores(redis_url: str) -> dict[bytes, Any]:
     with Redis.from_url(redis_url) as client:
-        return {key: client.get(key) for key in client.scan_iter("score:*")}
+        return {key: json.loads(client.get(key) or b"") for key in client.scan_iter("score:*", 1000)}
 
 
 def test_every_key_is_scored_and_what_is_skipped_is_told(
@@ -23,24 +30,30 @@ def test_every_key_is_scored_and_what_is_skipped_is_told(
     written = scores(redis_url)
     assert done.code == 0
     assert (done.json["scored"], done.json["skipped"]) == (2, {"field_missing": 1})
+    assert (done.json["state"], done.json["share"], done.json["version"]) == ("done", 1.0, 1)
     assert done.json["labels"] == {"stays": 1, "leaves": 1}
-    assert json.loads(written[b"score:customer:2"])["label"] == "leaves"
+    assert written[b"score:customer:2"]["label"] == "leaves"
     assert b"score:customer:3" not in written
 
 
-def test_a_person_sees_the_same(insitu: Insitu, published: None) -> None:
+def test_a_person_sees_the_same_and_how_the_probabilities_are_spread(insitu: Insitu, published: None) -> None:
     done = insitu("score", "churn", "--to", "risk:{key}")
 
     assert "churn version 1: 2 rows scored into risk:{key}" in done.out
     assert "field_missing     1" in done.out
+    assert "probabilities" in done.out
+    assert "█" in done.out
 
 
-def test_scoring_again_writes_the_same_bytes(insitu: Insitu, published: None, redis_url: str) -> None:
+def test_scoring_again_writes_the_same_answers(insitu: Insitu, published: None, redis_url: str) -> None:
     insitu("score", "churn")
     first = scores(redis_url)
     insitu("score", "churn")
 
-    assert scores(redis_url) == first
+    again = scores(redis_url)
+    for one in (*first.values(), *again.values()):
+        assert time.time() - one.pop("time") < 60
+    assert again == first
 
 
 def test_answers_expire_when_asked(insitu: Insitu, published: None, redis_url: str) -> None:
@@ -50,11 +63,51 @@ def test_answers_expire_when_asked(insitu: Insitu, published: None, redis_url: s
         assert 0 < int(client.ttl("score:customer:1")) <= 1000
 
 
+def test_the_riskiest_are_one_command_away(insitu: Insitu, published: None, redis_url: str) -> None:
+    assert insitu("score", "churn", "--to-zset", "riskiest", "--label", "leaves").code == 0
+
+    with Redis.from_url(redis_url) as client:
+        (first, probability), _ = client.zrevrange("riskiest", 0, 99, withscores=True)
+        assert not list(client.scan_iter("score:*"))
+    assert first == b"customer:2"
+    assert probability > 0.5
+
+
+def test_keys_come_from_redis_a_file_or_standard_input_and_answers_go_to_standard_output(
+    insitu: Insitu, published: None, redis_url: str, tmp_path: Path
+) -> None:
+    with Redis.from_url(redis_url) as client:
+        client.sadd("vips", "customer:2")
+    listed = tmp_path / "keys.txt"
+    listed.write_text("customer:2\n")
+
+    ways = [
+        insitu("score", "churn", "--keys-from", "redis:vips", "--to", "-"),
+        insitu("score", "churn", "--keys-from", str(listed), "--to", "-"),
+        insitu("score", "churn", "--keys-from", "-", "--to", "-", given="customer:2\n"),
+    ]
+
+    for done in ways:
+        assert done.code == 0, done.err
+        (line,) = map(json.loads, done.out.splitlines())
+        assert (line["key"], line["label"]) == ("customer:2", "leaves")
+
+
+def test_bad_rows_are_listed(insitu: Insitu, published: None, tmp_path: Path) -> None:
+    listed = tmp_path / "bad.jsonl"
+
+    insitu("score", "churn", "--errors-to", str(listed))
+
+    (line,) = map(json.loads, listed.read_text().splitlines())
+    assert (line["key"], line["code"]) == ("customer:3", "field_missing")
+    assert "customer:3" in line["message"]
+
+
 def test_too_many_errors_are_code_1(insitu: Insitu, published: None) -> None:
     stopped = insitu("score", "churn", "--max-errors", "0")
 
     assert stopped.code == 1
-    assert "1 row could not be scored, --max-errors allows 0; the first: key 'customer:3'" in stopped.error
+    assert "1 row could not be scored, max_errors allows 0; the first: key 'customer:3'" in stopped.error
 
 
 def test_a_pattern_that_nothing_matches_is_code_1(insitu: Insitu, published: None) -> None:
@@ -93,8 +146,83 @@ def test_a_program_gets_one_document_when_nothing_is_scored(insitu: Insitu, publ
     assert nothing.json["error"]["skipped"] == {"field_missing": 1}
 
 
-def test_a_target_that_names_no_key_a_row_is_refused(insitu: Insitu, published: None) -> None:
-    refused = insitu("score", "churn", "--to", "everything")
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (("--to", "everything"), 1, "everything"),
+        (("--match", "a", "--keys-from", "b"), 2, "--match and --keys-from both say which rows"),
+        (("--query", "*"), 2, "--query needs --index"),
+        (("--to-zset", "z", "--ttl", "5"), 2, "--ttl is for answers with a key of their own"),
+        (("--newer-than", "soon"), 2, "--newer-than is 'soon'; write an age"),
+        (("--pause-above-latency", "slow"), 2, "--pause-above-latency is 'slow'"),
+        (("--newer-than", "2h"), 1, "time_field"),
+        (("--label", "maybe"), 1, "label 'maybe' is none of model 'churn'; its labels are stays, leaves"),
+        (("--keys-from", "nowhere.txt"), 1, "nowhere.txt"),
+        (("--job", "a b"), 2, "job name 'a b'"),
+    ],
+)
+def test_options_that_cannot_be_meant_are_refused(
+    insitu: Insitu, published: None, words: tuple[str, ...], code: int, told: str
+) -> None:
+    refused = insitu("score", "churn", *words)
 
-    assert refused.code == 1
-    assert "{key}" in refused.error
+    assert told in refused.error
+    assert refused.code == code
+
+
+ROWS = 3000
+KILLS = 20
+
+
+@pytest.fixture
+def customers(published: None, redis_url: str) -> None:
+    """So many whole customers and one of every kind that cannot be scored."""
+    with Redis.from_url(redis_url) as client:
+        client.delete("customer:3")
+        whole = client.hgetall("customer:1")
+        pipeline = client.pipeline(transaction=False)
+        for number in range(10, 10 + ROWS):
+            pipeline.hset(f"customer:{number}", mapping=whole)
+        pipeline.execute()
+
+
+@pytest.mark.timeout(300)
+def test_killed_twenty_times_a_job_goes_on_and_nothing_is_missing_or_half_written(
+    running: Start, insitu: Insitu, customers: None, redis_url: str, tmp_path: Path
+) -> None:
+    chance = random.Random(7)
+    table = tmp_path / "scores.csv"
+    words = ("score", "churn", "--to", "score:{key}", "--to-csv", str(table), "--max-rate", "1200", "--json")
+    for _ in range(KILLS):
+        one = running(*words, "--resume")
+        time.sleep(chance.uniform(0.5, 3.0))
+        assert one.end(signal.SIGKILL) in (-signal.SIGKILL, 0)
+
+    last = insitu(*words, "--resume")
+
+    assert last.code == 0, last.err
+    written = scores(redis_url)
+    lines = table.read_text().splitlines()
+    assert last.json["scored"] == ROWS + 2
+    assert len(written) == ROWS + 2
+    assert len({line.split(",")[0] for line in lines[1:]}) == len(lines) - 1 == ROWS + 2
+    expected = written[b"score:customer:1"]["probabilities"]
+    assert all(
+        written[b"score:customer:%d" % number]["probabilities"] == expected for number in range(10, 500)
+    )
+    assert sorted(tmp_path.glob("scores.csv*")) == [table]
+
+
+def test_an_unfinished_job_begins_anew_unless_it_is_resumed(
+    running: Start, insitu: Insitu, customers: None
+) -> None:
+    one = running("score", "churn", "--max-rate", "500")
+    time.sleep(3)
+    one.end(signal.SIGKILL)
+    assert "is being scored right now" in insitu("score", "churn", "--max-rate", "500").error
+    time.sleep(6)
+
+    done = insitu("score", "churn", "--max-rate", "500")
+
+    assert done.code == 0
+    assert "began anew: the job was" in done.err

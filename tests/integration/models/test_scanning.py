@@ -1,13 +1,39 @@
 """Scanning finds every key of a pattern and type, on one Redis and on every node of a cluster."""
 
+from collections.abc import Callable, Iterator
+
 import pytest
 
+from models import scanning
 from models.connecting import connect
 from models.errors import RedisUnavailable
 from models.features import FeatureView
 from models.scanning import redis_type, scan
 from models.store import Client
-from tests.servers import free_port
+from tests.servers import RedisNodes, RedisServer, free_port
+
+Rights = Callable[[str], str]
+
+
+@pytest.fixture
+def server_rights(request: pytest.FixtureRequest) -> Iterator[Rights]:
+    """A factory: the URL of a Redis for somebody who may read, as docs/redis-keys.md has it, and no more."""
+    changed: list[RedisServer] = []
+
+    def permit(url: str) -> str:
+        cluster = url.startswith("redis+cluster")
+        shared = request.getfixturevalue("shared_cluster" if cluster else "shared_server")
+        changed.extend(shared.nodes if cluster else [shared])
+        for server in changed:
+            with server.connect() as one:
+                rights = ("~*", "-@all", "+@read", "+@connection", "+cluster|slots")
+                one.execute_command("ACL", "SETUSER", "reader", "on", ">secret", *rights)
+        return url.replace("://", "://reader:secret@")
+
+    yield permit
+    for server in changed:
+        with server.connect() as one:
+            one.execute_command("ACL", "DELUSER", "reader")
 
 
 async def test_every_key_of_the_pattern_is_found(client: Client) -> None:
@@ -57,6 +83,45 @@ async def test_redis_that_is_away_is_named() -> None:
     client = connect(f"redis://127.0.0.1:{free_port()}")
 
     with pytest.raises(RedisUnavailable, match="does not answer"):
+        await anext(aiter(scan(client, "*", "hash")))
+    await client.aclose()
+
+
+async def test_a_walk_goes_on_from_a_position(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scanning, "SCAN_COUNT", 20)
+    monkeypatch.setattr(scanning, "CHECK_SECONDS", 0.0)
+    wanted = {f"k:{number}".encode() for number in range(500)}
+    for key in wanted:
+        await client.set(key, b"")
+
+    parts = [part async for part in scan(client, "k:*", "string")]
+    rest = [part async for part in scan(client, "k:*", "string", parts[5].position)]
+
+    assert {key for part in parts[:6] + rest for key in part.keys} == wanted
+    assert not any(part.anew for part in rest)
+    assert [part async for part in scan(client, "k:*", "string", parts[-1].position)] == []
+
+
+async def test_keys_are_found_without_the_right_to_ask_who_redis_is(
+    store_url: str, client: Client, server_rights: Rights
+) -> None:
+    await client.set("k:1", b"")
+    reader = connect(server_rights(store_url))
+
+    parts = [part async for part in scan(reader, "k:*", "string")]
+    await reader.aclose()
+
+    assert [key for part in parts for key in part.keys] == [b"k:1"]
+    assert {part.position for part in parts} == {""}
+
+
+async def test_nodes_that_do_not_agree_are_waited_for(redis_cluster: RedisNodes) -> None:
+    client = connect(redis_cluster.url.replace("redis://", "redis+cluster://"))
+    first, second, _ = redis_cluster.nodes
+    with first.connect() as one, second.connect() as other:
+        other.execute_command("CLUSTER", "FORGET", one.execute_command("CLUSTER", "MYID"))
+
+    with pytest.raises(RedisUnavailable, match="do not agree yet on who has which slots"):
         await anext(aiter(scan(client, "*", "hash")))
     await client.aclose()
 

@@ -4,8 +4,10 @@ import asyncio
 import json
 
 from models.connecting import connect
+from models.jobs import JobSpec
+from models.ledger import Ledger
 from models.store import ModelStore
-from server.batch.scoring import ScoreJob, score
+from server.batch.scoring import process_name, score
 from server.inference.asking import Ask
 from tests.graphs import bundle, constant, scaled
 from tests.integration.server.conftest import StartEngine
@@ -29,7 +31,9 @@ async def test_a_cluster_is_served_and_scored_like_one_redis(
     running = await engine(redis_url=url)
 
     given = await running.predictor.predict(Ask("m", keys=[f"a:{number}" for number in range(60)]))
-    summary = await score(running, ScoreJob("m"), lambda _: None)
+    job = Ledger(running.store.redis, running.store.keys, "job", process_name())
+    await job.begin(JobSpec(model="m", version=1))
+    standing = await score(running, job, lambda _: None)
     await store.publish(bundle(constant(7), "m", VIEW))
     async with asyncio.timeout(10):
         while (await running.predictor.predict(Ask("m", keys=["a:1"]))).version != 2:  # noqa: ASYNC110  # nobody tells
@@ -38,6 +42,6 @@ async def test_a_cluster_is_served_and_scored_like_one_redis(
 
     assert [row.body["outputs"]["y"] for row in given.rows] == [[2 * number, 2] for number in range(60)]
     assert len(running.catalogue.loaded()) == 4
-    assert summary.scored == 60
+    assert standing.tally.scored == 60
     assert [one["outputs"]["y"] for one in results] == [[2 * number, 2] for number in range(60)]
     await client.aclose()

@@ -1,20 +1,22 @@
-"""Every key that matches is scored once into a key of its own, whatever happens beside it."""
+"""Every row is scored, once for whoever looks, whatever happens beside it."""
 
 import asyncio
 import json
-import time
+import signal
+import sys
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import pytest
 from redis.asyncio import Redis
 
 from models.bundle import Bundle
-from models.errors import BadRequest, ModelNotFound, RedisRefused, RedisUnavailable
+from models.errors import BadRequest, InsituError, JobNotFound, ModelNotFound, RedisRefused
+from models.jobs import JobSpec
+from models.ledger import DONE, FAILED, RUNNING, Ledger, Standing
 from models.store import ModelStore
-from server.batch import scoring
-from server.batch.scoring import ScoreJob, Summary, score
+from server.batch import pacing, walking
+from server.batch.scoring import JobEnded, Progress, TooManyErrors, process_name, score
 from server.inference.asking import Answer, Ask
 from server.inference.engine import Engine
 from server.inference.errors import DeadlineExceeded, Overloaded
@@ -26,6 +28,7 @@ Start = Callable[..., RedisServer]
 HASH = {"key": "k:{id}", "as": "hash", "fields": ["a", "b"]}
 VIEW = {"inputs": [{"name": "x", "sources": [HASH]}]}
 VECTOR = {"inputs": [{"name": "x", "sources": [{"key": "v:{id}", "as": "vector", "shape": [2]}]}]}
+ANSWERS = {"kind": "string", "key": "score:{key}"}
 
 
 WAYS = pytest.mark.parametrize(
@@ -35,12 +38,25 @@ WAYS = pytest.mark.parametrize(
 )
 
 
-def quietly(_summary: Summary) -> None:
+def quietly(_now: Progress) -> None:
     """Watch nothing."""
 
 
-async def scored(engine: Engine, **job: Any) -> Summary:
-    return await score(engine, ScoreJob("m", **job), quietly)
+def strings(key: str = "score:{key}", **facts: Any) -> list[dict[str, Any]]:
+    return [{"kind": "string", "key": key, **facts}]
+
+
+async def begun(engine: Engine, **facts: Any) -> Ledger:
+    """A job of the model m, with the version that answers now."""
+    spec = JobSpec.parse(json.dumps({"model": "m", **facts}))
+    serving = await engine.catalogue.get(spec.model, spec.version)
+    ledger = Ledger(engine.store.redis, engine.store.keys, "job", process_name())
+    await ledger.begin(spec.model_copy(update={"version": serving.manifest.version}))
+    return ledger
+
+
+async def scored(engine: Engine, watch: Callable[[Progress], None] = quietly, **facts: Any) -> Standing:
+    return await score(engine, await begun(engine, **facts), watch)
 
 
 async def result(redis: Redis, key: str) -> Any:
@@ -56,37 +72,41 @@ async def fill(redis: Redis, count: int) -> None:
     await pipeline.execute()
 
 
+async def values(redis: Redis, count: int, key: str = "score:k:{}") -> list[float | None]:
+    texts = await redis.mget([key.format(number) for number in range(count)])
+    return [None if text is None else json.loads(text)["value"] for text in texts]
+
+
+@WAYS
 async def test_every_key_of_the_template_is_scored(
-    store: ModelStore, engine: StartEngine, redis: Redis
+    store: ModelStore, engine: StartEngine, redis: Redis, model: Bundle
 ) -> None:
-    await fill(redis, 2500)
-    await store.publish(bundle(dense(f32([[1], [0]])), view=VIEW, task="regression"))
+    await fill(redis, 5000)
+    await store.publish(model)
     running = await engine()
     shares: list[float] = []
 
-    summary = await score(running, ScoreJob("m"), lambda now: shares.append(now.share))
+    standing = await scored(running, lambda now: shares.append(now.standing.share))
 
-    assert summary.scored == 2500
-    assert summary.skipped == {}
-    assert (summary.lowest, summary.highest, summary.total) == (0.0, 2499.0, sum(range(2500)))
-    assert await result(redis, "score:k:17") == {"model": "m", "version": 1, "key": "k:17", "value": 17.0}
-    assert len([key async for key in redis.scan_iter("score:*", 1000)]) == 2500
+    tally = standing.tally
+    assert (standing.state, tally.scored, tally.skipped, standing.waiting) == (DONE, 5000, {}, 0)
+    assert len([key async for key in redis.scan_iter("score:*", 1000)]) == 5000
     assert shares[-1] == 1.0
-    assert len(shares) > 2
 
 
-async def test_scoring_again_writes_the_same_bytes(
-    store: ModelStore, engine: StartEngine, redis: Redis
-) -> None:
-    await fill(redis, 20)
-    await store.publish(bundle(scaled(), view=VIEW))
+async def test_numbers_are_counted_as_they_are(store: ModelStore, engine: StartEngine, redis: Redis) -> None:
+    await fill(redis, 2500)
+    await store.publish(bundle(dense(f32([[1], [0]])), view=VIEW, task="regression"))
     running = await engine()
 
-    await scored(running)
-    first = [await redis.get(f"score:k:{number}") for number in range(20)]
-    await scored(running)
+    tally = (await scored(running)).tally
 
-    assert [await redis.get(f"score:k:{number}") for number in range(20)] == first
+    assert (tally.lowest, tally.highest, tally.total) == (0.0, 2499.0, sum(range(2500)))
+    assert sum(count for *_, count in tally.histogram.bins) == tally.numbers == 2500
+    one = await result(redis, "score:k:17")
+    assert one.pop("time") > 1.7e9
+    assert one == {"model": "m", "version": 1, "key": "k:17", "value": 17.0}
+    assert await values(redis, 2500) == [float(number) for number in range(2500)]
 
 
 async def test_rows_that_cannot_be_scored_are_counted_by_reason(
@@ -101,13 +121,16 @@ async def test_rows_that_cannot_be_scored_are_counted_by_reason(
     await store.publish(bundle(scaled(), view=VIEW))
     running = await engine()
 
-    summary = await scored(running)
+    standing = await scored(running, errors_to="redis:bad")
 
-    assert summary.scored == 3
-    assert summary.skipped == {"not_a_number": 1, "field_missing": 1}
-    assert "'k:half' has no field 'b'" in summary.examples["field_missing"]
-    assert summary.other_keys == 2
+    assert standing.tally.scored == 3
+    assert standing.tally.skipped == {"not_a_number": 1, "field_missing": 1}
+    assert "'k:half' has no field 'b'" in standing.tally.examples["field_missing"]
+    assert standing.passed_over == 2
     assert await redis.get("score:k:half") is None
+    entries: Any = await redis.xrange("bad")
+    listed = {entry[b"key"]: entry[b"code"] for _, entry in entries}
+    assert listed == {b"k:odd": b"not_a_number", b"k:half": b"field_missing"}
 
 
 async def test_labels_fills_pattern_target_and_expiry(
@@ -119,14 +142,36 @@ async def test_labels_fills_pattern_target_and_expiry(
     await store.publish(bundle(dense(f32([[-1, 1], [0, 0]]), "Softmax"), view=VIEW, labels=("no", "yes")))
     running = await engine()
 
-    summary = await scored(running, match="k:1*", to="out:{key}:v1", ttl_seconds=100, missing=0)
+    standing = await scored(
+        running,
+        rows={"kind": "match", "pattern": "k:1*"},
+        to=strings("out:{key}:v1", ttl_seconds=100),
+        missing=0,
+    )
 
-    assert summary.scored == 11
-    assert summary.labels == {"yes": 10, "no": 1}
+    assert standing.tally.scored == 11
+    assert standing.tally.labels == {"yes": 10, "no": 1}
     one = await result(redis, "out:k:1:v1")
     assert (one["label"], one["filled"]) == ("no", ["b"])
     assert 0 < await redis.ttl("out:k:10:v1") <= 100
     assert await redis.exists("out:k:2:v1") == 0
+
+
+async def test_several_targets_get_every_row(store: ModelStore, engine: StartEngine, redis: Redis) -> None:
+    await fill(redis, 30)
+    await store.publish(bundle(dense(f32([[-1, 1], [0, 0]]), "Softmax"), view=VIEW, labels=("no", "yes")))
+    running = await engine()
+
+    targets = [ANSWERS, {"kind": "zset", "key": "ranked"}, {"kind": "field", "field": "churn"}]
+    await scored(running, to=targets, label="no")
+
+    pairs: Any = await redis.zrange("ranked", 0, -1, withscores=True)
+    ranked = dict(pairs)
+    assert len(ranked) == 30
+    for number in range(30):
+        one = await result(redis, f"score:k:{number}")
+        assert ranked[f"k:{number}".encode()] == pytest.approx(one["probabilities"]["no"], rel=1e-6)
+        assert await redis.hget(f"k:{number}", "churn") == one["label"].encode()
 
 
 async def test_a_version_or_the_raw_outputs_may_be_asked_for(
@@ -137,82 +182,91 @@ async def test_a_version_or_the_raw_outputs_may_be_asked_for(
     await store.publish(bundle(constant(2), view=VECTOR, task="regression"))
     running = await engine()
 
-    summary = await scored(running, reference=1, raw=True)
+    standing = await scored(running, version=1, outputs=True)
 
-    assert summary.version == 1
-    assert await result(redis, "score:v:1") == {
-        "model": "m",
-        "version": 1,
-        "key": "v:1",
-        "outputs": {"y": [1.0]},
-    }
+    assert standing.spec.version == 1
+    one = await result(redis, "score:v:1")
+    assert (one["version"], one["outputs"]) == (1, {"y": [1.0]})
 
 
 async def test_one_version_scores_the_whole_job(
     store: ModelStore, engine: StartEngine, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scoring, "PART_ROWS", 10)
+    monkeypatch.setattr(walking, "PART_ROWS", 10)
     await fill(redis, 100)
     await store.publish(bundle(constant(1), view=VIEW, task="regression"))
     running = await engine()
-    published = asyncio.Event()
-    parts = 0
-
-    def watch(_summary: Summary) -> None:
-        nonlocal parts
-        parts += 1
-        published.set()
-
-    job = asyncio.create_task(score(running, ScoreJob("m"), watch))
-    await published.wait()
+    job = await begun(running)
     await store.publish(bundle(constant(2), view=VIEW, task="regression"))
-    summary = await job
 
-    values = {(await result(redis, f"score:k:{number}"))["value"] for number in range(100)}
-    assert values == {1.0}
-    assert summary.scored == 100
-    assert parts > 5
+    standing = await score(running, job, quietly)
+
+    assert set(await values(redis, 100)) == {1.0}
+    assert standing.tally.scored == 100
 
 
 @WAYS
-async def test_an_answer_is_kept_as_long_as_was_asked(
+async def test_rows_that_have_an_answer_of_this_version_are_passed_over(
     store: ModelStore, engine: StartEngine, redis: Redis, model: Bundle
 ) -> None:
-    await fill(redis, 3)
+    await fill(redis, 20)
     await store.publish(model)
     running = await engine()
+    await scored(running, rows={"kind": "match", "pattern": "k:1*"})
+    await redis.hset("k:12", "a", 1000)
 
-    await scored(running, to="out:{key}", ttl_seconds=100)
-    await scored(running, to="good:{key}")
+    again = await scored(running, only_missing=True)
 
-    assert [0 < await redis.ttl(f"out:k:{number}") <= 100 for number in range(3)] == [True] * 3
-    assert [await redis.ttl(f"good:k:{number}") for number in range(3)] == [-1] * 3
+    assert (again.tally.passed, again.tally.scored) == (11, 9)
+    await store.publish(model)
+    assert (await scored(running, only_missing=True, version=2)).tally.scored == 20
+
+
+async def test_rows_whose_features_are_old_are_passed_over(
+    store: ModelStore, engine: StartEngine, redis: Redis
+) -> None:
+    timed = {"inputs": [{"name": "x", "sources": [{**HASH, "time_field": "at"}]}]}
+    for number, at in enumerate(("100", "1970-01-01T00:05:00", "150.5", None)):
+        await redis.hset(f"k:{number}", mapping={"a": 1, "b": 1, **({"at": at} if at else {})})
+    await store.publish(bundle(scaled(), view=timed))
+    running = await engine()
+
+    tally = (await scored(running, newer_than=150)).tally
+
+    assert (tally.passed, tally.scored) == (1, 3)
+    assert await redis.exists("score:k:0") == 0
+    await store.publish(bundle(scaled(), view=VIEW))
+    with pytest.raises(BadRequest, match="time_field"):
+        await scored(running, newer_than=150)
 
 
 @pytest.mark.parametrize(
-    ("job", "told"),
+    ("facts", "told"),
     [
-        ({"to": "score"}, r"must have \{key\} in it once"),
-        ({"to": "score:{id}:{key}"}, "must have"),
-        ({"to": "{key}" + "x" * 600}, "must have"),
-        ({"to": "{key}"}, "which 'k:{id}' reads as features"),
-        ({"ttl_seconds": 0}, "ttl_seconds is 0; an answer is kept for at least 1 s"),
+        ({"to": strings("score")}, "score"),
+        ({"to": strings("{key}")}, "reads as features"),
+        ({"label": "yes"}, "label 'yes' is none of model 'm'"),
+        ({"missing": {"aa": 0}}, "missing names 'aa'"),
+        ({"rows": {"kind": "redis", "key": "nothing"}}, "nothing"),
     ],
 )
 @WAYS
-async def test_a_target_that_would_do_harm_is_refused(
-    engine: StartEngine, redis: Redis, model: Bundle, job: dict[str, Any], told: str
+async def test_a_job_that_fits_nothing_is_refused_and_has_failed(
+    engine: StartEngine, redis: Redis, model: Bundle, facts: dict[str, Any], told: str
 ) -> None:
     await redis.hset("k:1", mapping={"a": 1, "b": 1})
     await ModelStore(redis).publish(model)
     running = await engine()
-    before = await redis.dbsize()
+    job = await begun(running, **facts)
 
     with pytest.raises(BadRequest, match=told):
-        await scored(running, **job)
+        await score(running, job, quietly)
 
+    now = await job.look()
+    assert now.state == FAILED
+    assert told in now.reason
     assert await redis.hgetall("k:1") == {b"a": b"1", b"b": b"1"}
-    assert await redis.dbsize() == before
+    assert not [key async for key in redis.scan_iter("score*")]
 
 
 async def test_a_model_that_reads_no_keys_scores_none(store: ModelStore, engine: StartEngine) -> None:
@@ -222,7 +276,31 @@ async def test_a_model_that_reads_no_keys_scores_none(store: ModelStore, engine:
     with pytest.raises(BadRequest, match="has no feature view"):
         await scored(running)
     with pytest.raises(ModelNotFound):
-        await score(running, ScoreJob("other"), quietly)
+        await begun(running, model="other")
+
+
+async def test_a_job_that_nobody_began_is_told(store: ModelStore, engine: StartEngine) -> None:
+    running = await engine()
+
+    with pytest.raises(JobNotFound, match="nightly"):
+        await score(running, Ledger(store.redis, store.keys, "nightly", "p"), quietly)
+
+
+async def test_more_errors_than_are_allowed_end_the_job(
+    store: ModelStore, engine: StartEngine, redis: Redis
+) -> None:
+    await fill(redis, 5)
+    for number in range(3):
+        await redis.hset(f"k:bad{number}", mapping={"a": "x", "b": 1})
+    await store.publish(bundle(scaled(), view=VIEW))
+    running = await engine()
+
+    with pytest.raises(
+        TooManyErrors, match="3 rows could not be scored, max_errors allows 2; the first: field 'a'"
+    ):
+        await scored(running, max_errors=2)
+
+    assert (await scored(running, max_errors=3)).tally.scored == 5
 
 
 async def test_a_busy_server_delays_a_job_and_does_not_end_it(
@@ -240,7 +318,7 @@ async def test_a_busy_server_delays_a_job_and_does_not_end_it(
 
     monkeypatch.setattr(running.predictor, "predict", busy)
 
-    assert (await scored(running)).scored == 10
+    assert (await scored(running, outputs=True)).tally.scored == 10
 
 
 async def test_a_part_that_takes_too_long_is_scored_in_smaller_ones(
@@ -260,9 +338,7 @@ async def test_a_part_that_takes_too_long_is_scored_in_smaller_ones(
 
     monkeypatch.setattr(running.predictor, "predict", slow)
 
-    summary = await scored(running)
-
-    assert summary.scored == 37
+    assert (await scored(running, outputs=True)).tally.scored == 37
     assert max(sizes) == 37
     assert min(sizes) >= 5
 
@@ -281,35 +357,62 @@ async def test_a_row_that_never_ends_is_skipped_and_its_neighbours_are_scored(
     await store.publish(bundle(looping(), view=view))
     running = await engine(request_timeout_seconds=0.3)
 
-    summary = await scored(running)
+    tally = (await scored(running)).tally
 
-    assert summary.scored == 2
-    assert summary.skipped == {"deadline_exceeded": 1}
+    assert tally.scored == 2
+    assert tally.skipped == {"deadline_exceeded": 1}
 
 
 @WAYS
-async def test_redis_that_goes_away_ends_the_job_and_keeps_what_is_written(
+async def test_redis_that_is_restarted_is_waited_for(
     engine: StartEngine, redis_server: Start, monkeypatch: pytest.MonkeyPatch, model: Bundle
 ) -> None:
-    monkeypatch.setattr(scoring, "PART_ROWS", 10)
+    monkeypatch.setattr(walking, "PART_ROWS", 10)
     server = redis_server(aof=True)
     async with Redis.from_url(server.url) as client:
         await fill(client, 500)
         await ModelStore(client).publish(model)
     running = await engine(redis_url=server.url)
+    restarts: list[asyncio.Task[None]] = []
 
-    def watch(summary: Summary) -> None:
-        if summary.scored >= 50:
-            server.kill()
+    async def restart() -> None:
+        server.kill()
+        await asyncio.sleep(0.5)
+        await asyncio.to_thread(server.start)
 
-    started = time.monotonic()
-    with pytest.raises(RedisUnavailable):
-        await score(running, ScoreJob("m"), watch)
+    def watch(now: Progress) -> None:
+        if not restarts:
+            restarts.append(asyncio.create_task(restart()))
 
-    assert time.monotonic() - started < 5
-    server.start()
+    standing = await scored(running, watch, max_rate=2000)
+
+    await restarts[0]
     with server.connect() as client:
-        assert len(list(client.scan_iter("score:*", 1000))) >= 50
+        assert len(list(client.scan_iter("score:*", 1000))) == 500
+    assert (standing.state, standing.tally.skipped) == (DONE, {})
+    assert standing.tally.scored >= 500
+
+
+async def test_redis_that_stays_away_ends_the_work_and_keeps_the_job(
+    engine: StartEngine, redis_server: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(walking, "PART_ROWS", 10)
+    monkeypatch.setattr(pacing, "PATIENCE_SECONDS", 1.0)
+    server = redis_server(aof=True)
+    async with Redis.from_url(server.url) as client:
+        await fill(client, 200)
+        await ModelStore(client).publish(bundle(scaled(), view=VIEW))
+    running = await engine(redis_url=server.url)
+    job = await begun(running, max_rate=500)
+
+    with pytest.raises(InsituError, match="Redis does not answer"):
+        await score(running, job, lambda now: server.kill() if now.rows else None)
+
+    server.start()
+    assert (await job.look()).state == RUNNING
+    assert (await score(running, job, quietly)).state == DONE
+    with server.connect() as client:
+        assert len(list(client.scan_iter("score:*", 1000))) == 200
 
 
 @WAYS
@@ -319,25 +422,110 @@ async def test_redis_without_memory_is_told(engine: StartEngine, redis_server: S
         await fill(client, 10)
         await ModelStore(client).publish(model)
         running = await engine(redis_url=server.url)
+        job = await begun(running)
         await client.config_set("maxmemory", 1)
 
         with pytest.raises(RedisRefused, match="maxmemory"):
-            await scored(running)
+            await score(running, job, quietly)
+        assert (await job.look()).state == RUNNING
 
 
-async def test_a_watcher_that_had_enough_ends_the_job(
-    store: ModelStore, engine: StartEngine, redis: Redis, monkeypatch: pytest.MonkeyPatch
+async def test_a_job_that_is_cancelled_ends_wherever_it_is_scored(
+    store: ModelStore, engine: StartEngine, redis: Redis
 ) -> None:
-    monkeypatch.setattr(scoring, "PART_ROWS", 10)
-    await fill(redis, 200)
+    await fill(redis, 2000)
+    await store.publish(bundle(scaled(), view=VIEW))
+    running = await engine()
+    job = await begun(running, max_rate=100)
+    scoring = asyncio.create_task(score(running, job, quietly))
+    await asyncio.sleep(0.3)
+
+    await job.end("cancelled", "no longer wanted")
+
+    with pytest.raises(JobEnded, match="job 'job' was cancelled: no longer wanted"):
+        await scoring
+
+
+async def test_a_rate_is_kept(store: ModelStore, engine: StartEngine, redis: Redis, monkeypatch: Any) -> None:
+    monkeypatch.setattr(walking, "PART_ROWS", 50)
+    await fill(redis, 300)
     await store.publish(bundle(scaled(), view=VIEW))
     running = await engine()
 
-    def enough(summary: Summary) -> None:
-        if summary.scored >= 30:
-            raise KeyError("enough")
+    standing = await scored(running, max_rate=300)
 
-    with pytest.raises(KeyError, match="enough"):
-        await score(running, ScoreJob("m"), enough)
+    assert standing.tally.scored == 300
+    assert standing.seconds > 0.7
 
-    assert np.any([await redis.exists(f"score:k:{number}") for number in range(200)])
+
+async def test_a_job_rests_while_redis_is_slow(
+    store: ModelStore, engine: StartEngine, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(walking, "PART_ROWS", 50)
+    monkeypatch.setattr(pacing, "PROBE_SECONDS", 0.01)
+    await fill(redis, 1000)
+    await store.publish(bundle(scaled(), view=VIEW))
+    running = await engine()
+    resting: list[bool] = []
+
+    async def slow() -> None:
+        for _ in range(3):
+            await redis.execute_command("DEBUG", "SLEEP", "0.2")
+            await asyncio.sleep(0.2)
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(slow())
+        standing = await scored(running, lambda now: resting.append(now.resting), pause_above_ms=50)
+
+    assert standing.tally.scored == 1000
+
+
+PROCESS = """
+import asyncio, sys
+from server.app import build_engine
+from server.batch import walking
+from server.batch.scoring import process_name, score
+from server.settings import ServerSettings
+from models.ledger import Ledger
+
+walking.PART_ROWS = 50
+
+async def main():
+    engine = build_engine(ServerSettings(redis_url=sys.argv[1]))
+    job = Ledger(engine.store.redis, engine.store.keys, "job", process_name())
+    try:
+        await score(engine, job, lambda now: print(now.rows, flush=True))
+    finally:
+        await engine.stop()
+
+asyncio.run(main())
+"""
+
+
+async def working(url: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-c", PROCESS, url, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+
+
+async def test_processes_share_a_job_and_what_a_killed_one_had_is_scored_by_the_others(
+    store: ModelStore, engine: StartEngine, redis: Redis, redis_url: str
+) -> None:
+    await fill(redis, 6000)
+    await store.publish(bundle(dense(f32([[1], [0]])), view=VIEW, task="regression"))
+    running = await engine()
+    job = await begun(running, max_rate=1500)
+    processes = [await working(redis_url) for _ in range(3)]
+    for process in processes:
+        assert process.stdout is not None
+        while not int(await process.stdout.readline()):
+            pass
+
+    processes[0].send_signal(signal.SIGKILL)
+    ended = [await process.communicate() for process in processes]
+
+    standing = await job.look()
+    assert [process.returncode for process in processes] == [-signal.SIGKILL, 0, 0], ended
+    assert (standing.state, standing.tally.scored) == (DONE, 6000)
+    assert len(await redis.hkeys(store.keys.job_tallies("job"))) == 3
+    assert await values(redis, 6000) == [float(number) for number in range(6000)]

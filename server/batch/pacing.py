@@ -1,0 +1,84 @@
+"""Pacing: how fast a job may go, and when it rests; it knows no rows and no Redis commands but PING."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from models.errors import RedisUnavailable
+
+Answer = TypeVar("Answer")
+
+PROBE_SECONDS = 0.25  # between two looks at how fast Redis answers
+RETRY_SECONDS = 0.25
+PATIENCE_SECONDS = 600.0  # how long a Redis that is away is waited for
+
+
+class Pace:
+    """At most so many rows a second; the rows of a part may come at once, the next part waits for them."""
+
+    def __init__(self, rows_a_second: float | None) -> None:
+        self._seconds = 0.0 if rows_a_second is None else 1 / rows_a_second
+        self._free = 0.0  # when the next part may begin, monotonic seconds
+
+    async def wait(self, rows: int) -> None:
+        """Wait until so many rows may begin."""
+        if not self._seconds:
+            return
+        now = time.monotonic()
+        begin = max(now, self._free)
+        self._free = begin + rows * self._seconds
+        await asyncio.sleep(begin - now)
+
+
+class Rest:
+    """Rests while Redis answers slowly: whoever else asks it goes first."""
+
+    def __init__(self, ping: Callable[[], Awaitable[Any]], above_ms: float | None) -> None:
+        self._ping, self._above = ping, above_ms
+        self._clear = asyncio.Event()
+        self._clear.set()
+        self.latency_ms = 0.0
+
+    @property
+    def resting(self) -> bool:
+        """Whether the job waits for Redis to be fast again."""
+        return not self._clear.is_set()
+
+    async def wait(self) -> None:
+        """Wait until Redis is fast enough."""
+        await self._clear.wait()
+
+    async def watch(self) -> None:
+        """Look at Redis now and then, for as long as the job goes on."""
+        while self._above is not None:
+            began = time.monotonic()
+            try:
+                await self._ping()
+            except RedisUnavailable:  # whoever reads finds out by himself
+                self._clear.set()
+            else:
+                self._note((time.monotonic() - began) * 1000, self._above)
+            await asyncio.sleep(PROBE_SECONDS)
+
+    def _note(self, latency_ms: float, above_ms: float) -> None:
+        self.latency_ms = latency_ms
+        if latency_ms > above_ms:
+            self._clear.clear()
+        else:
+            self._clear.set()
+
+
+async def patiently(work: Callable[[], Awaitable[Answer]]) -> Answer:
+    """Do what may be done again, until Redis is there for it.
+
+    Raises: RedisUnavailable, when Redis was away for so long; whatever else the work raises.
+    """
+    until = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            return await work()
+        except RedisUnavailable:
+            if time.monotonic() > until:
+                raise
+        await asyncio.sleep(RETRY_SECONDS)

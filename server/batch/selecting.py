@@ -1,0 +1,101 @@
+"""Selecting: which rows of a part are scored at all: those without an answer, those with new features."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
+from models.assembly import Plan
+from models.encoding import encoded
+from models.errors import BadRequest, InsituError
+from models.features import FeatureView
+from models.jobs import JobSpec
+from models.sources import JsonSource, TimedSource, json_path
+from models.templates import KeyTemplate
+from models.text_sources import first
+from models.values import Raw, unix_time
+from server.batch.targets.target import Target
+from server.inference.reading.reads import Ask, awaited
+
+
+class Selection:
+    """What a job passes over."""
+
+    def __init__(self, spec: JobSpec, plan: Plan, target: Target, ask: Ask) -> None:
+        """Take a job and its first target.
+
+        Raises: BadRequest, the features say no time.
+        """
+        self._target = target if spec.only_missing else None
+        self._written = None if spec.newer_than is None else Written(plan, spec.newer_than, ask)
+
+    async def of(self, keys: Sequence[str]) -> list[str]:
+        """Return the keys that are scored.
+
+        Raises: BadRequest, the target cannot tell what it has; RedisUnavailable, RedisRefused.
+        """
+        left = list(keys)
+        if self._target is not None:
+            there = await self._target.present(left)
+            if there is None:
+                raise BadRequest(
+                    "--only-missing: the first target cannot tell which rows it has; name another first"
+                )
+            left = [key for key, present in zip(left, there, strict=True) if not present]
+        return left if self._written is None else await self._written.since(left)
+
+
+class Written:
+    """When features were written, as the first source says that carries a time."""
+
+    def __init__(self, plan: Plan, since: float, ask: Ask) -> None:
+        """Take a view and the earliest time that is new, in Unix seconds.
+
+        Raises: BadRequest, no source has a time.
+        """
+        self._source, self._template = timed(plan.view)
+        self._key = plan.template
+        self._since, self._ask = since, ask
+
+    async def since(self, keys: Sequence[str]) -> list[str]:
+        """Return the keys whose features are new, or say no time.
+
+        Raises: RedisUnavailable, RedisRefused.
+        """
+        if not keys:
+            return []
+        replies = await awaited(self._ask, [self._command(key) for key in keys])
+        return [key for key, reply in zip(keys, replies, strict=True) if self._new(reply)]
+
+    def _command(self, key: str) -> bytes:
+        at = self._template.fill(self._key.match(key) or {})
+        field = self._source.time_field or ""
+        if isinstance(self._source, JsonSource):
+            return encoded(("JSON.GET", at, json_path(field)))
+        return encoded(("HGET", at, field))
+
+    def _new(self, reply: Raw) -> bool:
+        if isinstance(reply, Exception) or reply is None:
+            return True  # scoring the row says what is wrong with it
+        try:
+            return unix_time(self._value(reply), self._source.time_unit, "the time") >= self._since
+        except InsituError:
+            return True
+
+    def _value(self, reply: Raw) -> Any:
+        if not isinstance(self._source, JsonSource):
+            return reply
+        return first(orjson.loads(reply))
+
+
+def timed(view: FeatureView) -> tuple[TimedSource, KeyTemplate]:
+    """Return the first source with a time, and its template.
+
+    Raises: BadRequest, none has one.
+    """
+    for source in view.keyed:
+        if isinstance(source, TimedSource) and source.time_field is not None:
+            return source, KeyTemplate(source.key)
+    raise BadRequest(
+        "newer_than needs to know when features were written; give a source of the view `time_field`"
+    )
