@@ -80,7 +80,7 @@ class HashBlock:
     def _in_columns(self, reply: bytearray, count: int, pattern: Pattern) -> Found | None:
         """Read replies that mostly are of one pattern; None when they are not."""
         parts = located(reply, count, pattern)
-        if parts is None:
+        if parts is None or not len(parts.rows):
             return None
         found = Found(*typed(self._columns(reply, parts.places, pattern), self._dtype))
         if parts.odd:
