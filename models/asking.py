@@ -1,8 +1,9 @@
 """Asked: commands for many keys as one payload, and how the bytes of their replies are read."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from models.encoding import SHORT_BYTES, Argument, bulk
 from models.replies import Found
 
 
@@ -16,3 +17,28 @@ class Asked:
     payload: bytes
     read: Callable[[bytearray], Found]
     wide: bool
+
+
+class Around:
+    """What goes over the wire before and after each key."""
+
+    def __init__(self, before: bytes, after: bytes) -> None:
+        self._before, self._after = before, after
+        # latin-1 has a character for every byte, so that bytes may be put together as text, which is faster
+        self._heads = [(b"%b$%d\r\n" % (before, size)).decode("latin-1") for size in range(SHORT_BYTES)]
+        self._tail = (b"\r\n%b" % after).decode("latin-1")
+
+    @classmethod
+    def command(cls, name: str, *after: Argument) -> "Around":
+        """Return what surrounds the key of a command whose first argument it is."""
+        return cls(b"*%d\r\n%b" % (2 + len(after), bulk(name)), b"".join(map(bulk, after)))
+
+    def joined(self, keys: Sequence[str]) -> bytes:
+        """Return all keys, each with what is around it."""
+        heads, tail = self._heads, self._tail
+        if "".join(keys).isascii():
+            try:
+                return (tail.join([heads[len(key)] + key for key in keys]) + tail).encode("latin-1")
+            except IndexError:  # one is long
+                pass
+        return b"".join([b"%b%b%b" % (self._before, bulk(key), self._after) for key in keys])

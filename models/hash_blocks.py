@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from models.asking import Asked
-from models.encoding import Form, encoded
+from models.asking import Around, Asked
+from models.encoding import encoded
 from models.fields import FieldsReader
-from models.hash_lines import Pattern, Regular, of_all, of_some, regular
-from models.replies import Found, Lines, errors_of, parsed
+from models.hash_places import Located, Pattern, Places, located, of_all, of_some
+from models.replies import Found, errors_of, parsed
 from models.sources import FeatureField, HashSource
 from models.tensors import Tensor, numpy_dtype
 from models.values import BOUNDS, EXACT_INTEGER, INTEGERS
@@ -46,14 +46,13 @@ class HashBlock:
         self._dtype, self._fields = dtype, source.fields
         self._names = [field.name.encode() for field in source.fields]
         self._reader = FieldsReader(source.fields, dtype)
-        self._some, self._all = Form("HMGET", *self._names), Form("HGETALL")
+        self._some, self._all = Around.command("HMGET", *self._names), Around.command("HGETALL")
         self._pattern = of_some(len(self._names))
 
     def asked(self, keys: Sequence[str], _apart: bool) -> Asked:
         """Return what is asked for keys."""
         form = self._all if self.wide else self._some
-        data = b"".join(form.encoded_for(keys))
-        return Asked(data, partial(self._read, len(keys), self.wide), self.wide)
+        return Asked(form.joined(keys), partial(self._read, len(keys), self.wide), self.wide)
 
     def looked_at(self, keys: Sequence[str]) -> bytes:
         """Return what is asked to see whether HGETALL is worth while for keys such as these."""
@@ -80,36 +79,33 @@ class HashBlock:
 
     def _in_columns(self, reply: bytearray, count: int, pattern: Pattern) -> Found | None:
         """Read replies that mostly are of one pattern; None when they are not."""
-        lines = Lines(reply)
-        parts = regular(lines, count, pattern)
-        if parts is None:
+        parts = located(reply, count, pattern)
+        if parts is None or not len(parts.rows):
             return None
-        wide = pattern.names is not None
-        values, good = typed(self._columns(reply, parts, pattern), self._dtype)
-        found = Found(values, good)
+        found = Found(*typed(self._columns(reply, parts.places, pattern), self._dtype))
         if parts.odd:
-            found = self._with_odd(found, parts, count, wide)
-        found.pays = wide and self._pays(len(lines.starts) // 4, found.aside, count)
+            found = self._with_odd(found, parts, count, pattern.named)
+        found.pays = pattern.named and self._pays(len(pattern.parts) * count, found.aside, count)
         return found
 
-    def _columns(self, reply: bytearray, parts: Regular, pattern: Pattern) -> Tensor:
+    def _columns(self, reply: bytearray, places: Places, pattern: Pattern) -> Tensor:
         """Return the values of rows of one pattern as float64, (rows, fields); NaN for what is no value."""
         from models.text_columns import categories, numbers  # noqa: PLC0415  # pyarrow may be absent
 
-        places = [at for field, at in zip(self._fields, pattern.order, strict=True) if not field.categories]
-        if len(places) == len(self._fields):
-            read = numbers(reply, parts.starts, parts.ends)
-            return read if pattern.names is None else read[:, pattern.order]
-        result = np.empty(parts.starts.shape)
-        if places:
-            rising = sorted(places)
-            result[:, rising] = numbers(reply, parts.starts[:, rising], parts.ends[:, rising])
-        for field, at in zip(self._fields, pattern.order, strict=True):
+        fields = [*zip(self._fields, pattern.order, strict=True)]
+        plain = sorted(at for field, at in fields if not field.categories)
+        if len(plain) == len(fields):
+            read = numbers(reply, places)
+            return read[:, pattern.order] if pattern.named else read
+        result = np.empty(places.shape[:2])
+        if plain:
+            result[:, plain] = numbers(reply, places[:, plain])
+        for field, at in fields:
             if field.categories:
-                result[:, at] = categories(reply, parts.starts[:, at], parts.ends[:, at], *known(field))
+                result[:, at] = categories(reply, places[:, at], *known(field))
         return result[:, pattern.order]
 
-    def _with_odd(self, found: Found, parts: Regular, count: int, wide: bool) -> Found:
+    def _with_odd(self, found: Found, parts: Located, count: int, wide: bool) -> Found:
         """Put the rows of one pattern and those that are parsed one by one into one."""
         odd = self._each([parsed(reply, 1)[0] for reply in parts.odd.values()], wide)
         whole = Found(

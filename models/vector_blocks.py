@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from redis.exceptions import ResponseError
 
-from models.asking import Asked
-from models.encoding import Form, bulk
+from models.asking import Around, Asked
+from models.encoding import bulk
 from models.raw_sources import Layout
 from models.replies import Bytes, Found, errors_of, parsed
 from models.sources import VectorSource
@@ -25,7 +25,7 @@ class VectorBlock:
     def __init__(self, source: VectorSource, dtype: str) -> None:
         self._layout = Layout(source)
         self._dtype = dtype
-        self._get = Form("GET")
+        self._get, self._key = Around.command("GET"), Around(b"", b"")
         self._header = np.frombuffer(b"$%d\r\n" % self._layout.size, np.uint8)
         self._together = max(1, min(TOGETHER_KEYS, TOGETHER_BYTES // self._layout.size))
         self.wide = self._together > 1
@@ -34,8 +34,16 @@ class VectorBlock:
         """Return what is asked for keys, which lie on one node but `apart`."""
         size = 0 if apart or not self.wide else self._together
         counts = [min(size, len(keys) - at) for at in range(0, len(keys), size)] if size else []
-        data = together(keys, size) if size else b"".join(self._get.encoded_for(keys))
+        data = self._grouped(keys, size) if size else self._get.joined(keys)
         return Asked(data, partial(self._read, len(keys), counts), bool(size))
+
+    def _grouped(self, keys: Sequence[str], size: int) -> bytes:
+        """Return MGETs of `size` keys each."""
+        groups = [keys[at : at + size] for at in range(0, len(keys), size)]
+        name = bulk("MGET")
+        return b"".join(
+            [b"*%d\r\n%b%b" % (len(group) + 1, name, self._key.joined(group)) for group in groups]
+        )
 
     def _read(self, count: int, groups: Sequence[int], reply: Bytes) -> Found:
         """Read the replies to `count` keys, that were asked one by one or in groups of one array each."""
@@ -84,14 +92,6 @@ class VectorBlock:
             found.values[good] = values
             good[good] = well
         return found
-
-
-def together(keys: Sequence[str], size: int) -> bytes:
-    """Return MGETs of `size` keys each."""
-    data = [*map(bulk, map(str.encode, keys))]
-    name = bulk("MGET")
-    parts = (data[at : at + size] for at in range(0, len(data), size))
-    return b"".join([b"*%d\r\n%b%b" % (len(part) + 1, name, b"".join(part)) for part in parts])
 
 
 def spread(reply: Any, count: int) -> list[Any]:

@@ -20,7 +20,7 @@ from server.inference.reading.bulk import BulkReader, Share, read
 from server.inference.reading.faults import fault_of
 from server.inference.reading.raw import Sealed
 
-PIECE_ROWS = 512  # of one read: what is made of it stays in a core's cache
+PIECE_ROWS = 2048  # of one read: fewer make numpy's calls dear, and more fall out of a core's cache
 REPLY_BYTES = 64 << 20  # of one read, beside raw features: hashes that are longer are not read whole
 SAMPLE_ROWS = 64
 
@@ -53,6 +53,7 @@ class BlockReader:
         self._blocks = PlanBlocks(plan)
         self._executor = beside
         self._most = REPLY_BYTES + 2 * PIECE_ROWS * row_bytes
+        self._texts = any(isinstance(one, HashBlock) for one in self._blocks.sources)
         self._unseen = [one for one in self._blocks.sources if isinstance(one, HashBlock)]
 
     async def read(self, keys: Sequence[str]) -> Block:
@@ -73,6 +74,9 @@ class BlockReader:
         return feeds, at.tolist(), odd.tolist()
 
     async def _beside(self, work: Callable[[*Arguments], T], *arguments: *Arguments) -> T:
+        """Work on texts beside the loop, and on what takes no longer than handing it over right here."""
+        if not self._texts:
+            return work(*arguments)
         return await asyncio.get_running_loop().run_in_executor(self._executor, work, *arguments)
 
     async def _look(self, columns: Sequence[Sequence[str]]) -> None:

@@ -271,3 +271,12 @@ def test_a_template_as_a_scan_pattern_escapes_what_redis_reads_as_a_wildcard(
 
 def test_placeholders_are_listed_in_order() -> None:
     assert KeyTemplate("{b}:x:{a}").placeholders == ("b", "a")
+
+
+def test_keys_are_accepted_one_by_one_whatever_lies_between_them() -> None:
+    template = KeyTemplate("{a}x")
+
+    assert template.accepts_all(["foox", "barx"])
+    assert not template.accepts_all(["foo", "barx"])
+    assert template.accepts_all(["foo\nbarx"])
+    assert not template.accepts_all(["foox\nbar", "x"])

@@ -1,0 +1,297 @@
+"""Bytes of many replies become the tensors that the plan makes of them one by one, odd rows left out."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from redis.exceptions import ResponseError
+
+from models import hash_blocks
+from models.assembly import Plan
+from models.blocks import PlanBlocks, supports
+from models.features import FeatureView
+from models.hash_blocks import HashBlock
+from models.replies import after, parsed
+from models.vector_blocks import TOGETHER_KEYS
+from tests.unit.models.views import plan
+
+WRONG = "WRONGTYPE Operation against a key holding the wrong kind of value"
+NAMES = ["a", "bb", "a longer name", "d"]
+CATEGORY = {"name": "c", "categories": ["DE", "FR", ""], "unknown": "FR"}
+STRICT = {"name": "s", "categories": ["DE", "FR"]}
+TEXTS = [
+    "1",
+    "-0",
+    "0",
+    "-0.0",
+    "+1",
+    "1.",
+    ".5",
+    "1e5",
+    "1e-400",
+    "1e39",
+    "1e400",
+    "nan",
+    "inf",
+    "-inf",
+    " 1",
+]
+TEXTS += [
+    "1_0",
+    "0x10",
+    "007",
+    "true",
+    "",
+    "-",
+    "1e",
+    "9007199254740993",
+    "255",
+    "256",
+    "3.7",
+    "x\r\n$1\r\n5",
+]
+TEXTS += [
+    "*2\r\n$1\r\na\r\n$1\r\n7\r\n",
+    "1" * 99,
+    "1" * 100,
+    "0." + "1" * 98,
+    "DE",
+    "FR",
+    "é",
+    "65504",
+    "65520",
+]
+values = (
+    st.sampled_from(TEXTS) | st.floats(width=32, allow_nan=False).map(repr) | st.integers(-300, 300).map(str)
+)
+Encode = Callable[[Any], bytes]
+
+
+def encode(reply: Any) -> bytes:
+    """Return a reply as Redis sends it."""
+    if reply is None:
+        return b"$-1\r\n"
+    if isinstance(reply, ResponseError):
+        return b"-%b\r\n" % str(reply).encode()
+    if isinstance(reply, list):
+        return b"*%d\r\n%b" % (len(reply), b"".join(map(encode, reply)))
+    return b"$%d\r\n%b\r\n" % (len(reply), reply)
+
+
+def agreed(compiled: Plan, replies: Sequence[Any], sent: Sequence[bytes], wide: bool = False) -> int:
+    """Read replies in a block and one by one; rows of the block must be equal, and no fewer than the plain ones."""
+    block = PlanBlocks(compiled)
+    keys = [f"k:{at}" for at in range(len(replies))]
+    live, (own,) = block.keyed(keys)
+    block.sources[0].wide = wide
+    found = block.sources[0].asked(own, False).read(bytearray(b"".join(sent)))
+    feeds, good = block.feeds([found])
+    one_by_one = compiled.assemble(compiled.prepare_keys(keys), replies, missing=None)
+    assert list(live) == list(range(len(keys)))
+    rows = np.flatnonzero(good).tolist()
+    assert not set(rows) & set(one_by_one.errors)
+    if rows:
+        (group,) = one_by_one.groups
+        want = group.feeds["x"][[group.rows.index(row) for row in rows]]
+        assert feeds["x"].dtype == want.dtype
+        np.testing.assert_array_equal(feeds["x"], want)
+    return len(rows)
+
+
+rows_of_hashes = st.lists(
+    st.lists(st.none() | values, min_size=4, max_size=4) | st.just(WRONG), min_size=1, max_size=12
+)
+dtypes = st.sampled_from(["float32", "float64", "float16", "int64", "int8", "uint8", "bool"])
+
+
+def as_hmget(row: Any) -> Any:
+    return (
+        ResponseError(row) if isinstance(row, str) else [None if one is None else one.encode() for one in row]
+    )
+
+
+def as_hgetall(row: Any, names: Sequence[str]) -> Any:
+    """Return what HGETALL says of the same hash, its fields in any order and others between."""
+    reply = as_hmget(row)
+    if isinstance(reply, ResponseError):
+        return reply
+    held = dict(zip(NAMES, reply, strict=True))
+    pairs = [(name, held.get(name, b"between")) for name in names]
+    return [part for name, value in pairs if value is not None for part in (name.encode(), value)]
+
+
+@settings(deadline=None, max_examples=150)
+@given(rows_of_hashes, dtypes, st.booleans())
+def test_hashes_agree_with_the_plan(rows: list[Any], dtype: str, columns: bool) -> None:
+    compiled = plan({"key": "k:{id}", "as": "hash", "fields": NAMES}, dtype=dtype)
+    replies = [as_hmget(row) for row in rows]
+
+    with without_arrow(not columns):
+        agreed(compiled, replies, [*map(encode, replies)])
+
+
+@settings(deadline=None, max_examples=150)
+@given(rows_of_hashes, dtypes, st.data())
+def test_whole_hashes_agree_with_the_plan(rows: list[Any], dtype: str, data: st.DataObject) -> None:
+    compiled = plan({"key": "k:{id}", "as": "hash", "fields": NAMES}, dtype=dtype)
+    orders = st.sampled_from([NAMES, NAMES, NAMES[::-1], ["other", *NAMES], [*NAMES[:2], "w", *NAMES[2:]]])
+    sent = [encode(as_hgetall(row, data.draw(orders))) for row in rows]
+
+    with without_arrow(data.draw(st.booleans())):
+        agreed(compiled, [as_hmget(row) for row in rows], sent, wide=True)
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    st.lists(st.tuples(values, values, st.sampled_from(["DE", "FR", "XX", "", "é"])), min_size=1, max_size=8)
+)
+@pytest.mark.parametrize("unknown", [CATEGORY, STRICT], ids=["unknown", "strict"])
+def test_categories_agree_with_the_plan(unknown: Mapping[str, Any], rows: list[tuple[str, str, str]]) -> None:
+    compiled = plan({"key": "k:{id}", "as": "hash", "fields": ["a", unknown, "b"]})
+    replies = [[a.encode(), c.encode(), b.encode()] for a, b, c in rows]
+
+    agreed(compiled, replies, [*map(encode, replies)])
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    st.lists(st.none() | st.binary(min_size=8, max_size=8) | st.binary(max_size=9), min_size=1, max_size=20),
+    st.sampled_from(
+        [("float32", 2), ("float64", 1), ("int32", 2), ("uint8", 8), ("bool", 8), ("float16", 4)]
+    ),
+    dtypes,
+    st.booleans(),
+)
+def test_vectors_agree_with_the_plan(
+    rows: list[bytes | None], stored: tuple[str, int], dtype: str, apart: bool
+) -> None:
+    source = {"key": "k:{id}", "as": "vector", "dtype": stored[0], "shape": [stored[1]]}
+    compiled = plan(source, dtype=dtype)
+    sent = [*map(encode, rows)] if apart else [encode(rows)]
+
+    agreed(compiled, rows, sent, wide=not apart)
+
+
+class without_arrow:  # noqa: N801  # a context, as functions are
+    """Read texts as where pyarrow is not installed."""
+
+    def __init__(self, absent: bool) -> None:
+        self._absent, self._was = absent, hash_blocks.arrow
+
+    def __enter__(self) -> None:
+        if self._absent:
+            hash_blocks.arrow = lambda: False  # type: ignore[assignment]
+
+    def __exit__(self, *_error: object) -> None:
+        hash_blocks.arrow = self._was
+
+
+def regular_hashes(count: int) -> list[list[bytes]]:
+    return [[b"%d" % at, b"1.5", b"-2", b"0"] for at in range(count)]
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_one_odd_hash_among_many_costs_only_itself(wide: bool) -> None:
+    compiled = plan({"key": "k:{id}", "as": "hash", "fields": NAMES})
+    count = 1000
+    for odd in (None, [None] * 4, WRONG, [b"1", b"no number", b"2", b"3"], [b"1", None, b"2", b"3"]):
+        for place in (0, 500, count - 1):
+            replies: list[Any] = regular_hashes(count)
+            replies[place] = ResponseError(odd) if isinstance(odd, str) else odd or replies[place]
+            rows = [
+                str(one) if isinstance(one, ResponseError) else [v and v.decode() for v in one]
+                for one in replies
+            ]
+            sent = [as_hgetall(row, NAMES) for row in rows] if wide else replies
+
+            assert agreed(compiled, replies, [*map(encode, sent)], wide) == count - (odd is not None)
+
+
+def test_no_value_passes_for_a_reply() -> None:
+    compiled = plan({"key": "k:{id}", "as": "hash", "fields": ["a"]})
+    fake = b"x\r\n*1\r\n$1\r\n7"
+    replies = [[b"1"], [fake], ResponseError(WRONG), [b"2"]]
+
+    assert agreed(compiled, replies, [*map(encode, replies)]) == 2
+
+
+def test_hgetall_does_not_pay_for_hashes_that_hold_much_else() -> None:
+    source = plan({"key": "k:{id}", "as": "hash", "fields": ["a"]})
+    block = PlanBlocks(source).sources[0]
+    block.wide = True
+    large = encode([part for at in range(20) for part in (b"%c" % (97 + at), b"1")])
+    small = encode([b"a", b"1", b"b", b"1"])
+
+    assert block.asked(["k:1"], False).read(bytearray(small)).pays
+    assert not block.asked(["k:1"], False).read(bytearray(large)).pays
+
+
+@pytest.mark.parametrize(
+    ("looks", "wide", "judged"),
+    [
+        ([2, b"listpack", 3, b"listpack"], True, True),
+        ([2, b"listpack", 0, None], True, True),
+        ([0, None, ResponseError(WRONG), b"raw"], False, False),
+        ([2, b"listpack", 3, b"hashtable"], False, True),
+        ([2, b"listpack", 30, b"listpack"], False, True),
+        ([2, ResponseError("NOPERM object")], False, True),
+    ],
+)
+def test_hashes_that_are_small_are_read_whole(looks: list[Any], wide: bool, judged: bool) -> None:
+    block = PlanBlocks(plan({"key": "k:{id}", "as": "hash", "fields": ["a", "b"]})).sources[0]
+    assert isinstance(block, HashBlock)
+
+    assert block.judge(looks) is judged
+    assert block.wide is wide
+
+
+def test_many_vectors_are_asked_for_in_groups() -> None:
+    block = PlanBlocks(plan({"key": "k:{id}", "as": "vector", "shape": [2]})).sources[0]
+    keys = [f"k:{at}" for at in range(TOGETHER_KEYS + 3)] + ["k:é", "k:" + "x" * 300]
+
+    payload = block.asked(keys, False).payload
+
+    (first, second) = parsed(payload, 2)
+    assert first[0] == second[0] == b"MGET"
+    assert [key.decode() for key in first[1:] + second[1:]] == keys
+    assert parsed(block.asked(["k:é"], True).payload, 1) == [[b"GET", "k:é".encode()]]
+
+
+def test_replies_are_skipped_whole() -> None:
+    replies = [[b"a", None, [b"b"]], None, b"x\r\ny", ResponseError("ERR no")]
+    data = b"".join(map(encode, replies))
+
+    at = 0
+    for reply in replies:
+        stop = after(data, at)
+        assert data[at:stop] == encode(reply)
+        at = stop
+    assert at == len(data)
+    with pytest.raises(ValueError, match="not 3 replies"):
+        parsed(data, 3)
+
+
+def test_what_is_no_number_of_hashes_or_vectors_is_not_read_in_blocks() -> None:
+    vector = {"key": "k:{id}", "as": "vector", "shape": [2]}
+
+    assert supports(plan(vector))
+    assert not supports(plan({"key": "k:{id}", "as": "list", "shape": [2], "last": 3}))
+    assert not supports(plan({"key": "k:{id}", "as": "json", "fields": ["a"]}))
+    assert not supports(plan(vector, {"inline": True, "fields": ["b"]}))
+    assert not supports(plan({"key": "k:{id}", "as": "hash", "fields": ["a"]}, dtype="string"))
+
+
+def test_several_sources_are_asked_by_the_placeholders_of_the_first_key() -> None:
+    sources = [
+        {"key": "k:{id}", "as": "hash", "fields": ["a"]},
+        {"key": "v:{id}", "as": "vector", "shape": [2]},
+    ]
+    block = PlanBlocks(Plan(FeatureView.read({"inputs": [{"name": "x", "sources": sources, "shape": [3]}]})))
+
+    live, columns = block.keyed(["k:1", "other", "k:2"])
+
+    assert list(live) == [0, 2]
+    assert columns == [["k:1", "k:2"], ["v:1", "v:2"]]
