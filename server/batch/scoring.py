@@ -12,13 +12,14 @@ import os
 import secrets
 import socket
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from models.errors import BadRequest, InsituError
+from models.errors import InsituError, JobNotFound, RedisRefused, RedisUnavailable
 from models.jobs import JobSpec
 from models.ledger import DONE, FAILED, RUNNING, Ledger, Standing, Taken
 from models.tallies import Tally
@@ -28,11 +29,15 @@ from server.batch.pacing import patiently
 from server.batch.parts import Part
 from server.batch.scored import Scored
 from server.batch.targets.target import PartName
+from server.inference.ending import ended
 from server.inference.engine import Engine
 
 AT_ONCE = 3  # parts under way
 TAKE_MS = 200
 LOOK_SECONDS = 0.5
+
+
+CURABLE = (RedisUnavailable, RedisRefused, JobNotFound)  # what a job that is taken up again may not meet
 
 
 class TooManyErrors(InsituError):
@@ -94,27 +99,17 @@ async def score(engine: Engine, ledger: Ledger, watch: Watch, own: bool = True) 
         scorer = await Scorer.open(engine, ledger, watch, own)
         if standing.state == RUNNING:
             await scorer.run()
-    except ExceptionGroup as group:
-        error = first_of(group)
-        await failed(ledger, error)
-        raise error from group
-    except (BadRequest, TooManyErrors) as error:
+    except InsituError as error:
         await failed(ledger, error)
         raise
-    return await scorer.ended()
+    return await scorer.completed()
 
 
 async def failed(ledger: Ledger, error: BaseException) -> None:
     """End a job that nobody can go on with."""
-    if isinstance(error, BadRequest | TooManyErrors):
+    if isinstance(error, InsituError) and not isinstance(error, CURABLE):
         with suppress(InsituError):
             await ledger.end(FAILED, str(error))
-
-
-def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return the first fault inside a group of groups."""
-    first = group.exceptions[0]
-    return first_of(first) if isinstance(first, BaseExceptionGroup) else first
 
 
 class Scorer:
@@ -126,6 +121,7 @@ class Scorer:
         self._under_way: set[str] = set()
         self._settling = asyncio.Lock()
         self._done = asyncio.Event()
+        self._fault: Exception | None = None
 
     @classmethod
     async def open(cls, engine: Engine, ledger: Ledger, watch: Watch, own: bool) -> "Scorer":
@@ -139,17 +135,31 @@ class Scorer:
     async def run(self) -> None:
         """Find rows and score them, until none are left.
 
-        Raises: ExceptionGroup of what `score` raises.
+        Raises: what `score` raises.
         """
-        async with asyncio.TaskGroup() as tasks:
-            background = [tasks.create_task(self._look()), tasks.create_task(self._tools.rest.watch())]
-            work = [tasks.create_task(self._walk())]
-            work += [tasks.create_task(self._work()) for _ in range(AT_ONCE)]
+        works = [
+            self._look(),
+            self._tools.rest.watch(),
+            self._walk(),
+            *(self._work() for _ in range(AT_ONCE)),
+        ]
+        tasks = [asyncio.create_task(self._heard(work)) for work in works]
+        try:
             await self._done.wait()
-            for task in (*background, *work):
-                task.cancel()
+        finally:
+            await ended(tasks)
+        if self._fault is not None:
+            raise self._fault
 
-    async def ended(self) -> Standing:
+    async def _heard(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do some work; its fault ends all of it."""
+        try:
+            await work
+        except Exception as error:  # noqa: BLE001  # whoever waits for the job must hear of it
+            self._fault = self._fault or error
+            self._done.set()
+
+    async def completed(self) -> Standing:
         """Complete what was written, and return how the job stands.
 
         Raises: RedisUnavailable, RedisRefused; OSError, a file cannot be completed.
@@ -169,12 +179,26 @@ class Scorer:
     async def _work(self) -> None:
         """Take parts and score them."""
         while not self._done.is_set():
-            for taken in await patiently(lambda: self._ledger.take(1, TAKE_MS)):
+            for taken in await self._taken():
                 self._under_way.add(taken.entry)
                 try:
                     await self._part(taken)
                 finally:
                     self._under_way.discard(taken.entry)
+
+    async def _taken(self) -> list[Taken]:
+        """Take the next part; none when none comes for a while.
+
+        Raises: JobNotFound; JobEnded, TooManyErrors, as `_check`.
+        """
+        try:
+            return await patiently(lambda: self._ledger.take(1, TAKE_MS))
+        except JobNotFound:  # or it has ended, and its parts are gone
+            standing = await patiently(self._ledger.look)
+            if standing.state == RUNNING:
+                raise
+            self._check(standing)
+            return []
 
     async def _part(self, taken: Taken) -> None:
         """Score one part, and settle it."""

@@ -11,11 +11,19 @@ import pytest
 from redis.asyncio import Redis
 
 from models.bundle import Bundle
-from models.errors import BadRequest, InsituError, JobNotFound, ModelNotFound, RedisRefused
+from models.errors import (
+    BadFeatureView,
+    BadRequest,
+    JobNotFound,
+    ModelNotFound,
+    RedisRefused,
+    RedisUnavailable,
+)
 from models.jobs import JobSpec
 from models.ledger import DONE, FAILED, RUNNING, Ledger, Standing
 from models.store import ModelStore
 from server.batch import pacing, walking
+from server.batch import scoring as scoring_module
 from server.batch.scoring import JobEnded, Progress, TooManyErrors, process_name, score
 from server.inference.asking import Answer, Ask
 from server.inference.engine import Engine
@@ -237,7 +245,7 @@ async def test_rows_whose_features_are_old_are_passed_over(
     assert await redis.exists("score:k:0") == 0
     await store.publish(bundle(scaled(), view=VIEW))
     with pytest.raises(BadRequest, match="time_field"):
-        await scored(running, newer_than=150)
+        await scored(running, newer_than=150, version=2)
 
 
 @pytest.mark.parametrize(
@@ -273,8 +281,10 @@ async def test_a_model_that_reads_no_keys_scores_none(store: ModelStore, engine:
     await store.publish(bundle(scaled()))
     running = await engine()
 
-    with pytest.raises(BadRequest, match="has no feature view"):
-        await scored(running)
+    job = await begun(running)
+    with pytest.raises(BadFeatureView, match="has no feature view"):
+        await score(running, job, quietly)
+    assert (await job.look()).state == FAILED
     with pytest.raises(ModelNotFound):
         await begun(running, model="other")
 
@@ -398,14 +408,15 @@ async def test_redis_that_stays_away_ends_the_work_and_keeps_the_job(
 ) -> None:
     monkeypatch.setattr(walking, "PART_ROWS", 10)
     monkeypatch.setattr(pacing, "PATIENCE_SECONDS", 1.0)
+    monkeypatch.setattr(scoring_module, "LOOK_SECONDS", 0.05)
     server = redis_server(aof=True)
     async with Redis.from_url(server.url) as client:
         await fill(client, 200)
         await ModelStore(client).publish(bundle(scaled(), view=VIEW))
     running = await engine(redis_url=server.url)
-    job = await begun(running, max_rate=500)
+    job = await begun(running, max_rate=100)
 
-    with pytest.raises(InsituError, match="Redis does not answer"):
+    with pytest.raises(RedisUnavailable):
         await score(running, job, lambda now: server.kill() if now.rows else None)
 
     server.start()
@@ -463,21 +474,24 @@ async def test_a_job_rests_while_redis_is_slow(
 ) -> None:
     monkeypatch.setattr(walking, "PART_ROWS", 50)
     monkeypatch.setattr(pacing, "PROBE_SECONDS", 0.01)
-    await fill(redis, 1000)
+    monkeypatch.setattr(scoring_module, "LOOK_SECONDS", 0.01)
+    await fill(redis, 500)
     await store.publish(bundle(scaled(), view=VIEW))
     running = await engine()
+    job = await begun(running, pause_above_ms=100, max_rate=500)
     resting: list[bool] = []
 
     async def slow() -> None:
-        for _ in range(3):
-            await redis.execute_command("DEBUG", "SLEEP", "0.2")
-            await asyncio.sleep(0.2)
+        for _ in range(2):
+            await redis.client_pause(250, all=True)
+            await asyncio.sleep(0.5)
 
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(slow())
-        standing = await scored(running, lambda now: resting.append(now.resting), pause_above_ms=50)
+        standing = await score(running, job, lambda now: resting.append(now.resting))
 
-    assert standing.tally.scored == 1000
+    assert standing.tally.scored == 500
+    assert set(resting) == {False, True}
 
 
 PROCESS = """
