@@ -216,13 +216,14 @@ def test_killed_twenty_times_a_job_goes_on_and_nothing_is_missing_or_half_writte
 def test_an_unfinished_job_begins_anew_unless_it_is_resumed(
     running: Start, insitu: Insitu, customers: None
 ) -> None:
-    one = running("score", "churn", "--max-rate", "500")
+    words = ("score", "churn", "--max-rate", "300")
+    one = running(*words)
     time.sleep(3)
+    assert "is being scored right now; --resume works on it too" in insitu(*words).error
     one.end(signal.SIGKILL)
-    assert "is being scored right now" in insitu("score", "churn", "--max-rate", "500").error
     time.sleep(6)
 
-    done = insitu("score", "churn", "--max-rate", "500")
+    done = insitu(*words)
 
     assert done.code == 0
     assert "began anew: the job was" in done.err
