@@ -194,6 +194,8 @@ def score(
     """
     settings = read_settings(redis_url=redis_url, data_dir=data_dir, prefix=prefix)
     with needs("server"):
+        import uvloop
+
         import server.batch.scoring  # noqa: F401  # says at once what is not installed
     rows = RowOptions(match, keys_from, index, query, instances)
     targets = TargetOptions(to, ttl, to_field, to_hash, to_zset, to_stream, to_parquet, to_csv)
@@ -214,7 +216,8 @@ def score(
             "pause_above_ms": milliseconds(pause_above_latency),
         }
     )
-    asyncio.run(scored(Terminal(as_json=as_json), settings, spec, job or spec.own_name, resume))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(scored(Terminal(as_json=as_json), settings, spec, job or spec.own_name, resume))
 
 
 async def scored(terminal: Terminal, settings: Settings, spec: JobSpec, name: str, resume: bool) -> None:
