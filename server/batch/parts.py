@@ -44,6 +44,11 @@ class Part:
         return [Part((), self.instances[at : at + rows]) for at in starts]
 
 
+def texts_of(keys: Sequence[bytes]) -> list[str]:
+    """Return keys as texts, all of them decoded at once; what is no UTF-8 stays as surrogates."""
+    return BETWEEN.join(keys).decode("utf-8", "surrogateescape").split(BETWEEN.decode()) if keys else []
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One step of a walk: rows found, where a walk goes on after it, and the share done with it, 0 to 1.

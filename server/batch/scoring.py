@@ -26,7 +26,7 @@ from models.tallies import Tally
 from server.batch.answering import Errors
 from server.batch.opening import Tools, opened
 from server.batch.pacing import patiently
-from server.batch.parts import Part
+from server.batch.parts import Part, texts_of
 from server.batch.scored import Scored
 from server.batch.targets.target import PartName
 from server.inference.ending import ended
@@ -227,7 +227,7 @@ class Scorer:
         if part.instances:
             scored, errors = await answering.of_instances(part.instances)
         else:
-            keys = [*dict.fromkeys(key.decode("utf-8", "surrogateescape") for key in part.keys)]
+            keys = [*dict.fromkeys(texts_of(part.keys))]
             left = await self._tools.selection.of(keys)
             tally.passed = len(keys) - len(left)
             scored, errors = await answering.of_keys(left)

@@ -12,7 +12,7 @@ from models.assembly import Plan
 from models.errors import BadRequest
 from models.ledger import RUNNING, SILENT_SECONDS, Ledger
 from server.batch.pacing import patiently
-from server.batch.parts import Part, Source, Step
+from server.batch.parts import Part, Source, Step, texts_of
 
 PART_ROWS = 4096
 LEAST_ROWS = 32
@@ -126,7 +126,7 @@ class Walk:
 
     def _own(self, keys: Sequence[bytes]) -> Sequence[bytes]:
         """Return the keys that the model reads."""
-        texts = [key.decode("utf-8", "surrogateescape") for key in keys]
+        texts = texts_of(keys)
         template = self._plan.template
         if template.accepts_all(texts):
             return keys
