@@ -1,6 +1,6 @@
 """Composition root: builds every object once, opens the doors, closes them in reverse.
 
-settings -> Redis client -> store -> catalogue, reader -> predictor -> engine -> REST door
+settings -> Redis client -> store -> catalogue, reader -> predictor -> engine -> REST door, hosting of jobs
 """
 
 import asyncio
@@ -22,6 +22,7 @@ from fastapi import FastAPI
 from models.connecting import connect, without_password
 from models.keys import Keys
 from models.store import ModelStore
+from server.batch.hosting import Hosting
 from server.cores import threads_of
 from server.inference.batcher import BatchLimits
 from server.inference.blocks import Blocks
@@ -53,12 +54,15 @@ GC_THRESHOLDS = (20_000, 10, 10)  # Python's 700 is reached with the requests of
 class Place:
     """What a server is given where it is one of several on a port.
 
+    `hosts` says whether scoring jobs are worked on from here: one of several does.
+
     Units: wait_seconds, how long the doors stay closed for the stored models.
     """
 
     listener: socket.socket | None = None
     metrics: Path | None = None
     wait_seconds: float = FIRST_SECONDS
+    hosts: bool = True
 
 
 ALONE = Place()
@@ -136,14 +140,20 @@ async def serve(
     """
     begun = time.perf_counter()
     engine = build_engine(settings, place.metrics)
+    hosting = Hosting(engine.store, settings, engine.metrics)
     listener = place.listener or listen(settings)
     asked = ending_signals()
     log.info("serving %s", without_password(settings.redis_url))
     try:
         await engine.start(place.wait_seconds)
+        if place.hosts:
+            hosting.start()
         api = create_api(engine, access(settings))
         server = Server(
-            http_config(api, settings), api.state.ending, lambda: started(address(settings, listener))
+            http_config(api, settings),
+            api.state.ending,
+            lambda: started(address(settings, listener)),
+            hosting.end,
         )
         settle_memory()
         log.info("answers on %s after %.2f s", address(settings, listener), time.perf_counter() - begun)
@@ -151,6 +161,7 @@ async def serve(
         await server.serve([listener])
     finally:
         listener.close()
+        await hosting.stop()
         await engine.stop()
         log.info("stopped")
 
@@ -205,10 +216,17 @@ def ending_signals() -> list[int]:
 
 
 class Server(uvicorn.Server):
-    """uvicorn, with a word when it answers, and nothing left unread when it ends."""
+    """uvicorn, with a word when it answers and when it ends, and nothing left unread then."""
 
-    def __init__(self, config: uvicorn.Config, ending: Ending, started: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        ending: Ending,
+        started: Callable[[], None],
+        leaving: Callable[[], None],
+    ) -> None:
         super().__init__(config)
+        self._leaving = leaving
         self._ending = ending
         self._started = started
 
@@ -226,6 +244,7 @@ class Server(uvicorn.Server):
         clients leave before it does.
         """
         self._ending.begun = True
+        self._leaving()
         await asyncio.sleep(ACCEPT_SECONDS)
         for one in self.servers:
             one.close()

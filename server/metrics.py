@@ -27,6 +27,7 @@ from server.counting.series import (
     DIFFERENT,
     FILLED,
     MISSING,
+    OF_JOBS,
     QUEUE,
     READ,
     REQUEST,
@@ -116,6 +117,10 @@ class VersionMetrics:
         """Count rows of a request that a shadow was not asked for: it had too much to do."""
         self._cells[SKIPPED] += rows
 
+    def job(self, rows: int) -> None:
+        """Count rows that a scoring job looked at."""
+        self._cells[OF_JOBS] += rows
+
     def retire(self) -> None:
         """Count nowhere from now on: who still holds this must not write into another's cells."""
         self._cells = plain(DIFFERENCE.end)
@@ -152,6 +157,7 @@ class Metrics:
         self._processes = Processes(self._cells.workers)
         self.redis_up = Watched(self._take((series.UP,)))
         self.in_flight = Watched(self._take((series.IN_FLIGHT,)))
+        self.jobs = Watched(self._take((series.JOBS,)))
 
     def of(self, model: str, version: int) -> VersionMetrics:
         """Return the numbers of one version."""
@@ -205,6 +211,7 @@ class Metrics:
         """Ask for what other workers cannot ask: they read what was true here last."""
         self.redis_up.refresh()
         self.in_flight.refresh()
+        self.jobs.refresh()
 
     def exposition(self) -> bytes:
         """Return every series in Prometheus' text format; takes a while, so not for the loop's thread."""

@@ -88,6 +88,9 @@ class ServerSettings(BaseSettings):
     request_timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 30.0
     """Seconds after which a prediction is given up; a request may ask for less with timeout_ms."""
 
+    max_jobs: Annotated[int, Field(ge=0, le=64)] = 2
+    """Scoring jobs that a server works on at once, each in a process of its own; 0 leaves them to other servers."""
+
     redis_timeout_ms: Annotated[int, Field(ge=10, le=60_000)] = 1000
     """Milliseconds a read of features may take before Redis counts as away."""
 

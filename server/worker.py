@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 
 CLOSE_SECONDS = 5.0  # beside the time for requests: closing connections and files
 FAILED = 1
+HOSTING = 1  # the worker that works on scoring jobs
 
 
 def main() -> None:
@@ -41,7 +42,7 @@ def serve(number: int, listener: socket.socket, channel: socket.socket) -> int:
     alone = threading.Event()
     threading.Thread(target=end_when_alone, args=(channel, task, alone), daemon=True).start()
     wait = FIRST_SECONDS if task.wait_seconds is None else task.wait_seconds
-    place = app.Place(listener, task.metrics, wait)
+    place = app.Place(listener, task.metrics, wait, hosts=number == HOSTING)
     try:
         app.run(task.settings, lambda url: tell(channel, answers(url)), place)
     except Exception as error:

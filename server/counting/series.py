@@ -20,8 +20,8 @@ ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096)
 AGES = (1, 5, 15, 60, 300, 900, 3600, 14_400, 86_400, 604_800, 2_592_000)  # a second to thirty days
 DIFFERENCES = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 10)
 
-ANSWERED, FILLED, MISSING, SHADOWED, DIFFERENT, SKIPPED = range(6)
-REQUEST = Histogram("insitu_request_seconds", "A request, from its arrival to its answer", SECONDS, 6)
+ANSWERED, FILLED, MISSING, SHADOWED, DIFFERENT, SKIPPED, OF_JOBS = range(7)
+REQUEST = Histogram("insitu_request_seconds", "A request, from its arrival to its answer", SECONDS, 7)
 READ = Histogram("insitu_feature_read_seconds", "Reading the features of a request", SECONDS, REQUEST.end)
 QUEUE = Histogram("insitu_queue_seconds", "Waiting of a request for its run", SECONDS, READ.end)
 RUN = Histogram("insitu_run_seconds", "One run of a batch", SECONDS, QUEUE.end)
@@ -33,14 +33,15 @@ DIFFERENCE = Histogram(
 TRIP = Histogram("insitu_redis_round_trip_seconds", "One round trip to Redis", SECONDS, 1)
 
 VERSION, FAULT, REDIS, LOADED, MEMORY = "version", "fault", "redis", "loaded", "memory"
-UP, IN_FLIGHT, WORKERS = "redis_up", "in_flight", "workers"
+UP, IN_FLIGHT, JOBS, WORKERS = "redis_up", "in_flight", "jobs", "workers"
 SIZES = {VERSION: DIFFERENCE.end, REDIS: TRIP.end}  # cells of a block; of the others, one
-PASSING = frozenset((LOADED, MEMORY, UP, IN_FLIGHT))  # they describe a worker, and end with it
+PASSING = frozenset((LOADED, MEMORY, UP, IN_FLIGHT, JOBS))  # they describe a worker, and end with it
 
 OF_VERSION = ("model", "version")
 LABELS = {
     UP: (),
     IN_FLIGHT: (),
+    JOBS: (),
     WORKERS: (),
     VERSION: OF_VERSION,
     FAULT: (*OF_VERSION, "code"),
@@ -51,6 +52,9 @@ LABELS = {
 FAMILIES: dict[str, tuple[Family, ...]] = {
     UP: (Single("insitu_redis_up", "1 when Redis answers every worker", kind="gauge"),),
     IN_FLIGHT: (Single("insitu_requests_in_flight", "Requests without an answer yet", kind="gauge"),),
+    JOBS: (
+        Single("insitu_jobs_running", "Scoring jobs that a process of this server works on", kind="gauge"),
+    ),
     WORKERS: (Single("insitu_workers", "Processes that answer", kind="gauge"),),
     VERSION: (
         Count("insitu_requests_total", "Requests answered", REQUEST),
@@ -60,6 +64,7 @@ FAMILIES: dict[str, tuple[Family, ...]] = {
         Single("insitu_shadow_rows_total", "Rows that a shadow answered too", SHADOWED),
         Single("insitu_shadow_different_rows_total", "Rows that a shadow answered otherwise", DIFFERENT),
         Single("insitu_shadow_skipped_rows_total", "Rows that a shadow was not asked for", SKIPPED),
+        Single("insitu_job_rows_total", "Rows that scoring jobs looked at", OF_JOBS),
         *(REQUEST, READ, QUEUE, RUN, BATCH, AGE, DIFFERENCE),
     ),
     FAULT: (Single("insitu_errors_total", "Failed requests and rows"),),

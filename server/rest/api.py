@@ -7,7 +7,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 
 from server.inference.engine import Engine
-from server.rest import catalogue, errors, explain, health, pages, predict, publish
+from server.rest import catalogue, errors, explain, health, jobs, pages, predict, publish
 from server.rest.access import Access
 from server.rest.bodies import BodyLimits, BoundedBodies, Net
 from server.rest.connection import Ending
@@ -24,6 +24,7 @@ TAGS = (
     },
     {"name": "explain", "description": "What each feature of a row adds to its prediction."},
     {"name": "models", "description": "Models, their versions and aliases."},
+    {"name": "jobs", "description": "Scoring jobs: many rows, their answers written into Redis."},
     {"name": "health", "description": "For orchestrators and Prometheus."},
 )
 DESCRIPTION = (
@@ -72,6 +73,8 @@ def routers(engine: Engine, access: Access) -> tuple[APIRouter, ...]:
         catalogue.create_readers(engine, access),
         publish.create_router(engine, access),
         catalogue.create_writers(engine, access),
+        jobs.create_readers(engine, access),
+        jobs.create_writers(engine, access),
         health.create_router(engine),
         health.create_metrics(engine, access),
     )

@@ -15,10 +15,17 @@ from server.inference import errors as core
 from server.rest import refusals
 from server.rest.errors import facts, status_of
 from server.rest.explanations import ExplainRequest
+from server.rest.job_schemas import JobRequest
 from server.rest.schemas import AliasTarget, ErrorBody, PredictRequest, TrafficTarget
 
 SCHEMAS = "#/components/schemas/{model}"
-BY_HAND: tuple[type[BaseModel], ...] = (PredictRequest, ExplainRequest, AliasTarget, TrafficTarget)
+BY_HAND: tuple[type[BaseModel], ...] = (
+    PredictRequest,
+    ExplainRequest,
+    AliasTarget,
+    TrafficTarget,
+    JobRequest,
+)
 EXAMPLES: tuple[InsituError, ...] = (
     refusals.MalformedJson(
         "the body is no JSON: unexpected end of data at line 1 column 9", line=1, column=9
@@ -34,9 +41,11 @@ EXAMPLES: tuple[InsituError, ...] = (
     domain.KeyMissing("customer:99"),
     domain.FieldMissing("customer:2", "age"),
     domain.TrafficNotFound("churn"),
+    domain.JobNotFound("churn-5f2a9c01d3"),
     refusals.CardNotFound("churn", 3, data=False),
     domain.NothingToRollBack("churn", "production"),
     domain.VersionInUse("churn", 3, ["production"]),
+    domain.JobUnderWay("churn-5f2a9c01d3"),
     refusals.BodyTooLarge(16 << 20, 20 << 20),
     core.TooManyRows(5000, 4096),
     domain.ModelTooLarge(600 << 20, 512 << 20),

@@ -22,6 +22,9 @@ PREDICT = [
     ("GET", "/v1/models/m"),
     ("GET", "/v1/models/m/versions/1"),
     ("GET", "/v1/models/m/traffic"),
+    ("GET", "/v1/jobs"),
+    ("GET", "/v1/jobs/j"),
+    ("GET", "/v1/jobs/j/events"),
     ("GET", "/metrics"),
 ]
 ADMIN = [
@@ -32,6 +35,8 @@ ADMIN = [
     ("DELETE", "/v1/models/m/versions/1"),
     ("PUT", "/v1/models/m/traffic"),
     ("DELETE", "/v1/models/m/traffic"),
+    ("POST", "/v1/models/m/jobs"),
+    ("DELETE", "/v1/jobs/j"),
 ]
 
 

@@ -24,9 +24,10 @@ from tests.servers import RedisServer
 
 PAGE = Path(__file__).parents[3] / "docs" / "http-api.md"
 PRINTED = "http://127.0.0.1:8000"
-# What differs from one run to the next: moments, digests of files, memory, program versions.
+# What differs from one run to the next: moments, how long a job took, digests of files, memory, program versions.
 CHANGING = re.compile(
     r"\d{4}-\d\d-\d\dT[\d:.]+\+00:00|date: [^\n]+|[0-9a-f]{64}"
+    r"|(?<=\"rate\":)[\d.]+|(?<=\"seconds\":)[\d.]+"
     r"|(?<=\"memory_bytes\": )\d+|(?<=\"version\":\")[^\"]+|(?<=\"pid\":)\d+"
 )
 SHELL = shutil.which("bash") or "/bin/sh"

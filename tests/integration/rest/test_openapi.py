@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
+from models.jobs import JobSpec
 from models.store import ModelStore
-from server.rest import asks, explain
+from server.rest import asks, explain, job_asks
 from server.rest.errors import STATUS
 from server.rest.explanations import ExplainAnswer, ExplainRequest
+from server.rest.job_schemas import JobRequest
 from server.rest.schemas import ErrorBody, PredictAnswer, PredictRequest
 from tests.integration.rest.conftest import Client, StartDoor
 from tests.integration.rest.graphs import churn
@@ -55,6 +57,11 @@ async def test_every_route_is_described(description: dict[str, Any]) -> None:
         ("GET", "/v1/models/{name}/traffic"),
         ("PUT", "/v1/models/{name}/traffic"),
         ("DELETE", "/v1/models/{name}/traffic"),
+        ("POST", "/v1/models/{name}/jobs"),
+        ("GET", "/v1/jobs"),
+        ("GET", "/v1/jobs/{job}"),
+        ("GET", "/v1/jobs/{job}/events"),
+        ("DELETE", "/v1/jobs/{job}"),
         ("GET", "/health/live"),
         ("GET", "/health/ready"),
         ("GET", "/metrics"),
@@ -143,6 +150,20 @@ async def test_the_examples_of_explaining_are_what_is_asked_and_answered(descrip
         one["name"] for one in description["paths"]["/v1/models/{name}/explain"]["get"]["parameters"]
     }
     assert parameters - {"name", "X-Request-Timeout-Ms"} == set(explain.QUERY)
+
+
+async def test_the_examples_of_a_job_are_jobs(description: dict[str, Any]) -> None:
+    body = description["paths"]["/v1/models/{name}/jobs"]["post"]["requestBody"]["content"][
+        "application/json"
+    ]
+
+    for example in body["examples"].values():
+        JobRequest.model_validate(example["value"])
+        job_asks.of_body("m", example["value"])
+
+
+def test_the_job_that_is_described_is_the_one_that_is_read() -> None:
+    assert set(JobRequest.model_fields) == set(JobSpec.model_fields) - {"model"} | {"job"}
 
 
 async def test_the_description_is_made_once(start: StartDoor, store: ModelStore) -> None:

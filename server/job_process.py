@@ -1,0 +1,130 @@
+"""The process of one scoring job, as the server that hosts it starts it: behind predictions, on one thread."""
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Any
+
+import uvloop
+
+from models.errors import BadRequest, InsituError, JobNotFound, RedisUnavailable
+from models.ledger import FAILED, Ledger, Standing
+from server.app import build_engine
+from server.batch.scoring import JobEnded, Progress, TooManyErrors, process_name, score
+from server.inference.ending import ended
+from server.inference.engine import Engine
+from server.logs import configure_logs
+from server.settings import ServerSettings
+
+log = logging.getLogger(__name__)
+
+NICE = 15  # of 19: on a busy core it gets a thirtieth of what a server's process gets, enough to say that it lives
+END_SECONDS = 3.0  # after the server has died: then this process ends as it is
+SETTINGS, REPORTS = 0, 1  # descriptors of standard input and output
+DONE, GONE = 0, 1
+
+
+def main() -> None:
+    """Work on the job that the last argument names, until it has ended or there is no server."""
+    sys.exit(work(sys.argv[-1], sys.stdin.readline()))
+
+
+def work(name: str, line: str) -> int:
+    """Work on a job with the settings of a line, and return the status to end with."""
+    if not line:
+        return GONE  # the server is gone already
+    os.nice(NICE)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which tells this one
+    settings = alone(ServerSettings.model_validate(json.loads(line)))
+    configure_logs(settings.log_level, settings.log_format)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(worked(name, settings))
+    return DONE
+
+
+def alone(settings: ServerSettings) -> ServerSettings:
+    """Return the settings of a process with one thread for runs."""
+    return settings.model_copy(update={"workers": 1, "threads": 1, "intra_op_threads": 1})
+
+
+async def worked(name: str, settings: ServerSettings) -> None:
+    """Work on a job until it has ended, or this process is told to end.
+
+    Raises: ProviderUnavailable; RedisRefused, RedisUnavailable, it failed and that cannot be written.
+    """
+    told = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, told.set)
+    threading.Thread(target=end_when_alone, daemon=True).start()
+    began = time.monotonic()
+    log.info("job %s: begins (pid %d)", name, os.getpid())
+    engine = build_engine(settings)
+    ledger = Ledger(engine.store.redis, engine.store.keys, name, process_name())
+    try:
+        outcome = await unless(told, outcome_of(engine, ledger))
+    finally:
+        await engine.stop()
+    log.info("job %s: %s, %.1f s", name, outcome, time.monotonic() - began)
+
+
+async def unless(told: asyncio.Event, work: Coroutine[Any, Any, str]) -> str:
+    """Return what comes of some work, or that this process was told to end before."""
+    task, telling = asyncio.create_task(work), asyncio.create_task(told.wait())
+    await asyncio.wait((task, telling), return_when=asyncio.FIRST_COMPLETED)
+    await ended((task, telling))
+    return "told to end; what is left waits in Redis" if task.cancelled() else task.result()
+
+
+async def outcome_of(engine: Engine, ledger: Ledger) -> str:
+    """Work on a job, and return what became of it; what nobody can mend ends it as failed.
+
+    Raises: RedisRefused, RedisUnavailable, as `worked`.
+    """
+    try:
+        return told(await score(engine, ledger, report))
+    except RedisUnavailable as error:
+        return f"waits in Redis: {error}"
+    except (BadRequest, TooManyErrors) as error:
+        return f"failed: {error}"  # noted by `score`
+    except (JobEnded, JobNotFound) as error:
+        return str(error)
+    except InsituError as error:
+        return await failed(ledger, str(error))
+    except Exception as error:
+        log.exception("job %s", ledger.name)
+        return await failed(ledger, f"{type(error).__name__}: {error}; the server's log says more")
+
+
+async def failed(ledger: Ledger, reason: str) -> str:
+    """End a job as failed, and return why."""
+    await ledger.end(FAILED, reason)
+    return f"failed: {reason}"
+
+
+def told(standing: Standing) -> str:
+    """Return how a job stands, in words."""
+    return f"{standing.state}, {standing.tally.scored} rows scored"
+
+
+def report(now: Progress) -> None:
+    """Tell the server how many rows this process has looked at."""
+    with suppress(OSError):  # the server has died: that is seen elsewhere
+        os.write(REPORTS, json.dumps({"rows": now.rows}).encode() + b"\n")
+
+
+def end_when_alone() -> None:
+    """End this process as SIGTERM does once its server has died: another one works on the job then.
+
+    It reads the descriptor: a thread that waits in `sys.stdin` would abort a process that ends.
+    """
+    while os.read(SETTINGS, 1):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(END_SECONDS)
+    os._exit(GONE)
