@@ -2,6 +2,7 @@
 
 import { askToken } from "./dialogs.js";
 import { fault, h } from "./elements.js";
+import { jobsPage } from "./jobs.js";
 import { modelPage } from "./model.js";
 import { overview } from "./overview.js";
 import { ask, askText, token } from "./service.js";
@@ -20,10 +21,11 @@ async function show() {
   page.leave();
   page = { reading: () => {}, leave: () => {} };
   const [, kind, name, reference] = location.hash.slice(1).split("/").map(decodeURIComponent);
-  document.title = name ? `${name} · Insitu` : "Insitu";
+  document.title = name ? `${name} · Insitu` : kind === "jobs" ? "Jobs · Insitu" : "Insitu";
   const place = h("div", { class: "page" });
   try {
-    const drawn = kind === "models" && name ? await modelPage(place, name, reference, recent) : await overview(place, telemetry);
+    const drawn = kind === "jobs" ? await jobsPage(place)
+      : kind === "models" && name ? await modelPage(place, name, reference, recent) : await overview(place, telemetry);
     if (mine !== visit) return drawn.leave();  // the reader has gone on meanwhile
     page = drawn;
   } catch (error) {
