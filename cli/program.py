@@ -14,6 +14,7 @@ from cli import (
     checking,
     drafting,
     explaining,
+    jobs,
     loading,
     predicting,
     publishing,
@@ -108,6 +109,7 @@ COMMANDS = (
     *predicting.COMMANDS,
     *explaining.COMMANDS,
     *scoring.COMMANDS,
+    *jobs.COMMANDS,
     *tokens.COMMANDS,
 )
 INSTEAD = {(command.name, option): cure for command in COMMANDS for option, cure in command.instead.items()}

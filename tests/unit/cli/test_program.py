@@ -20,7 +20,7 @@ from models.errors import BadName, InsituError, ModelNotFound, RedisUnavailable
 
 COMMANDS = [
     *("demo", "up", "serve", "train", "publish", "models", "promote", "rollback", "delete"),
-    *("traffic", "predict", "explain", "score", "check", "token"),
+    *("traffic", "predict", "explain", "score", "jobs", "check", "token"),
 ]
 
 
@@ -75,6 +75,9 @@ def test_no_command_shows_the_help_and_is_wrong_usage(capsys: pytest.CaptureFixt
         (["predict", "churn", "k", "--url", "http://h:8000/v1"], "leave /v1 off"),
         (["predict", "churn", "--key", "k"], "keys stand after the name: insitu predict NAME KEY..."),
         (["predict", "churn", "k", "--redis-url", "r"], "predict asks the server"),
+        (["jobs", "--cancel"], "--cancel is for one job; name it"),
+        (["jobs", "--watch"], "--watch is for one job"),
+        (["jobs", "nightly", "--cancel", "--watch"], "do not go together"),
         (["explain", "churn"], "give exactly one of: keys, --instances, --inputs"),
         (["explain", "churn", "k", "--reference", "{"], "--reference '{' is no JSON"),
         (["explain", "churn", "k", "--top", "0"], "invalid value for '--top'"),
