@@ -31,8 +31,8 @@ Each server's answers are held against ONNX Runtime before it is timed; a failed
 case is measured in rounds, contender after contender, and the medians count. Nothing else should run meanwhile.
 """
 EXAMPLES = """examples:
-  python -m benchmarks                                 everything, about ten minutes
-  python -m benchmarks --quick                         a glance at everything, about two minutes
+  python -m benchmarks                                 everything, about 16 minutes
+  python -m benchmarks --quick                         a glance at everything, about four minutes
   python -m benchmarks --only comparison --rounds 9    one case, more rounds
   python -m benchmarks --only soak --soak 600          memory over ten minutes of full load
   python -m benchmarks --draw benchmarks/results/2026-11-22-2130.json    draw a run again

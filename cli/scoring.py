@@ -16,7 +16,8 @@ from cli.predicting import parsed
 from cli.progress import Work
 from cli.settings import Settings, read_settings
 from cli.terminal import Terminal, count_text
-from models.errors import InsituError, JobNotFound, RedisUnavailable
+from models.errors import InsituError, RedisUnavailable
+from models.job_errors import JobNotFound
 from models.jobs import JobSpec, Matching
 from models.ledger import DONE, RUNNING, Ledger, Standing
 

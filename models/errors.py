@@ -3,7 +3,7 @@
     InsituError
       BadName  BadModelFile  ModelTooLarge  BadFeatureView  BadRecipe  BadRequest
       ModelNotFound  VersionNotFound  AliasNotFound  NothingToRollBack  VersionInUse
-      BadTraffic  TrafficNotFound  JobNotFound  JobUnderWay
+      BadTraffic  TrafficNotFound
       BundleCorrupt  ManifestUnreadable  RedisUnavailable  RedisRefused
       FeatureError                  one row's fault: its neighbours are answered
         KeyMissing  FieldMissing  KeyNotAllowed  KeysNotEnough  InstanceIncomplete
@@ -190,31 +190,6 @@ class TrafficNotFound(InsituError):
     def __init__(self, name: str) -> None:
         cure = f"`insitu traffic {name} VERSION=WEIGHT VERSION=WEIGHT` sets one"
         super().__init__(f"model {name!r} has no traffic rule; {cure}", model=name)
-
-
-class JobNotFound(InsituError):
-    """No scoring job of this name is kept."""
-
-    code = "job_not_found"
-
-    def __init__(self, name: str) -> None:
-        super().__init__(
-            f"there is no scoring job {shown(name)!r}; `insitu jobs` lists those that are kept",
-            job=shown(name),
-        )
-
-
-class JobUnderWay(InsituError):
-    """Somebody works on the same job right now."""
-
-    code = "job_under_way"
-
-    def __init__(self, name: str) -> None:
-        super().__init__(
-            f"job {name!r} is being scored right now; --resume works on it too, "
-            f"`insitu jobs {name} --cancel` ends it",
-            job=name,
-        )
 
 
 class BundleCorrupt(InsituError):

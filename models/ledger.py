@@ -16,7 +16,7 @@ from typing import Any
 from redis.exceptions import ResponseError
 
 from models.entries import read_entries
-from models.errors import JobNotFound, JobUnderWay
+from models.job_errors import JobNotFound, JobUnderWay
 from models.job_scripts import ADD, BEGIN, END, LEAD, SETTLE, WALKED
 from models.jobs import JobSpec
 from models.keys import Keys

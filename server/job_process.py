@@ -14,7 +14,8 @@ from typing import Any
 
 import uvloop
 
-from models.errors import BadRequest, InsituError, JobNotFound, RedisUnavailable
+from models.errors import BadRequest, InsituError, RedisUnavailable
+from models.job_errors import JobNotFound
 from models.ledger import FAILED, Ledger, Standing
 from server.app import build_engine
 from server.batch.scoring import JobEnded, Progress, TooManyErrors, process_name, score

@@ -19,7 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from models.errors import InsituError, JobNotFound, RedisRefused, RedisUnavailable
+from models.errors import InsituError, RedisRefused, RedisUnavailable
+from models.job_errors import JobNotFound
 from models.jobs import JobSpec
 from models.ledger import DONE, FAILED, RUNNING, Ledger, Standing, Taken
 from models.tallies import Tally

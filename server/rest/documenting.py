@@ -11,6 +11,7 @@ from pydantic.json_schema import models_json_schema
 from models import errors as domain
 from models import traffic
 from models.errors import InsituError
+from models.job_errors import JobNotFound, JobUnderWay
 from server.inference import errors as core
 from server.rest import refusals
 from server.rest.errors import facts, status_of
@@ -41,11 +42,11 @@ EXAMPLES: tuple[InsituError, ...] = (
     domain.KeyMissing("customer:99"),
     domain.FieldMissing("customer:2", "age"),
     domain.TrafficNotFound("churn"),
-    domain.JobNotFound("churn-5f2a9c01d3"),
+    JobNotFound("churn-5f2a9c01d3"),
     refusals.CardNotFound("churn", 3, data=False),
     domain.NothingToRollBack("churn", "production"),
     domain.VersionInUse("churn", 3, ["production"]),
-    domain.JobUnderWay("churn-5f2a9c01d3"),
+    JobUnderWay("churn-5f2a9c01d3"),
     refusals.BodyTooLarge(16 << 20, 20 << 20),
     core.TooManyRows(5000, 4096),
     domain.ModelTooLarge(600 << 20, 512 << 20),

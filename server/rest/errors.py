@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from models import errors as domain
+from models import job_errors
 from models.bundle import PageTooLarge
 from models.errors import InsituError, shown
 from server.inference import errors as core
@@ -28,7 +29,7 @@ STATUS: dict[type[InsituError], int] = {
     domain.VersionNotFound: 404,
     domain.AliasNotFound: 404,
     domain.TrafficNotFound: 404,
-    domain.JobNotFound: 404,
+    job_errors.JobNotFound: 404,
     refusals.CardNotFound: 404,
     domain.KeyMissing: 404,
     domain.FieldMissing: 404,
@@ -36,7 +37,7 @@ STATUS: dict[type[InsituError], int] = {
     refusals.BodyTooSlow: 408,
     domain.NothingToRollBack: 409,
     domain.VersionInUse: 409,
-    domain.JobUnderWay: 409,
+    job_errors.JobUnderWay: 409,
     refusals.BodyTooLarge: 413,
     domain.ModelTooLarge: 413,
     PageTooLarge: 413,

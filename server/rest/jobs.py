@@ -7,7 +7,8 @@ from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import StreamingResponse
 
 from models import errors as domain
-from models.errors import JobNotFound, JobUnderWay, shown
+from models.errors import shown
+from models.job_errors import JobNotFound, JobUnderWay
 from models.job_names import SERVER, job_names
 from models.jobs import JobSpec
 from models.keys import check_name
@@ -28,14 +29,14 @@ MODEL_JOBS = "/v1/models/{name}/jobs"
 JOBS = "/v1/jobs"
 JOB = "/v1/jobs/{job}"
 EVENTS = "/v1/jobs/{job}/events"
-GONE = (domain.JobNotFound, domain.BadName, domain.RedisUnavailable, domain.RedisRefused)
+GONE = (JobNotFound, domain.BadName, domain.RedisUnavailable, domain.RedisRefused)
 STARTING = (
     *ABSENT,
     domain.VersionNotFound,
     domain.AliasNotFound,
     domain.BadRequest,
     domain.BadFeatureView,
-    domain.JobUnderWay,
+    JobUnderWay,
     refusals.MalformedJson,
     refusals.MediaTypeRefused,
     refusals.ParameterRefused,

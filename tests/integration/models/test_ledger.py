@@ -8,7 +8,7 @@ import pytest
 from redis.asyncio import Redis
 
 from models import ledger as ledger_module
-from models.errors import JobNotFound, JobUnderWay
+from models.job_errors import JobNotFound, JobUnderWay
 from models.jobs import JobSpec
 from models.keys import Keys
 from models.ledger import CANCELLED, DONE, FAILED, RUNNING, Ledger, jobs_kept

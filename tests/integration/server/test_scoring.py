@@ -14,11 +14,11 @@ from models.bundle import Bundle
 from models.errors import (
     BadFeatureView,
     BadRequest,
-    JobNotFound,
     ModelNotFound,
     RedisRefused,
     RedisUnavailable,
 )
+from models.job_errors import JobNotFound
 from models.jobs import JobSpec
 from models.ledger import DONE, FAILED, RUNNING, Ledger, Standing
 from models.store import ModelStore

@@ -183,7 +183,7 @@ class without_arrow:  # noqa: N801  # a context, as functions are
 
     def __enter__(self) -> None:
         if self._absent:
-            hash_blocks.arrow = lambda: False  # type: ignore[assignment]
+            hash_blocks.arrow = lambda: False  # type: ignore[assignment]  # as if it were not there
 
     def __exit__(self, *_error: object) -> None:
         hash_blocks.arrow = self._was

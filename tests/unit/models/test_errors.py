@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models import errors
+from models import errors, job_errors
 from models.errors import InsituError, listed, shown
 
 ANYTHING = st.recursive(
@@ -29,8 +29,8 @@ ONE_OF_EACH = [
     errors.VersionInUse("churn", 1, [], traffic=True),
     errors.BadTraffic("why"),
     errors.TrafficNotFound("churn"),
-    errors.JobNotFound("nightly"),
-    errors.JobUnderWay("nightly"),
+    job_errors.JobNotFound("nightly"),
+    job_errors.JobUnderWay("nightly"),
     errors.BundleCorrupt("churn", 1, "why"),
     errors.ManifestUnreadable("churn", 1, "why"),
     errors.RedisUnavailable("why"),
@@ -54,9 +54,8 @@ ONE_OF_EACH = [
 
 
 def every_error() -> set[type[InsituError]]:
-    return {
-        found for found in vars(errors).values() if isinstance(found, type) and issubclass(found, InsituError)
-    }
+    named = {**vars(errors), **vars(job_errors)}
+    return {found for found in named.values() if isinstance(found, type) and issubclass(found, InsituError)}
 
 
 def test_every_error_of_the_module_is_tried_here() -> None:
@@ -70,7 +69,7 @@ def test_every_code_is_of_one_error_alone() -> None:
 
 
 def test_the_tree_at_the_head_of_the_module_names_every_error() -> None:
-    named = set((errors.__doc__ or "").split())
+    named = set(f"{errors.__doc__} {job_errors.__doc__}".split())
 
     assert {error.__name__ for error in every_error()} <= named
 
