@@ -31,11 +31,21 @@ STEPS = 1000  # of the bar
 
 
 @dataclass(frozen=True, slots=True)
+class Way:
+    """How a job is worked on: its name, whether it goes on, whether others go first."""
+
+    name: str
+    resume: bool
+    gentle: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Part:
     """This process' part in a job; its own is one that it began."""
 
     ledger: Ledger
     own: bool
+    gentle: bool
 
 
 class Interrupted(RedisUnavailable):
@@ -173,6 +183,12 @@ def score(
             "--pause-above-latency", metavar="TIME", help="Rest while Redis takes longer to answer: 5ms."
         ),
     ] = None,
+    gentle: Annotated[
+        bool,
+        typer.Option(
+            "--gentle", help="Ask Redis for little at a time, so that others are answered in between."
+        ),
+    ] = False,
     job: Annotated[
         str | None,
         typer.Option("--job", metavar="NAME", help="Name of the job; by default made of its options."),
@@ -218,10 +234,12 @@ def score(
         }
     )
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(scored(Terminal(as_json=as_json), settings, spec, job or spec.own_name, resume))
+        runner.run(
+            scored(Terminal(as_json=as_json), settings, spec, Way(job or spec.own_name, resume, gentle))
+        )
 
 
-async def scored(terminal: Terminal, settings: Settings, spec: JobSpec, name: str, resume: bool) -> None:
+async def scored(terminal: Terminal, settings: Settings, spec: JobSpec, way: "Way") -> None:
     """Begin a job or go on with one, with a bar, and show what came of it.
 
     Raises: NothingScored; what `server.batch.scoring.score` raises.
@@ -232,9 +250,9 @@ async def scored(terminal: Terminal, settings: Settings, spec: JobSpec, name: st
         pass  # so that a Redis that is not there is told as every command tells it
     engine = engine_for(redis_url(settings), settings.prefix)
     try:
-        ledger = await begun(terminal, engine, spec, name, resume)
+        part = await begun(terminal, engine, spec, way)
         began = time.perf_counter()
-        standing, rows = await run_job(terminal, engine, ledger)
+        standing, rows = await run_job(terminal, engine, part)
         show(terminal, standing, time.perf_counter() - began, rows)
     finally:
         await engine.stop()
@@ -253,18 +271,18 @@ def engine_for(url: str, prefix: str) -> "Engine":
     return build_engine(settings)
 
 
-async def begun(terminal: Terminal, engine: "Engine", spec: JobSpec, name: str, resume: bool) -> "Part":
+async def begun(terminal: Terminal, engine: "Engine", spec: JobSpec, way: "Way") -> "Part":
     """Begin a job, or find the one that is to go on; it keeps the version it began with.
 
     Raises: JobUnderWay; JobEnded, it was cancelled or has failed; what `Catalogue.get` raises.
     """
     from server.batch.scoring import JobEnded, process_name
 
-    ledger = Ledger(engine.store.redis, engine.store.keys, name, process_name())
+    ledger = Ledger(engine.store.redis, engine.store.keys, way.name, process_name())
     serving = await engine.catalogue.get(spec.model, spec.version)
     fixed = spec.model_copy(update={"version": serving.manifest.version})
     before = await standing_of(ledger)
-    made = await ledger.begin(fixed, anew=not resume)
+    made = await ledger.begin(fixed, anew=not way.resume)
     if made and before is not None and before.state == RUNNING:
         terminal.note(
             f"began anew: the job was {before.share:.0%} done; --resume would have gone on with it", "warn"
@@ -272,10 +290,11 @@ async def begun(terminal: Terminal, engine: "Engine", spec: JobSpec, name: str, 
     if not made and before is not None:
         if before.state not in (RUNNING, DONE):
             raise JobEnded(
-                f"job {name!r} was {before.state}; the same command without --resume begins it anew", job=name
+                f"job {way.name!r} was {before.state}; the same command without --resume begins it anew",
+                job=way.name,
             )
-        terminal.note(f"going on with job {name}: {before.share:.0%} of its rows are found", "quiet")
-    return Part(ledger, made)
+        terminal.note(f"going on with job {way.name}: {before.share:.0%} of its rows are found", "quiet")
+    return Part(ledger, made, way.gentle)
 
 
 async def standing_of(ledger: Ledger) -> Standing | None:
@@ -291,6 +310,7 @@ async def run_job(terminal: Terminal, engine: "Engine", part: "Part") -> tuple[S
 
     Raises: NothingScored; what `server.batch.scoring.score` raises.
     """
+    from server.batch.opening import Manner
     from server.batch.scoring import score as score_rows
 
     began, rows = time.perf_counter(), 0
@@ -303,7 +323,7 @@ async def run_job(terminal: Terminal, engine: "Engine", part: "Part") -> tuple[S
             work.update(int(now.standing.share * STEPS), STEPS, note_of(now, time.perf_counter() - began))
 
         try:
-            standing = await score_rows(engine, part.ledger, watch, part.own)
+            standing = await score_rows(engine, part.ledger, watch, Manner(part.own, part.gentle))
         except RedisUnavailable as error:
             raise Interrupted(part.ledger.name, str(error)) from error
     if not standing.tally.scored and not standing.tally.passed:

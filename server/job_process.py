@@ -18,6 +18,7 @@ from models.errors import BadRequest, InsituError, RedisUnavailable
 from models.job_errors import JobNotFound
 from models.ledger import FAILED, Ledger, Standing
 from server.app import build_engine
+from server.batch.opening import Manner
 from server.batch.scoring import JobEnded, Progress, TooManyErrors, process_name, score
 from server.inference.ending import ended
 from server.inference.engine import Engine
@@ -88,7 +89,7 @@ async def outcome_of(engine: Engine, ledger: Ledger) -> str:
     Raises: RedisRefused, RedisUnavailable, as `worked`.
     """
     try:
-        return told(await score(engine, ledger, report))
+        return told(await score(engine, ledger, report, Manner(gentle=True)))
     except RedisUnavailable as error:
         return f"waits in Redis: {error}"
     except (BadRequest, TooManyErrors) as error:

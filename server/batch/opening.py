@@ -7,7 +7,7 @@ from models.jobs import JobSpec
 from models.ledger import Ledger, Standing
 from models.redis_failures import connected
 from server.batch.answering import Answering
-from server.batch.pacing import Pace, Rest
+from server.batch.pacing import Pace, Rest, Sips
 from server.batch.selecting import Selection
 from server.batch.sources.opening import open_source
 from server.batch.targets.error_list import ErrorList, open_error_list
@@ -16,6 +16,7 @@ from server.batch.targets.target import Target
 from server.batch.walking import Terms, Walk, rows_at
 from server.inference.engine import Engine
 from server.inference.errors import no_view
+from server.inference.reading.reads import Ask
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +32,16 @@ class Tools:
     rest: Rest
 
 
-async def opened(engine: Engine, ledger: Ledger, standing: Standing, own: bool) -> Tools:
-    """Load the version, and open everything a job needs; `own` is a job that this process began.
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How this process works on a job: one it began is its `own`; `gentle` lets others ask Redis in between."""
+
+    own: bool = True
+    gentle: bool = False
+
+
+async def opened(engine: Engine, ledger: Ledger, standing: Standing, manner: Manner) -> Tools:
+    """Load the version, and open everything a job needs.
 
     Raises: BadRequest, the job does not fit the model, or has nowhere to go; what `Catalogue.get` raises.
     """
@@ -43,24 +52,26 @@ async def opened(engine: Engine, ledger: Ledger, standing: Standing, own: bool) 
         raise no_view(spec.model)
     if spec.missing is not None:
         plan.check_missing(spec.missing)
+    engine.blocks.small = manner.gentle
+    ask = Sips(engine.ask) if manner.gentle else engine.ask
     answering = Answering(engine, serving, plan, spec)
-    targets = targets_of(engine, plan, answering, standing)
+    targets = targets_of(ask, plan, answering, standing)
     return Tools(
         answering,
-        Selection(spec, plan, targets[0], engine.ask),
+        Selection(spec, plan, targets[0], ask),
         targets,
-        open_error_list(spec.errors_to, engine.ask, plan) if spec.errors_to else None,
-        walk_of(engine, ledger, plan, spec, own),
+        open_error_list(spec.errors_to, ask, plan) if spec.errors_to else None,
+        walk_of(engine, ledger, plan, spec, manner.own),
         Pace(spec.max_rate),
         rest_of(engine, spec),
     )
 
 
-def targets_of(engine: Engine, plan: Plan, answering: Answering, standing: Standing) -> tuple[Target, ...]:
+def targets_of(ask: Ask, plan: Plan, answering: Answering, standing: Standing) -> tuple[Target, ...]:
     """Open every target of a job; what was begun in a file is gone on with by this job alone."""
     job = f"{standing.name} {standing.begun}"
     manifest, ranking = answering.manifest, answering.ranking
-    return tuple(open_target(one, engine.ask, plan, manifest, ranking, job=job) for one in standing.spec.to)
+    return tuple(open_target(one, ask, plan, manifest, ranking, job=job) for one in standing.spec.to)
 
 
 def walk_of(engine: Engine, ledger: Ledger, plan: Plan, spec: JobSpec, own: bool) -> Walk:

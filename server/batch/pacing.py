@@ -1,16 +1,18 @@
-"""Pacing: how fast a job may go, and when it rests; it knows no rows and no Redis commands but PING."""
+"""Pacing: how fast a job may go, when it rests, and how much it asks for at once."""
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
-from models.errors import RedisUnavailable
+from models.errors import InsituError, RedisUnavailable
+from server.inference.reading.reads import Ask, Done, awaited
 
 Answer = TypeVar("Answer")
 
 PROBE_SECONDS = 0.25  # between two looks at how fast Redis answers
 RETRY_SECONDS = 0.25
+SIP_COMMANDS = 128  # under a millisecond of Redis' time
 PATIENCE_SECONDS = 600.0  # how long a Redis that is away is waited for
 
 
@@ -67,6 +69,33 @@ class Rest:
             self._clear.clear()
         else:
             self._clear.set()
+
+
+class Sips:
+    """An `ask` that gives Redis few commands at a time, the next when those are answered."""
+
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def __call__(self, commands: Sequence[bytes], done: Done) -> None:
+        """Ask, as `Reader.ask`."""
+        if len(commands) <= SIP_COMMANDS:
+            self._ask(commands, done)
+            return
+        task = asyncio.create_task(self._in_turn(commands, done))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _in_turn(self, commands: Sequence[bytes], done: Done) -> None:
+        replies: list[Any] = []
+        try:
+            for at in range(0, len(commands), SIP_COMMANDS):
+                replies += await awaited(self._ask, commands[at : at + SIP_COMMANDS])
+        except InsituError as error:
+            done(error)
+        else:
+            done(replies)
 
 
 async def patiently(work: Callable[[], Awaitable[Answer]]) -> Answer:

@@ -25,7 +25,7 @@ from models.jobs import JobSpec
 from models.ledger import DONE, FAILED, RUNNING, Ledger, Standing, Taken
 from models.tallies import Tally
 from server.batch.answering import Errors
-from server.batch.opening import Tools, opened
+from server.batch.opening import Manner, Tools, opened
 from server.batch.pacing import patiently
 from server.batch.parts import Part, texts_of
 from server.batch.scored import Scored
@@ -36,6 +36,7 @@ from server.inference.engine import Engine
 AT_ONCE = 3  # parts under way
 TAKE_MS = 200
 LOOK_SECONDS = 0.5
+PLAIN = Manner()
 
 
 CURABLE = (RedisUnavailable, RedisRefused, JobNotFound)  # what a job that is taken up again may not meet
@@ -86,7 +87,7 @@ def process_name() -> str:
     return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
 
 
-async def score(engine: Engine, ledger: Ledger, watch: Watch, own: bool = True) -> Standing:
+async def score(engine: Engine, ledger: Ledger, watch: Watch, manner: Manner = PLAIN) -> Standing:
     """Work on a job until it is done, and return how it stands then; `watch` is told now and then.
 
     A job that is not this process' `own` may have its rows where only another process finds them.
@@ -97,7 +98,7 @@ async def score(engine: Engine, ledger: Ledger, watch: Watch, own: bool = True) 
     """
     standing = await ledger.look()
     try:
-        scorer = await Scorer.open(engine, ledger, watch, own)
+        scorer = await Scorer.open(engine, ledger, watch, manner)
         if standing.state == RUNNING:
             await scorer.run()
     except InsituError as error:
@@ -125,13 +126,13 @@ class Scorer:
         self._fault: Exception | None = None
 
     @classmethod
-    async def open(cls, engine: Engine, ledger: Ledger, watch: Watch, own: bool) -> "Scorer":
+    async def open(cls, engine: Engine, ledger: Ledger, watch: Watch, manner: Manner) -> "Scorer":
         """Open what the job needs.
 
         Raises: as `opened`.
         """
         standing = await ledger.look()
-        return cls(ledger, standing.spec, await opened(engine, ledger, standing, own), watch)
+        return cls(ledger, standing.spec, await opened(engine, ledger, standing, manner), watch)
 
     async def run(self) -> None:
         """Find rows and score them, until none are left.

@@ -24,7 +24,7 @@ KEPT_PLANS = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
+class Block:
     """A block: `rows` are answered, as columns where they can be, and the keys at `odd` are not.
 
     `at` are the places of the rows among the keys that were asked for. The predictor fills in odd
@@ -58,6 +58,8 @@ class Blocks:
 
     def __init__(self, reader: BulkReader, rows: int, timeout_seconds: float) -> None:
         """Take a reader, the most rows of a block and the time that a run may wait and take."""
+        self.small = False
+        """Whether Redis is asked for little at a time, so that others come between; set before the first read."""
         self._reader = reader
         self._most, self._timeout = min(rows, BLOCK_ROWS), timeout_seconds
         self._plans: dict[tuple[str, int], BlockReader] = {}
@@ -71,7 +73,7 @@ class Blocks:
         """Return how many keys one block has at the most; three blocks at a time keep everybody busy."""
         return max(1, min(self._most, BLOCK_BYTES // serving.row_bytes))
 
-    async def read_and_run(self, serving: Serving, keys: Sequence[str]) -> Scored:
+    async def read_and_run(self, serving: Serving, keys: Sequence[str]) -> Block:
         """Read and run the keys of one block, later while others fill the version's queue.
 
         Raises: RedisUnavailable, RedisRefused; DeadlineExceeded, the run took too long;
@@ -86,14 +88,14 @@ class Blocks:
             waiting -= len(odd)
             rows = KeyedRows(keys if not odd else [keys[one] for one in at])
             if not rows:
-                return Scored(rows, at, odd)
+                return Block(rows, at, odd)
             job = BlockJob(rows.keys, feeds, time.monotonic() + self._timeout)
             waiting = 0
         finally:
             serving.batcher.release(waiting)
         await self._run(serving, job)
         serving.metrics.request(len(at), time.monotonic() - started)
-        return Scored(job.answered, at, odd)
+        return Block(job.answered, at, odd)
 
     async def _admitted(self, serving: Serving, rows: int) -> None:
         while True:
@@ -124,7 +126,7 @@ class Blocks:
             if len(self._plans) >= KEPT_PLANS:
                 self._plans.pop(next(iter(self._plans)))
             known = self._plans[name] = BlockReader(
-                serving.plan, self._reader, self._decoding(), serving.row_bytes
+                serving.plan, self._reader, self._decoding(), serving.row_bytes, small=self.small
             )
         return known
 

@@ -21,6 +21,8 @@ from server.inference.reading.faults import fault_of
 from server.inference.reading.raw import Sealed
 
 PIECE_ROWS = 2048  # of one read: fewer make numpy's calls dear, and more fall out of a core's cache
+# The same where others must be answered in between: Redis works off what one connection has sent in one go.
+SMALL_PIECES = {"hashes": 64, "vectors": 256}
 REPLY_BYTES = 64 << 20  # of one read, beside raw features: hashes that are longer are not read whole
 SAMPLE_ROWS = 64
 
@@ -46,14 +48,21 @@ class Narrowed(Exception):
 class BlockReader:
     """Reads the keys of one plan."""
 
-    def __init__(self, plan: Plan, reader: BulkReader, beside: Executor, row_bytes: int) -> None:
-        """Take a plan; texts become numbers in `beside`, so that the loop is free meanwhile."""
+    def __init__(
+        self, plan: Plan, reader: BulkReader, beside: Executor, row_bytes: int, *, small: bool = False
+    ) -> None:
+        """Take a plan; texts become numbers in `beside`, so that the loop is free meanwhile.
+
+        `small` reads one after the other, each so short that nobody else waits long for Redis.
+        """
         self.plan = plan
         self._reader = reader
         self._blocks = PlanBlocks(plan)
         self._executor = beside
         self._most = REPLY_BYTES + 2 * PIECE_ROWS * row_bytes
         self._texts = any(isinstance(one, HashBlock) for one in self._blocks.sources)
+        self._small = small
+        self._piece_rows = SMALL_PIECES["hashes" if self._texts else "vectors"] if small else PIECE_ROWS
         self._unseen = [one for one in self._blocks.sources if isinstance(one, HashBlock)]
 
     async def read(self, keys: Sequence[str]) -> Block:
@@ -101,14 +110,20 @@ class BlockReader:
         while True:
             shares = [self._reader.shares(keys) for keys in columns]
             pieces = await self._beside(self._pieces, columns, shares)
-            sealed = [Sealed(piece.asked.payload, self._most) for piece in pieces]
-            replies = await asyncio.gather(
-                *[read(piece.share.ask, one) for piece, one in zip(pieces, sealed, strict=True)]
-            )
+            replies = await self._replies(pieces)
             try:
                 return await self._beside(self._decoded, len(columns[0]), pieces, replies)
             except Narrowed:
                 continue
+
+    async def _replies(self, pieces: Sequence[Piece]) -> list[bytearray | InsituError]:
+        """Read the pieces: all at once, or one after the other."""
+        if self._small:
+            return [await self._reply(piece) for piece in pieces]
+        return await asyncio.gather(*map(self._reply, pieces))
+
+    async def _reply(self, piece: Piece) -> bytearray | InsituError:
+        return await read(piece.share.ask, Sealed(piece.asked.payload, self._most))
 
     def _pieces(self, columns: Sequence[Sequence[str]], shares: Sequence[Sequence[Share]]) -> list[Piece]:
         """Part a block into reads."""
@@ -117,8 +132,8 @@ class BlockReader:
             block = self._blocks.sources[source]
             for share in every:
                 own = range(len(keys)) if share.rows is None else share.rows
-                for at in range(0, len(own), PIECE_ROWS):
-                    rows = own[at : at + PIECE_ROWS]
+                for at in range(0, len(own), self._piece_rows):
+                    rows = own[at : at + self._piece_rows]
                     asked = block.asked([keys[row] for row in rows], self._reader.apart)
                     pieces.append(Piece(source, rows, share, asked))
         return pieces

@@ -12,7 +12,7 @@ from models import hash_blocks
 from models.errors import RedisRefused, RedisUnavailable
 from models.store import ModelStore
 from server.inference.asking import Ask
-from server.inference.blocks import Scored
+from server.inference.blocks import Block
 from server.inference.columns import columns_of
 from server.inference.engine import Engine
 from server.inference.reading import block_reader
@@ -33,11 +33,11 @@ def view(*sources: Mapping[str, Any]) -> dict[str, Any]:
     return {"inputs": [{"name": "x", "sources": [*sources]}]}
 
 
-async def read(engine: Engine, keys: Sequence[str]) -> Scored:
+async def read(engine: Engine, keys: Sequence[str]) -> Block:
     return await engine.blocks.read_and_run(await engine.catalogue.get("m"), keys)
 
 
-async def agreed(engine: Engine, keys: Sequence[str]) -> Scored:
+async def agreed(engine: Engine, keys: Sequence[str]) -> Block:
     """Read and run a block, and see that the predictor says the same of its rows."""
     scored = await read(engine, keys)
     assert sorted([*scored.at, *scored.odd]) == list(range(len(keys)))
@@ -49,7 +49,7 @@ async def agreed(engine: Engine, keys: Sequence[str]) -> Scored:
     return scored
 
 
-def numbers(scored: Scored) -> list[float]:
+def numbers(scored: Block) -> list[float]:
     found = columns_of(scored.rows)
     assert found is not None
     return [float(one) for one in found[1].numbers]
@@ -265,7 +265,7 @@ async def test_a_redis_that_comes_back_is_read_again(engine: StartEngine, redis_
     server.kill()
     away = await repeated(lambda: read(running, keys), lambda now: isinstance(now, RedisUnavailable))
     server.start()
-    back = await repeated(lambda: read(running, keys), lambda now: isinstance(now, Scored))
+    back = await repeated(lambda: read(running, keys), lambda now: isinstance(now, Block))
 
     assert isinstance(away, RedisUnavailable)
     assert not back.odd
