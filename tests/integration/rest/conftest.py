@@ -24,12 +24,14 @@ from models.store import ModelStore
 from server import app
 from server.rest.api import create_api
 from server.settings import ServerSettings
+from tests.integration.conftest import BuildEngine
 from tests.integration.rest import stock
 from tests.integration.rest.served import ServerProcess
 from tests.integration.rest.wired import Wire, wired
 from tests.servers import RedisServer
 
 HERE = "http://127.0.0.1:8000"
+PATIENCE_SECONDS = 30.0  # httpx's own 5 may pass where others use the processors
 NO_TLS = SSLContext(PROTOCOL_TLS_CLIENT)  # httpx would read every certificate of the machine for each client
 Client = httpx.AsyncClient
 StartDoor = Callable[..., Awaitable[Client]]
@@ -64,13 +66,13 @@ def road(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-async def start(redis_url: str, road: str) -> AsyncIterator[StartDoor]:
+async def start(redis_url: str, road: str, built: BuildEngine) -> AsyncIterator[StartDoor]:
     """A factory: keywords are settings; the models that are stored by then are loaded."""
     async with AsyncExitStack() as stack:
 
         async def door(**settings: Any) -> Client:
             chosen = ServerSettings(**{"redis_url": redis_url, **settings})
-            engine = app.build_engine(chosen)
+            engine = built(chosen)
             await engine.start()
             stack.push_async_callback(engine.stop)
             api = create_api(engine, app.access(chosen))
@@ -80,7 +82,8 @@ async def start(redis_url: str, road: str) -> AsyncIterator[StartDoor]:
             else:
                 wire = await stack.enter_async_context(wired(app.http_config(api, chosen)))
                 there, transport = wire.url, httpx.AsyncHTTPTransport(verify=NO_TLS)
-            return await stack.enter_async_context(Client(transport=transport, base_url=there))
+            client = Client(transport=transport, base_url=there, timeout=PATIENCE_SECONDS)
+            return await stack.enter_async_context(client)
 
         yield door
 
@@ -92,7 +95,7 @@ async def client(start: StartDoor) -> Client:
 
 
 @pytest.fixture
-async def listen(redis_url: str) -> AsyncIterator[Listen]:
+async def listen(redis_url: str, built: BuildEngine) -> AsyncIterator[Listen]:
     """A factory: keywords are settings; `idle_seconds` is how long a connection may say nothing.
 
     With `plain` it is uvicorn's own protocol class, not ours.
@@ -103,7 +106,7 @@ async def listen(redis_url: str) -> AsyncIterator[Listen]:
             idle_seconds: float = app.KEEP_ALIVE_SECONDS, plain: bool = False, **settings: Any
         ) -> Wire:
             chosen = ServerSettings(**{"redis_url": redis_url, **settings})
-            engine = app.build_engine(chosen)
+            engine = built(chosen)
             await engine.start()
             stack.push_async_callback(engine.stop)
             config = app.http_config(create_api(engine, app.access(chosen)), chosen)

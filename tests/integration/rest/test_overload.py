@@ -13,6 +13,8 @@ from tests.graphs import bundle, looping
 from tests.integration.rest.conftest import Client, StartDoor
 from tests.servers import RedisServer
 
+pytestmark = pytest.mark.alone  # what is slow and what is busy is measured
+
 LOOP = "/v1/models/loop/predict"
 CHURN = "/v1/models/churn/predict"
 KEYED = {"keys": ["customer:1"]}

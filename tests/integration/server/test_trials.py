@@ -22,7 +22,7 @@ from tests.integration.server.processes import ROOT
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks are made on Linux alone")
 
-MARK = (8 << 30) + 10_000_000
+MARK = (8 << 30) + 10 * os.getpid()  # other processes of the suite start nurseries too
 NEVER_ENDS = looping(1 << 60)
 SOON_SECONDS = 10.0
 
