@@ -40,7 +40,7 @@ def nursery() -> Iterator[socket.socket | None]:
         process.wait(END_SECONDS)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def built(nursery: socket.socket | None) -> BuildEngine:
     """A factory; where a setting bounds trials otherwise than usual, the engine has a nursery of its own."""
 

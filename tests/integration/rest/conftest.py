@@ -22,6 +22,7 @@ from redis.asyncio import Redis
 
 from models.store import ModelStore
 from server import app
+from server.inference.engine import Engine
 from server.rest.api import create_api
 from server.settings import ServerSettings
 from tests.integration.conftest import BuildEngine
@@ -31,6 +32,7 @@ from tests.integration.rest.wired import Wire, wired
 from tests.servers import RedisServer
 
 HERE = "http://127.0.0.1:8000"
+ROADS = ("asgi", "wire")
 PATIENCE_SECONDS = 30.0  # httpx's own 5 may pass where others use the processors
 NO_TLS = SSLContext(PROTOCOL_TLS_CLIENT)  # httpx would read every certificate of the machine for each client
 Client = httpx.AsyncClient
@@ -59,10 +61,25 @@ def pytest_asyncio_loop_factories() -> dict[str, Callable[[], AbstractEventLoop]
     return {"uvloop": uvloop.new_event_loop}
 
 
-@pytest.fixture(params=["asgi", "wire"])
+@pytest.fixture(params=ROADS)
 def road(request: pytest.FixtureRequest) -> str:
     """asgi: the application is called as a function; wire: uvicorn on a port, and its protocol class."""
     return str(request.param)
+
+
+async def opened(stack: AsyncExitStack, engine: Engine, settings: ServerSettings, road: str) -> Client:
+    """Return a client of the API over an engine; the stack closes both."""
+    await engine.start()
+    stack.push_async_callback(engine.stop)
+    api = create_api(engine, app.access(settings))
+    transport: httpx.AsyncBaseTransport
+    if road == "asgi":
+        there, transport = HERE, httpx.ASGITransport(api)
+    else:
+        wire = await stack.enter_async_context(wired(app.http_config(api, settings)))
+        there, transport = wire.url, httpx.AsyncHTTPTransport(verify=NO_TLS)
+    client = Client(transport=transport, base_url=there, timeout=PATIENCE_SECONDS)
+    return await stack.enter_async_context(client)
 
 
 @pytest.fixture
@@ -72,18 +89,7 @@ async def start(redis_url: str, road: str, built: BuildEngine) -> AsyncIterator[
 
         async def door(**settings: Any) -> Client:
             chosen = ServerSettings(**{"redis_url": redis_url, **settings})
-            engine = built(chosen)
-            await engine.start()
-            stack.push_async_callback(engine.stop)
-            api = create_api(engine, app.access(chosen))
-            transport: httpx.AsyncBaseTransport
-            if road == "asgi":
-                there, transport = HERE, httpx.ASGITransport(api)
-            else:
-                wire = await stack.enter_async_context(wired(app.http_config(api, chosen)))
-                there, transport = wire.url, httpx.AsyncHTTPTransport(verify=NO_TLS)
-            client = Client(transport=transport, base_url=there, timeout=PATIENCE_SECONDS)
-            return await stack.enter_async_context(client)
+            return await opened(stack, built(chosen), chosen, road)
 
         yield door
 
