@@ -5,6 +5,7 @@ frozen        a Redis of the test's own, stocked, to be paused
 road          how requests get to the door: every test of a client runs on both
 start(...)    a factory: the API with these settings, as an HTTP client
 client        the API with its default settings
+untouched     the same for all tests of a module, for what no model and no key changes
 listen(...)   a factory: a server on a port, to talk to in bytes
 serve(...)    a factory: a server process of its own; keywords are variables of its environment
 """
@@ -12,11 +13,13 @@ serve(...)    a factory: a server process of its own; keywords are variables of 
 from asyncio import AbstractEventLoop
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 from ssl import PROTOCOL_TLS_CLIENT, SSLContext
 from typing import Any
 
 import httpx
 import pytest
+import pytest_asyncio
 import uvloop
 from redis.asyncio import Redis
 
@@ -33,6 +36,7 @@ from tests.servers import RedisServer
 
 HERE = "http://127.0.0.1:8000"
 ROADS = ("asgi", "wire")
+on_one_server = pytest.mark.asyncio(loop_scope="module")
 PATIENCE_SECONDS = 30.0  # httpx's own 5 may pass where others use the processors
 NO_TLS = SSLContext(PROTOCOL_TLS_CLIENT)  # httpx would read every certificate of the machine for each client
 Client = httpx.AsyncClient
@@ -98,6 +102,18 @@ async def start(redis_url: str, road: str, built: BuildEngine) -> AsyncIterator[
 async def client(start: StartDoor) -> Client:
     """The API with its default settings; models are published by the test, and loaded when asked for."""
     return await start()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=ROADS)
+async def untouched(
+    request: pytest.FixtureRequest, redis_binary: Path, built: BuildEngine
+) -> AsyncIterator[Client]:
+    """The API with its default settings over an empty Redis; a test that takes it is `on_one_server`."""
+    async with AsyncExitStack() as stack:
+        server = RedisServer(redis_binary).start()
+        stack.callback(server.close)
+        settings = ServerSettings(redis_url=server.url)
+        yield await opened(stack, built(settings), settings, request.param)
 
 
 @pytest.fixture

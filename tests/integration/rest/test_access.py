@@ -9,7 +9,7 @@ import pytest_asyncio
 
 from server.settings import ServerSettings
 from tests.integration.conftest import BuildEngine
-from tests.integration.rest.conftest import ROADS, Client, opened
+from tests.integration.rest.conftest import ROADS, Client, on_one_server, opened
 from tests.servers import RedisServer
 
 READER, OWNER = "reader-token", "owner-token"
@@ -43,9 +43,6 @@ ADMIN = [
 
 def digest(token: str) -> str:
     return sha256(token.encode()).hexdigest()
-
-
-on_one_server = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module", params=ROADS)

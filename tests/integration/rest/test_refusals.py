@@ -17,14 +17,12 @@ from server.rest.schemas import ErrorBody
 from server.settings import ServerSettings
 from tests.integration.conftest import BuildEngine
 from tests.integration.rest import stock
-from tests.integration.rest.conftest import ROADS, Client, StartDoor, opened
+from tests.integration.rest.conftest import ROADS, Client, StartDoor, on_one_server, opened
 from tests.integration.rest.graphs import churn
 from tests.integration.rest.refused import BODIES, REQUESTS, ROWS, Case
 from tests.servers import RedisServer
 
 CHURN = "/v1/models/churn/predict"
-
-on_one_server = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module", params=ROADS)
