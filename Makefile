@@ -44,7 +44,7 @@ install: $(STAMP) ## Put everything into .venv
 test: install ## Run the whole test suite
 ifeq ($(strip $(ARGS)),)
 	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m 'not alone'
-	@$(BIN)/python -m pytest -m alone
+	@$(BIN)/python -m pytest -m alone tests/integration
 else
 	@$(BIN)/python -m pytest $(ARGS)
 endif
