@@ -11,8 +11,10 @@ EXTRAS ?= server,trainer,embedded,dev
 TORCH_INDEX ?=
 # Arguments for pytest, in place of the whole suite.             make test ARGS='tests/unit -x'
 ARGS ?=
-# Processes that run the unit tests side by side.                make test JOBS=0
+# Processes that run the tests side by side, 0: one.             make test JOBS=0
 JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$((n < 4 ? n : 4)))
+
+SIDE_BY_SIDE := -n $(JOBS) --dist worksteal
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -41,8 +43,8 @@ install: $(STAMP) ## Put everything into .venv
 
 test: install ## Run the whole test suite
 ifeq ($(strip $(ARGS)),)
-	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal tests/unit
-	@$(BIN)/python -m pytest --ignore tests/unit
+	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m 'not alone'
+	@$(BIN)/python -m pytest -m alone tests/integration
 else
 	@$(BIN)/python -m pytest $(ARGS)
 endif

@@ -68,8 +68,12 @@ class Place:
 ALONE = Place()
 
 
-def build_engine(settings: ServerSettings, shared: Path | None = None) -> Engine:
+def build_engine(
+    settings: ServerSettings, shared: Path | None = None, trials: Trials | None = None
+) -> Engine:
     """Build the core, counting in `shared` with other workers; nothing is connected or loaded yet.
+
+    Without `trials` versions are tried as the settings say.
 
     Raises: ProviderUnavailable; BadName for a Redis URL or prefix that is none.
     """
@@ -79,7 +83,7 @@ def build_engine(settings: ServerSettings, shared: Path | None = None) -> Engine
     pool = ThreadPoolExecutor(threads.runs, thread_name_prefix="run")
     options = load_options(settings, threads.inside)
     moment = options.moment
-    trials = Trials(settings.trial_memory_bytes, settings.trial_seconds)
+    trials = trials or Trials(settings.trial_memory_bytes, settings.trial_seconds)
     catalogue = Catalogue(store, Loader(store, trials, options, pool, metrics))
     patience = settings.redis_timeout_ms / 1000
     reader = Reader(settings.redis_url, patience, metrics.pipeline, moment)

@@ -3,11 +3,14 @@
 redis_url, redis    one server for the session, flushed before each test
 redis_server(...)   a server of the test's own, to kill and restart
 redis_cluster       three nodes
+training            what makes many short trainings in one process quick
 """
 
 import os
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import cache
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -16,6 +19,7 @@ from redis.asyncio import Redis
 from tests.servers import RedisNodes, RedisServer, bundled_server, json_module, search_module, start_cluster
 
 HERE = Path(__file__).parent
+OPERATORS = "onnxscript._framework_apis.torch_2_11"  # where PyTorch 2.13 asks for them
 
 # Read once, when ONNX Runtime is loaded: no test reports to its maker, nor a process that a test starts.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
@@ -105,3 +109,23 @@ def redis_cluster(redis_binary: Path) -> Iterator[RedisNodes]:
         yield cluster
     finally:
         cluster.close()
+
+
+@pytest.fixture(scope="session")
+def operators_of_the_exporter() -> Iterator[None]:
+    """Let PyTorch's exporter parse the source of its 500 operators once, not for every file: a second each."""
+    module = import_module(OPERATORS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "get_torchlib_ops", cache(module.get_torchlib_ops))
+        yield
+
+
+@pytest.fixture
+def training(operators_of_the_exporter: None) -> Iterator[None]:
+    """One processor is enough for small networks, and several would wait for one another."""
+    import torch  # noqa: PLC0415  # the extra may be absent
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

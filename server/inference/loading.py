@@ -25,7 +25,7 @@ from models.store import ModelStore
 from models.tensors import elements, numpy_dtype
 from server.inference.batcher import Batcher, BatchLimits
 from server.inference.ending import ended
-from server.inference.errors import ModelNotLoadable
+from server.inference.errors import ModelNotLoadable, Stopping
 from server.inference.failures import Failures, Place
 from server.inference.memory import give_back
 from server.inference.moments import Moment
@@ -100,6 +100,7 @@ class Loader:
         self._failures = Failures()
         self._notes: set[asyncio.Task[None]] = set()
         self._let_go_bytes = 0
+        self._closing = False
         self.evicted = 0  # versions that left to make room
         self.left: Callable[[str], None] = lambda _name: None  # hears the model of a version that leaves
 
@@ -119,12 +120,14 @@ class Loader:
         """Return a version, loaded once however many ask for it.
 
         Raises: BadName, ModelNotFound, VersionNotFound, BundleCorrupt, ManifestUnreadable,
-                ModelNotLoadable, RedisUnavailable, RedisRefused.
+                ModelNotLoadable, RedisUnavailable, RedisRefused; Stopping, it would have to be begun now.
         """
         place = (name, version)
         if place in self._loaded:
             return self._loaded[place]
         if place not in self._loading:
+            if self._closing:  # who looked a version up meanwhile would have it tried and loaded for nobody
+                raise Stopping
             self._failures.raise_known(place)
             task = asyncio.create_task(self._load_now(place))
             self._loading[place] = task
@@ -246,6 +249,7 @@ class Loader:
 
     async def close(self) -> None:
         """Stop loading; let what runs end, or stop it when that takes long."""
+        self._closing = True
         await ended(self._loading.values())
         await ended(self._notes)
         await self._trials.close()

@@ -45,15 +45,17 @@ class NurseryEnded(Exception):
 
 
 class Trials:
-    """The trials of one server."""
+    """The trials of one server; a `nursery` that others use too is given as its control socket, and not ended."""
 
-    def __init__(self, memory_bytes: int, seconds: float, forks: bool = FORKS) -> None:
+    def __init__(
+        self, memory_bytes: int, seconds: float, forks: bool = FORKS, nursery: socket.socket | None = None
+    ) -> None:
         self._alone = Trial(memory_bytes, seconds)
         self._forks = forks
         self._known: OrderedDict[str, Verdict] = OrderedDict()
         self._starting = asyncio.Lock()
         self._process: asyncio.subprocess.Process | None = None
-        self._control: socket.socket | None = None
+        self._control = nursery.dup() if nursery is not None else None
 
     async def start(self) -> None:
         """Start the nursery, so that the first trial does not wait for it."""

@@ -2,6 +2,7 @@
 
 insitu(...)     runs a command to its end
 running(...)    starts one that goes on, and ends it after the test
+server          the URL of one server for the session, over a Redis of its own that nobody writes to
 """
 
 import asyncio
@@ -22,10 +23,11 @@ from models.bundle import Bundle
 from models.connecting import connect
 from models.store import ModelStore
 from tests.integration.rest import graphs
+from tests.servers import RedisServer
 
 ROOT = Path(__file__).parents[3]
 COMMAND = (sys.executable, "-m", "cli.main")
-END_SECONDS = 60.0
+END_SECONDS = 240.0  # a training takes as long where others use the processors
 
 Environment = dict[str, str]
 
@@ -80,11 +82,15 @@ class Running:
         return self.process.wait(END_SECONDS)
 
 
+def inherited() -> Environment:
+    """Nothing of the machine's own settings."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("INSITU_")}
+
+
 @pytest.fixture
 def environment(redis_url: str, tmp_path: Path) -> Environment:
-    """Nothing of the machine's own settings, and the test's Redis."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("INSITU_")}
-    return inherited | {
+    """The test's Redis, and nothing of the machine's own settings."""
+    return inherited() | {
         "INSITU_REDIS_URL": redis_url,
         "INSITU_DATA_DIR": str(tmp_path / "data"),
         "INSITU_URL": "http://127.0.0.1:1",
@@ -149,6 +155,27 @@ def churn(tmp_path: Path) -> tuple[str, str]:
 @pytest.fixture
 def published(redis_url: str) -> None:
     """The model churn, version 1, and three customers, one of them without an age."""
+    put_churn(redis_url)
+
+
+@pytest.fixture(scope="session")
+def server(redis_binary: Path) -> Iterator[str]:
+    """Serves churn to the three customers; it is asked over HTTP alone."""
+    redis = RedisServer(redis_binary).start()
+    put_churn(redis.url)
+    words = (*COMMAND, "serve", "--redis-url", redis.url, "--port", "0", "--log-level", "error", "--json")
+    with subprocess.Popen(words, cwd=ROOT, env=inherited(), stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            yield str(json.loads(process.stdout.readline())["url"])
+        finally:
+            process.terminate()
+            process.wait(END_SECONDS)
+            redis.close()
+
+
+def put_churn(redis_url: str) -> None:
+    """Store the model churn and three customers, one of them without an age."""
     asyncio.run(publish(redis_url, graphs.churn()))
     with Redis.from_url(redis_url) as client:
         client.hset("customer:1", mapping={"age": "60", "spend": "10"})

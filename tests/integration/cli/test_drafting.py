@@ -37,7 +37,7 @@ def test_a_file_becomes_a_recipe_a_model_and_keys_that_it_is_asked_for(
     recipe = churn.with_suffix(".yaml")
 
     made = insitu("new", str(churn), "--target", "left", "--out", str(recipe))
-    trained = insitu("train", str(recipe), "--load", "--json", seconds=110)
+    trained = insitu("train", str(recipe), "--load", "--json")
 
     assert made.code == 0, made.err
     assert "churn.yaml is written: 200 rows, 3 columns to learn from" in made.out
@@ -136,7 +136,6 @@ def test_a_file_is_trained_on_without_a_redis(insitu: Insitu, churn: Path) -> No
         "--no-publish",
         "--out",
         str(out),
-        seconds=110,
         INSITU_REDIS_URL="redis://127.0.0.1:1",
     )
 

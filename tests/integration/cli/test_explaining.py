@@ -4,14 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.integration.cli.conftest import Result, Running
+from tests.integration.cli.conftest import Result
 
 Insitu = Callable[..., Result]
-
-
-@pytest.fixture
-def server(running: Callable[..., Running], published: None) -> str:
-    return str(running("serve", "--port", "0", "--log-level", "error", "--json").told()["url"])
 
 
 def test_what_each_feature_adds_is_drawn(insitu: Insitu, server: str) -> None:

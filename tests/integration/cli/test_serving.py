@@ -18,11 +18,6 @@ Start = Callable[..., Running]
 needs_embedded = pytest.mark.skipif(bundled_server() is None, reason="the extra `embedded` is not installed")
 
 
-@pytest.fixture
-def server(running: Start, published: None) -> str:
-    return str(running("serve", "--port", "0", "--log-level", "error", "--json").told()["url"])
-
-
 def test_a_key_is_predicted_through_the_server(insitu: Insitu, server: str) -> None:
     one = insitu("predict", "churn", "customer:2", "--url", server)
     data = insitu("predict", "churn", "customer:2", "--json", INSITU_URL=server)

@@ -5,6 +5,7 @@ frozen        a Redis of the test's own, stocked, to be paused
 road          how requests get to the door: every test of a client runs on both
 start(...)    a factory: the API with these settings, as an HTTP client
 client        the API with its default settings
+untouched     the same for all tests of a module, for what no model and no key changes
 listen(...)   a factory: a server on a port, to talk to in bytes
 serve(...)    a factory: a server process of its own; keywords are variables of its environment
 """
@@ -12,24 +13,31 @@ serve(...)    a factory: a server process of its own; keywords are variables of 
 from asyncio import AbstractEventLoop
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 from ssl import PROTOCOL_TLS_CLIENT, SSLContext
 from typing import Any
 
 import httpx
 import pytest
+import pytest_asyncio
 import uvloop
 from redis.asyncio import Redis
 
 from models.store import ModelStore
 from server import app
+from server.inference.engine import Engine
 from server.rest.api import create_api
 from server.settings import ServerSettings
+from tests.integration.conftest import BuildEngine
 from tests.integration.rest import stock
 from tests.integration.rest.served import ServerProcess
 from tests.integration.rest.wired import Wire, wired
 from tests.servers import RedisServer
 
 HERE = "http://127.0.0.1:8000"
+ROADS = ("asgi", "wire")
+on_one_server = pytest.mark.asyncio(loop_scope="module")
+PATIENCE_SECONDS = 30.0  # httpx's own 5 may pass where others use the processors
 NO_TLS = SSLContext(PROTOCOL_TLS_CLIENT)  # httpx would read every certificate of the machine for each client
 Client = httpx.AsyncClient
 StartDoor = Callable[..., Awaitable[Client]]
@@ -57,30 +65,35 @@ def pytest_asyncio_loop_factories() -> dict[str, Callable[[], AbstractEventLoop]
     return {"uvloop": uvloop.new_event_loop}
 
 
-@pytest.fixture(params=["asgi", "wire"])
+@pytest.fixture(params=ROADS)
 def road(request: pytest.FixtureRequest) -> str:
     """asgi: the application is called as a function; wire: uvicorn on a port, and its protocol class."""
     return str(request.param)
 
 
+async def opened(stack: AsyncExitStack, engine: Engine, settings: ServerSettings, road: str) -> Client:
+    """Return a client of the API over an engine; the stack closes both."""
+    await engine.start()
+    stack.push_async_callback(engine.stop)
+    api = create_api(engine, app.access(settings))
+    transport: httpx.AsyncBaseTransport
+    if road == "asgi":
+        there, transport = HERE, httpx.ASGITransport(api)
+    else:
+        wire = await stack.enter_async_context(wired(app.http_config(api, settings)))
+        there, transport = wire.url, httpx.AsyncHTTPTransport(verify=NO_TLS)
+    client = Client(transport=transport, base_url=there, timeout=PATIENCE_SECONDS)
+    return await stack.enter_async_context(client)
+
+
 @pytest.fixture
-async def start(redis_url: str, road: str) -> AsyncIterator[StartDoor]:
+async def start(redis_url: str, road: str, built: BuildEngine) -> AsyncIterator[StartDoor]:
     """A factory: keywords are settings; the models that are stored by then are loaded."""
     async with AsyncExitStack() as stack:
 
         async def door(**settings: Any) -> Client:
             chosen = ServerSettings(**{"redis_url": redis_url, **settings})
-            engine = app.build_engine(chosen)
-            await engine.start()
-            stack.push_async_callback(engine.stop)
-            api = create_api(engine, app.access(chosen))
-            transport: httpx.AsyncBaseTransport
-            if road == "asgi":
-                there, transport = HERE, httpx.ASGITransport(api)
-            else:
-                wire = await stack.enter_async_context(wired(app.http_config(api, chosen)))
-                there, transport = wire.url, httpx.AsyncHTTPTransport(verify=NO_TLS)
-            return await stack.enter_async_context(Client(transport=transport, base_url=there))
+            return await opened(stack, built(chosen), chosen, road)
 
         yield door
 
@@ -91,8 +104,20 @@ async def client(start: StartDoor) -> Client:
     return await start()
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=ROADS)
+async def untouched(
+    request: pytest.FixtureRequest, redis_binary: Path, built: BuildEngine
+) -> AsyncIterator[Client]:
+    """The API with its default settings over an empty Redis; a test that takes it is `on_one_server`."""
+    async with AsyncExitStack() as stack:
+        server = RedisServer(redis_binary).start()
+        stack.callback(server.close)
+        settings = ServerSettings(redis_url=server.url)
+        yield await opened(stack, built(settings), settings, request.param)
+
+
 @pytest.fixture
-async def listen(redis_url: str) -> AsyncIterator[Listen]:
+async def listen(redis_url: str, built: BuildEngine) -> AsyncIterator[Listen]:
     """A factory: keywords are settings; `idle_seconds` is how long a connection may say nothing.
 
     With `plain` it is uvicorn's own protocol class, not ours.
@@ -103,7 +128,7 @@ async def listen(redis_url: str) -> AsyncIterator[Listen]:
             idle_seconds: float = app.KEEP_ALIVE_SECONDS, plain: bool = False, **settings: Any
         ) -> Wire:
             chosen = ServerSettings(**{"redis_url": redis_url, **settings})
-            engine = app.build_engine(chosen)
+            engine = built(chosen)
             await engine.start()
             stack.push_async_callback(engine.stop)
             config = app.http_config(create_api(engine, app.access(chosen)), chosen)

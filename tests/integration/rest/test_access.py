@@ -1,10 +1,16 @@
 """Tokens over HTTP: which route asks for which, and what an answer without one is."""
 
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from hashlib import sha256
 
 import pytest
+import pytest_asyncio
 
-from tests.integration.rest.conftest import Client, StartDoor
+from server.settings import ServerSettings
+from tests.integration.conftest import BuildEngine
+from tests.integration.rest.conftest import ROADS, Client, on_one_server, opened
+from tests.servers import RedisServer
 
 READER, OWNER = "reader-token", "owner-token"
 OPEN = ["/health/live", "/health/ready", "/", "/docs", "/openapi.json", "/console/console.js"]
@@ -44,20 +50,30 @@ def digest(token: str) -> str:
     return sha256(token.encode()).hexdigest()
 
 
-@pytest.fixture
-async def locked(start: StartDoor) -> Client:
-    return await start(tokens=f"predict:{digest(READER)},admin:{digest(OWNER)}")
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=ROADS)
+async def locked(
+    request: pytest.FixtureRequest, shared_server: RedisServer, built: BuildEngine
+) -> AsyncIterator[Client]:
+    """One API for every test here: who may ask is told by the settings alone, and no model is stored."""
+    tokens = f"predict:{digest(READER)},admin:{digest(OWNER)}"
+    settings = ServerSettings(redis_url=shared_server.url, tokens=tokens)
+    with shared_server.connect() as redis:
+        redis.flushall()
+    async with AsyncExitStack() as stack:
+        yield await opened(stack, built(settings), settings, request.param)
 
 
 def bearer(token: str) -> dict[str, str]:
     return {"authorization": f"Bearer {token}"}
 
 
+@on_one_server
 @pytest.mark.parametrize("path", OPEN)
 async def test_pages_and_health_are_open(locked: Client, path: str) -> None:
     assert (await locked.get(path)).status_code == 200
 
 
+@on_one_server
 @pytest.mark.parametrize(("method", "path"), PREDICT + ADMIN)
 async def test_everything_else_asks_for_a_token(locked: Client, method: str, path: str) -> None:
     response = await locked.request(method, path)
@@ -66,6 +82,7 @@ async def test_everything_else_asks_for_a_token(locked: Client, method: str, pat
     assert response.headers["www-authenticate"] == 'Bearer realm="insitu"'
 
 
+@on_one_server
 @pytest.mark.parametrize(("method", "path"), PREDICT + ADMIN)
 async def test_an_unknown_token_is_told_so(locked: Client, method: str, path: str) -> None:
     response = await locked.request(method, path, headers=bearer("guess"))
@@ -74,12 +91,14 @@ async def test_an_unknown_token_is_told_so(locked: Client, method: str, path: st
     assert 'error="invalid_token"' in response.headers["www-authenticate"]
 
 
+@on_one_server
 @pytest.mark.parametrize(("method", "path"), PREDICT)
 @pytest.mark.parametrize("token", [READER, OWNER])
 async def test_either_token_may_look_and_predict(locked: Client, method: str, path: str, token: str) -> None:
     assert (await locked.request(method, path, headers=bearer(token))).status_code not in (401, 403)
 
 
+@on_one_server
 @pytest.mark.parametrize(("method", "path"), ADMIN)
 async def test_only_an_admin_may_change_models(locked: Client, method: str, path: str) -> None:
     refused = await locked.request(method, path, headers=bearer(READER))
@@ -89,6 +108,7 @@ async def test_only_an_admin_may_change_models(locked: Client, method: str, path
     assert passed.status_code not in (401, 403)
 
 
+@on_one_server
 async def test_a_token_is_asked_for_before_the_body_is_read(locked: Client) -> None:
     response = await locked.post(
         "/v1/models/m/predict", content=b"{", headers={"content-type": "application/json"}

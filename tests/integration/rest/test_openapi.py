@@ -4,7 +4,7 @@ import json
 import re
 from typing import Any
 
-import pytest
+import pytest_asyncio
 
 from models.jobs import JobSpec
 from models.store import ModelStore
@@ -13,15 +13,15 @@ from server.rest.errors import STATUS
 from server.rest.explanations import ExplainAnswer, ExplainRequest
 from server.rest.job_schemas import JobRequest
 from server.rest.schemas import ErrorBody, PredictAnswer, PredictRequest
-from tests.integration.rest.conftest import Client, StartDoor
+from tests.integration.rest.conftest import Client, StartDoor, on_one_server
 from tests.integration.rest.graphs import churn
 
 Operation = tuple[str, str, dict[str, Any]]
 
 
-@pytest.fixture
-async def description(client: Client) -> dict[str, Any]:
-    found: dict[str, Any] = (await client.get("/openapi.json")).json()
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def description(untouched: Client) -> dict[str, Any]:
+    found: dict[str, Any] = (await untouched.get("/openapi.json")).json()
     return found
 
 
@@ -33,6 +33,7 @@ def operations(description: dict[str, Any]) -> list[Operation]:
     ]
 
 
+@on_one_server
 async def test_every_route_is_described(description: dict[str, Any]) -> None:
     found = {(method.upper(), path) for method, path, _ in operations(description)}
 
@@ -68,6 +69,7 @@ async def test_every_route_is_described(description: dict[str, Any]) -> None:
     }
 
 
+@on_one_server
 async def test_every_operation_has_a_summary_a_description_and_a_name_of_its_own(
     description: dict[str, Any],
 ) -> None:
@@ -78,6 +80,7 @@ async def test_every_operation_has_a_summary_a_description_and_a_name_of_its_own
     assert len(set(names)) == len(names)
 
 
+@on_one_server
 async def test_every_parameter_is_explained(description: dict[str, Any]) -> None:
     found = [
         (path, parameter["name"], parameter.get("description"))
@@ -89,6 +92,7 @@ async def test_every_parameter_is_explained(description: dict[str, Any]) -> None
     assert [place for *place, explained in found if not explained] == []
 
 
+@on_one_server
 async def test_every_reference_leads_somewhere(description: dict[str, Any]) -> None:
     references = set(re.findall(r'"#/components/schemas/([^"]+)"', json.dumps(description)))
 
@@ -96,6 +100,7 @@ async def test_every_reference_leads_somewhere(description: dict[str, Any]) -> N
     assert {"PredictRequest", "AliasTarget", "TrafficTarget", "ErrorBody", "VersionDetail"} <= references
 
 
+@on_one_server
 async def test_every_error_example_has_the_status_of_its_code(description: dict[str, Any]) -> None:
     statuses: dict[str, set[int]] = {}
     for known, status in STATUS.items():
@@ -108,12 +113,14 @@ async def test_every_error_example_has_the_status_of_its_code(description: dict[
                 assert int(status) in statuses.get(error.code, {422})
 
 
+@on_one_server
 async def test_what_needs_a_token_says_so(description: dict[str, Any]) -> None:
     open_paths = {path for _, path, operation in operations(description) if "security" not in operation}
 
     assert open_paths == {"/health/live", "/health/ready"}
 
 
+@on_one_server
 async def test_the_examples_of_a_request_are_requests(description: dict[str, Any]) -> None:
     body = description["paths"]["/v1/models/{name}/predict"]["post"]["requestBody"]["content"][
         "application/json"
@@ -124,6 +131,7 @@ async def test_the_examples_of_a_request_are_requests(description: dict[str, Any
         asks.of_body("m", None, example["value"])
 
 
+@on_one_server
 async def test_the_examples_of_an_answer_are_answers(description: dict[str, Any]) -> None:
     responses = description["paths"]["/v1/models/{name}/predict"]["post"]["responses"]
 
@@ -135,6 +143,7 @@ def test_the_request_that_is_described_is_the_one_that_is_read() -> None:
     assert tuple(PredictRequest.model_fields) == asks.FIELDS
 
 
+@on_one_server
 async def test_the_examples_of_explaining_are_what_is_asked_and_answered(description: dict[str, Any]) -> None:
     posted = description["paths"]["/v1/models/{name}/explain"]["post"]
     requests = posted["requestBody"]["content"]["application/json"]["examples"]

@@ -2,27 +2,49 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from redis.asyncio import Redis
 
 from models.bundle import Bundle
 from models.store import ModelStore
 from server.rest.schemas import ErrorBody
-from tests.integration.rest.conftest import Client, StartDoor
+from server.settings import ServerSettings
+from tests.integration.conftest import BuildEngine
+from tests.integration.rest import stock
+from tests.integration.rest.conftest import ROADS, Client, StartDoor, on_one_server, opened
 from tests.integration.rest.graphs import churn
 from tests.integration.rest.refused import BODIES, REQUESTS, ROWS, Case
+from tests.servers import RedisServer
 
 CHURN = "/v1/models/churn/predict"
 
 
-@pytest.mark.usefixtures("stocked")
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=ROADS)
+async def refusing(
+    request: pytest.FixtureRequest, redis_binary: Path, built: BuildEngine
+) -> AsyncIterator[Client]:
+    """One API over a stocked Redis for every request that is refused: it changes nothing in either."""
+    async with AsyncExitStack() as stack:
+        server = RedisServer(redis_binary).start()
+        stack.callback(server.close)
+        async with Redis.from_url(server.url) as redis:
+            await stock.fill(redis, ModelStore(redis))
+        settings = ServerSettings(redis_url=server.url)
+        yield await opened(stack, built(settings), settings, request.param)
+
+
+@on_one_server
 @pytest.mark.parametrize("case", [*ROWS, *REQUESTS], ids=lambda case: f"{case[3]}-{case[0][:20]}")
-async def test_an_error_has_its_status_code_and_facts(client: Client, case: Case) -> None:
+async def test_an_error_has_its_status_code_and_facts(refusing: Client, case: Case) -> None:
     model, body, status, code, facts = case
 
-    response = await client.post(f"/v1/models/{model}/predict", json=body)
+    response = await refusing.post(f"/v1/models/{model}/predict", json=body)
 
     error = response.json()["error"]
     assert (response.status_code, error["code"]) == (status, code)
@@ -31,12 +53,12 @@ async def test_an_error_has_its_status_code_and_facts(client: Client, case: Case
     ErrorBody.model_validate(response.json())
 
 
-@pytest.mark.usefixtures("stocked")
+@on_one_server
 @pytest.mark.parametrize(("body", "kind", "status", "code"), BODIES)
 async def test_a_body_that_cannot_be_read_is_the_clients_fault(
-    client: Client, body: bytes, kind: str, status: int, code: str
+    refusing: Client, body: bytes, kind: str, status: int, code: str
 ) -> None:
-    response = await client.post(CHURN, content=body, headers={"content-type": kind})
+    response = await refusing.post(CHURN, content=body, headers={"content-type": kind})
 
     assert (response.status_code, response.json()["error"]["code"]) == (status, code)
     ErrorBody.model_validate(response.json())
@@ -63,7 +85,7 @@ async def test_a_body_of_no_stated_length_over_the_limit_is_413(start: StartDoor
     assert (response.status_code, response.json()["error"]["code"]) == (413, "body_too_large")
 
 
-@pytest.mark.usefixtures("stocked")
+@on_one_server
 @pytest.mark.parametrize(
     ("query", "status", "code"),
     [
@@ -75,16 +97,16 @@ async def test_a_body_of_no_stated_length_over_the_limit_is_413(start: StartDoor
     ],
 )
 async def test_a_query_is_refused_in_the_same_words(
-    client: Client, query: str, status: int, code: str
+    refusing: Client, query: str, status: int, code: str
 ) -> None:
-    response = await client.get(f"{CHURN}?{query}")
+    response = await refusing.get(f"{CHURN}?{query}")
 
     assert (response.status_code, response.json()["error"]["code"]) == (status, code)
 
 
-@pytest.mark.usefixtures("stocked")
-async def test_a_post_takes_no_query(client: Client) -> None:
-    response = await client.post(f"{CHURN}?raw=true", json={"keys": ["customer:1"]})
+@on_one_server
+async def test_a_post_takes_no_query(refusing: Client) -> None:
+    response = await refusing.post(f"{CHURN}?raw=true", json={"keys": ["customer:1"]})
 
     assert (response.status_code, response.json()["error"]["code"]) == (400, "bad_request")
 
@@ -152,6 +174,7 @@ async def test_what_redis_refuses_is_told_as_its_word(
     assert (response.status_code, response.json()["error"]["code"]) == (502, "redis_refused")
 
 
+@on_one_server
 @pytest.mark.parametrize(
     ("method", "path", "status", "code"),
     [
@@ -166,22 +189,24 @@ async def test_what_redis_refuses_is_told_as_its_word(
     ],
 )
 async def test_the_router_speaks_as_the_rest(
-    client: Client, method: str, path: str, status: int, code: str
+    refusing: Client, method: str, path: str, status: int, code: str
 ) -> None:
-    response = await client.request(method, path)
+    response = await refusing.request(method, path)
 
     assert (response.status_code, response.json()["error"]["code"]) == (status, code)
     ErrorBody.model_validate(response.json())
 
 
-async def test_a_path_nearly_right_is_told_the_right_one(client: Client) -> None:
-    response = await client.get("/v1/modls")
+@on_one_server
+async def test_a_path_nearly_right_is_told_the_right_one(refusing: Client) -> None:
+    response = await refusing.get("/v1/modls")
 
     assert "did you mean /v1/models?" in response.json()["error"]["message"]
 
 
-async def test_a_parameter_out_of_bounds_is_told_with_its_value(client: Client) -> None:
-    error = (await client.get("/v1/models?limit=5000")).json()["error"]
+@on_one_server
+async def test_a_parameter_out_of_bounds_is_told_with_its_value(refusing: Client) -> None:
+    error = (await refusing.get("/v1/models?limit=5000")).json()["error"]
 
     assert (error["field"], error["value"]) == ("limit", "5000")
     assert "less than or equal to 1000" in error["message"]

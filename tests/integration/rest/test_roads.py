@@ -16,6 +16,7 @@ from models.store import ModelStore
 from server import app
 from server.rest.api import create_api
 from server.settings import ServerSettings
+from tests.integration.conftest import BuildEngine
 from tests.integration.rest import stock
 from tests.integration.rest.conftest import Listen
 from tests.integration.rest.exchanges import (
@@ -44,13 +45,13 @@ HEALTH = b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
 
 @pytest.fixture
-async def two(redis_url: str) -> AsyncIterator[StartTwo]:
+async def two(redis_url: str, built: BuildEngine) -> AsyncIterator[StartTwo]:
     """A factory: our protocol class and uvicorn's own, over one application and one core."""
     async with AsyncExitStack() as stack:
 
         async def start(**said: Any) -> Two:
             settings = ServerSettings(redis_url=redis_url, max_body_bytes=BODY_LIMIT, **said)
-            engine = app.build_engine(settings)
+            engine = built(settings)
             await engine.start()
             stack.push_async_callback(engine.stop)
             api = create_api(engine, app.access(settings))

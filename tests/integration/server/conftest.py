@@ -20,6 +20,7 @@ from server import app
 from server.inference.engine import Engine
 from server.inference.reading.reader import Reader
 from server.settings import ServerSettings
+from tests.integration.conftest import BuildEngine
 from tests.integration.server.processes import ServeCommand
 
 WAIT_SECONDS = 10.0
@@ -43,11 +44,14 @@ def store(redis: Redis) -> ModelStore:
 
 
 @pytest.fixture
-async def engine(redis_url: str) -> AsyncIterator[StartEngine]:
+async def engine(redis_url: str, built: BuildEngine) -> AsyncIterator[StartEngine]:
     async with AsyncExitStack() as stack:
 
-        async def start(wait_seconds: float = WAIT_SECONDS, **settings: Any) -> Engine:
-            one = app.build_engine(ServerSettings(**{"redis_url": redis_url, **settings}))
+        async def start(
+            wait_seconds: float = WAIT_SECONDS, own_nursery: bool = False, **settings: Any
+        ) -> Engine:
+            build = app.build_engine if own_nursery else built
+            one = build(ServerSettings(**{"redis_url": redis_url, **settings}))
             stack.push_async_callback(one.stop)
             await one.start(wait_seconds)
             return one

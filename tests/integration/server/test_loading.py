@@ -178,19 +178,21 @@ async def test_a_nursery_that_is_killed_costs_the_load_that_met_it_nothing_but_t
 ) -> None:
     await store.publish(telling(1))
     await store.publish(telling(2), alias=None)
-    running = await engine()
+    others = nurseries()
+    running = await engine(own_nursery=True)
     assert await answer(running) == 1
 
-    for pid in children(os.getpid()):
+    for pid in nurseries() - others:
         os.kill(pid, signal.SIGKILL)
 
     assert await answer(running, reference=2) == 2
 
 
-def children(pid: int) -> list[int]:
-    """The processes that one has started and that are Python."""
+def nurseries() -> set[int]:
+    """The nurseries that this process has started."""
+    pid = os.getpid()
     found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [int(one) for one in found if b"nursery" in Path(f"/proc/{one}/cmdline").read_bytes()]
+    return {int(one) for one in found if b"nursery" in Path(f"/proc/{one}/cmdline").read_bytes()}
 
 
 async def test_a_version_that_was_tried_well_and_does_not_load_here_is_refused_all_the_same(
@@ -238,16 +240,17 @@ async def test_a_version_that_leaves_is_loaded_again_without_a_trial(
 ) -> None:
     for name in ("a", "b"):
         await store.publish(bundle(heavy(1), name))
-    running = await engine(preload_models=0, model_memory_bytes=1 << 20)
+    others = nurseries()
+    running = await engine(own_nursery=True, preload_models=0, model_memory_bytes=1 << 20)
     for name in ("a", "b"):
         await answer(running, name)
-    for pid in children(os.getpid()):
+    for pid in nurseries() - others:
         os.kill(pid, signal.SIGKILL)
 
     for name in ("a", "b", "a"):
         assert await answer(running, name) == 1
 
-    assert children(os.getpid()) == []
+    assert nurseries() == others
 
 
 async def test_a_thousand_models_are_answered_within_the_memory_of_fifty(

@@ -182,7 +182,7 @@ async def test_who_cancels_in_the_moment_of_the_answer_is_not_told(
     assert running.predictor.under_way == 0
 
 
-@pytest.mark.parametrize("pause", [0.0, 0.01])
+@pytest.mark.parametrize("pause", [0.0, 0.002, 0.01])
 async def test_a_server_that_ends_tells_whoever_still_waits(
     stored: ModelStore, engine: StartEngine, pause: float
 ) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -22,7 +23,7 @@ from tests.integration.server.processes import ROOT
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks are made on Linux alone")
 
-MARK = (8 << 30) + 10_000_000
+MARK = (8 << 30) + 10 * os.getpid()  # other processes of the suite start nurseries too
 NEVER_ENDS = looping(1 << 60)
 SOON_SECONDS = 10.0
 
@@ -346,6 +347,28 @@ async def test_what_cannot_be_worded_is_loaded_all_the_same(trials: StartTrials)
     verdict = await one.tried(numbered(bundle(dense(weights), labels=("a", "b"))))
 
     assert "gives no probabilities" in (verdict.wording or "")
+
+
+async def test_a_nursery_that_others_use_too_outlives_one_of_them(
+    trials: StartTrials, nursery: socket.socket
+) -> None:
+    one, other = await trials(nursery=nursery), await trials(nursery=nursery)
+    await one.tried(numbered(bundle(scaled())))
+
+    await one.close()
+
+    assert (await other.tried(numbered(bundle(scaled(3.0))))).rows == "apart"
+    assert nurseries() == []
+
+
+async def test_a_nursery_of_others_that_has_ended_is_replaced_by_one_of_its_own(trials: StartTrials) -> None:
+    ended, theirs = socket.socketpair()
+    theirs.close()
+    with ended:
+        one = await trials(nursery=ended)
+
+    assert (await one.tried(numbered(bundle(scaled())))).rows == "apart"
+    assert len(nurseries()) == 1
 
 
 async def test_where_nothing_forks_each_trial_is_a_whole_process(trials: StartTrials) -> None:

@@ -116,8 +116,11 @@ def counted(url: str, name: str) -> float:
     return sum(float(value) for value in re.findall(rf"^{name}(?:{{[^}}]*}})? (\S+)$", text, re.MULTILINE))
 
 
-def metrics_folders() -> set[str]:
-    return {str(path) for folder in ("/dev/shm", "/tmp") for path in Path(folder).glob("insitu-metrics-*")}
+def metrics_folder(workers: list[int]) -> Path:
+    """The directory whose files the workers of one server count in."""
+    maps = "".join(Path(f"/proc/{pid}/maps").read_text() for pid in workers)
+    (folder,) = set(re.findall(r" (/\S*/insitu-metrics-[^/\s]+)/", maps))
+    return Path(folder)
 
 
 def ended_early(url: str, *words: str, **settings: str) -> tuple[int, str]:
@@ -224,9 +227,9 @@ def test_what_a_dead_worker_counted_still_counts(serve: Serve, stored: str, call
 def test_a_signal_lets_requests_in_flight_end(
     serve: Serve, stored: str, callers: Connect, number: signal.Signals
 ) -> None:
-    folders = metrics_folders()
     server = serve(stored, INSITU_WORKERS="2", INSITU_MAX_BATCH_WAIT_MS="1000")
     workers = workers_of(server.pid)
+    folder = metrics_folder(workers)
     many = callers(server.url, 16)
 
     with ThreadPoolExecutor(len(many)) as threads:
@@ -240,7 +243,7 @@ def test_a_signal_lets_requests_in_flight_end(
     assert set(statuses) == {200}
     assert server.wait() == 0
     assert gone(workers)
-    assert metrics_folders() - folders == set()
+    assert not folder.exists()
 
 
 def test_a_request_that_does_not_end_does_not_keep_the_server(
@@ -288,14 +291,15 @@ def test_a_second_signal_ends_it_at_once(serve: Serve, stored: str, callers: Con
 
 
 def test_workers_end_when_their_supervisor_is_killed(serve: Serve, stored: str) -> None:
-    folders = metrics_folders()
     server = serve(stored, INSITU_WORKERS="2")
     workers = workers_of(server.pid)
+    folder = metrics_folder(workers)
+    assert folder.is_dir()
 
     server.signal(signal.SIGKILL)
 
     wait_until(lambda: gone(workers), "a worker is left")
-    wait_until(lambda: metrics_folders() <= folders, "the directory of metrics is left")
+    wait_until(lambda: not folder.exists(), "the directory of metrics is left")
 
 
 def test_a_restart_one_after_the_other_fails_no_request(serve: Serve, stored: str, callers: Connect) -> None:

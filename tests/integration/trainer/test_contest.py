@@ -1,14 +1,12 @@
 """Champion and challenger on rows in a real Redis: the better one is promoted, and why is said."""
 
 import asyncio
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import redis as plain_redis
-import torch
 
 from models.binding import bind
 from models.bundle import Bundle
@@ -37,14 +35,6 @@ training: {lr: 0.05, epochs: 25, batch: 32, test: 0.3}
 """
 WEAK = POINTS.replace("lr: 0.05, epochs: 25", "optimizer: sgd, lr: 0.0001, epochs: 1")
 ROWS = 600
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

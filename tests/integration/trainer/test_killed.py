@@ -53,7 +53,6 @@ def test_a_training_killed_again_and_again_gives_the_bytes_of_one_that_was_not(t
     seed = time.time_ns()
     moments = random.Random(seed)
     kills = 0
-    torch.set_num_threads(1)
     began = time.monotonic()
     whole = train_on(*digits()).bundle.onnx
     usual = time.monotonic() - began

@@ -1,14 +1,8 @@
-"""One processor is enough for small networks, and several would wait for one another."""
-
-from collections.abc import Iterator
+"""Every test here trains small networks."""
 
 import pytest
-import torch
 
 
 @pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+def _training(training: None) -> None:
+    """See tests/conftest.py."""
