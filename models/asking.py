@@ -38,6 +38,9 @@ class Around:
         heads, tail = self._heads, self._tail
         if "".join(keys).isascii():
             try:
+                if len(set(map(len, keys))) == 1:  # what is between two keys is always the same
+                    head = heads[len(keys[0])]
+                    return f"{head}{(tail + head).join(keys)}{tail}".encode("latin-1")
                 return (tail.join([heads[len(key)] + key for key in keys]) + tail).encode("latin-1")
             except IndexError:  # one is long
                 pass

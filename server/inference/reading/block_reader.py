@@ -134,7 +134,12 @@ class BlockReader:
                 own = range(len(keys)) if share.rows is None else share.rows
                 for at in range(0, len(own), self._piece_rows):
                     rows = own[at : at + self._piece_rows]
-                    asked = block.asked([keys[row] for row in rows], self._reader.apart)
+                    some = (
+                        keys[rows.start : rows.stop]
+                        if isinstance(rows, range)
+                        else [keys[row] for row in rows]
+                    )
+                    asked = block.asked(some, self._reader.apart)
                     pieces.append(Piece(source, rows, share, asked))
         return pieces
 
