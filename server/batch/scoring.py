@@ -11,24 +11,20 @@ import asyncio
 import os
 import secrets
 import socket
-from collections import Counter
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
-
-import numpy as np
 
 from models.errors import InsituError, RedisRefused, RedisUnavailable
 from models.job_errors import JobNotFound
 from models.jobs import JobSpec
 from models.ledger import DONE, FAILED, RUNNING, Ledger, Standing, Taken
 from models.tallies import Tally
-from server.batch.answering import Errors
 from server.batch.opening import Manner, Tools, opened
 from server.batch.pacing import patiently
-from server.batch.parts import Part, texts_of
-from server.batch.scored import Scored
+from server.batch.parts import Part
+from server.batch.tallying import scored
 from server.batch.targets.target import PartName
 from server.inference.ending import ended
 from server.inference.engine import Engine
@@ -207,7 +203,7 @@ class Scorer:
         part = Part.unpacked(taken.rows)
         await self._tools.rest.wait()
         await self._tools.pace.wait(len(part))
-        tally = await patiently(lambda: self._scored(PartName(taken.entry, taken.walk), part))
+        tally = await patiently(lambda: scored(self._tools, PartName(taken.entry, taken.walk), part))
         async with self._settling:
             await self._settle(taken.entry, tally)
 
@@ -219,36 +215,6 @@ class Scorer:
             self._tally = after
         if settled == 2:
             self._done.set()
-
-    async def _scored(self, name: PartName, part: Part) -> Tally:
-        """Read, run and write the rows of a part, and count what came of them.
-
-        Raises: RedisUnavailable, after which all of it can be done again.
-        """
-        answering, tally = self._tools.answering, Tally()
-        if part.instances:
-            scored, errors = await answering.of_instances(part.instances)
-        else:
-            keys = [*dict.fromkeys(texts_of(part.keys))]
-            left = await self._tools.selection.of(keys)
-            tally.passed = len(keys) - len(left)
-            scored, errors = await answering.of_keys(left)
-        refused = await self._written(name, scored)
-        if (errors or refused) and self._tools.errors is not None:
-            await self._tools.errors.write(name, {**errors, **refused})
-        for one in scored:
-            count(tally, one, refused)
-        for error in (*errors.values(), *refused.values()):
-            tally.skip(error)
-        return tally
-
-    async def _written(self, name: PartName, scored: list[Scored]) -> Errors:
-        """Write rows everywhere, and return those that some place does not take."""
-        refused: Errors = {}
-        if any(map(len, scored)):
-            for target in self._tools.targets:
-                refused.update(await target.write(name, scored))
-        return refused
 
     async def _look(self) -> None:
         """Say that this process lives, tell how the job stands, and see whether it was ended."""
@@ -276,18 +242,3 @@ class Scorer:
     def _tell(self, standing: Standing) -> None:
         rest = self._tools.rest
         self._watch(Progress(standing, self._tally.rows, rest.resting, rest.latency_ms))
-
-
-def count(tally: Tally, scored: Scored, refused: Mapping[str, InsituError]) -> None:
-    """Count rows that were told something, but for those that some place did not take."""
-    taken = np.isfinite(scored.numbers)
-    labels = scored.labels or ()
-    if refused:
-        written = [key not in refused for key in scored.keys]
-        taken &= written
-        labels = [label for label, good in zip(labels, written, strict=False) if good]
-        tally.scored += sum(written)
-    else:
-        tally.scored += len(scored)
-    tally.add_labels(Counter(labels))
-    tally.add_numbers(scored.numbers[taken])

@@ -79,7 +79,7 @@ class Walk:
         Raises: RedisUnavailable, after which it can be tried again.
         """
         position = (await self._ledger.look()).position
-        async for step, passed_over in self._gathered(source, position):
+        async for step, passed_over in self.found(source, position):
             waiting = await self._ledger.add(
                 [part.packed() for part in step.part.split(self._terms.rows)],
                 step.position,
@@ -103,8 +103,11 @@ class Walk:
                     return False
         return await self._ledger.lead()
 
-    async def _gathered(self, source: Source, position: str) -> AsyncIterator[tuple[Step, int]]:
-        """Give steps of about a part each, and how many keys in them the model does not read."""
+    async def found(self, source: Source, position: str) -> AsyncIterator[tuple[Step, int]]:
+        """Give steps of about a part each, and how many keys in them the model does not read.
+
+        Raises: what `Source.steps` raises.
+        """
         keys: list[bytes] = []
         passed_over, since, anew = 0, time.monotonic(), False
         last: Step | None = None
