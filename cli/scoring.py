@@ -2,11 +2,13 @@
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.engines import engine_for, settings_for
 from cli.errors import needs
 from cli.job_options import RowOptions, TargetOptions, job_of, milliseconds, point_in_time
 from cli.job_report import as_data, rate_text, rows_text, show
@@ -14,6 +16,7 @@ from cli.manual import PREDICTIONS, Command
 from cli.options import AsJson, DataDir, Missing, ModelName, Prefix, RedisUrl, Reference
 from cli.predicting import parsed
 from cli.progress import Work
+from cli.ray_scoring import check_ray, job_for, on_ray
 from cli.settings import Settings, read_settings
 from cli.terminal import Terminal, count_text
 from models.errors import InsituError, RedisUnavailable
@@ -23,20 +26,22 @@ from models.ledger import DONE, RUNNING, Ledger, Standing
 
 if TYPE_CHECKING:
     from models.templates import KeyTemplate
-    from server.batch.scoring import Progress
+    from server.batch.scoring import Progress, Watch
     from server.inference.engine import Engine
-    from server.settings import ServerSettings
+
+    Run = Callable[[Watch], Awaitable[Standing]]
 
 STEPS = 1000  # of the bar
 
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """How a job is worked on: its name, whether it goes on, whether others go first."""
+    """How a job is worked on: its name, whether it goes on, whether others go first, and on which Ray if any."""
 
     name: str
     resume: bool
     gentle: bool
+    ray: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +204,14 @@ def score(
             "--resume", help="Go on with the unfinished job of these options, beside whoever works on it."
         ),
     ] = False,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            "--ray",
+            metavar="local|ADDRESS",
+            help="Score on every machine of the Ray cluster there, or on a Ray started for this job alone.",
+        ),
+    ] = None,
     as_json: AsJson = False,
     redis_url: RedisUrl = None,
     data_dir: DataDir = None,
@@ -214,6 +227,8 @@ def score(
         import uvloop
 
         import server.batch.scoring  # noqa: F401  # says at once what is not installed
+    if ray is not None:
+        check_ray(resume)
     rows = RowOptions(match, keys_from, index, query, instances)
     targets = TargetOptions(to, ttl, to_field, to_hash, to_zset, to_stream, to_parquet, to_csv)
     spec = job_of(
@@ -233,42 +248,33 @@ def score(
             "pause_above_ms": milliseconds(pause_above_latency),
         }
     )
+    way = Way(job or spec.own_name, resume, gentle, ray)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(
-            scored(Terminal(as_json=as_json), settings, spec, Way(job or spec.own_name, resume, gentle))
-        )
+        runner.run(scored(Terminal(as_json=as_json), settings, spec, way))
 
 
 async def scored(terminal: Terminal, settings: Settings, spec: JobSpec, way: "Way") -> None:
     """Begin a job or go on with one, with a bar, and show what came of it.
 
-    Raises: NothingScored; what `server.batch.scoring.score` raises.
+    Raises: NothingScored; what `server.batch.scoring.score` raises, on Ray what `server.batch.on_ray.score` does.
     """
     from cli.connection import opened, redis_url
 
     async with opened(settings):
         pass  # so that a Redis that is not there is told as every command tells it
-    engine = engine_for(redis_url(settings), settings.prefix)
+    chosen = settings_for(redis_url(settings), settings.prefix)
+    engine = engine_for(chosen)
     try:
-        part = await begun(terminal, engine, spec, way)
+        if way.ray is None:
+            run = here(engine, await begun(terminal, engine, spec, way))
+        else:
+            job = await job_for(engine, chosen, spec, way.name, gentle=way.gentle)
+            run = on_ray(engine, job, way.ray)
         began = time.perf_counter()
-        standing, rows = await run_job(terminal, engine, part)
+        standing, rows = await run_job(terminal, engine, way.name, run)
         show(terminal, standing, time.perf_counter() - began, rows)
     finally:
         await engine.stop()
-
-
-def engine_for(url: str, prefix: str) -> "Engine":
-    """Build the core with the server's settings of the environment.
-
-    Raises: NotInstalled, WrongUsage, ProviderUnavailable.
-    """
-    from cli.serving import server_settings
-
-    with needs("server"):
-        from server.app import build_engine
-    settings: ServerSettings = server_settings(url, {"prefix": prefix, "host": "127.0.0.1"})
-    return build_engine(settings)
 
 
 async def begun(terminal: Terminal, engine: "Engine", spec: JobSpec, way: "Way") -> "Part":
@@ -305,27 +311,35 @@ async def standing_of(ledger: Ledger) -> Standing | None:
         return None
 
 
-async def run_job(terminal: Terminal, engine: "Engine", part: "Part") -> tuple[Standing, int]:
-    """Score with a bar, and return how the job stands and how many rows this process looked at.
-
-    Raises: NothingScored; what `server.batch.scoring.score` raises.
-    """
+def here(engine: "Engine", part: "Part") -> "Run":
+    """Return how this process works on a job, beside others."""
     from server.batch.opening import Manner
     from server.batch.scoring import score as score_rows
 
+    async def run(watch: "Watch") -> Standing:
+        try:
+            return await score_rows(engine, part.ledger, watch, Manner(part.own, part.gentle))
+        except RedisUnavailable as error:
+            raise Interrupted(part.ledger.name, str(error)) from error
+
+    return run
+
+
+async def run_job(terminal: Terminal, engine: "Engine", name: str, run: "Run") -> tuple[Standing, int]:
+    """Score with a bar, and return how the job stands and how many rows this process looked at.
+
+    Raises: NothingScored; what `run` raises.
+    """
     began, rows = time.perf_counter(), 0
 
-    with Work(terminal, f"scoring {part.ledger.name}", STEPS) as work:
+    with Work(terminal, f"scoring {name}", STEPS) as work:
 
         def watch(now: "Progress") -> None:
             nonlocal rows
             rows = now.rows
             work.update(int(now.standing.share * STEPS), STEPS, note_of(now, time.perf_counter() - began))
 
-        try:
-            standing = await score_rows(engine, part.ledger, watch, Manner(part.own, part.gentle))
-        except RedisUnavailable as error:
-            raise Interrupted(part.ledger.name, str(error)) from error
+        standing = await run(watch)
     if not standing.tally.scored and not standing.tally.passed:
         serving = await engine.catalogue.get(standing.spec.model, standing.spec.version)
         raise nothing(standing, serving.plan.template if serving.plan else None)

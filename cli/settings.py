@@ -97,3 +97,20 @@ def decline_telemetry() -> None:
     It reads the variable when it is imported; whoever wants to report can set it to 0.
     """
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+
+RAY = {
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
+    "RAY_DISABLE_FAILURE_SIGNAL_HANDLER": "1",  # it would end this process before what it started is ended
+    "RAY_ENABLE_AUTO_CONNECT": "0",  # what is asked of a Ray that was ended would start another
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
+
+
+def quiet_ray() -> None:
+    """Have Ray say nothing, report its use to nobody and leave signals alone; it reads this when it is imported.
+
+    Whoever wants it otherwise sets the variables.
+    """
+    for name, value in RAY.items():
+        os.environ.setdefault(name, value)

@@ -67,6 +67,7 @@ def test_help_loads_nothing_that_takes_time() -> None:
         ("sklearn", ("train", "digits", "--load"), "trainer"),
         ("fastapi", ("serve", "--port", "0"), "server"),
         ("onnxruntime", ("score", "churn"), "server"),
+        ("ray", ("score", "churn", "--ray", "local"), "ray"),
     ],
 )
 def test_a_missing_part_is_code_4_and_names_the_pip_install(

@@ -227,3 +227,13 @@ def test_an_unfinished_job_begins_anew_unless_it_is_resumed(
 
     assert done.code == 0
     assert "began anew: the job was" in done.err
+
+
+def test_a_job_on_ray_is_not_gone_on_with(insitu: Insitu, published: None) -> None:
+    refused = insitu("score", "churn", "--ray", "local", "--resume")
+
+    assert refused.code == 2
+    assert (
+        "--resume does not go with --ray, which keeps no position; --only-missing passes over"
+        in refused.error
+    )
