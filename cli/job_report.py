@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING, Any
 
 from cli.terminal import Terminal, count_text, duration_text, plain
 from models.jobs import Found, JobSpec, Matching, Named, ToCsv, ToField, ToOutput, ToParquet
-from models.ledger import Standing
 
 if TYPE_CHECKING:
     from models.histograms import Histogram
+    from models.ledger import Standing
 
 LABELS_SHOWN = 12
 BARS = 12
@@ -44,7 +44,7 @@ def rate_text(rows: int, seconds: float) -> str:
     return f"{rows / seconds if seconds else 0.0:,.0f} rows/s"
 
 
-def show(terminal: Terminal, standing: Standing, seconds: float, rows: int) -> None:
+def show(terminal: Terminal, standing: "Standing", seconds: float, rows: int) -> None:
     """Show what came of a job; `rows` are those of this process, in `seconds`."""
     if terminal.as_json:
         terminal.emit(as_data(standing, seconds))
@@ -72,7 +72,7 @@ def show(terminal: Terminal, standing: Standing, seconds: float, rows: int) -> N
         terminal.table(["skipped", ">rows", "the first"], rows_)
 
 
-def show_numbers(terminal: Terminal, standing: Standing) -> None:
+def show_numbers(terminal: Terminal, standing: "Standing") -> None:
     """Show how the numbers of the rows are spread."""
     tally = standing.tally
     if tally.lowest is None or tally.highest is None or not tally.numbers:
@@ -101,7 +101,7 @@ def bar(share: float) -> str:
     return "█" * (eighths // 8) + EIGHTHS[eighths % 8].strip()
 
 
-def as_data(standing: Standing, seconds: float) -> dict[str, Any]:
+def as_data(standing: "Standing", seconds: float) -> dict[str, Any]:
     """Return what came of a job for a program."""
     spec = standing.spec
     return {

@@ -22,9 +22,9 @@ from cli.terminal import Terminal, count_text
 from models.errors import InsituError, RedisUnavailable
 from models.job_errors import JobNotFound
 from models.jobs import JobSpec, Matching
-from models.ledger import DONE, RUNNING, Ledger, Standing
 
 if TYPE_CHECKING:
+    from models.ledger import Ledger, Standing
     from models.templates import KeyTemplate
     from server.batch.scoring import Progress, Watch
     from server.inference.engine import Engine
@@ -48,7 +48,7 @@ class Way:
 class Part:
     """This process' part in a job; its own is one that it began."""
 
-    ledger: Ledger
+    ledger: "Ledger"
     own: bool
     gentle: bool
 
@@ -282,6 +282,7 @@ async def begun(terminal: Terminal, engine: "Engine", spec: JobSpec, way: "Way")
 
     Raises: JobUnderWay; JobEnded, it was cancelled or has failed; what `Catalogue.get` raises.
     """
+    from models.ledger import DONE, RUNNING, Ledger
     from server.batch.scoring import JobEnded, process_name
 
     ledger = Ledger(engine.store.redis, engine.store.keys, way.name, process_name())
@@ -303,7 +304,7 @@ async def begun(terminal: Terminal, engine: "Engine", spec: JobSpec, way: "Way")
     return Part(ledger, made, way.gentle)
 
 
-async def standing_of(ledger: Ledger) -> Standing | None:
+async def standing_of(ledger: "Ledger") -> "Standing | None":
     """Return how a job stands, None when there is none."""
     try:
         return await ledger.look()
@@ -316,7 +317,7 @@ def here(engine: "Engine", part: "Part") -> "Run":
     from server.batch.opening import Manner
     from server.batch.scoring import score as score_rows
 
-    async def run(watch: "Watch") -> Standing:
+    async def run(watch: "Watch") -> "Standing":
         try:
             return await score_rows(engine, part.ledger, watch, Manner(part.own, part.gentle))
         except RedisUnavailable as error:
@@ -325,7 +326,7 @@ def here(engine: "Engine", part: "Part") -> "Run":
     return run
 
 
-async def run_job(terminal: Terminal, engine: "Engine", name: str, run: "Run") -> tuple[Standing, int]:
+async def run_job(terminal: Terminal, engine: "Engine", name: str, run: "Run") -> "tuple[Standing, int]":
     """Score with a bar, and return how the job stands and how many rows this process looked at.
 
     Raises: NothingScored; what `run` raises.
@@ -354,7 +355,7 @@ def note_of(now: "Progress", seconds: float) -> str:
     return f"{count_text(tally.rows, 'row')}, {rate_text(now.rows, seconds)}{skipped}{resting}"
 
 
-def nothing(standing: Standing, template: "KeyTemplate | None") -> NothingScored:
+def nothing(standing: "Standing", template: "KeyTemplate | None") -> NothingScored:
     """Return why nothing was scored; `template` is what the model reads."""
     tally, rows = standing.tally, standing.spec.rows
     facts = as_data(standing, standing.seconds)

@@ -219,7 +219,7 @@ def test_an_unfinished_job_begins_anew_unless_it_is_resumed(
     words = ("score", "churn", "--max-rate", "300")
     one = running(*words)
     time.sleep(3)
-    assert "is being scored right now; --resume works on it too" in insitu(*words).error
+    assert "is being scored right now; `insitu score --resume` works on it too" in insitu(*words).error
     one.end(signal.SIGKILL)
     time.sleep(6)
 
