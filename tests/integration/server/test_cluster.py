@@ -5,12 +5,13 @@ import json
 
 from models.connecting import connect
 from models.jobs import JobSpec
-from models.ledger import Ledger
+from models.ledger import DONE, Ledger
 from models.store import ModelStore
 from server.batch.scoring import process_name, score
 from server.inference.asking import Ask
-from tests.graphs import bundle, constant, scaled
+from tests.graphs import bundle, constant, dense, f32, scaled
 from tests.integration.server.conftest import StartEngine
+from tests.integration.server.scorers import scoring, working
 from tests.servers import RedisNodes
 
 SOURCES = [{"key": "a:{id}", "as": "hash", "fields": ["x"]}, {"key": "b:{id}", "as": "vector", "shape": [1]}]
@@ -44,4 +45,30 @@ async def test_a_cluster_is_served_and_scored_like_one_redis(
     assert len(running.catalogue.loaded()) == 4
     assert standing.tally.scored == 60
     assert [one["outputs"]["y"] for one in results] == [[2 * number, 2] for number in range(60)]
+    await client.aclose()
+
+
+async def test_processes_share_a_job_on_a_cluster(redis_cluster: RedisNodes, engine: StartEngine) -> None:
+    url = redis_cluster.url.replace("redis://", "redis+cluster://")
+    client = connect(url)
+    for number in range(900):
+        await client.hset(f"k:{number}", "x", str(number))
+    hashes = {"inputs": [{"name": "x", "sources": [{"key": "k:{id}", "as": "hash", "fields": ["x"]}]}]}
+    await ModelStore(client).publish(bundle(dense(f32([[2]])), "m", hashes, task="regression"))
+    running = await engine(redis_url=url)
+    job = Ledger(running.store.redis, running.store.keys, "job", process_name())
+    await job.begin(JobSpec(model="m", version=1, max_rate=300))
+    processes = [await working(url) for _ in range(3)]
+    for process in processes:
+        await scoring(process)
+
+    processes[0].kill()
+    ended = [await process.communicate() for process in processes]
+
+    standing = await job.look()
+    assert [process.returncode for process in processes[1:]] == [0, 0], ended
+    assert (standing.state, standing.tally.scored, standing.tally.skipped) == (DONE, 900, {})
+    assert len(await client.hkeys(running.store.keys.job_tallies("job"))) == 3
+    results = [json.loads(await client.get(f"score:k:{number}") or b"") for number in range(900)]
+    assert [one["value"] for one in results] == [2.0 * number for number in range(900)]
     await client.aclose()

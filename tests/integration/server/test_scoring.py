@@ -3,7 +3,6 @@
 import asyncio
 import json
 import signal
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -30,6 +29,7 @@ from server.inference.engine import Engine
 from server.inference.errors import DeadlineExceeded, Overloaded
 from tests.graphs import bundle, constant, dense, f32, looping, scaled
 from tests.integration.server.conftest import StartEngine
+from tests.integration.server.scorers import scoring, working
 from tests.servers import RedisServer
 
 Start = Callable[..., RedisServer]
@@ -494,34 +494,6 @@ async def test_a_job_rests_while_redis_is_slow(
     assert set(resting) == {False, True}
 
 
-PROCESS = """
-import asyncio, sys
-from server.app import build_engine
-from server.batch import walking
-from server.batch.scoring import process_name, score
-from server.settings import ServerSettings
-from models.ledger import Ledger
-
-walking.PART_ROWS = 50
-
-async def main():
-    engine = build_engine(ServerSettings(redis_url=sys.argv[1]))
-    job = Ledger(engine.store.redis, engine.store.keys, "job", process_name())
-    try:
-        await score(engine, job, lambda now: print(now.rows, flush=True))
-    finally:
-        await engine.stop()
-
-asyncio.run(main())
-"""
-
-
-async def working(url: str) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        sys.executable, "-c", PROCESS, url, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-    )
-
-
 async def test_processes_share_a_job_and_what_a_killed_one_had_is_scored_by_the_others(
     store: ModelStore, engine: StartEngine, redis: Redis, redis_url: str
 ) -> None:
@@ -531,9 +503,7 @@ async def test_processes_share_a_job_and_what_a_killed_one_had_is_scored_by_the_
     job = await begun(running, max_rate=1500)
     processes = [await working(redis_url) for _ in range(3)]
     for process in processes:
-        assert process.stdout is not None
-        while not int(await process.stdout.readline()):
-            pass
+        await scoring(process)
 
     processes[0].send_signal(signal.SIGKILL)
     ended = [await process.communicate() for process in processes]
