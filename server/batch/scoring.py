@@ -120,6 +120,7 @@ class Scorer:
         self._settling = asyncio.Lock()
         self._done = asyncio.Event()
         self._fault: Exception | None = None
+        self._completes = True  # the process that ends a job completes its files, or one that finds it ended
 
     @classmethod
     async def open(cls, engine: Engine, ledger: Ledger, watch: Watch, manner: Manner) -> "Scorer":
@@ -141,6 +142,7 @@ class Scorer:
             self._walk(),
             *(self._work() for _ in range(AT_ONCE)),
         ]
+        self._completes = False
         tasks = [asyncio.create_task(self._heard(work)) for work in works]
         try:
             await self._done.wait()
@@ -163,7 +165,7 @@ class Scorer:
         Raises: RedisUnavailable, RedisRefused; OSError, a file cannot be completed.
         """
         standing = await patiently(self._ledger.look)
-        if standing.state == DONE:
+        if standing.state == DONE and self._completes:
             for target in self._tools.targets:
                 await target.finish()
         self._tell(standing)
@@ -172,6 +174,7 @@ class Scorer:
 
     async def _walk(self) -> None:
         if await self._tools.walk.run():
+            self._completes = True
             self._done.set()
 
     async def _work(self) -> None:
@@ -214,6 +217,7 @@ class Scorer:
         if settled:
             self._tally = after
         if settled == 2:
+            self._completes = True
             self._done.set()
 
     async def _look(self) -> None:
