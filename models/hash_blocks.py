@@ -5,6 +5,7 @@ hashes are small and most of what they hold is wanted. Replies whose lines lie a
 first are read in columns, with pyarrow; others are parsed one by one.
 """
 
+import sys
 from collections.abc import Sequence
 from functools import cache, partial
 from importlib.util import find_spec
@@ -23,6 +24,7 @@ from models.values import BOUNDS, EXACT_INTEGER, INTEGERS
 
 COLUMN_BYTES = 1 << 30  # pyarrow counts the bytes of one array in 31 bits
 UNWANTED = 3  # fields to one that is wanted: with more of them HGETALL does not pay
+FEW_ROWS = 1024  # loading pyarrow takes a third of a second: fewer rows alone are not worth it
 ASIDE_SHARE = 4  # nor where more than 1 row in 4 has its fields in another order
 COMPACT = (
     b"listpack",
@@ -71,7 +73,8 @@ class HashBlock:
 
     def _read(self, count: int, wide: bool, reply: bytearray) -> Found:
         """Read the replies to `count` keys."""
-        if arrow() and len(reply) < COLUMN_BYTES:
+        worth = count >= FEW_ROWS or "pyarrow" in sys.modules
+        if worth and arrow() and len(reply) < COLUMN_BYTES:
             pattern = of_all(reply, count, self._names) if wide else self._pattern
             if pattern is not None and (found := self._in_columns(reply, count, pattern)) is not None:
                 return found

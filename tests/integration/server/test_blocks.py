@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from redis.asyncio import Redis
 
-from models import hash_blocks
+from models import hash_blocks, text_columns  # noqa: F401  # with pyarrow loaded, few rows are read in columns too
 from models.errors import RedisRefused, RedisUnavailable
 from models.store import ModelStore
 from server.inference.asking import Ask

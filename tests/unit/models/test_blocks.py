@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from redis.exceptions import ResponseError
 
-from models import hash_blocks
+from models import hash_blocks, text_columns  # noqa: F401  # with pyarrow loaded, few rows are read in columns too
 from models.assembly import Plan
 from models.blocks import PlanBlocks, supports
 from models.features import FeatureView
