@@ -567,7 +567,7 @@ async def test_predictions_go_first(engine: StartEngine, store: ModelStore, redi
             explained += 1
 
     explaining = [asyncio.create_task(explain()) for _ in range(4)]
-    waits = []
+    waits: list[float] = []
     while len(waits) < 150 or explained <= 4:
         begun = time.monotonic()
         await running.predictor.predict(Ask("wide", inputs={"x": [[1.0] * 60]}))
