@@ -89,7 +89,7 @@ def ledger(store: "ModelStore", name: str) -> "Ledger":
 
 async def every(store: "ModelStore") -> "list[Standing]":
     """Return the jobs, the newest first."""
-    from models.ledger import jobs_kept
+    from models.job_names import jobs_kept
 
     return await jobs_kept(store.redis, store.keys)
 

@@ -4,10 +4,12 @@ import time
 from typing import Any
 
 from models import ledger
+from models.job_errors import JobNotFound
 from models.keys import Keys
-from models.ledger import LISTED_LIMIT, RUNNING
+from models.ledger import RUNNING, Ledger, Standing
 from models.redis_failures import connected
 
+LISTED_LIMIT = 1000
 SERVER = "server"  # `host` of a job that any server may work on
 
 Facts = tuple[bytes | None, bytes | None, bytes | None]  # state, host, beat
@@ -21,6 +23,23 @@ async def job_names(redis: Any, keys: Keys) -> list[str]:
     async with connected(redis):
         names = await redis.zrevrange(keys.jobs(), 0, LISTED_LIMIT - 1)
     return [name.decode() for name in names]
+
+
+async def jobs_kept(redis: Any, keys: Keys) -> list[Standing]:
+    """Return the jobs that are kept, the newest first; names of those that are gone are forgotten.
+
+    Raises: RedisUnavailable, RedisRefused.
+    """
+    found, gone = [], []
+    for name in await job_names(redis, keys):
+        try:
+            found.append(await Ledger(redis, keys, name, "").look())
+        except JobNotFound:
+            gone.append(name)
+    if gone:
+        async with connected(redis):
+            await redis.zrem(keys.jobs(), *gone)
+    return found
 
 
 class Waiting:

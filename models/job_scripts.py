@@ -28,14 +28,16 @@ redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
 return 1
 """
 
-# KEYS: job, parts, walker. ARGV: process, position, share, anew or nothing, keys passed over, then every part.
+# KEYS: job, parts, walker. ARGV: process, position, share, anew or nothing, keys passed over,
+# milliseconds the process may be silent, then every part.
 # Returns how many parts wait, -1: another process walks now, -2: the job has ended or is gone.
 ADD = """
 if redis.call('HGET', KEYS[1], 'state') ~= 'running' then return -2 end
 if redis.call('GET', KEYS[3]) ~= ARGV[1] then return -1 end
 if ARGV[4] ~= '' then redis.call('HINCRBY', KEYS[1], 'walk', 1) end
 local walk = redis.call('HGET', KEYS[1], 'walk')
-for i = 6, #ARGV do redis.call('XADD', KEYS[2], '*', 'rows', ARGV[i], 'walk', walk) end
+redis.call('PEXPIRE', KEYS[3], ARGV[6])
+for i = 7, #ARGV do redis.call('XADD', KEYS[2], '*', 'rows', ARGV[i], 'walk', walk) end
 redis.call('HSET', KEYS[1], 'position', ARGV[2], 'share', ARGV[3])
 redis.call('HINCRBY', KEYS[1], 'passed_over', ARGV[5])
 return redis.call('XLEN', KEYS[2])

@@ -26,7 +26,6 @@ from models.tallies import Tally
 GROUP = "scorers"
 SILENT_SECONDS = 5.0  # a process that says nothing for so long is dead: others take over what it had
 KEPT_SECONDS = 7 * 86_400  # a job that has ended
-LISTED_LIMIT = 1000
 RUNNING, DONE, FAILED, CANCELLED = "running", "done", "failed", "cancelled"
 
 
@@ -119,20 +118,19 @@ class Ledger:
 
         Raises: RedisUnavailable, RedisRefused.
         """
-        silent = int(SILENT_SECONDS * 1000)
-        return await self._run(LEAD, (self._job, self._walker), (self.process, silent)) == 1
+        return await self._run(LEAD, (self._job, self._walker), (self.process, silent_ms())) == 1
 
     async def add(
         self, parts: Sequence[bytes], position: str, share: float, anew: bool = False, passed_over: int = 0
     ) -> int:
-        """Add rows that were found, with the position after them; return how many parts wait.
+        """Add rows that were found, with the position after them, and go on leading; return how many parts wait.
 
         It is negative when this process is to find no more: another does, or the job has ended.
 
         Raises: RedisUnavailable, RedisRefused.
         """
         keys = (self._job, self._parts, self._walker)
-        facts = (self.process, position, share, "anew" if anew else "", passed_over)
+        facts = (self.process, position, share, "anew" if anew else "", passed_over, silent_ms())
         return await self._run(ADD, keys, (*facts, *parts))
 
     async def walked(self) -> int:
@@ -165,9 +163,8 @@ class Ledger:
                 )
                 entries = read_entries(found)
                 if not entries:
-                    silent = int(SILENT_SECONDS * 1000)
                     claimed = await self._redis.xautoclaim(
-                        self._parts, GROUP, self.process, silent, "0-0", count=count
+                        self._parts, GROUP, self.process, silent_ms(), "0-0", count=count
                     )
                     entries = [entry for entry in claimed[1] if entry[1]]
         except Exception as error:
@@ -264,23 +261,9 @@ def standing(name: str, job: dict[bytes, bytes], waiting: int, tally: Tally) -> 
     )
 
 
-async def jobs_kept(redis: Any, keys: Keys) -> list[Standing]:
-    """Return the jobs that are kept, the newest first; names of those that are gone are forgotten.
-
-    Raises: RedisUnavailable, RedisRefused.
-    """
-    async with connected(redis):
-        names = [name.decode() for name in await redis.zrevrange(keys.jobs(), 0, LISTED_LIMIT - 1)]
-    found, gone = [], []
-    for name in names:
-        try:
-            found.append(await Ledger(redis, keys, name, "").look())
-        except JobNotFound:
-            gone.append(name)
-    if gone:
-        async with connected(redis):
-            await redis.zrem(keys.jobs(), *gone)
-    return found
+def silent_ms() -> int:
+    """Return the milliseconds after which a process that says nothing is dead."""
+    return int(SILENT_SECONDS * 1000)
 
 
 def lost(error: BaseException) -> bool:

@@ -101,7 +101,7 @@ class Walk:
                 renewed = time.monotonic()
                 if not await self._ledger.lead():
                     return False
-        return await self._ledger.lead()
+        return True
 
     async def found(self, source: Source, position: str) -> AsyncIterator[tuple[Step, int]]:
         """Give steps of about a part each, and how many keys in them the model does not read.

@@ -9,9 +9,10 @@ from redis.asyncio import Redis
 
 from models import ledger as ledger_module
 from models.job_errors import JobNotFound, JobUnderWay
+from models.job_names import jobs_kept
 from models.jobs import JobSpec
 from models.keys import Keys
-from models.ledger import CANCELLED, DONE, FAILED, RUNNING, Ledger, jobs_kept
+from models.ledger import CANCELLED, DONE, FAILED, RUNNING, Ledger
 from models.tallies import Tally
 
 SPEC = JobSpec(model="m", version=1)
