@@ -6,16 +6,18 @@ Rows that are regular go through as columns; a row that is not costs only itself
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from models.assembly import Plan
 from models.errors import InsituError, RedisUnavailable
 from models.jobs import JobSpec
+from server.batch.pacing import unhurried
 from server.batch.scored import Ranking, Scored
 from server.inference.asking import Answer, Ask, Row
 from server.inference.columns import columns_of
 from server.inference.engine import Engine
-from server.inference.errors import DeadlineExceeded, Overloaded
+from server.inference.errors import DeadlineExceeded
 from server.inference.loading import Serving
 
 ASK_ROWS = 1024  # rows of one request to the core
@@ -141,8 +143,4 @@ class Answering:
         """Predict, later while others fill the queue."""
         manifest = self.manifest
         ask = Ask(manifest.name, manifest.version, missing=self._missing, raw=self._outputs, **request)
-        while True:
-            try:
-                return await self._engine.predictor.predict(ask)
-            except Overloaded as error:
-                await asyncio.sleep(error.retry_after_seconds)
+        return await unhurried(partial(self._engine.predictor.predict, ask))

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 from models.errors import InsituError, RedisUnavailable
+from server.inference.errors import Overloaded
 from server.inference.reading.reads import Ask, Done, awaited
 
 Answer = TypeVar("Answer")
@@ -96,6 +97,18 @@ class Sips:
             done(error)
         else:
             done(replies)
+
+
+async def unhurried(work: Callable[[], Awaitable[Answer]]) -> Answer:
+    """Do something, later while too much waits: a job has time.
+
+    Raises: whatever else the work raises.
+    """
+    while True:
+        try:
+            return await work()
+        except Overloaded as error:
+            await asyncio.sleep(error.retry_after_seconds)
 
 
 async def patiently(work: Callable[[], Awaitable[Answer]]) -> Answer:

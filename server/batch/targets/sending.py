@@ -1,7 +1,7 @@
 """Sending: commands to Redis in writes of bounded size, and what its refusals mean for a job."""
 
-import asyncio
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import accumulate
 from typing import Any
 
@@ -10,7 +10,7 @@ from redis.exceptions import ResponseError
 from models.encoding import bulk, encoded
 from models.errors import BadRequest, InsituError, RedisRefused, shown
 from models.templates import KeyTemplate
-from server.inference.errors import Overloaded
+from server.batch.pacing import unhurried
 from server.inference.reading.reads import Ask, awaited
 
 MEMBERS = 512  # rows of one command
@@ -36,17 +36,8 @@ async def sent(ask: Ask, commands: Sequence[bytes]) -> list[Any]:
     """
     replies: list[Any] = []
     for span in spans([*map(len, commands)], len(commands)):
-        replies += await patiently(ask, commands[span])
+        replies += await unhurried(partial(awaited, ask, commands[span]))
     return replies
-
-
-async def patiently(ask: Ask, commands: Sequence[bytes]) -> list[Any]:
-    """Ask, later while too much waits: a job has time."""
-    while True:
-        try:
-            return await awaited(ask, commands)
-        except Overloaded as error:
-            await asyncio.sleep(error.retry_after_seconds)
 
 
 def errors_in(replies: Sequence[Any]) -> list[Exception]:
@@ -108,7 +99,7 @@ class SharedKey:
         return replies
 
     async def _other_type(self) -> BadRequest:
-        (found,) = await patiently(self._ask, [encoded(("TYPE", self.key))])
+        (found,) = await unhurried(partial(awaited, self._ask, [encoded(("TYPE", self.key))]))
         kind = found.decode() if isinstance(found, bytes) else shown(found)
         return BadRequest(
             f"the answers would go to {shown(self.key)!r}, which is a {kind} and no {self._wanted}; "
