@@ -1,5 +1,6 @@
 """Real Redis processes for the suite, on sockets of their own, killed and restarted when a test says so."""
 
+import random
 import shutil
 import signal
 import socket
@@ -7,6 +8,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.util import find_spec
@@ -22,6 +24,7 @@ STOP_SECONDS = 20.0
 POLL_SECONDS = 0.005
 CLUSTER_SLOTS = 16384
 CLUSTER_NODES = 3
+CANDIDATES = iter(random.sample(range(15_000, 32_000), 17_000))  # runs beside one another seldom meet
 
 
 def bundled_server() -> Path | None:
@@ -53,11 +56,15 @@ def stack_module(name: str) -> Path | None:
 
 
 def free_port() -> int:
-    """Return a loopback port that nobody listens on right now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+    """Return a loopback port that nobody listens on right now, never one twice.
+
+    It is below those that the system gives to connections: one of these could be taken before a server binds it.
+    """
+    for port in CANDIDATES:
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError("every port was given out")
 
 
 def wait_until(ready: Callable[[], bool], what: str, seconds: float = START_SECONDS) -> None:

@@ -66,7 +66,7 @@ class NarrowColumns:
         return {name: np.array(values, object) for name, values in self._sensitive.items()}
 
     def result(self) -> tuple[list[str], NDArray[Any], NDArray[Any] | None]:
-        """Return keys, truths and marks of all rows; those of rows at fault mean nothing.
+        """Return keys, truths and marks of all rows, and keep none; those of rows at fault mean nothing.
 
         Raises: BadData, two rows have the same key.
         """
@@ -74,7 +74,9 @@ class NarrowColumns:
             self._check_once()
         marks = None if self._mark is None else np.array(self._read_marks, self._marks.dtype)
         kind = np.int64 if self._recipe.task == "classification" else np.float32
-        return self.keys, np.array(self._truths, kind), marks
+        keys, targets = self.keys, np.array(self._truths, kind)
+        self.keys, self._truths, self._read_marks = [], [], []
+        return keys, targets, marks
 
     def _read_truths(self, batch: Batch) -> None:
         """Read the target of each row; one that was seen before is known."""

@@ -100,6 +100,7 @@ class ColumnReader:
             good = self._faults.good(batch.start, batch.start + batch.rows)
             filling.append(feeds, None if good.all() else good)
             stage.advance(batch.start + batch.rows)
+        pa.default_memory_pool().release_unused()  # of the batches; what is left of them is memory of no use
         return filling.inputs()
 
     def _batches(self, names: Sequence[str]) -> Iterator[Batch]:
