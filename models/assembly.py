@@ -96,7 +96,7 @@ class Prepared:
 class Group:
     """Rows whose tensors are equal in shape: `feeds[input]` is (len(rows), ...)."""
 
-    rows: list[int]
+    rows: Sequence[int]
     feeds: dict[str, Tensor]
 
 

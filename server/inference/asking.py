@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, overload
 
 from models.errors import InsituError
+from models.tensors import Tensor
 from models.values import Missing
 
 
@@ -16,6 +17,8 @@ class Ask:
     Nobody changes one; it is not frozen because that costs more than all the rest of it. A door may
     ask for several callers at once: then there is a row for each, and they are counted as so many.
     `share` is the version that a traffic rule gives all its keys, where the door has looked already.
+    With `tensors` the answer is the outputs of the graph, all rows by one version: any row that fails,
+    fails the request.
 
     Units: deadline, seconds of `time.monotonic`; None takes the server's own limit.
     """
@@ -30,6 +33,7 @@ class Ask:
     deadline: float | None = None
     callers: int = 1
     share: int | None = None
+    tensors: bool = False
 
 
 class Row:
@@ -51,10 +55,41 @@ class Row:
             self.error = error
 
 
+class UnsaidRows(Sequence[Row]):
+    """Rows without a key of which nothing is said yet; they are made when one is looked at."""
+
+    __slots__ = ("_count", "_rows")
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._rows: list[Row] | None = None
+
+    @property
+    def untouched(self) -> bool:
+        """Whether nothing has been said of any row yet."""
+        return self._rows is None
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, at: int) -> Row: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[Row]: ...
+    def __getitem__(self, at: int | slice) -> Row | list[Row]:
+        if self._rows is None:
+            self._rows = [Row() for _ in range(self._count)]
+        return self._rows[at]
+
+
 @dataclass(slots=True)
 class Answer:
-    """Rows in the order of the request, and the version that answered them."""
+    """Rows in the order of the request, and the version that answered them.
+
+    Shape: outputs[name] (rows, ...), the graph's own, where the request asked for tensors.
+    """
 
     model: str
     version: int
     rows: Sequence[Row]
+    outputs: Mapping[str, Tensor] | None = None

@@ -211,7 +211,7 @@ class Batcher:
         parts = [(batch, error)]
         while parts:
             part, fault = parts.pop()
-            if part.rows == 1 or self._rows != "apart" or failures > most:
+            if part.rows == 1 or self._rows != "apart" or failures > most or part.spans[0][0].tensors:
                 blame(part, fault)
                 continue
             for half in part.halves():
@@ -225,8 +225,23 @@ class Batcher:
             await asyncio.sleep(0)
 
     def _hand_out(self, batch: Batch, outputs: Mapping[str, Tensor]) -> None:
-        """Give each job what its rows were told: as columns where all are well, else row by row."""
+        """Give each job its part of the outputs, or what its rows were told."""
         spans = batch.spans
+        if True not in [job.tensors for job, _ in spans]:  # nearly always, and faster than any()
+            self._hand_out_worded(spans, outputs)
+            return
+        at = 0
+        for job, rows in spans:
+            after = at + len(rows)
+            part = outputs if len(spans) == 1 else rows_of(outputs, range(at, after))
+            if job.tensors:
+                job.place_tensors(rows, part)
+            else:
+                self._hand_out_worded([(job, rows)], part)
+            at = after
+
+    def _hand_out_worded(self, spans: Sequence[Span], outputs: Mapping[str, Tensor]) -> None:
+        """Word rows: as columns where all are well, else one by one."""
         plain_jobs = self._rows != "whole" and all(job.takes_columns(rows) for job, rows in spans)
         whole = columns(self._manifest, outputs) if plain_jobs else None
         if whole is None:
@@ -291,4 +306,7 @@ class Batcher:
 def blame(batch: Batch, error: RunFailed) -> None:
     """Give the rows of a batch the error."""
     for job, rows in batch.spans:
-        job.place(rows, [error] * len(rows))
+        if job.tensors:
+            job.end(error)
+        else:
+            job.place(rows, [error] * len(rows))

@@ -103,11 +103,12 @@ class Gatherer:
     def _alone(self, job: Job) -> Iterator[Batch]:
         """Rows that see one another: each runs alone; tensors stay together where no wording says what a row is."""
         groups = given(job) if job.feeds is not None else self._assembled(job)
-        together = job.feeds is not None and (self._rows == "whole" or self._manifest.task == "tensor")
+        unworded = job.tensors or self._manifest.task == "tensor"
+        together = job.feeds is not None and (self._rows == "whole" or unworded)
         for group in groups if together else row_by_row(groups):
             yield Batch(group.feeds, len(group.rows), [(job, group.rows)])
 
 
 def given(job: Job) -> list[Group]:
     """Return the tensors of a request as they came."""
-    return [Group(list(range(len(job.rows))), job.feeds or {})]
+    return [Group(range(len(job.rows)), job.feeds or {})]

@@ -1,7 +1,9 @@
 """Jobs: the rows of one request of one version, from what was read for them to an answer each."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from models.assembly import Prepared
 from models.errors import InsituError
@@ -10,6 +12,7 @@ from models.values import Missing
 from server.inference.answers import Worded
 from server.inference.asking import Row
 from server.inference.columns import Columns, KeyedRows
+from server.inference.errors import BadInput
 
 Feeds = dict[str, Tensor]
 
@@ -25,6 +28,8 @@ class Job:
     """
 
     raw: bool = False
+    tensors: bool = False  # what it waits for are outputs, of all its rows
+    outputs: Mapping[str, Tensor] | None = None
     callers: int = 1
     open: bool = True
     arrived: float = 0.0
@@ -46,6 +51,8 @@ class Job:
 
     def refuse(self, row: int, error: InsituError) -> None:
         """Answer a row with an error."""
+        if self.tensors:
+            self.end(error)
         self.rows[row].error = error
         self.left -= 1
 
@@ -58,6 +65,19 @@ class Job:
             else:
                 own[row].error = answer
         self.left -= len(rows)
+        if not self.left:
+            self.end()
+
+    def place_tensors(self, rows: Sequence[int], outputs: Mapping[str, Tensor]) -> None:
+        """Take the outputs of rows; the last ones end the job."""
+        self.left -= len(rows)
+        if len(rows) == len(self.rows):  # nearly always
+            self.outputs = outputs
+        else:
+            try:
+                self.outputs = scattered(self.outputs, len(self.rows), rows, outputs)
+            except BadInput as error:
+                self.end(error)
         if not self.left:
             self.end()
 
@@ -75,3 +95,22 @@ class Job:
     def end(self, error: Exception | None = None) -> None:
         """Let whoever waits hear that every row has its answer, or what is wrong with all of them; once."""
         raise NotImplementedError
+
+
+def scattered(
+    whole: Mapping[str, Tensor] | None, count: int, rows: Sequence[int], outputs: Mapping[str, Tensor]
+) -> Mapping[str, Tensor]:
+    """Put the outputs of some rows into those of all `count` rows, which are made first where there are none.
+
+    Raises: BadInput, they differ in shape.
+    """
+    if whole is None:
+        whole = {name: np.empty((count, *part.shape[1:]), part.dtype) for name, part in outputs.items()}
+    for name, part in outputs.items():
+        if part.shape[1:] != whole[name].shape[1:]:
+            raise BadInput(
+                f"output {name!r} has shape {list(whole[name].shape[1:])} for one row and "
+                f"{list(part.shape[1:])} for another, so they make no tensor; ask for them one by one"
+            )
+        whole[name][rows] = part
+    return whole

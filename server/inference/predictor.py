@@ -15,7 +15,7 @@ from typing import Any
 
 from models.assembly import Plan
 from models.errors import BadRequest, FieldMissing, InsituError, KeyMissing
-from server.inference.asking import Answer, Ask, Row
+from server.inference.asking import Answer, Ask, Row, UnsaidRows
 from server.inference.catalogue import Catalogue
 from server.inference.columns import KeyedRows, columns_of
 from server.inference.dividing import Share, divided
@@ -76,7 +76,7 @@ class Predictor:
         if ask.deadline is not None and ask.deadline < deadline:
             deadline = ask.deadline
         request = Request(ask, started, deadline, done, self._ended)
-        request.raw, request.callers = ask.raw, ask.callers
+        request.raw, request.callers, request.tensors = ask.raw, ask.callers, ask.tensors
         self._requests.add(request)
         if deadline <= started:
             request.end(DeadlineExceeded(0.0))
@@ -127,10 +127,10 @@ class Predictor:
             split.used(request.asked)
             share = split.share(ask.share)
             shares = divided(split, ask) if share is None else [(share, ())]
-            if len(shares) > 1:
+            if len(shares) > 1 and not ask.tensors:
                 self._divided(request, shares)
                 return
-            serving = shares[0][0]
+            serving = next(one for one, rows in shares if not rows or 0 in rows)
         if ask.inputs is not None:
             self._dense(request, serving)
         else:
@@ -191,7 +191,7 @@ class Predictor:
         """Let tensors wait for a run as they came."""
         feeds, count = tensors_of(serving.manifest, request.ask.inputs or {}, serving.rows)
         self._check_count(count, serving)
-        request.of([Row() for _ in range(count)])
+        request.of(UnsaidRows(count))
         request.serving = serving
         request.feeds = feeds
         self._read(request)
@@ -201,7 +201,7 @@ class Predictor:
 
         Raises: Overloaded, RedisUnavailable.
         """
-        if not work.left:
+        if not work.left or not work.open:
             work.end()
             return
         batcher, rows = work.serving.batcher, len(work.rows)
@@ -249,13 +249,13 @@ class Predictor:
         for work in works:
             callers = min(request.callers, len(work.rows))
             work.serving.metrics.request(len(work.rows), seconds, callers)
-            if columns_of(work.rows) is not None:
-                continue  # all of them are well
+            if is_well(work.rows):
+                continue
             for row in work.rows:
                 if row.error is not None or row.filled:
                     self._count(row, work.serving)
         manifest = works[0].serving.manifest
-        return Answer(manifest.name, manifest.version, request.rows)
+        return Answer(manifest.name, manifest.version, request.rows, request.outputs)
 
     def _count(self, row: Row, serving: Serving) -> None:
         """Count a row that is not plainly well."""
@@ -279,6 +279,11 @@ def hear(heard: "asyncio.Future[Answer | Exception]", outcome: Answer | Exceptio
     """Take an outcome for somebody who awaits it, unless they have left."""
     if not heard.done():
         heard.set_result(outcome)
+
+
+def is_well(rows: Sequence[Row]) -> bool:
+    """Whether nothing is wrong with any row, as far as that can be told without making them."""
+    return columns_of(rows) is not None or (isinstance(rows, KeyedRows | UnsaidRows) and rows.untouched)
 
 
 def version_meant(request: Request) -> int | None:

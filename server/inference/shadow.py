@@ -7,11 +7,14 @@ wait for long, and bounded, so that a slow or failing one costs nothing but the 
 import asyncio
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import numpy as np
+
+from models.tensors import Tensor
 from server.inference.asking import Answer, Ask
 from server.inference.loading import Serving
 
@@ -56,7 +59,9 @@ class Shadows:
         shadow.used_at = now
         version, deadline = shadow.manifest.version, now + ANSWER_SECONDS
         rows = (ask.keys, ask.instances, ask.inputs)
-        again = Ask(ask.model, version, *rows, ask.missing, ask.raw, deadline, ask.callers)
+        again = Ask(
+            ask.model, version, *rows, ask.missing, ask.raw, deadline, ask.callers, tensors=ask.tensors
+        )
         self._submit(again, partial(self._count, shadow, answer))
 
     def _count(self, shadow: Serving, answer: Answer, outcome: Outcome) -> None:
@@ -70,6 +75,8 @@ class Shadows:
 
 def compared(answer: Answer, beside: Answer) -> Comparison:
     """Compare the rows that two versions both answered; a row that failed in one is an error, no difference."""
+    if answer.outputs is not None and beside.outputs is not None:
+        return compared_tensors(answer.outputs, beside.outputs, len(answer.rows))
     rows = different = 0
     largest = 0.0
     for one, other in zip(answer.rows, beside.rows, strict=False):
@@ -79,6 +86,36 @@ def compared(answer: Answer, beside: Answer) -> Comparison:
             different += differs
             largest = max(largest, distance)
     return Comparison(rows, different, largest)
+
+
+def compared_tensors(one: Mapping[str, Tensor], other: Mapping[str, Tensor], rows: int) -> Comparison:
+    """Compare outputs row by row; where they differ in name, kind or shape, every row differs without end."""
+    differs, largest = np.zeros(rows, bool), 0.0
+    for name, tensor in one.items():
+        beside = other.get(name)
+        if beside is None or beside.shape != tensor.shape or beside.dtype.kind != tensor.dtype.kind:
+            return Comparison(rows, rows, math.inf)
+        count = rows if tensor.ndim and len(tensor) == rows else 1  # of a graph that sees all rows as one
+        gaps, far = gaps_of(tensor.reshape(count, -1), beside.reshape(count, -1))
+        differs |= far.any(axis=1)
+        largest = max(largest, float(gaps.max(initial=0.0)))
+    return Comparison(rows, int(differs.sum()), largest)
+
+
+def gaps_of(one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
+    """Return how far the values of two tensors are apart, and which are so by more than rounding.
+
+    Shape: (rows, values) each.
+    """
+    if one.dtype.kind != "f":
+        differ = np.asarray(one != other, bool)
+        return np.where(differ, math.inf, 0.0), differ
+    first, second = one.astype(np.float64), other.astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        gaps = np.abs(first - second)
+    gaps[(first == second) | (np.isnan(first) & np.isnan(second))] = 0.0
+    gaps[np.isnan(gaps)] = math.inf
+    return gaps, gaps > TOLERANCE * np.maximum(1.0, np.maximum(np.abs(first), np.abs(second)))
 
 
 def difference(one: Any, other: Any) -> tuple[bool, float]:

@@ -2,6 +2,9 @@
 
 from typing import Any
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from models.assembly import Group
@@ -17,7 +20,7 @@ def padded(*lengths: int) -> Group:
     return Group([10 + row for row in range(len(lengths))], {"x": x, "lengths": np.array(lengths)})
 
 
-def shapes(groups: list[Group]) -> list[tuple[list[int], tuple[int, ...]]]:
+def shapes(groups: list[Group]) -> list[tuple[Sequence[int], Any]]:
     return [(group.rows, group.feeds["x"].shape) for group in groups]
 
 

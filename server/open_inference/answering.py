@@ -1,0 +1,55 @@
+"""Outputs of the core -> an answer of the protocol: the tensors that are wanted, or their likeliest classes."""
+
+from collections.abc import Sequence
+from itertools import chain
+
+import numpy as np
+
+from models.manifest import Manifest
+from models.tensors import Tensor
+from server.inference.asking import Answer
+from server.inference.predictor import is_well
+from server.open_inference.datatypes import BYTES, DATATYPES
+from server.open_inference.infer import Infer, Inferred, OutputWanted, TensorTold
+
+
+def told(request: Infer, answer: Answer, manifest: Manifest) -> Inferred:
+    """Return the answer to a request, of the version that `manifest` describes."""
+    outputs = answer.outputs or {}
+    dtypes = {spec.name: spec.dtype for spec in manifest.outputs}
+    wanted = request.outputs or [OutputWanted(name) for name in dtypes]
+    tensors = [output(one, outputs[one.name], dtypes[one.name], manifest) for one in wanted]
+    return Inferred(answer.model, answer.version, request.id, tensors, parameters_of(answer))
+
+
+def output(wanted: OutputWanted, tensor: Tensor, dtype: str, manifest: Manifest) -> TensorTold:
+    """Return one output as it is wanted."""
+    if not wanted.classes:
+        return TensorTold(wanted.name, DATATYPES[dtype], tensor, wanted.binary)
+    labels = manifest.labels if wanted.name == manifest.output else ()
+    return TensorTold(wanted.name, BYTES, classified(tensor, wanted.classes, labels), wanted.binary)
+
+
+def classified(tensor: Tensor, count: int, labels: Sequence[str]) -> Tensor:
+    """Return the likeliest classes of each row as texts `value:index` or `value:index:label`.
+
+    Shape:  (B, ...) -> (B, min(count, values of a row)), objects; the largest value first.
+    Source: Triton's classification extension.
+    """
+    rows = tensor.reshape(len(tensor), -1) if tensor.ndim > 1 else tensor.reshape(1, -1)
+    order = np.argsort(-rows if rows.dtype.kind == "f" else rows, axis=1, kind="stable")
+    best = order[:, :count] if rows.dtype.kind == "f" else order[:, ::-1][:, :count]
+    texts = np.empty(best.shape, object)
+    for row, classes in enumerate(best.tolist()):
+        for place, one in enumerate(classes):
+            label = f":{labels[one]}" if one < len(labels) else ""
+            texts[row, place] = f"{rows[row, one]:f}:{one}{label}"
+    return texts
+
+
+def parameters_of(answer: Answer) -> dict[str, str | int | float | bool]:
+    """Return what an answer says beside its tensors: the values that were stood in for."""
+    if is_well(answer.rows):
+        return {}
+    filled = list(dict.fromkeys(chain.from_iterable(row.filled for row in answer.rows)))
+    return {"filled": ",".join(filled)} if filled else {}
