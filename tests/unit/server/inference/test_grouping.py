@@ -1,7 +1,5 @@
 """Groups are parted where a row would otherwise be seen in another row's answer."""
 
-from typing import Any
-
 from collections.abc import Sequence
 from typing import Any
 
