@@ -6,9 +6,9 @@ from functools import partial
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 
+from server.access import Access
 from server.inference.engine import Engine
 from server.rest import catalogue, errors, explain, health, jobs, pages, predict, publish
-from server.rest.access import Access
 from server.rest.bodies import BodyLimits, BoundedBodies, Net
 from server.rest.connection import Ending
 from server.rest.direct import DirectPredictions

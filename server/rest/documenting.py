@@ -13,6 +13,7 @@ from models import errors as domain
 from models import traffic
 from models.errors import InsituError
 from models.job_errors import JobNotFound, JobUnderWay
+from server.access import Forbidden, Unauthorized
 from server.inference import errors as core
 from server.rest import refusals
 from server.rest.errors import facts, protocol_status_of, status_of
@@ -38,9 +39,9 @@ EXAMPLES: tuple[InsituError, ...] = (
         "the body is no JSON: unexpected end of data at line 1 column 9", line=1, column=9
     ),
     domain.BadRequest("field 'key' is not known; did you mean 'keys'?", field="key"),
-    refusals.Unauthorized(given=False),
-    refusals.Forbidden(
-        "this token may predict; this route needs a token of scope admin", needed="admin", granted=["predict"]
+    Unauthorized(given=False),
+    Forbidden(
+        "this token may predict; this needs a token of scope admin", needed="admin", granted=["predict"]
     ),
     domain.ModelNotFound("chrun"),
     domain.VersionNotFound("churn", 9, [1, 2, 3]),
@@ -111,7 +112,7 @@ def told(classes: Sequence[type[InsituError]], form: Form) -> dict[int | str, di
     """Return the examples of these errors by status; whoever asks for a token may also refuse one."""
     found: dict[int | str, dict[str, Any]] = {}
     for error in EXAMPLES:
-        if not isinstance(error, (*classes, refusals.Unauthorized, refusals.Forbidden)):
+        if not isinstance(error, (*classes, Unauthorized, Forbidden)):
             continue
         response = found.setdefault(
             form.status(error),

@@ -14,6 +14,7 @@ from models import errors as domain
 from models import job_errors
 from models.bundle import PageTooLarge
 from models.errors import InsituError, shown
+from server.access import Forbidden, Unauthorized
 from server.inference import errors as core
 from server.rest import refusals
 from server.rest.wire import Json
@@ -23,8 +24,8 @@ log = logging.getLogger(__name__)
 STATUS: dict[type[InsituError], int] = {
     refusals.MalformedJson: 400,
     domain.BadRequest: 400,
-    refusals.Unauthorized: 401,
-    refusals.Forbidden: 403,
+    Unauthorized: 401,
+    Forbidden: 403,
     refusals.PathNotFound: 404,
     domain.ModelNotFound: 404,
     domain.VersionNotFound: 404,
@@ -104,7 +105,7 @@ def headers_of(error: InsituError) -> dict[str, str]:
             return {"Retry-After": str(max(1, math.ceil(error.retry_after_seconds)))}
         case domain.RedisUnavailable() | refusals.NotReady() | core.Stopping():
             return {"Retry-After": str(RETRY_SECONDS)}
-        case refusals.Unauthorized():
+        case Unauthorized():
             told = ', error="invalid_token"' if error.given else ""
             return {"WWW-Authenticate": f'Bearer realm="insitu"{told}'}
         case refusals.MethodRefused():

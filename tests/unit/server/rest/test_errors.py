@@ -8,6 +8,8 @@ import pytest
 from models import bundle
 from models import errors as domain
 from models.errors import FeatureError, InsituError
+from server import access
+from server.access import NotAllowed, Unauthorized
 from server.inference import errors as core
 from server.rest import refusals
 from server.rest.errors import (
@@ -23,7 +25,7 @@ from server.rest.refusals import Refusal
 
 # Who may leave its status to an ancestor: a row's fault is 422 unless it says otherwise.
 FAMILIES = (FeatureError,)
-MODULES = {one.__name__ for one in (domain, bundle, core, refusals)}
+MODULES = {one.__name__ for one in (domain, bundle, access, core, refusals)}
 
 
 def every_error(root: type[InsituError] = InsituError) -> Iterator[type[InsituError]]:
@@ -37,7 +39,7 @@ def has_status(one: type[InsituError]) -> bool:
 
 
 def test_every_error_has_a_status_of_its_own_or_by_its_family() -> None:
-    ours = [one for one in every_error() if one.__module__ in MODULES and one is not Refusal]
+    ours = [one for one in every_error() if one.__module__ in MODULES and one not in (NotAllowed, Refusal)]
 
     assert len(ours) > 35
     assert [one.__name__ for one in ours if not has_status(one)] == []
@@ -116,9 +118,9 @@ def test_an_error_is_written_with_its_code_message_and_facts() -> None:
         (core.Overloaded("m", 9, 0.01), {"Retry-After": "1"}),
         (domain.RedisUnavailable("gone"), {"Retry-After": "1"}),
         (refusals.NotReady("loading"), {"Retry-After": "1"}),
-        (refusals.Unauthorized(given=False), {"WWW-Authenticate": 'Bearer realm="insitu"'}),
+        (Unauthorized(given=False), {"WWW-Authenticate": 'Bearer realm="insitu"'}),
         (
-            refusals.Unauthorized(given=True),
+            Unauthorized(given=True),
             {"WWW-Authenticate": 'Bearer realm="insitu", error="invalid_token"'},
         ),
         (refusals.MethodRefused("PUT", "/", "GET, HEAD"), {"Allow": "GET, HEAD"}),
