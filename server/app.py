@@ -22,6 +22,7 @@ from fastapi import FastAPI
 from models.connecting import connect, without_password
 from models.keys import Keys
 from models.store import ModelStore
+from server.access import Access
 from server.batch.hosting import Hosting
 from server.cores import threads_of
 from server.inference.batcher import BatchLimits
@@ -36,7 +37,6 @@ from server.inference.reading.reader import Reader
 from server.inference.sessions import choose_provider
 from server.inference.trials import Trials
 from server.metrics import Metrics
-from server.rest.access import Access
 from server.rest.api import create_api
 from server.rest.connection import Ending
 from server.settings import ServerSettings

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from models.errors import InsituError
 from models.keys import ALIAS, NAME
+from server.access import Access
 from server.rest import asks
-from server.rest.access import Access
 from server.rest.wire import JSON_KIND
 
 END = b"\r\n\r\n"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from server.rest.access import Access
+from server.access import Access
 from server.rest.heads import HEAD_BYTES, HEADS_KEPT, START, Head, Heads
 
 LINE = b"POST /v1/models/churn/predict HTTP/1.1"
