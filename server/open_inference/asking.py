@@ -6,21 +6,24 @@ its keys (BYTES or whole numbers, one a row) and one for each inline field: the 
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any
 
 from models.assembly import Plan
 from models.errors import BadRequest, InsituError, listed, shown
 from models.manifest import Manifest
-from server.inference.asking import Ask
+from server.inference.asking import Answer, Ask
 from server.inference.engine import Engine
 from server.inference.errors import BadInput, DeadlineExceeded
 from server.inference.loading import Serving
+from server.inference.requests import Request
 from server.open_inference.answering import told
 from server.open_inference.datatypes import BYTES, DATATYPES
-from server.open_inference.infer import Infer, Inferred, TensorGiven
+from server.open_inference.infer import Infer, Inferred, OutputWanted, TensorGiven
 
+Told = Callable[[Inferred | Exception], None]
 MICROSECONDS = 1e-6
 WHOLE_NUMBERS = "iu"
 
@@ -32,16 +35,52 @@ async def infer(engine: Engine, request: Infer) -> Inferred:
     """
     started = time.monotonic()
     seconds = request.timeout_us * MICROSECONDS or engine.limits.timeout_seconds
-    try:
+    with counted(engine, request):
         serving = await loaded(engine, request, seconds)
         ask = ask_of(request, serving)
+    ask.deadline = started + seconds
+    answer = await engine.predictor.predict(ask)
+    return told(request, answer, meant(engine, serving, answer.version))
+
+
+def begun(engine: Engine, request: Infer, done: Told) -> Request | None:
+    """Begin to answer a request whose version is loaded; `done` hears what `infer` would return or raise.
+
+    None when the version has to be looked up or loaded first: `infer` does.
+    Raises: InsituError, what is wrong with the request.
+    """
+    started = time.monotonic()
+    route = engine.catalogue.route(request.model, request.reference)
+    if route is None:
+        return None
+    serving = route.serving
+    with counted(engine, request):
+        ask = ask_of(request, serving)
+    ask.deadline = started + (request.timeout_us * MICROSECONDS or engine.limits.timeout_seconds)
+
+    def answered(outcome: Answer | Exception) -> None:
+        if isinstance(outcome, Exception):
+            done(outcome)
+            return
+        try:
+            inferred = told(request, outcome, meant(engine, serving, outcome.version))
+        except Exception as error:  # noqa: BLE001  # whatever it is, who asked must hear of it
+            done(error)
+        else:
+            done(inferred)
+
+    return engine.predictor.submit(ask, answered)
+
+
+@contextmanager
+def counted(engine: Engine, request: Infer) -> Iterator[None]:
+    """Count a request that the predictor never gets to see."""
+    try:
+        yield
     except InsituError as error:
         known = request.model if engine.catalogue.knows(request.model) else "unknown"
         engine.metrics.failed(known, error.code)
         raise
-    ask.deadline = started + seconds
-    answer = await engine.predictor.predict(ask)
-    return told(request, answer, meant(engine, serving, answer.version))
 
 
 async def loaded(engine: Engine, request: Infer, seconds: float) -> Serving:
@@ -82,7 +121,7 @@ def ask_of(request: Infer, serving: Serving) -> Ask:
     Raises: BadRequest, BadInput, BadFeatureView.
     """
     manifest = serving.manifest
-    check_outputs(request, manifest)
+    check_outputs(request.outputs, manifest)
     given = {one.name: one for one in request.inputs}
     if len(given) < len(request.inputs):
         twice = next(one.name for one in request.inputs if given[one.name] is not one)
@@ -98,13 +137,13 @@ def ask_of(request: Infer, serving: Serving) -> Ask:
     return ask
 
 
-def check_outputs(request: Infer, manifest: Manifest) -> None:
+def check_outputs(outputs: Sequence[OutputWanted], manifest: Manifest) -> None:
     """Refuse an output that the model has not, or that is named twice.
 
     Raises: BadRequest.
     """
     known, seen = {spec.name: spec for spec in manifest.outputs}, set[str]()
-    for one in request.outputs:
+    for one in outputs:
         if one.name not in known:
             raise BadRequest(
                 f"the model has no output {shown(one.name)!r}{nearest(one.name, sorted(known))}",

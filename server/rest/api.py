@@ -17,6 +17,7 @@ from server.rest.heads import Heads
 from server.rest.protocol import PredictProtocol
 from server.rest.turns import Turns
 from server.rest.v2 import routes
+from server.rest.v2.turns import InferTurns
 
 TAGS = (
     {
@@ -63,8 +64,8 @@ def create_api(engine: Engine, access: Access) -> FastAPI:
     errors.install(api, paths_of(documented))
     limits = BodyLimits(engine.limits.body_bytes, engine.limits.model_bytes)
     api.state.ending = Ending()
-    heads, turns = Heads(access, limits.body_bytes), Turns(engine)
-    api.state.protocol = partial(PredictProtocol, heads, turns, api.state.ending)
+    heads, turns, inferred = Heads(access, limits.body_bytes), Turns(engine), InferTurns(engine)
+    api.state.protocol = partial(PredictProtocol, heads, turns, inferred, api.state.ending)
     api.add_middleware(DirectPredictions, engine=engine, access=access)
     api.add_middleware(Net)
     api.add_middleware(BoundedBodies, limits=limits)  # the last added is the outermost

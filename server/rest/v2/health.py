@@ -4,9 +4,9 @@ from typing import Any
 
 from fastapi import APIRouter
 
+from server.access import Access
 from server.inference.engine import Engine
 from server.open_inference.describing import server_metadata
-from server.rest.access import Access
 from server.rest.documenting import protocol_failures
 from server.rest.guarding import needs
 from server.rest.health import program_version

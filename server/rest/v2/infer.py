@@ -2,21 +2,20 @@
 
 import asyncio
 import math
-from collections.abc import Mapping
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from server.access import Access
 from server.inference.engine import Engine
 from server.open_inference.asking import infer, serving_of
 from server.open_inference.infer import Infer, Inferred, Reference
 from server.rest import asks
-from server.rest.access import Access
 from server.rest.guarding import needs
 from server.rest.parameters import ModelName, Version
 from server.rest.predict import counted
 from server.rest.v2 import compression
-from server.rest.v2.answers import Written, written
+from server.rest.v2.answers import written
 from server.rest.v2.bodies import EVERY_BINARY, HEADER, LENGTH, header_length, infer_of, raw_infer
 from server.rest.v2.examples import INFER, INFERRED
 from server.rest.wire import JSON_KIND
@@ -77,7 +76,7 @@ async def read(engine: Engine, request: Request, name: str, reference: Reference
         asked = await asyncio.to_thread(infer_of, name, reference, view, header)
     else:
         asked = infer_of(name, reference, view, header)
-    return hurried(asked, headers)
+    return hurried(asked, headers.get(asks.TIMEOUT_HEADER))
 
 
 def padding(header: str | None) -> int:
@@ -96,12 +95,11 @@ async def received(request: Request, pad: int) -> bytearray:
     return body
 
 
-def hurried(asked: Infer, headers: Mapping[str, str]) -> Infer:
+def hurried(asked: Infer, given: str | None) -> Infer:
     """Return a request with the shorter of its two times, the parameter's and the header's.
 
     Raises: BadRequest.
     """
-    given = headers.get(asks.TIMEOUT_HEADER)
     if given is not None:
         told = asked.timeout_us / MICROSECONDS if asked.timeout_us else None
         asked.timeout_us = max(1, math.ceil(asks.least(told, given) * MICROSECONDS))
@@ -118,14 +116,18 @@ async def answer(inferred: Inferred, asked: Infer, accepted: str | None) -> Resp
         compression.accepted(accepted) if len(found.body) >= compression.LEAST_BYTES else compression.IDENTITY
     )
     if encoding == compression.IDENTITY:
-        return Response(found.body, headers=headers_of(found))
+        return Response(found.body, headers=headers_of(found.json_bytes))
     body = await compression.deflated(found.body, encoding)
-    more = {"Content-Encoding": encoding, "Vary": "Accept-Encoding"}
-    return Response(body, headers=headers_of(found) | more)
+    return Response(body, headers=headers_of(found.json_bytes) | compressed(encoding))
 
 
-def headers_of(found: Written) -> dict[str, str]:
-    """Return the headers of an answer."""
-    if found.json_bytes is None:
+def headers_of(json_bytes: int | None) -> dict[str, str]:
+    """Return the headers that say how many bytes of a body are JSON, None for all."""
+    if json_bytes is None:
         return {"Content-Type": JSON_KIND}
-    return {"Content-Type": BYTES_KIND, "Inference-Header-Content-Length": str(found.json_bytes)}
+    return {"Content-Type": BYTES_KIND, "Inference-Header-Content-Length": str(json_bytes)}
+
+
+def compressed(encoding: str) -> dict[str, str]:
+    """Return the headers of a body that is compressed."""
+    return {"Content-Encoding": encoding, "Vary": "Accept-Encoding"}

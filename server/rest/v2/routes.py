@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
+from server.access import Access
 from server.inference.engine import Engine
-from server.rest.access import Access
 from server.rest.v2 import health, infer, models, settings, shared_memory
 
 
