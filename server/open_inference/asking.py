@@ -34,10 +34,16 @@ async def infer(engine: Engine, request: Infer) -> Inferred:
     seconds = request.timeout_us * MICROSECONDS or engine.limits.timeout_seconds
     try:
         serving = await loaded(engine, request, seconds)
-        ask = ask_of(request, serving)
     except InsituError as error:
         known = request.model if engine.catalogue.knows(request.model) else "unknown"
         engine.metrics.failed(known, error.code)
+        raise
+    try:
+        ask = ask_of(request, serving)
+    except InsituError as error:
+        manifest = serving.manifest
+        engine.metrics.failed(manifest.name, error.code, version=manifest.version)
+        serving.metrics.failed(time.monotonic() - started)
         raise
     ask.deadline = started + seconds
     answer = await engine.predictor.predict(ask)

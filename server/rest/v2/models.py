@@ -4,11 +4,11 @@ from typing import Any
 
 from fastapi import APIRouter
 
+from server.access import Access
 from server.inference.engine import Engine
 from server.open_inference.describing import config, model_metadata
 from server.open_inference.signatures import Signature, signature_of
 from server.rest import asks
-from server.rest.access import Access
 from server.rest.documenting import protocol_failures
 from server.rest.guarding import needs
 from server.rest.parameters import ModelName, Version

@@ -7,9 +7,9 @@ from typing import Any
 from fastapi import APIRouter, Request
 
 from models.errors import BadRequest, shown
+from server.access import Access
 from server.inference.engine import Engine
 from server.open_inference.signatures import signature_of
-from server.rest.access import Access
 from server.rest.asks import kind
 from server.rest.documenting import protocol_failures
 from server.rest.guarding import needs

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path
 
 from models.errors import BadRequest, shown
-from server.rest.access import Access
+from server.access import Access
 from server.rest.documenting import protocol_failures
 from server.rest.guarding import needs
 from server.rest.wire import Json
