@@ -12,6 +12,7 @@ from models.tensors import numpy_dtype
 from server.open_inference.datatypes import DTYPES
 from tests.graphs import bundle, model, node, passed, value
 from tests.integration.rest import stock
+from tests.integration.rest.graphs import churn
 
 KINDS = {
     "BOOL": TensorProto.BOOL,
@@ -62,7 +63,7 @@ async def fill(url: str) -> None:
     async with Redis.from_url(url) as redis:
         store = ModelStore(redis, Keys())
         await stock.fill(redis, store)
-        await store.publish(stock.churn(), alias="canary")
+        await store.publish(churn(), alias="canary")
         await store.publish(bundle(two_inputs(), "two"))
         for datatype, kind in KINDS.items():
             await store.publish(bundle(passed(kind, ["rows", 2]), same(datatype)))
