@@ -5,125 +5,29 @@ counts as `unknown`, so that no caller can make series without end. docs/metrics
 """
 
 import logging
-import math
 from bisect import bisect_left
 from collections.abc import Callable, Collection
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
 from server.counting import series
-from server.counting.cells import Cells, Ground, Memory, Name, plain
+from server.counting.cells import Cells, Ground, Memory, Name
 from server.counting.exposition import written
 from server.counting.processes import Processes
-from server.counting.series import (
-    AGE,
-    AGES,
-    ANSWERED,
-    BATCH,
-    DIFFERENCE,
-    DIFFERENCES,
-    DIFFERENT,
-    FILLED,
-    MISSING,
-    OF_JOBS,
-    QUEUE,
-    READ,
-    REQUEST,
-    ROWS,
-    RUN,
-    SECONDS,
-    SHADOWED,
-    SKIPPED,
-    TRIP,
-)
+from server.counting.series import SECONDS, TRIP
+from server.counting.version_metrics import VersionMetrics
+from server.counting.version_statistics import Place, Statistics, of_versions
 from server.counting.worker_files import WorkerFiles
 
 log = logging.getLogger(__name__)
 
-MOST = {series.VERSION: 4096, series.FAULT: 16_384}  # with series of their own; a version has 10 KB of text
+# With numbers of their own; a version has 10 KB of text. Batches are told apart by their sizes.
+MOST = {series.VERSION: 4096, series.FAULT: 16_384, series.BATCHES: 16_384}
+TRIP_AT, TRIP_SUM = TRIP.at, TRIP.total
 OTHER = "other"  # the model of those past the most
-
-REQUEST_AT, REQUEST_SUM, READ_AT, READ_SUM = REQUEST.at, REQUEST.total, READ.at, READ.total
-QUEUE_AT, QUEUE_SUM, RUN_AT, RUN_SUM = QUEUE.at, QUEUE.total, RUN.at, RUN.total
-BATCH_AT, BATCH_SUM, TRIP_AT, TRIP_SUM = BATCH.at, BATCH.total, TRIP.at, TRIP.total
-AGE_AT, AGE_SUM, DIFFERENCE_AT, DIFFERENCE_SUM = AGE.at, AGE.total, DIFFERENCE.at, DIFFERENCE.total
-
-
-class VersionMetrics:
-    """The numbers of one version, looked up once."""
-
-    __slots__ = ("_cells",)
-
-    def __init__(self, cells: "memoryview[float]") -> None:
-        self._cells = cells
-
-    def request(self, rows: int, seconds: float, requests: int = 1) -> None:
-        """Count requests that were answered, and their rows."""
-        cells = self._cells
-        cells[ANSWERED] += rows
-        cells[REQUEST_AT + bisect_left(SECONDS, seconds)] += requests
-        cells[REQUEST_SUM] += seconds * requests
-
-    def filled(self, rows: int) -> None:
-        """Count rows with a value stood in for."""
-        self._cells[FILLED] += rows
-
-    def missing(self, rows: int) -> None:
-        """Count rows refused for an absent key or field."""
-        self._cells[MISSING] += rows
-
-    def read(self, seconds: float, requests: int = 1) -> None:
-        """Count how long the features of requests took to read."""
-        cells = self._cells
-        cells[READ_AT + bisect_left(SECONDS, seconds)] += requests
-        cells[READ_SUM] += seconds * requests
-
-    def waited(self, seconds: float, requests: int = 1) -> None:
-        """Count how long requests waited for their run."""
-        cells = self._cells
-        cells[QUEUE_AT + bisect_left(SECONDS, seconds)] += requests
-        cells[QUEUE_SUM] += seconds * requests
-
-    def ran(self, rows: int, seconds: float) -> None:
-        """Count a run of a batch."""
-        cells = self._cells
-        cells[RUN_AT + bisect_left(SECONDS, seconds)] += 1
-        cells[RUN_SUM] += seconds
-        cells[BATCH_AT + bisect_left(ROWS, rows)] += 1
-        cells[BATCH_SUM] += rows
-
-    def aged(self, seconds: float) -> None:
-        """Count the age of a feature; one that claims to come from the future is new."""
-        if not 0 <= seconds < math.inf:
-            seconds = 0.0
-        cells = self._cells
-        cells[AGE_AT + bisect_left(AGES, seconds)] += 1
-        cells[AGE_SUM] += seconds
-
-    def shadowed(self, rows: int, different: int, largest_difference: float) -> None:
-        """Count rows of a request that a shadow answered too; what is no number differs without end."""
-        cells = self._cells
-        cells[SHADOWED] += rows
-        cells[DIFFERENT] += different
-        if largest_difference < math.inf:
-            cells[DIFFERENCE_AT + bisect_left(DIFFERENCES, largest_difference)] += 1
-            cells[DIFFERENCE_SUM] += largest_difference
-        else:
-            cells[DIFFERENCE_AT + len(DIFFERENCES)] += 1
-
-    def skipped(self, rows: int) -> None:
-        """Count rows of a request that a shadow was not asked for: it had too much to do."""
-        self._cells[SKIPPED] += rows
-
-    def job(self, rows: int) -> None:
-        """Count rows that a scoring job looked at."""
-        self._cells[OF_JOBS] += rows
-
-    def retire(self) -> None:
-        """Count nowhere from now on: who still holds this must not write into another's cells."""
-        self._cells = plain(DIFFERENCE.end)
 
 
 class Watched:
@@ -149,6 +53,7 @@ class Metrics:
         self._cells = Cells(ground(shared))
         self._versions: dict[Name, VersionMetrics] = {}
         self._faults: dict[Name, memoryview[float]] = {}
+        self._pending: dict[Place, Watched] = {}
         self._named: dict[str, set[Name]] = {}  # model -> its blocks, those a dead worker left included
         for name in self._cells.names():
             if name[0] in MOST:
@@ -165,8 +70,15 @@ class Metrics:
         found = self._versions.get(name)
         if found is None:
             name = self._bounded(name, (series.VERSION, OTHER, ""))
-            found = self._versions.setdefault(name, VersionMetrics(self._take(name)))
+            of_size = partial(self._of_size, name[1], name[2])
+            found = self._versions.setdefault(name, VersionMetrics(self._take(name), of_size))
         return found
+
+    def _of_size(self, model: str, version: str, rows: int) -> "memoryview[float]":
+        """Return the numbers of a version's batches of one size."""
+        return self._take(
+            self._bounded((series.BATCHES, model, version, str(rows)), (series.BATCHES, OTHER, "", str(rows)))
+        )
 
     def failed(self, model: str, code: str, count: int = 1, version: int | None = None) -> None:
         """Count failed requests or rows; `model` is a stored one or `unknown`."""
@@ -189,10 +101,18 @@ class Metrics:
         self._take((series.LOADED, model, str(version), provider))[0] = 1
         self._take((series.MEMORY, model, str(version)))[0] = memory_bytes
 
+    def pending(self, model: str, version: int) -> Watched:
+        """Return the gauge of what waits for a version, until it is unloaded."""
+        return self._pending.setdefault(
+            (model, version), Watched(self._take((series.PENDING, model, str(version))))
+        )
+
     def unloaded(self, model: str, version: int, provider: str) -> None:
         """Note that this worker has let a version go; what it counted stays."""
         self._cells.free((series.LOADED, model, str(version), provider))
         self._cells.free((series.MEMORY, model, str(version)))
+        self._pending.pop((model, version), None)
+        self._cells.free((series.PENDING, model, str(version)))
 
     def keep(self, model: str, versions: Collection[int]) -> None:
         """Drop the series of a model's versions but these; with none, everything about the model."""
@@ -212,12 +132,28 @@ class Metrics:
         self.redis_up.refresh()
         self.in_flight.refresh()
         self.jobs.refresh()
+        for pending in list(self._pending.values()):
+            pending.refresh()
+
+    def statistics(self, model: str, version: int) -> Statistics:
+        """Return what was counted of one version; of one that was never met, nothing.
+
+        It takes a while, so not for the loop's thread.
+        """
+        wanted = (model, str(version))
+        found = of_versions(self._cells.read(lambda name: name[1:3] == wanted))
+        return found.get((model, version)) or Statistics()
+
+    def every_statistics(self, model: str | None = None) -> dict[Place, Statistics]:
+        """Return what was counted of each version, of all models or of one; as slow as `statistics`."""
+        every = self._cells.read(lambda name: model is None or name[1:2] == (model,))
+        return of_versions(every)
 
     def exposition(self) -> bytes:
         """Return every series in Prometheus' text format; takes a while, so not for the loop's thread."""
         self.refresh()
         workers = np.array([max(1.0, len(self._cells.workers()))])
-        numbers = chain(self._cells.read(), [((series.WORKERS,), workers)])
+        numbers = chain(self._cells.read(series.told), [((series.WORKERS,), workers)])
         return written(chain([self._processes.text()], series.pieces(numbers)))
 
     def close(self) -> None:

@@ -7,7 +7,7 @@ place. Only the thread that took a block may write it; reading is for every thre
 import logging
 import time
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
@@ -36,6 +36,12 @@ class Place:
 
 
 Numbers = list[tuple[Place, NDArray[np.float64]]]
+Wanted = Callable[[Name], bool]  # which blocks somebody reads
+
+
+def every(_name: Name) -> bool:
+    """Want every block."""
+    return True
 
 
 class Ground(Protocol):
@@ -56,7 +62,7 @@ class Ground(Protocol):
         Raises: OSError, there is no room for it.
         """
 
-    def others(self) -> Iterator[Numbers]:
+    def others(self, wanted: Wanted) -> Iterator[Numbers]:
         """Read the numbers of the other workers that count."""
 
     def workers(self) -> dict[int, int]:
@@ -85,7 +91,7 @@ class Memory:
     def note(self, place: Place) -> None:
         """Keep nothing: nobody else reads it."""
 
-    def others(self) -> Iterator[Numbers]:
+    def others(self, wanted: Wanted) -> Iterator[Numbers]:
         """Return nobody's numbers."""
         return iter(())
 
@@ -172,14 +178,15 @@ class Cells:
                 self._ground.note(Place(FREE, place.at, place.size))
                 self._resting[place.size].append((time.monotonic(), place.at))
 
-    def read(self) -> Iterator[tuple[Name, NDArray[np.float64]]]:
-        """Copy the numbers of every worker: of the living all, of the dead the lasting ones.
+    def read(self, wanted: Wanted = every) -> Iterator[tuple[Name, NDArray[np.float64]]]:
+        """Copy the wanted numbers of every worker: of the living all, of the dead the lasting ones.
 
         A name comes once for each worker that has it.
         """
         for name, (_, view) in list(self._blocks.items()):
-            yield name, np.array(view)
-        for numbers in self._ground.others():
+            if wanted(name):
+                yield name, np.array(view)
+        for numbers in self._ground.others(wanted):
             for place, values in numbers:
                 yield place.name, values
 

@@ -6,7 +6,7 @@ thousand versions. A template a family takes a twentieth of that.
 
 import io
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import TypeVar
@@ -124,7 +124,24 @@ class Count:
         return Single(self.name, self.text).lines(labels, [self.histogram.count(values)])
 
 
-Family = Single | Histogram | Count
+@dataclass(frozen=True, slots=True)
+class Reckoned:
+    """A counter that follows from several numbers of a block."""
+
+    name: str
+    text: str
+    reckon: Callable[[Sequence[float]], float]
+
+    def head(self) -> str:
+        """Return the lines that open the family."""
+        return head(self.name, "counter", self.text)
+
+    def lines(self, labels: str, values: Sequence[float]) -> str:
+        """Return the line of a series."""
+        return Single(self.name, self.text).lines(labels, [self.reckon(values)])
+
+
+Family = Single | Histogram | Count | Reckoned
 
 
 def gently(items: Iterable[T]) -> Iterator[T]:

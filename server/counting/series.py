@@ -1,16 +1,18 @@
 """Series: every family a server tells, where its numbers lie in a block, and their text.
 
+Those of a version are told in our names and in Triton's, from the same numbers.
+
 docs/metrics.md explains each of them; a test compares the two.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from server.counting.cells import Name
-from server.counting.exposition import Count, Family, Histogram, Single, gently, labelled
+from server.counting.exposition import Count, Family, Histogram, Reckoned, Single, gently, labelled
 
 SECONDS = (
     *(0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01),
@@ -32,10 +34,91 @@ DIFFERENCE = Histogram(
 )
 TRIP = Histogram("insitu_redis_round_trip_seconds", "One round trip to Redis", SECONDS, 1)
 
-VERSION, FAULT, REDIS, LOADED, MEMORY = "version", "fault", "redis", "loaded", "memory"
-UP, IN_FLIGHT, JOBS, WORKERS = "redis_up", "in_flight", "jobs", "workers"
-SIZES = {VERSION: DIFFERENCE.end, REDIS: TRIP.end}  # cells of a block; of the others, one
-PASSING = frozenset((LOADED, MEMORY, UP, IN_FLIGHT, JOBS))  # they describe a worker, and end with it
+# Requests that failed whole, and those that were answered without one good row. Then what batches took, for each
+# request in them: making them, running them (for all but the first request: RUN has that), handing their answers
+# out. When the last one was done, by time.perf_counter, which is one clock for the whole machine.
+FAILED, FAILED_SECONDS, UNANSWERED, UNANSWERED_SECONDS, MADE, SHARED, HANDED, LAST, END = range(
+    DIFFERENCE.end, DIFFERENCE.end + 9
+)
+OF_SIZE, SIZE_MADE, SIZE_RAN, SIZE_HANDED, SIZE_END = range(
+    5
+)  # batches of one size, and what was spent on them
+
+VERSION, BATCHES, FAULT, REDIS, LOADED, MEMORY = "version", "batches", "fault", "redis", "loaded", "memory"
+UP, IN_FLIGHT, JOBS, WORKERS, PENDING = "redis_up", "in_flight", "jobs", "workers", "pending"
+SIZES = {VERSION: END, BATCHES: SIZE_END, REDIS: TRIP.end}  # cells of a block; of the others, one
+PASSING = frozenset((LOADED, MEMORY, UP, IN_FLIGHT, JOBS, PENDING))  # they describe a worker, and end with it
+
+Values = Sequence[float]  # of the block of a version
+Reckon = Callable[[Values], float]
+
+
+def succeeded(values: Values) -> float:
+    """Return how many requests were answered with at least one good row."""
+    return REQUEST.count(values) - values[UNANSWERED]
+
+
+def failed(values: Values) -> float:
+    """Return how many requests got no good row."""
+    return values[FAILED] + values[UNANSWERED]
+
+
+def request_seconds(values: Values) -> float:
+    """Return how long the requests took that succeeded."""
+    return values[REQUEST.total] - values[UNANSWERED_SECONDS]
+
+
+def failed_seconds(values: Values) -> float:
+    """Return how long the requests took that failed."""
+    return values[FAILED_SECONDS] + values[UNANSWERED_SECONDS]
+
+
+def input_seconds(values: Values) -> float:
+    """Return how long requests waited for their features, and for their batch to be made of them."""
+    return values[READ.total] + values[MADE]
+
+
+def infer_seconds(values: Values) -> float:
+    """Return how long the batches ran that requests were part of, for each request."""
+    return values[RUN.total] + values[SHARED]
+
+
+def micro(seconds: Reckon) -> Reckon:
+    """Return a time in whole microseconds."""
+    return lambda values: round(1e6 * seconds(values))
+
+
+TRITON: tuple[Family, ...] = (
+    Reckoned("nv_inference_request_success", "Requests with at least one good row", succeeded),
+    Reckoned("nv_inference_request_failure", "Requests without a good row", failed),
+    Reckoned("nv_inference_count", "Rows that were run", lambda values: values[BATCH.total]),
+    Reckoned("nv_inference_exec_count", "Batches that were run", RUN.count),
+    Reckoned(
+        "nv_inference_request_duration_us",
+        "Time of requests that succeeded, together",
+        micro(request_seconds),
+    ),
+    Reckoned(
+        "nv_inference_queue_duration_us",
+        "Waiting of requests for their run, together",
+        micro(lambda values: values[QUEUE.total]),
+    ),
+    Reckoned(
+        "nv_inference_compute_input_duration_us",
+        "Reading features and making batches, for each request",
+        micro(input_seconds),
+    ),
+    Reckoned(
+        "nv_inference_compute_infer_duration_us",
+        "Runs of batches, for each request in them",
+        micro(infer_seconds),
+    ),
+    Reckoned(
+        "nv_inference_compute_output_duration_us",
+        "Handing out the answers of batches, for each request in them",
+        micro(lambda values: values[HANDED]),
+    ),
+)
 
 OF_VERSION = ("model", "version")
 LABELS = {
@@ -47,6 +130,7 @@ LABELS = {
     FAULT: (*OF_VERSION, "code"),
     LOADED: (*OF_VERSION, "provider"),
     MEMORY: OF_VERSION,
+    PENDING: OF_VERSION,
     REDIS: (),
 }
 FAMILIES: dict[str, tuple[Family, ...]] = {
@@ -66,10 +150,12 @@ FAMILIES: dict[str, tuple[Family, ...]] = {
         Single("insitu_shadow_skipped_rows_total", "Rows that a shadow was not asked for", SKIPPED),
         Single("insitu_job_rows_total", "Rows that scoring jobs looked at", OF_JOBS),
         *(REQUEST, READ, QUEUE, RUN, BATCH, AGE, DIFFERENCE),
+        *TRITON,
     ),
     FAULT: (Single("insitu_errors_total", "Failed requests and rows"),),
     LOADED: (Single("insitu_model_loaded", "Workers that have a version loaded", kind="gauge"),),
     MEMORY: (Single("insitu_model_memory_bytes", "Memory of a version, estimated", kind="gauge"),),
+    PENDING: (Single("nv_inference_pending_request_count", "Rows that wait for their run", kind="gauge"),),
     REDIS: (
         Count("insitu_redis_round_trips_total", "Pipelines sent to Redis", TRIP),
         Single("insitu_redis_commands_total", "Commands sent to Redis"),
@@ -79,6 +165,11 @@ FAMILIES: dict[str, tuple[Family, ...]] = {
 
 Numbers = Iterable[tuple[Name, NDArray[np.float64]]]
 Sums = dict[str, list[tuple[str, list[float]]]]  # kind of block -> labels as text, numbers of all workers
+
+
+def told(name: Name) -> bool:
+    """Whether the text has series of a block."""
+    return name[0] in FAMILIES
 
 
 def summed(numbers: Numbers) -> Sums:

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from server.counting.cells import CELL_BYTES, FREE, SEGMENT_CELLS, Numbers, Place
+from server.counting.cells import CELL_BYTES, FREE, SEGMENT_CELLS, Numbers, Place, Wanted
 
 SEGMENT_BYTES = SEGMENT_CELLS * CELL_BYTES
 SPARE_LINES = 1000  # lines that say nothing any more before an index is written anew
@@ -89,18 +89,18 @@ class WorkerFiles:
         fresh.replace(self._index)
         self._lines = len(self._places)
 
-    def others(self) -> Iterator[Numbers]:
+    def others(self, wanted: Wanted) -> Iterator[Numbers]:
         """Read the numbers of the other workers: of the living all, of the dead the lasting ones."""
         for number, alive in self._numbers():
             if number != self._number:
-                yield self._read(number, alive)
+                yield self._read(number, alive, wanted)
 
     def _numbers(self) -> list[tuple[int, bool]]:
         """Return the workers that ever were, and whether each lives."""
         locks = self._directory.glob("worker-*.lock")
         return [(int(lock.stem.removeprefix("worker-")), held(lock)) for lock in sorted(locks)]
 
-    def _read(self, number: int, alive: bool) -> Numbers:
+    def _read(self, number: int, alive: bool, wanted: Wanted) -> Numbers:
         text = read(self._directory / f"worker-{number}.index")
         known, places = self._parsed.get(number, (None, []))
         if text != known:
@@ -110,7 +110,7 @@ class WorkerFiles:
         return [
             (place, cells[place.at : place.at + place.size])
             for place in places
-            if (alive or place.lasting) and place.at + place.size <= len(cells)
+            if (alive or place.lasting) and place.at + place.size <= len(cells) and wanted(place.name)
         ]
 
     def workers(self) -> dict[int, int]:

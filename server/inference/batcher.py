@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from models.assembly import Plan
 from models.tensors import Tensor
+from server.counting.version_metrics import VersionMetrics
 from server.inference.answers import Worded, bodies, entire, plain
 from server.inference.columns import columns
 from server.inference.errors import DeadlineExceeded, Overloaded, RunFailed
@@ -21,7 +22,6 @@ from server.inference.jobs import Job
 from server.inference.moments import Later, Moment
 from server.inference.runs import Runner, Runs, size_of
 from server.inference.stacking import Batch, Span, rows_of
-from server.metrics import VersionMetrics
 
 RETRY_AFTER_SECONDS = 1.0
 BLAMED_RUNS = 64  # failing runs spent on one caller to find the guilty rows
@@ -61,6 +61,8 @@ class Batcher:
         self._loop = asyncio.get_running_loop()
         self._queue: deque[Job] = deque()
         self._queued = 0
+        self._taken = 0.0  # when the jobs under way were taken, by time.monotonic
+        self._made = 0.0  # seconds that their batches took to make
         self._admitted = 0
         self._later = (moment or Moment()).later
         self._turn: asyncio.Handle | Later | None = None
@@ -72,6 +74,11 @@ class Batcher:
     def load(self) -> float:
         """The share of the queue that is taken, rows that are still being read for included."""
         return self._admitted / self._limits.queue_rows
+
+    @property
+    def waiting(self) -> int:
+        """How many rows wait for their run, those that are still being read for included."""
+        return self._admitted
 
     def admit(self, rows: int) -> None:
         """Count rows that will be added, or given up with `release`.
@@ -128,6 +135,7 @@ class Batcher:
         """Run what is short and goes well; return the other batches."""
         try:
             batches = self._gatherer.batches(jobs)
+            self._made = time.monotonic() - self._taken
             return [batch for at, batch in enumerate(batches) if at >= AT_ONCE or not self._ran(batch)]
         except Exception as error:  # noqa: BLE001  # a fault of ours must fail its requests, not hang them
             for job in jobs:
@@ -136,7 +144,8 @@ class Batcher:
 
     def _take(self) -> list[Job]:
         """Take jobs up to the rows of a batch, at least one; expired and left ones are dropped."""
-        queue, rows, now = self._queue, 0, time.monotonic()
+        queue, rows = self._queue, 0
+        self._taken = now = time.monotonic()
         taken: list[Job] = []
         most, waited = self._limits.batch_rows, self._metrics.waited
         while queue and (not taken or rows + len(queue[0].rows) <= most):
@@ -163,7 +172,7 @@ class Batcher:
             outputs = self._runs.now(batch.feeds, batch.rows, size)
         except RunFailed:
             return False
-        self._hand_out(batch, outputs)
+        self._finish(batch, outputs)
         return True
 
     async def _run_long(self, batches: Sequence[Batch]) -> None:
@@ -197,7 +206,7 @@ class Batcher:
             for half in batch.halves():
                 await self._answer(half)
         else:
-            self._hand_out(batch, outputs)
+            self._finish(batch, outputs)
 
     async def _outputs(self, batch: Batch) -> dict[str, Tensor]:
         if self._over is not None:
@@ -221,8 +230,17 @@ class Batcher:
                     failures += 1
                     parts.append((half, found))
                 else:
-                    self._hand_out(half, outputs)
+                    self._finish(half, outputs)
             await asyncio.sleep(0)
+
+    def _finish(self, batch: Batch, outputs: Mapping[str, Tensor]) -> None:
+        """Hand out what the last run gave, and count what the batch took."""
+        seconds, ended = self._runs.last
+        self._hand_out(batch, outputs)
+        rows, spans = batch.rows, batch.spans
+        # Where each job has one row, each has one caller.
+        callers = rows if len(spans) == rows else sum([job.callers for job, _ in spans])
+        self._metrics.batch(rows, callers, self._made, seconds, ended)
 
     def _hand_out(self, batch: Batch, outputs: Mapping[str, Tensor]) -> None:
         """Give each job its part of the outputs, or what its rows were told."""

@@ -23,6 +23,7 @@ from models.refusals import Refusal
 from models.sources import ListSource, VectorSource
 from models.store import ModelStore
 from models.tensors import elements, numpy_dtype
+from server.counting.version_metrics import VersionMetrics
 from server.inference.batcher import Batcher, BatchLimits
 from server.inference.ending import ended
 from server.inference.errors import ModelNotLoadable, Stopping
@@ -35,7 +36,7 @@ from server.inference.sessions import RUNTIME, Session, shrink_arena
 from server.inference.trials import Trials
 from server.inference.turns import Turns
 from server.inference.verdicts import Verdict
-from server.metrics import Metrics, VersionMetrics
+from server.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
@@ -155,6 +156,8 @@ class Loader:
         self._failures.forget(place)
         self._in_redis(self._store.refusals.clear(*place))
         self._metrics.loaded(*place, serving.provider, serving.memory_bytes)
+        batcher = serving.batcher
+        self._metrics.pending(*place).set_function(lambda: float(batcher.waiting))
         milliseconds = 1e3 * (time.perf_counter() - started)
         log.info("loaded %s v%d on %s in %.0f ms", *place, serving.provider, milliseconds)
         self._make_room(serving)
@@ -180,7 +183,7 @@ class Loader:
             place = (manifest.name, manifest.version)
             log.warning("%s v%d: rows are %s, so requests share no run", *place, verdict.rows)
         metrics = self._metrics.of(manifest.name, manifest.version)
-        runner = Runner(session, verdict.rows, self._pool, options.batch.batch_rows, metrics.ran)
+        runner = Runner(session, verdict.rows, self._pool, options.batch.batch_rows)
         return Serving(
             manifest=manifest,
             provider=session.provider,

@@ -237,9 +237,12 @@ class Predictor:
         asked_again = request.callers > 1 and isinstance(error, TOO_MUCH_AT_ONCE)  # for each caller alone
         if isinstance(error, InsituError) and not asked_again:
             model = request.ask.model
-            version = version_meant(request)
+            meant = serving_meant(request)
+            version = None if meant is None else meant.manifest.version
             known = model if version is not None or self._catalogue.knows(model) else "unknown"
             self._metrics.failed(known, error.code, request.callers, version)
+            if meant is not None:
+                meant.metrics.failed(time.monotonic() - request.asked, request.callers)
         request.done(error)
 
     def _answer(self, request: Request) -> Answer:
@@ -251,21 +254,25 @@ class Predictor:
             work.serving.metrics.request(len(work.rows), seconds, callers)
             if is_well(work.rows):
                 continue
+            bad = 0
             for row in work.rows:
                 if row.error is not None or row.filled:
-                    self._count(row, work.serving)
+                    bad += self._count(row, work.serving)
+            if bad and (callers == len(work.rows) or bad == len(work.rows)):
+                work.serving.metrics.unanswered(seconds, bad if callers > 1 else 1)
         manifest = works[0].serving.manifest
         return Answer(manifest.name, manifest.version, request.rows, request.outputs)
 
-    def _count(self, row: Row, serving: Serving) -> None:
-        """Count a row that is not plainly well."""
+    def _count(self, row: Row, serving: Serving) -> bool:
+        """Count a row that is not plainly well; whether it has no answer."""
         manifest, error = serving.manifest, row.error
         if error is None:
             serving.metrics.filled(1)
-            return
+            return False
         self._metrics.failed(manifest.name, error.code, version=manifest.version)
         if isinstance(error, ABSENT):
             serving.metrics.missing(1)
+        return True
 
     async def close(self) -> None:
         """End the look-ups, and tell whoever still waits."""
@@ -286,11 +293,11 @@ def is_well(rows: Sequence[Row]) -> bool:
     return columns_of(rows) is not None or (isinstance(rows, KeyedRows | UnsaidRows) and rows.untouched)
 
 
-def version_meant(request: Request) -> int | None:
+def serving_meant(request: Request) -> Serving | None:
     """Return the version that a request goes to first, None when that is not known yet."""
     if request.parts:
-        return request.parts[0].serving.manifest.version
-    return None if request.route is None else request.route.serving.manifest.version
+        return request.parts[0].serving
+    return None if request.route is None else request.route.serving
 
 
 def check_ways(ask: Ask) -> None:

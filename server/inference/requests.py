@@ -91,6 +91,7 @@ class Part(Work):
         self.request = request
         self.serving = serving
         self.raw = request.ask.raw
+        self.callers = min(request.callers, len(rows))
         self.of(rows)
 
     def end(self, error: Exception | None = None) -> None:

@@ -7,7 +7,6 @@ stopped, so that no graph can hold a thread for good.
 import asyncio
 import sys
 import time
-from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
@@ -27,11 +26,9 @@ LENIENCE = (
 )
 STOP_SECONDS = 1.0  # a stopped run ends between two nodes; one in a very long node is left to its thread
 
-Timed = tuple[dict[str, Tensor], float]  # the outputs of a run that went well, and the seconds it took
-
-
-def unobserved(_count: int, _seconds: float) -> None:
-    """Observe nothing."""
+Timed = tuple[
+    dict[str, Tensor], float, float
+]  # outputs of a run that went well, its begin, its end (perf_counter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +39,6 @@ class Runner:
     rows: Rows
     pool: Executor
     most: int
-    observe: Callable[[int, float], None] = unobserved
 
 
 class Runs:
@@ -53,6 +49,8 @@ class Runs:
         self._session = runner.session
         self._free = runner.rows != "whole" and not runner.session.manifest.fixed_rows
         self._most_at_once = sys.maxsize if runner.rows == "coupled" else runner.most
+        self.last = (0.0, 0.0)
+        """How many seconds the last run took, and when it ended by time.perf_counter."""
         self._seconds: dict[int, float] = {}
         self._halt: asyncio.Future[None] | None = None  # of the run that is under way in a thread
 
@@ -67,7 +65,7 @@ class Runs:
         """
         started = time.perf_counter()
         outputs = self._outputs(feeds, rows, None)
-        self._note(size, rows, time.perf_counter() - started)
+        self._note(size, started, time.perf_counter())
         return outputs
 
     async def run(self, feeds: Feeds, rows: int, deadline: float) -> dict[str, Tensor]:
@@ -79,14 +77,15 @@ class Runs:
         size = size_of(feeds)
         if self.short(size):
             return self.now(feeds, rows, size)
-        outputs, seconds = await self._in_thread(feeds, rows, deadline)
-        self._note(size, rows, seconds)
+        outputs, started, ended = await self._in_thread(feeds, rows, deadline)
+        self._note(size, started, ended)
         return outputs
 
-    def _note(self, size: int, rows: int, seconds: float) -> None:
+    def _note(self, size: int, started: float, ended: float) -> None:
         """Note how long a run took."""
+        seconds = ended - started
+        self.last = seconds, ended
         self._seconds[size] = min(seconds, self._seconds.get(size, seconds) * LENIENCE)
-        self._runner.observe(rows, seconds)
 
     async def _in_thread(self, feeds: Feeds, rows: int, deadline: float) -> Timed:
         started, loop = time.monotonic(), asyncio.get_running_loop()
@@ -111,7 +110,7 @@ class Runs:
 
     def _timed(self, feeds: Feeds, rows: int, stop: ort.RunOptions) -> Timed:
         started = time.perf_counter()
-        return self._outputs(feeds, rows, stop), time.perf_counter() - started
+        return self._outputs(feeds, rows, stop), started, time.perf_counter()
 
     def _outputs(self, feeds: Feeds, rows: int, stop: ort.RunOptions | None) -> dict[str, Tensor]:
         """Run rows in slices the graph takes: at most the limit, exactly its own size when fixed."""

@@ -4,17 +4,18 @@ A model with a feature view also takes, in place of its tensors, one input for e
 its keys (BYTES or whole numbers, one a row) and one for each inline field: the rows are read from Redis.
 """
 
+import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
 from models.assembly import Plan
-from models.errors import BadRequest, listed, shown
+from models.errors import BadRequest, InsituError, listed, shown
 from models.manifest import Manifest
 from server.inference.asking import Ask
 from server.inference.engine import Engine
-from server.inference.errors import BadInput
+from server.inference.errors import BadInput, DeadlineExceeded
 from server.inference.loading import Serving
 from server.open_inference.answering import told
 from server.open_inference.datatypes import BYTES, DATATYPES
@@ -25,13 +26,40 @@ WHOLE_NUMBERS = "iu"
 
 
 async def infer(engine: Engine, request: Infer) -> Inferred:
-    """Answer a request.
+    """Answer a request, within its own time or the server's.
 
     Raises: InsituError, whatever is wrong with it, the model or a row of it.
     """
-    serving = await serving_of(engine, request)
-    answer = await engine.predictor.predict(ask_of(request, serving))
+    started = time.monotonic()
+    seconds = request.timeout_us * MICROSECONDS or engine.limits.timeout_seconds
+    try:
+        serving = await loaded(engine, request, seconds)
+    except InsituError as error:
+        known = request.model if engine.catalogue.knows(request.model) else "unknown"
+        engine.metrics.failed(known, error.code)
+        raise
+    try:
+        ask = ask_of(request, serving)
+    except InsituError as error:
+        manifest = serving.manifest
+        engine.metrics.failed(manifest.name, error.code, version=manifest.version)
+        serving.metrics.failed(time.monotonic() - started)
+        raise
+    ask.deadline = started + seconds
+    answer = await engine.predictor.predict(ask)
     return told(request, answer, meant(engine, serving, answer.version))
+
+
+async def loaded(engine: Engine, request: Infer, seconds: float) -> Serving:
+    """Return the version whose signature a request is read by; a load that takes longer goes on by itself.
+
+    Raises: DeadlineExceeded; as serving_of.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            return await serving_of(engine, request)
+    except TimeoutError:
+        raise DeadlineExceeded(seconds) from None
 
 
 async def serving_of(engine: Engine, request: Infer) -> Serving:
@@ -81,11 +109,16 @@ def check_outputs(request: Infer, manifest: Manifest) -> None:
 
     Raises: BadRequest.
     """
-    known, seen = {spec.name for spec in manifest.outputs}, set[str]()
+    known, seen = {spec.name: spec for spec in manifest.outputs}, set[str]()
     for one in request.outputs:
         if one.name not in known:
             raise BadRequest(
                 f"the model has no output {shown(one.name)!r}{nearest(one.name, sorted(known))}",
+                tensor=shown(one.name),
+            )
+        if one.classes and known[one.name].dtype in ("string", "bool"):
+            raise BadRequest(
+                f"output {shown(one.name)!r} is {DATATYPES[known[one.name].dtype]}; classification is for numbers",
                 tensor=shown(one.name),
             )
         if one.name in seen:

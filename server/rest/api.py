@@ -16,6 +16,7 @@ from server.rest.documenting import describe
 from server.rest.heads import Heads
 from server.rest.protocol import PredictProtocol
 from server.rest.turns import Turns
+from server.rest.v2 import routes
 
 TAGS = (
     {
@@ -25,13 +26,18 @@ TAGS = (
     {"name": "explain", "description": "What each feature of a row adds to its prediction."},
     {"name": "models", "description": "Models, their versions and aliases."},
     {"name": "jobs", "description": "Scoring jobs: many rows, their answers written into Redis."},
+    {
+        "name": "open inference",
+        "description": "The same models by the Open Inference Protocol (KServe V2, Triton).",
+    },
     {"name": "health", "description": "For orchestrators and Prometheus."},
 )
 DESCRIPTION = (
     "Insitu runs ONNX models where the Redis data lives: a request names a key, the server reads the "
     "features.\n\n"
     'Every error is `{"error": {"code", "message", ...}}`: `code` is for programs, `message` names the thing, '
-    "the value and the cure, and the facts stand beside them."
+    "the value and the cure, and the facts stand beside them. "
+    'Under /v2 it is `{"error": "..."}`, as the Open Inference Protocol has it.'
 )
 
 
@@ -75,6 +81,7 @@ def routers(engine: Engine, access: Access) -> tuple[APIRouter, ...]:
         catalogue.create_writers(engine, access),
         jobs.create_readers(engine, access),
         jobs.create_writers(engine, access),
+        *routes.create_routers(engine, access),
         health.create_router(engine),
         health.create_metrics(engine, access),
     )

@@ -1,12 +1,14 @@
 """What is counted is told: by version, added up over workers, and bounded."""
 
 import math
+import time
 from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from server import metrics as counting
+from server.counting.version_statistics import Spent, Statistics
 from server.metrics import Metrics
 
 
@@ -46,7 +48,7 @@ def test_reads_waits_and_runs_are_observed() -> None:
 
     churn.read(0.001)
     churn.waited(0.00001)
-    churn.ran(8, 20)
+    churn.batch(8, 1, 0.0, 20, time.perf_counter())
 
     samples = told(metrics)
     assert one(samples, "feature_read_seconds_sum") == 0.001
@@ -102,6 +104,125 @@ def test_faults_and_round_trips_are_counted() -> None:
     assert one(samples, "redis_round_trips_total", "") == 1
     assert one(samples, "redis_commands_total", "") == 12
     assert one(samples, "redis_round_trip_seconds_sum", "") == 0.001
+
+
+def test_what_requests_took_is_told_in_tritons_names() -> None:
+    metrics = Metrics()
+    churn = metrics.of("churn", 3)
+    churn.read(0.002, 2)
+    churn.waited(0.003, 2)
+    churn.request(3, 0.05, 2)
+    churn.batch(3, 2, 0.001, 0.01, time.perf_counter() - 0.02)
+    churn.failed(0.5)
+    churn.request(1, 0.25)
+    churn.unanswered(0.25)
+
+    samples = told(metrics)
+
+    nv = {
+        name.removeprefix("nv_inference_").partition("{")[0].removesuffix("_total"): value  # the parser's own
+        for name, value in samples.items()
+        if name.startswith("nv_")
+    }
+    assert nv.pop("compute_output_duration_us") == pytest.approx(40_000, rel=0.2)
+    assert nv == {
+        "request_success": 2,
+        "request_failure": 2,
+        "count": 3,
+        "exec_count": 1,
+        "request_duration_us": 100_000,
+        "queue_duration_us": 6_000,
+        "compute_input_duration_us": 6_000,
+        "compute_infer_duration_us": 20_000,
+    }
+    assert one(samples, "requests_total") == 3  # our own counts who was answered, with what does not matter
+    assert one(samples, "run_seconds_sum") == 0.01
+
+
+def test_what_waits_is_told_until_the_version_is_unloaded() -> None:
+    metrics = Metrics()
+    metrics.loaded("churn", 3, "CPUExecutionProvider", 4096)
+    metrics.pending("churn", 3).set_function(lambda: 7.0)
+
+    before = told(metrics)
+    metrics.unloaded("churn", 3, "CPUExecutionProvider")
+
+    name = "nv_inference_pending_request_count{model=churn,version=3}"
+    assert before[name] == 7
+    assert name not in told(metrics)
+
+
+def test_statistics_are_those_of_all_workers(tmp_path: Path) -> None:
+    first, other = Metrics(tmp_path), Metrics(tmp_path)
+    for count, worker in enumerate((first, other), 1):
+        churn = worker.of("churn", 3)
+        for _ in range(count):
+            churn.request(4, 0.1)
+            churn.waited(0.01)
+            churn.batch(4, 1, 0.001, 0.02, time.perf_counter())
+    other.of("churn", 3).batch(1, 1, 0.001, 0.004, time.perf_counter())
+    other.of("churn", 4).request(1, 0.1)
+    now = 1000 * time.time()
+
+    found = first.statistics("churn", 3)
+
+    assert (found.inference_count, found.execution_count) == (13, 4)
+    assert found.success == Spent(3, 300_000_000)
+    assert found.fail == Spent(0, 0)
+    assert found.queue == Spent(3, 30_000_000)
+    assert found.compute_infer == Spent(3, 64_000_000)
+    assert [(one.size, one.compute_infer) for one in found.batches] == [
+        (1, Spent(1, 4_000_000)),
+        (4, Spent(3, 60_000_000)),
+    ]
+    assert now - 10_000 < found.last_inference_ms < now + 1000
+    assert set(first.every_statistics()) == {("churn", 3), ("churn", 4)}
+    assert first.every_statistics("churn")["churn", 3] == other.statistics("churn", 3)
+    assert first.every_statistics("nobody") == {}
+    assert first.statistics("nobody", 1) == Statistics()
+    first.close()
+    other.close()
+
+
+def test_the_last_inference_of_all_workers_is_the_latest(tmp_path: Path) -> None:
+    first, other = Metrics(tmp_path), Metrics(tmp_path)
+    first.of("churn", 3).batch(1, 1, 0.0, 0.0, time.perf_counter())
+    alone = first.statistics("churn", 3).last_inference_ms
+    time.sleep(0.02)
+    other.of("churn", 3).batch(1, 1, 0.0, 0.0, time.perf_counter())
+
+    together = first.statistics("churn", 3).last_inference_ms
+
+    assert 10 < together - alone < 10_000
+    first.close()
+    other.close()
+
+
+def test_sizes_past_the_most_are_not_told_apart_and_count_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(counting.MOST, "batches", 2)
+    metrics = Metrics()
+    for rows in (1, 2, 3, 4, 3):
+        metrics.of("churn", 3).batch(rows, 1, 0.0, 0.001, time.perf_counter())
+
+    found = metrics.statistics("churn", 3)
+
+    assert [one.size for one in found.batches] == [1, 2]
+    assert (found.inference_count, found.execution_count) == (13, 5)
+    assert set(metrics.every_statistics()) == {("churn", 3)}
+
+
+def test_a_version_that_is_gone_has_no_statistics() -> None:
+    metrics = Metrics()
+    gone = metrics.of("churn", 2)
+    gone.batch(1, 1, 0.0, 0.001, time.perf_counter())
+
+    metrics.forget("churn", 2)
+    gone.batch(1, 1, 0.0, 0.001, time.perf_counter())
+    gone.batch(9, 1, 0.0, 0.001, time.perf_counter())
+
+    assert metrics.statistics("churn", 2) == Statistics()
 
 
 def test_a_version_is_loaded_until_it_is_not() -> None:
@@ -171,7 +292,7 @@ def test_only_what_is_stored_is_kept() -> None:
 
 
 def test_versions_and_faults_past_the_most_share_series(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(counting, "MOST", {"version": 2, "fault": 1})
+    monkeypatch.setattr(counting, "MOST", {"version": 2, "fault": 1, "batches": 1})
     metrics = Metrics()
 
     for version in range(1, 6):
