@@ -18,6 +18,7 @@ from models.sources import Keyed
 from models.store import Client
 
 SCAN_COUNT = 2000  # keys Redis looks at per call: about 1 ms of its time
+GENTLE_COUNT = 200  # the same where others must be answered in between
 CHECK_SECONDS = 5.0  # between two looks at the slots of a cluster
 REDIS_TYPES = {"hash": "hash", "json": "ReJSON-RL", "vector": "string", "list": "list"}
 ENDED = '"ended"'  # the position after the last key
@@ -46,14 +47,21 @@ class CursorsLost(Exception):
     """Cursors mean nothing any more."""
 
 
-async def scan(redis: Client, pattern: str, kind: str | None, position: str = "") -> AsyncIterator[Scanned]:
-    """Walk the keys of a pattern and a TYPE, any when None, from a position on.
+async def scan(
+    redis: Client, pattern: str, kind: str | None, position: str = "", count: int | None = None
+) -> AsyncIterator[Scanned]:
+    """Walk the keys of a pattern and a TYPE, any when None, from a position on; `count` keys are looked at per call.
 
     Raises: RedisUnavailable, also while slots of a cluster move; RedisRefused.
     """
     anew = False
     while position != ENDED:
-        walk = Walk(redis, await shards_of(redis), pattern, kind)
+        walk = Walk(
+            redis,
+            await shards_of(redis),
+            ("MATCH", pattern, *(("TYPE", kind) if kind else ())),
+            count or SCAN_COUNT,
+        )
         anew = anew or not walk.taken_up(position)
         try:
             async for part in walk.parts():
@@ -66,22 +74,22 @@ async def scan(redis: Client, pattern: str, kind: str | None, position: str = ""
 
 @dataclass(slots=True)
 class Place:
-    """How far one process is walked: the cursor, None at its end, and calls so far."""
+    """How far one process is walked: the cursor, None at its end, and keys that were looked at so far."""
 
     cursor: int | None = 0
-    calls: int = 0
+    seen: int = 0
 
     def share(self, size: int) -> float:
         """Return the share of its keys that is done, an estimate."""
-        return min(1.0, self.calls * SCAN_COUNT / max(1, size)) if self.cursor is not None else 1.0
+        return min(1.0, self.seen / max(1, size)) if self.cursor is not None else 1.0
 
 
 class Walk:
     """One walk over all processes side by side, one SCAN in flight on each."""
 
-    def __init__(self, redis: Client, shards: Shards, pattern: str, kind: str | None) -> None:
+    def __init__(self, redis: Client, shards: Shards, wanted: tuple[str, ...], count: int) -> None:
         self._redis, self._shards = redis, shards
-        self._options = ("MATCH", pattern, "COUNT", SCAN_COUNT, *(("TYPE", kind) if kind else ()))
+        self._options, self._count = (*wanted, "COUNT", count), count
         self._places = {one.name: Place() for one in shards.every}
         self._checked_at = time.monotonic()
 
@@ -94,7 +102,7 @@ class Walk:
             runs = {name: run for name, (run, _, _) in at.items()}
             if slots != self._shards.slots or runs != {one.name: one.run for one in self._shards.every}:
                 return False
-            self._places = {name: Place(cursor, calls) for name, (_, cursor, calls) in at.items()}
+            self._places = {name: Place(cursor, seen) for name, (_, cursor, seen) in at.items()}
         except (ValueError, TypeError, AttributeError):  # not written by this program
             return False
         return True
@@ -111,7 +119,8 @@ class Walk:
                 call = next(one for one in calls if one.done())
                 shard = calls.pop(call)
                 after, keys = call.result()
-                self._places[shard.name] = Place(after or None, self._places[shard.name].calls + 1)
+                seen = self._places[shard.name].seen + self._count
+                self._places[shard.name] = Place(after or None, seen)
                 if self._left(shard):
                     calls[self._called(shard)] = shard
                 await self._check(at_end=not calls)
@@ -155,5 +164,5 @@ class Walk:
         at = {}
         for one in self._shards.every:
             place = self._places[one.name]
-            at[one.name] = [one.run, place.cursor, place.calls]
+            at[one.name] = [one.run, place.cursor, place.seen]
         return orjson.dumps([self._shards.slots, at]).decode()

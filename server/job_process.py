@@ -28,6 +28,9 @@ from server.settings import ServerSettings
 log = logging.getLogger(__name__)
 
 NICE = 15  # of 19: on a busy core it gets a thirtieth of what a server's process gets, enough to say that it lives
+IDLE = getattr(
+    os, "SCHED_IDLE", None
+)  # Linux: whoever wakes up goes on at once, not when a slice of time is over
 END_SECONDS = 3.0  # after the server has died: then this process ends as it is
 SETTINGS, REPORTS = 0, 1  # descriptors of standard input and output
 DONE, GONE = 0, 1
@@ -42,13 +45,21 @@ def work(name: str, line: str) -> int:
     """Work on a job with the settings of a line, and return the status to end with."""
     if not line:
         return GONE  # the server is gone already
-    os.nice(NICE)
+    stand_back()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which tells this one
     settings = alone(ServerSettings.model_validate(json.loads(line)))
     configure_logs(settings.log_level, settings.log_format)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(worked(name, settings))
     return DONE
+
+
+def stand_back() -> None:
+    """Let every other process go first, as far as the system knows how; threads that are begun later too."""
+    os.nice(NICE)
+    if IDLE is not None:
+        with suppress(OSError):  # a container may forbid it
+            os.sched_setscheduler(0, IDLE, os.sched_param(0))
 
 
 def alone(settings: ServerSettings) -> ServerSettings:

@@ -61,7 +61,7 @@ async def opened(engine: Engine, ledger: Ledger, standing: Standing, manner: Man
         Selection(spec, plan, targets[0], ask),
         targets,
         open_error_list(spec.errors_to, ask, plan) if spec.errors_to else None,
-        walk_of(engine, ledger, plan, spec, manner.own),
+        walk_of(engine, ledger, plan, spec, manner),
         Pace(spec.max_rate),
         rest_of(engine, spec),
     )
@@ -74,14 +74,14 @@ def targets_of(ask: Ask, plan: Plan, answering: Answering, standing: Standing) -
     return tuple(open_target(one, ask, plan, manifest, ranking, job=job) for one in standing.spec.to)
 
 
-def walk_of(engine: Engine, ledger: Ledger, plan: Plan, spec: JobSpec, own: bool) -> Walk:
+def walk_of(engine: Engine, ledger: Ledger, plan: Plan, spec: JobSpec, manner: Manner) -> Walk:
     """Return the walk of a job, whose source is opened by whoever walks."""
     redis = engine.store.redis
     return Walk(
         ledger,
-        lambda: open_source(spec.rows, redis, plan, spec.missing),
+        lambda: open_source(spec.rows, redis, plan, spec.missing, manner.gentle),
         plan,
-        Terms(own, rows_at(spec.max_rate)),
+        Terms(manner.own, rows_at(spec.max_rate)),
     )
 
 

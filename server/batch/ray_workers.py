@@ -125,7 +125,7 @@ class Reading:
         """Walk, and go on from the last step when Redis is there again."""
         job, spec = self._job, self._job.standing.spec
         source = open_source(spec.rows, engine.store.redis, job.plan, spec.missing)
-        walk = walk_of(engine, job.ledger(engine), job.plan, spec, own=True)
+        walk = walk_of(engine, job.ledger(engine), job.plan, spec, Manner())
         position, heard = "", time.monotonic()
         while True:
             try:

@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from itertools import chain
+from math import prod
 
 import numpy as np
 
+from models.errors import BadRequest, listed
 from models.manifest import Manifest
 from models.tensors import Tensor
 from server.inference.asking import Answer
@@ -14,10 +16,16 @@ from server.open_inference.infer import Infer, Inferred, OutputWanted, TensorTol
 
 
 def told(request: Infer, answer: Answer, manifest: Manifest) -> Inferred:
-    """Return the answer to a request, of the version that `manifest` describes."""
+    """Return the answer to a request, of the version that `manifest` describes.
+
+    Raises: BadRequest, that version has no such output.
+    """
     outputs = answer.outputs or {}
     dtypes = {spec.name: spec.dtype for spec in manifest.outputs}
     wanted = request.outputs or [OutputWanted(name) for name in dtypes]
+    absent = [one.name for one in wanted if one.name not in outputs]
+    if absent:  # under a traffic rule its other versions may have others
+        raise BadRequest(f"version {answer.version} answered, which has no output {listed(absent)}")
     tensors = [output(one, outputs[one.name], dtypes[one.name], manifest) for one in wanted]
     return Inferred(answer.model, answer.version, request.id, tensors, parameters_of(answer))
 
@@ -36,7 +44,7 @@ def classified(tensor: Tensor, count: int, labels: Sequence[str]) -> Tensor:
     Shape:  (B, ...) -> (B, min(count, values of a row)), objects; the largest value first.
     Source: Triton's classification extension.
     """
-    rows = tensor.reshape(len(tensor), -1) if tensor.ndim > 1 else tensor.reshape(1, -1)
+    rows = tensor.reshape(len(tensor), prod(tensor.shape[1:])) if tensor.ndim > 1 else tensor.reshape(1, -1)
     order = np.argsort(-rows if rows.dtype.kind == "f" else rows, axis=1, kind="stable")
     best = order[:, :count] if rows.dtype.kind == "f" else order[:, ::-1][:, :count]
     texts = np.empty(best.shape, object)

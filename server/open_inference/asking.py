@@ -4,34 +4,99 @@ A model with a feature view also takes, in place of its tensors, one input for e
 its keys (BYTES or whole numbers, one a row) and one for each inline field: the rows are read from Redis.
 """
 
+import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
 from models.assembly import Plan
-from models.errors import BadRequest, listed, shown
+from models.errors import BadRequest, InsituError, listed, shown
 from models.manifest import Manifest
-from server.inference.asking import Ask
+from server.inference.asking import Answer, Ask
 from server.inference.engine import Engine
-from server.inference.errors import BadInput
+from server.inference.errors import BadInput, DeadlineExceeded
 from server.inference.loading import Serving
+from server.inference.requests import Request
 from server.open_inference.answering import told
 from server.open_inference.datatypes import BYTES, DATATYPES
-from server.open_inference.infer import Infer, Inferred, TensorGiven
+from server.open_inference.infer import Infer, Inferred, OutputWanted, TensorGiven
 
+Told = Callable[[Inferred | Exception], None]
 MICROSECONDS = 1e-6
 WHOLE_NUMBERS = "iu"
 
 
 async def infer(engine: Engine, request: Infer) -> Inferred:
-    """Answer a request.
+    """Answer a request, within its own time or the server's.
 
     Raises: InsituError, whatever is wrong with it, the model or a row of it.
     """
-    serving = await serving_of(engine, request)
-    answer = await engine.predictor.predict(ask_of(request, serving))
+    started = time.monotonic()
+    seconds = request.timeout_us * MICROSECONDS or engine.limits.timeout_seconds
+    try:
+        serving = await loaded(engine, request, seconds)
+    except InsituError as error:
+        known = request.model if engine.catalogue.knows(request.model) else "unknown"
+        engine.metrics.failed(known, error.code)
+        raise
+    answer = await engine.predictor.predict(asked(engine, request, serving, started))
     return told(request, answer, meant(engine, serving, answer.version))
+
+
+def begun(engine: Engine, request: Infer, done: Told) -> Request | None:
+    """Begin to answer a request whose version is loaded; `done` hears what `infer` would return or raise.
+
+    None when the version has to be looked up or loaded first: `infer` does.
+    Raises: InsituError, what is wrong with the request.
+    """
+    started = time.monotonic()
+    route = engine.catalogue.route(request.model, request.reference)
+    if route is None:
+        return None
+    serving = route.serving
+
+    def answered(outcome: Answer | Exception) -> None:
+        if isinstance(outcome, Exception):
+            done(outcome)
+            return
+        try:
+            inferred = told(request, outcome, meant(engine, serving, outcome.version))
+        except Exception as error:  # noqa: BLE001  # whatever it is, who asked must hear of it
+            done(error)
+        else:
+            done(inferred)
+
+    return engine.predictor.submit(asked(engine, request, serving, started), answered)
+
+
+def asked(engine: Engine, request: Infer, serving: Serving, started: float) -> Ask:
+    """Return what the core is asked; a request that never gets there is counted here.
+
+    Units:  started, seconds of time.monotonic, when the request came.
+    Raises: as ask_of.
+    """
+    try:
+        ask = ask_of(request, serving)
+    except InsituError as error:
+        manifest = serving.manifest
+        engine.metrics.failed(manifest.name, error.code, version=manifest.version)
+        serving.metrics.failed(time.monotonic() - started)
+        raise
+    ask.deadline = started + (request.timeout_us * MICROSECONDS or engine.limits.timeout_seconds)
+    return ask
+
+
+async def loaded(engine: Engine, request: Infer, seconds: float) -> Serving:
+    """Return the version whose signature a request is read by; a load that takes longer goes on by itself.
+
+    Raises: DeadlineExceeded; as serving_of.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            return await serving_of(engine, request)
+    except TimeoutError:
+        raise DeadlineExceeded(seconds) from None
 
 
 async def serving_of(engine: Engine, request: Infer) -> Serving:
@@ -60,7 +125,7 @@ def ask_of(request: Infer, serving: Serving) -> Ask:
     Raises: BadRequest, BadInput, BadFeatureView.
     """
     manifest = serving.manifest
-    check_outputs(request, manifest)
+    check_outputs(request.outputs, manifest)
     given = {one.name: one for one in request.inputs}
     if len(given) < len(request.inputs):
         twice = next(one.name for one in request.inputs if given[one.name] is not one)
@@ -76,16 +141,21 @@ def ask_of(request: Infer, serving: Serving) -> Ask:
     return ask
 
 
-def check_outputs(request: Infer, manifest: Manifest) -> None:
+def check_outputs(outputs: Sequence[OutputWanted], manifest: Manifest) -> None:
     """Refuse an output that the model has not, or that is named twice.
 
     Raises: BadRequest.
     """
-    known, seen = {spec.name for spec in manifest.outputs}, set[str]()
-    for one in request.outputs:
+    known, seen = {spec.name: spec for spec in manifest.outputs}, set[str]()
+    for one in outputs:
         if one.name not in known:
             raise BadRequest(
                 f"the model has no output {shown(one.name)!r}{nearest(one.name, sorted(known))}",
+                tensor=shown(one.name),
+            )
+        if one.classes and known[one.name].dtype in ("string", "bool"):
+            raise BadRequest(
+                f"output {shown(one.name)!r} is {DATATYPES[known[one.name].dtype]}; classification is for numbers",
                 tensor=shown(one.name),
             )
         if one.name in seen:

@@ -42,7 +42,7 @@ def shape_of(name: str, shape: object) -> tuple[int, ...]:
 
 
 def of_bytes(name: str, dtype: str, shape: tuple[int, ...], data: Buffer) -> Tensor:
-    """Return a tensor of raw little-endian bytes, in place: it shares their memory.
+    """Return a tensor of raw little-endian bytes, in place: it shares their memory where that is aligned.
 
     Raises: BadRequest, another number of bytes than the shape has elements; texts that are cut off or no UTF-8.
     """
@@ -59,7 +59,8 @@ def of_bytes(name: str, dtype: str, shape: tuple[int, ...], data: Buffer) -> Ten
         )
     if dtype == "bool":
         return np.frombuffer(data, np.uint8).astype(bool).reshape(shape)  # any byte but 0 is true
-    return np.frombuffer(data, kind).reshape(shape)
+    tensor = np.frombuffer(data, kind).reshape(shape)
+    return tensor if tensor.flags.aligned else tensor.copy()
 
 
 def of_texts(name: str, count: int, data: Buffer) -> Tensor:
@@ -135,6 +136,8 @@ def of_list(name: str, dtype: str, shape: tuple[int, ...], data: object) -> Tens
         raise BadRequest(
             f"input {shown(name)!r} is ragged: its lists differ in length", tensor=shown(name)
         ) from error
+    if dtype == "uint64" and parsed.dtype.kind == "f":
+        parsed = exact(parsed, data)
     if parsed.size != count:
         raise BadRequest(
             f"input {shown(name)!r} has {parsed.size} values, shape {shown(list(shape))} takes {count}",
@@ -147,6 +150,13 @@ def of_list(name: str, dtype: str, shape: tuple[int, ...], data: object) -> Tens
             tensor=shown(name),
         )
     return values_of(name, dtype, parsed.reshape(-1)).reshape(shape)
+
+
+def exact(parsed: Tensor, data: list[Any]) -> Tensor:
+    """Return whole numbers as they were sent, which numpy made floats: it does so with some beyond 63 bits."""
+    whole: Tensor = np.array(data, object)
+    fit = all(type(one) is int and 0 <= one < 1 << 64 for one in whole.reshape(-1).tolist())
+    return whole.astype(numpy_dtype("uint64")) if fit else parsed
 
 
 def values_of(name: str, dtype: str, parsed: Tensor) -> Tensor:
@@ -164,8 +174,8 @@ def values_of(name: str, dtype: str, parsed: Tensor) -> Tensor:
         return parsed
     fitting = "b" if dtype == "bool" else "iuf" if dtype.startswith("float") else "iu"
     if parsed.dtype.kind not in fitting and not (dtype == "bool" and parsed.dtype.kind in "iu"):
-        mistaken = (one for one in parsed.tolist() if not suits(dtype, one))
-        raise refused(name, dtype, next(mistaken, parsed.tolist()[0]))
+        mistaken = [one for one in parsed.tolist() if not suits(dtype, one)] or parsed.tolist()
+        raise refused(name, dtype, next((one for one in mistaken if not is_whole(one)), mistaken[0]))
     with np.errstate(over="ignore", invalid="ignore"):
         cast = parsed.astype(numpy_dtype(dtype))
     lost = ~np.isfinite(cast) if cast.dtype.kind == "f" else cast != parsed
@@ -179,6 +189,11 @@ def suits(dtype: str, value: object) -> bool:
     if isinstance(value, bool) or dtype == "bool":
         return isinstance(value, bool) and dtype == "bool"
     return isinstance(value, int) or (isinstance(value, float) and dtype.startswith("float"))
+
+
+def is_whole(value: object) -> bool:
+    """Whether a value is a float beside integers that became floats with it."""
+    return isinstance(value, float) and value.is_integer()
 
 
 def refused(name: str, dtype: str, value: object) -> BadRequest:

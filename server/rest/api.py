@@ -6,9 +6,9 @@ from functools import partial
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 
+from server.access import Access
 from server.inference.engine import Engine
 from server.rest import catalogue, errors, explain, health, jobs, pages, predict, publish
-from server.rest.access import Access
 from server.rest.bodies import BodyLimits, BoundedBodies, Net
 from server.rest.connection import Ending
 from server.rest.direct import DirectPredictions
@@ -16,6 +16,8 @@ from server.rest.documenting import describe
 from server.rest.heads import Heads
 from server.rest.protocol import PredictProtocol
 from server.rest.turns import Turns
+from server.rest.v2 import routes
+from server.rest.v2.turns import InferTurns
 
 TAGS = (
     {
@@ -25,13 +27,18 @@ TAGS = (
     {"name": "explain", "description": "What each feature of a row adds to its prediction."},
     {"name": "models", "description": "Models, their versions and aliases."},
     {"name": "jobs", "description": "Scoring jobs: many rows, their answers written into Redis."},
+    {
+        "name": "open inference",
+        "description": "The same models by the Open Inference Protocol (KServe V2, Triton).",
+    },
     {"name": "health", "description": "For orchestrators and Prometheus."},
 )
 DESCRIPTION = (
     "Insitu runs ONNX models where the Redis data lives: a request names a key, the server reads the "
     "features.\n\n"
     'Every error is `{"error": {"code", "message", ...}}`: `code` is for programs, `message` names the thing, '
-    "the value and the cure, and the facts stand beside them."
+    "the value and the cure, and the facts stand beside them. "
+    'Under /v2 it is `{"error": "..."}`, as the Open Inference Protocol has it.'
 )
 
 
@@ -57,8 +64,8 @@ def create_api(engine: Engine, access: Access) -> FastAPI:
     errors.install(api, paths_of(documented))
     limits = BodyLimits(engine.limits.body_bytes, engine.limits.model_bytes)
     api.state.ending = Ending()
-    heads, turns = Heads(access, limits.body_bytes), Turns(engine)
-    api.state.protocol = partial(PredictProtocol, heads, turns, api.state.ending)
+    heads, turns, inferred = Heads(access, limits.body_bytes), Turns(engine), InferTurns(engine)
+    api.state.protocol = partial(PredictProtocol, heads, turns, inferred, api.state.ending)
     api.add_middleware(DirectPredictions, engine=engine, access=access)
     api.add_middleware(Net)
     api.add_middleware(BoundedBodies, limits=limits)  # the last added is the outermost
@@ -75,6 +82,7 @@ def routers(engine: Engine, access: Access) -> tuple[APIRouter, ...]:
         catalogue.create_writers(engine, access),
         jobs.create_readers(engine, access),
         jobs.create_writers(engine, access),
+        *routes.create_routers(engine, access),
         health.create_router(engine),
         health.create_metrics(engine, access),
     )

@@ -16,6 +16,7 @@ from server.rest.refusals import BodyTooLarge, BodyTooSlow, Broken, Refusal
 log = logging.getLogger(__name__)
 
 UPLOAD_PATH = re.compile(r"/v1/models/[^/]+/versions/?")
+LOAD_PATH = re.compile(r"/v2/repository/models/[^/]+/load")
 FORM_BYTES = 2 << 20  # what an upload may carry beside the model file: the view, the form itself
 
 
@@ -34,8 +35,11 @@ class BodyLimits:
 
     def of(self, scope: Scope) -> int:
         """Return how many bytes the body of a request may have."""
-        upload = scope["method"] == "POST" and UPLOAD_PATH.fullmatch(scope["path"])
-        return self.model_bytes + FORM_BYTES if upload else self.body_bytes
+        if scope["method"] == "POST" and UPLOAD_PATH.fullmatch(scope["path"]):
+            return self.model_bytes + FORM_BYTES
+        if scope["method"] == "POST" and LOAD_PATH.fullmatch(scope["path"]):
+            return self.model_bytes * 4 // 3 + FORM_BYTES  # in base64
+        return self.body_bytes
 
 
 class BoundedBodies:
@@ -72,7 +76,7 @@ class BoundedBodies:
         connection closes would get a reset in place of the answer. One that asked first (Expect)
         sends nothing.
         """
-        response = answer(refusal)
+        response = answer(refusal, scope["path"])
         response.headers["Connection"] = "close"
         head = {"status": response.status_code, "headers": response.raw_headers}
         await send({"type": "http.response.start", **head})
@@ -169,4 +173,4 @@ class Net:
             log.exception("%s %s failed", scope.get("method", scope["type"]), shown(scope.get("path", "")))
             if started or scope["type"] != "http":
                 raise
-            await answer(Broken())(scope, receive, send)
+            await answer(Broken(), scope["path"])(scope, receive, send)

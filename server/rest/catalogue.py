@@ -9,9 +9,9 @@ from pydantic import ValidationError
 from models import errors as domain
 from models.faults import explain
 from models.keys import check_name
+from server.access import Access
 from server.inference.engine import Engine
 from server.rest import asks, cards, refusals, traffic
-from server.rest.access import Access
 from server.rest.describing import detail, summaries, version_detail
 from server.rest.documenting import body_of, failures
 from server.rest.guarding import needs

@@ -172,7 +172,7 @@ class Connection(HttpToolsProtocol):
         self.flow.resume_reading()
 
     def _refuse_head(self) -> None:
-        answer = errors.answer(HeadTooLarge(HEAD_BYTES))
+        answer = errors.answer(HeadTooLarge(HEAD_BYTES), self.url.partition(b"?")[0].decode("latin-1"))
         lines = [
             b"%b: %b\r\n" % header for header in (*self.server_state.default_headers, *answer.raw_headers)
         ]

@@ -10,9 +10,9 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from models.errors import InsituError
+from server.access import Access
 from server.inference.engine import Engine
 from server.rest import errors, predict
-from server.rest.access import Access
 from server.rest.heads import ROUTE
 
 PLAIN = re.compile(ROUTE)

@@ -1,6 +1,7 @@
 """OpenAPI beside the routes: which errors a route has, with examples, and bodies that are read by hand."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from fastapi import FastAPI
@@ -12,12 +13,14 @@ from models import errors as domain
 from models import traffic
 from models.errors import InsituError
 from models.job_errors import JobNotFound, JobUnderWay
+from server.access import Forbidden, Unauthorized
 from server.inference import errors as core
 from server.rest import refusals
-from server.rest.errors import facts, status_of
+from server.rest.errors import facts, protocol_status_of, status_of
 from server.rest.explanations import ExplainRequest
 from server.rest.job_schemas import JobRequest
 from server.rest.schemas import AliasTarget, ErrorBody, PredictRequest, TrafficTarget
+from server.rest.v2.schemas import InferRequest, InferResponse, LoadRequest, ProtocolError, UnloadRequest
 
 SCHEMAS = "#/components/schemas/{model}"
 BY_HAND: tuple[type[BaseModel], ...] = (
@@ -26,15 +29,19 @@ BY_HAND: tuple[type[BaseModel], ...] = (
     AliasTarget,
     TrafficTarget,
     JobRequest,
+    InferRequest,
+    InferResponse,
+    LoadRequest,
+    UnloadRequest,
 )
 EXAMPLES: tuple[InsituError, ...] = (
     refusals.MalformedJson(
         "the body is no JSON: unexpected end of data at line 1 column 9", line=1, column=9
     ),
     domain.BadRequest("field 'key' is not known; did you mean 'keys'?", field="key"),
-    refusals.Unauthorized(given=False),
-    refusals.Forbidden(
-        "this token may predict; this route needs a token of scope admin", needed="admin", granted=["predict"]
+    Unauthorized(given=False),
+    Forbidden(
+        "this token may predict; this needs a token of scope admin", needed="admin", granted=["predict"]
     ),
     domain.ModelNotFound("chrun"),
     domain.VersionNotFound("churn", 9, [1, 2, 3]),
@@ -84,17 +91,36 @@ EXAMPLES: tuple[InsituError, ...] = (
 
 def failures(*classes: type[InsituError]) -> dict[int | str, dict[str, Any]]:
     """Return the `responses` of a route that may fail so, one example an error."""
+    return told(classes, Form(ErrorBody, status_of, facts))
+
+
+def protocol_failures(*classes: type[InsituError]) -> dict[int | str, dict[str, Any]]:
+    """Return the same for a route under /v2, whose errors are the protocol's."""
+    return told(classes, Form(ProtocolError, protocol_status_of, str))
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How the errors of a route are written: what OpenAPI calls it, the status, and what stands under `error`."""
+
+    body: type[BaseModel]
+    status: Callable[[InsituError], int]
+    said: Callable[[InsituError], object]
+
+
+def told(classes: Sequence[type[InsituError]], form: Form) -> dict[int | str, dict[str, Any]]:
+    """Return the examples of these errors by status; whoever asks for a token may also refuse one."""
     found: dict[int | str, dict[str, Any]] = {}
     for error in EXAMPLES:
-        if not isinstance(error, (*classes, refusals.Unauthorized, refusals.Forbidden)):
+        if not isinstance(error, (*classes, Unauthorized, Forbidden)):
             continue
         response = found.setdefault(
-            status_of(error),
-            {"model": ErrorBody, "description": "", "content": {"application/json": {"examples": {}}}},
+            form.status(error),
+            {"model": form.body, "description": "", "content": {"application/json": {"examples": {}}}},
         )
         response["description"] = ", ".join(filter(None, (response["description"], error.code)))
         examples = response["content"]["application/json"]["examples"]
-        examples[error.code] = {"value": {"error": facts(error)}}
+        examples[error.code] = {"value": {"error": form.said(error)}}
     return found
 
 

@@ -1,7 +1,8 @@
-"""The one table error -> HTTP status, and the one way an error is written."""
+"""The one table error -> HTTP status, and the two ways an error is written: ours, and under /v2 the protocol's."""
 
 import logging
 import math
+import re
 from collections.abc import Sequence
 from difflib import get_close_matches
 
@@ -13,6 +14,7 @@ from models import errors as domain
 from models import job_errors
 from models.bundle import PageTooLarge
 from models.errors import InsituError, shown
+from server.access import Forbidden, Unauthorized
 from server.inference import errors as core
 from server.rest import refusals
 from server.rest.wire import Json
@@ -22,8 +24,8 @@ log = logging.getLogger(__name__)
 STATUS: dict[type[InsituError], int] = {
     refusals.MalformedJson: 400,
     domain.BadRequest: 400,
-    refusals.Unauthorized: 401,
-    refusals.Forbidden: 403,
+    Unauthorized: 401,
+    Forbidden: 403,
     refusals.PathNotFound: 404,
     domain.ModelNotFound: 404,
     domain.VersionNotFound: 404,
@@ -68,6 +70,13 @@ STATUS: dict[type[InsituError], int] = {
     core.Stopping: 503,
     core.DeadlineExceeded: 504,
 }
+# Under /v2 a mistake in what is asked is 400, as its clients expect; 404 is for models, versions, aliases and paths.
+PROTOCOL_STATUS: dict[type[InsituError], int] = {
+    domain.KeyMissing: 400,
+    domain.FieldMissing: 400,
+    core.TooManyRows: 400,
+}
+PROTOCOL_PATH = re.compile(r"/v2(/.*)?", re.DOTALL)
 RETRY_SECONDS = 1  # Redis and start-up come back within about that, or not for long
 PLACES = ("body", "query", "path", "header")
 
@@ -75,6 +84,13 @@ PLACES = ("body", "query", "path", "header")
 def status_of(error: InsituError) -> int:
     """Return the HTTP status of an error: its own entry, or its family's."""
     return next((STATUS[one] for one in type(error).__mro__ if one in STATUS), 500)
+
+
+def protocol_status_of(error: InsituError) -> int:
+    """Return the HTTP status of an error under /v2, which knows no 422."""
+    own = next((PROTOCOL_STATUS[one] for one in type(error).__mro__ if one in PROTOCOL_STATUS), None)
+    status = status_of(error) if own is None else own
+    return 400 if status == 422 else status
 
 
 def facts(error: InsituError) -> dict[str, object]:
@@ -89,7 +105,7 @@ def headers_of(error: InsituError) -> dict[str, str]:
             return {"Retry-After": str(max(1, math.ceil(error.retry_after_seconds)))}
         case domain.RedisUnavailable() | refusals.NotReady() | core.Stopping():
             return {"Retry-After": str(RETRY_SECONDS)}
-        case refusals.Unauthorized():
+        case Unauthorized():
             told = ', error="invalid_token"' if error.given else ""
             return {"WWW-Authenticate": f'Bearer realm="insitu"{told}'}
         case refusals.MethodRefused():
@@ -97,28 +113,30 @@ def headers_of(error: InsituError) -> dict[str, str]:
     return {}
 
 
-def answer(error: InsituError) -> Json:
-    """Return the answer that an error is."""
+def answer(error: InsituError, path: str = "") -> Json:
+    """Return the answer that an error is to a request of a path."""
+    if PROTOCOL_PATH.fullmatch(path):
+        return Json({"error": str(error)}, protocol_status_of(error), headers_of(error))
     return Json({"error": facts(error)}, status_of(error), headers_of(error))
 
 
 def install(api: FastAPI, paths: Sequence[str]) -> None:
     """Let every error of a route leave through `answer`; `paths` are what a misspelt one may mean."""
 
-    async def known(_request: Request, error: Exception) -> Json:
+    async def known(request: Request, error: Exception) -> Json:
         if not isinstance(error, InsituError):
             raise error
-        return answer(error)
+        return answer(error, request.scope["path"])
 
     async def routing(request: Request, error: Exception) -> Json:
         if not isinstance(error, HTTPException):
             raise error
-        return answer(of_routing(request, error, paths))
+        return answer(of_routing(request, error, paths), request.scope["path"])
 
-    async def validation(_request: Request, error: Exception) -> Json:
+    async def validation(request: Request, error: Exception) -> Json:
         if not isinstance(error, RequestValidationError):
             raise error
-        return answer(of_validation(error))
+        return answer(of_validation(error), request.scope["path"])
 
     api.add_exception_handler(InsituError, known)
     api.add_exception_handler(HTTPException, routing)

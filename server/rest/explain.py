@@ -5,11 +5,11 @@ from typing import Any
 from fastapi import APIRouter, Request
 
 from models.errors import BadRequest
+from server.access import Access
 from server.inference.asking import Ask
 from server.inference.engine import Engine
 from server.inference.explaining.asking import Wish
 from server.rest import asks, predict
-from server.rest.access import Access
 from server.rest.examples import EXPLAIN_BODY, EXPLAIN_POSTED, EXPLAIN_QUERIED, EXPLAIN_QUERY
 from server.rest.explanations import ExplainAnswer
 from server.rest.guarding import needs

@@ -7,7 +7,7 @@ from fastapi import Depends, Request, Security
 from fastapi.params import Depends as Dependency
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from server.rest.access import Access, Scope
+from server.access import Access, Scope
 
 BEARER = HTTPBearer(
     scheme_name="token",

@@ -9,9 +9,9 @@ from typing import Any
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from server.access import Access
 from server.inference.engine import Engine
 from server.rest import refusals
-from server.rest.access import Access
 from server.rest.documenting import failures
 from server.rest.guarding import needs
 from server.rest.refusals import NotReady

@@ -13,16 +13,16 @@ from models.job_names import SERVER, job_names
 from models.jobs import JobSpec
 from models.keys import check_name
 from models.ledger import CANCELLED, RUNNING, Ledger, Standing
+from server.access import Access, NotAllowed
 from server.inference.engine import Engine
 from server.rest import job_asks, job_events, refusals
-from server.rest.access import Access
 from server.rest.catalogue import ABSENT, LISTED, LISTED_LIMIT
 from server.rest.documenting import body_of, failures
 from server.rest.guarding import needs
 from server.rest.job_schemas import JOB_BODIES, JobList, JobRequest, JobView
 from server.rest.job_views import view
 from server.rest.parameters import ModelName
-from server.rest.refusals import ParameterRefused, Refusal
+from server.rest.refusals import ParameterRefused
 from server.rest.wire import Json, read_json
 
 MODEL_JOBS = "/v1/models/{name}/jobs"
@@ -168,6 +168,6 @@ def may(access: Access, request: Request) -> bool:
     """Whether a request may change jobs."""
     try:
         access.check("admin", "DELETE", request.headers)
-    except Refusal:
+    except NotAllowed:
         return False
     return True

@@ -8,10 +8,10 @@ from fastapi import APIRouter, Request
 
 from models import errors as domain
 from models.errors import InsituError
+from server.access import Access
 from server.inference.asking import Answer, Ask, Row
 from server.inference.engine import Engine
 from server.rest import asks
-from server.rest.access import Access
 from server.rest.errors import facts
 from server.rest.examples import BODY, POSTED, QUERIED, QUERY
 from server.rest.guarding import needs

@@ -8,10 +8,10 @@ from models import errors as domain
 from models.keys import check_name
 from models.manifest import Task
 from models.store import PRODUCTION
+from server.access import Access
 from server.inference import errors as core
 from server.inference.engine import Engine
 from server.rest import refusals
-from server.rest.access import Access
 from server.rest.describing import version_detail
 from server.rest.documenting import failures, parameter
 from server.rest.guarding import needs

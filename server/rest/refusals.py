@@ -1,7 +1,6 @@
 """What only HTTP can refuse, as errors with facts; which status each has is in errors.py.
 
 Refusal
-Unauthorized  Forbidden                         who asks
 PathNotFound  MethodRefused  ParameterRefused   where and how
 CardNotFound                                    what a version does not have
 HeadTooLarge  BodyTooLarge  BodyTooSlow
@@ -18,26 +17,6 @@ class Refusal(InsituError):
     """Root of what this door refuses by itself, before the core is asked."""
 
     code = "refused"
-
-
-class Unauthorized(Refusal):
-    """No token, or one that is not known."""
-
-    code = "unauthorized"
-
-    def __init__(self, given: bool) -> None:
-        super().__init__(
-            "the bearer token is not one of this server's; check it, or add its SHA-256 to INSITU_TOKENS"
-            if given
-            else "this needs a bearer token; send `Authorization: Bearer TOKEN`"
-        )
-        self.given = given
-
-
-class Forbidden(Refusal):
-    """Known, but not allowed to do this; or a web page of another origin."""
-
-    code = "forbidden"
 
 
 class PathNotFound(Refusal):

@@ -78,10 +78,7 @@ class Replies:
 
     def of_error(self, error: Exception, headers: Headers) -> bytes:
         """Return the answer that an error is; one that no table knows goes to the log and nowhere else."""
-        if not isinstance(error, InsituError):
-            log.error("a prediction failed", exc_info=error)
-            error = Broken()
-        answer: Json = errors.answer(error)
+        answer: Json = errors.answer(answerable(error))
         own = lines(answer.raw_headers)
         return b"".join(
             (STATUS_LINE[answer.status_code], self._lines(headers), own, b"\r\n", bytes(answer.body))
@@ -97,6 +94,14 @@ class Replies:
         """Return a good answer up to the length of its body."""
         self._lines(headers)
         return self._good
+
+
+def answerable(error: Exception) -> InsituError:
+    """Return an error that can be told; one that no table knows goes to the log and nowhere else."""
+    if isinstance(error, InsituError):
+        return error
+    log.error("a prediction failed", exc_info=error)
+    return Broken()
 
 
 def before_rows(answer: Answer) -> bytes:

@@ -34,7 +34,7 @@ class Turn:
         self._flush = flush
         self.reply: bytes | None = None
         self.request: Request | None = None
-        self.group: Group | None = None
+        self.group: Gathered | None = None
 
     def write(self, reply: bytes) -> None:
         """Write the answer when it is this one's turn; what led here is let go, or only a collection frees it."""
@@ -43,23 +43,32 @@ class Turn:
         self._flush()
 
 
-class Group:
-    """Requests of one moment for one key each; `left` of their clients have gone.
+class Gathered:
+    """Requests of one moment, at most `most`, that become one; `left` of their clients have gone."""
+
+    __slots__ = ("bodies", "left", "most", "request", "turns")
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.bodies: list[bytes] = []
+        self.turns: list[Turn] = []
+        self.request: Request | None = None
+        self.left = 0
+
+
+class Group(Gathered):
+    """Requests of one moment for one key each.
 
     Until it is asked for, a group has the bodies as they came; `written` are the keys as they stand
     in them, in JSON.
     """
 
-    __slots__ = ("bodies", "keys", "left", "most", "request", "turns", "written")
+    __slots__ = ("keys", "written")
 
     def __init__(self, most: int) -> None:
-        self.most = most
-        self.bodies: list[bytes] = []
+        super().__init__(most)
         self.keys: list[str] = []
         self.written: list[bytes] = []
-        self.turns: list[Turn] = []
-        self.request: Request | None = None
-        self.left = 0
 
     def part(self, rows: Sequence[int]) -> "Group":
         """Return some of the requests as a group of their own."""

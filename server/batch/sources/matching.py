@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 from models.assembly import Plan
 from models.errors import BadRequest
-from models.scanning import redis_type, scan
+from models.scanning import GENTLE_COUNT, redis_type, scan
 from models.store import Client
 from server.batch.parts import BETWEEN, Part, Step
 from server.batch.sources.gathering import gathered
@@ -21,14 +21,15 @@ class MatchingKeys:
 
     strict = False
 
-    def __init__(self, redis: Client, plan: Plan, pattern: str | None) -> None:
-        """Take the pattern; the whole of the view's first template when it is None.
+    def __init__(self, redis: Client, plan: Plan, pattern: str | None, gentle: bool = False) -> None:
+        """Take the pattern; the whole of the view's first template when it is None. `gentle` asks for little at once.
 
         Raises: BadFeatureView, the view reads no key.
         """
         self._redis = redis
         self._pattern = pattern or plan.template.glob
         self._type = redis_type(plan.view.keyed[0])
+        self._count = GENTLE_COUNT if gentle else None
 
     def steps(self, position: str) -> AsyncIterator[Step]:
         """Find keys from a position on; anew when Redis was restarted or slots of a cluster moved.
@@ -39,7 +40,7 @@ class MatchingKeys:
         return gathered(self._found(position), position, once=True)
 
     async def _found(self, position: str) -> AsyncIterator[Step]:
-        async for found in scan(self._redis, self._pattern, self._type, position):
+        async for found in scan(self._redis, self._pattern, self._type, position, self._count):
             if not found.position:
                 raise BadRequest(NOT_TOLD)
             # A key with a NUL in it is somebody else's: no template reads one.

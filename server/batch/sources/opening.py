@@ -13,8 +13,10 @@ from server.batch.sources.matching import MatchingKeys
 from server.batch.sources.named import NamedKeys
 
 
-def open_source(spec: RowSource, redis: Client, plan: Plan, missing: Missing = None) -> Source:
-    """Return where the rows come from; nothing is read yet.
+def open_source(
+    spec: RowSource, redis: Client, plan: Plan, missing: Missing = None, gentle: bool = False
+) -> Source:
+    """Return where the rows come from; nothing is read yet. `gentle` lets others ask Redis in between.
 
     `missing` is what the job has stand in for absent values: an instance need not give them.
 
@@ -24,7 +26,7 @@ def open_source(spec: RowSource, redis: Client, plan: Plan, missing: Missing = N
     if isinstance(spec, FromInstances):
         return TableInstances(spec.path, plan, missing)
     if isinstance(spec, Matching):
-        return MatchingKeys(redis, plan, spec.pattern)
+        return MatchingKeys(redis, plan, spec.pattern, gentle)
     _ = plan.template  # raises where the view reads no key
     if isinstance(spec, Named):
         return NamedKeys(redis, spec.key, spec.field)

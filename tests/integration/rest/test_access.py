@@ -13,7 +13,17 @@ from tests.integration.rest.conftest import ROADS, Client, on_one_server, opened
 from tests.servers import RedisServer
 
 READER, OWNER = "reader-token", "owner-token"
-OPEN = ["/health/live", "/health/ready", "/", "/docs", "/openapi.json", "/console/console.js"]
+OPEN = [
+    "/health/live",
+    "/health/ready",
+    "/v2",
+    "/v2/health/live",
+    "/v2/health/ready",
+    "/",
+    "/docs",
+    "/openapi.json",
+    "/console/console.js",
+]
 PREDICT = [
     ("POST", "/v1/models/m/predict"),
     ("GET", "/v1/models/m/predict"),
@@ -43,6 +53,28 @@ ADMIN = [
     ("DELETE", "/v1/models/m/traffic"),
     ("POST", "/v1/models/m/jobs"),
     ("DELETE", "/v1/jobs/j"),
+]
+
+
+PROTOCOL = [
+    ("GET", "/v2/models/m"),
+    ("GET", "/v2/models/m/versions/1"),
+    ("GET", "/v2/models/m/ready"),
+    ("GET", "/v2/models/m/versions/1/ready"),
+    ("GET", "/v2/models/m/config"),
+    ("GET", "/v2/models/m/versions/1/config"),
+    ("POST", "/v2/models/m/infer"),
+    ("POST", "/v2/models/m/versions/1/infer"),
+    ("GET", "/v2/trace/setting"),
+    ("GET", "/v2/models/m/trace/setting"),
+    ("GET", "/v2/logging"),
+    ("GET", "/v2/systemsharedmemory/status"),
+    ("POST", "/v2/cudasharedmemory/region/r/register"),
+]
+PROTOCOL_ADMIN = [
+    ("POST", "/v2/trace/setting"),
+    ("POST", "/v2/models/m/trace/setting"),
+    ("POST", "/v2/logging"),
 ]
 
 
@@ -106,6 +138,19 @@ async def test_only_an_admin_may_change_models(locked: Client, method: str, path
 
     assert (refused.status_code, refused.json()["error"]["needed"]) == (403, "admin")
     assert passed.status_code not in (401, 403)
+
+
+@on_one_server
+@pytest.mark.parametrize(("method", "path"), PROTOCOL + PROTOCOL_ADMIN)
+async def test_the_protocol_asks_for_the_same_tokens(locked: Client, method: str, path: str) -> None:
+    nobody = await locked.request(method, path)
+    reader = await locked.request(method, path, headers=bearer(READER))
+    owner = await locked.request(method, path, headers=bearer(OWNER))
+
+    assert nobody.status_code == 401
+    assert nobody.json() == {"error": "this needs a bearer token; send `Authorization: Bearer TOKEN`"}
+    assert (reader.status_code == 403) == ((method, path) in PROTOCOL_ADMIN)
+    assert owner.status_code not in (401, 403)
 
 
 @on_one_server

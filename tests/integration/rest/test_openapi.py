@@ -13,9 +13,37 @@ from server.rest.errors import STATUS
 from server.rest.explanations import ExplainAnswer, ExplainRequest
 from server.rest.job_schemas import JobRequest
 from server.rest.schemas import ErrorBody, PredictAnswer, PredictRequest
+from server.rest.v2.bodies import infer_of
+from server.rest.v2.schemas import InferRequest, InferResponse, ProtocolError
 from tests.integration.rest.conftest import Client, StartDoor, on_one_server
 from tests.integration.rest.graphs import churn
 
+PROTOCOL = (
+    ("GET", "/v2"),
+    ("GET", "/v2/health/live"),
+    ("GET", "/v2/health/ready"),
+    *(
+        (method, f"/v2/models/{{name}}{version}{end}")
+        for version in ("", "/versions/{version}")
+        for method, end in (("GET", ""), ("GET", "/ready"), ("GET", "/config"), ("POST", "/infer"))
+    ),
+    *(
+        (method, path)
+        for method in ("GET", "POST")
+        for path in ("/v2/trace/setting", "/v2/models/{name}/trace/setting", "/v2/logging")
+    ),
+    *(
+        (method, f"/v2/{kind}sharedmemory/{end}")
+        for kind in ("system", "cuda")
+        for method, end in (
+            ("GET", "status"),
+            ("GET", "region/{region}/status"),
+            ("POST", "region/{region}/register"),
+            ("POST", "region/{region}/unregister"),
+            ("POST", "unregister"),
+        )
+    ),
+)
 Operation = tuple[str, str, dict[str, Any]]
 
 
@@ -66,7 +94,7 @@ async def test_every_route_is_described(description: dict[str, Any]) -> None:
         ("GET", "/health/live"),
         ("GET", "/health/ready"),
         ("GET", "/metrics"),
-    }
+    } | set(PROTOCOL)
 
 
 @on_one_server
@@ -105,19 +133,23 @@ async def test_every_error_example_has_the_status_of_its_code(description: dict[
     statuses: dict[str, set[int]] = {}
     for known, status in STATUS.items():
         statuses.setdefault(known.code, set()).add(status)
-    for _, _, operation in operations(description):
+    for _, path, operation in operations(description):
         for status, response in operation["responses"].items():
             examples = response.get("content", {}).get("application/json", {}).get("examples", {})
-            for example in examples.values() if int(status) >= 400 else ():
-                error = ErrorBody.model_validate(example["value"]).error
-                assert int(status) in statuses.get(error.code, {422})
+            for code, example in examples.items() if int(status) >= 400 else ():
+                if path.startswith("/v2"):
+                    assert ProtocolError.model_validate(example["value"]).error
+                    assert int(status) != 422
+                else:
+                    assert code == ErrorBody.model_validate(example["value"]).error.code
+                    assert int(status) in statuses.get(code, {422})
 
 
 @on_one_server
 async def test_what_needs_a_token_says_so(description: dict[str, Any]) -> None:
     open_paths = {path for _, path, operation in operations(description) if "security" not in operation}
 
-    assert open_paths == {"/health/live", "/health/ready"}
+    assert open_paths == {"/health/live", "/health/ready", "/v2", "/v2/health/live", "/v2/health/ready"}
 
 
 @on_one_server
@@ -137,6 +169,19 @@ async def test_the_examples_of_an_answer_are_answers(description: dict[str, Any]
 
     for example in responses["200"]["content"]["application/json"]["examples"].values():
         PredictAnswer.model_validate(example["value"])
+
+
+@on_one_server
+async def test_the_examples_of_the_protocol_are_what_is_asked_and_answered(
+    description: dict[str, Any],
+) -> None:
+    posted = description["paths"]["/v2/models/{name}/infer"]["post"]
+
+    for example in posted["requestBody"]["content"]["application/json"]["examples"].values():
+        InferRequest.model_validate(example["value"])
+        infer_of("m", None, memoryview(json.dumps(example["value"]).encode()), None)
+    for example in posted["responses"]["200"]["content"]["application/json"]["examples"].values():
+        InferResponse.model_validate(example["value"])
 
 
 def test_the_request_that_is_described_is_the_one_that_is_read() -> None:

@@ -8,7 +8,7 @@ import yaml
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "deployment.md").read_text()
-FOR_DEVELOPERS = {"bench", "dev", "e2e", "json-tests"}
+FOR_DEVELOPERS = {"bench", "clients", "dev", "e2e", "json-tests"}
 
 
 def test_every_extra_that_a_user_installs_is_explained() -> None:

@@ -8,14 +8,24 @@ import pytest
 from models import bundle
 from models import errors as domain
 from models.errors import FeatureError, InsituError
+from server import access
+from server.access import NotAllowed, Unauthorized
 from server.inference import errors as core
 from server.rest import refusals
-from server.rest.errors import STATUS, answer, facts, headers_of, status_of
+from server.rest.errors import (
+    PROTOCOL_STATUS,
+    STATUS,
+    answer,
+    facts,
+    headers_of,
+    protocol_status_of,
+    status_of,
+)
 from server.rest.refusals import Refusal
 
 # Who may leave its status to an ancestor: a row's fault is 422 unless it says otherwise.
 FAMILIES = (FeatureError,)
-MODULES = {one.__name__ for one in (domain, bundle, core, refusals)}
+MODULES = {one.__name__ for one in (domain, bundle, access, core, refusals)}
 
 
 def every_error(root: type[InsituError] = InsituError) -> Iterator[type[InsituError]]:
@@ -29,7 +39,7 @@ def has_status(one: type[InsituError]) -> bool:
 
 
 def test_every_error_has_a_status_of_its_own_or_by_its_family() -> None:
-    ours = [one for one in every_error() if one.__module__ in MODULES and one is not Refusal]
+    ours = [one for one in every_error() if one.__module__ in MODULES and one not in (NotAllowed, Refusal)]
 
     assert len(ours) > 35
     assert [one.__name__ for one in ours if not has_status(one)] == []
@@ -44,6 +54,31 @@ def test_every_error_has_a_code_of_its_own() -> None:
 def test_the_table_holds_nothing_but_errors_of_ours() -> None:
     assert all(issubclass(one, InsituError) for one in STATUS)
     assert all(400 <= status < 600 for status in STATUS.values())
+
+
+def test_under_the_protocol_a_mistake_in_what_is_asked_is_400_and_nothing_else_changes() -> None:
+    assert set(PROTOCOL_STATUS) <= set(STATUS)
+    for one, status in STATUS.items():
+        told = protocol_status_of(one.__new__(one))
+        assert told == (400 if status == 422 or one in PROTOCOL_STATUS else status)
+        assert (told >= 500) == (status >= 500)
+
+
+@pytest.mark.parametrize("path", ["/v2", "/v2/", "/v2/models/m", "/v2/no/such\npath"])
+def test_under_the_protocol_an_error_is_a_text(path: str) -> None:
+    error = domain.FieldMissing("patient:17", "age")
+
+    response = answer(error, path)
+
+    assert response.status_code == 400
+    assert json.loads(bytes(response.body)) == {"error": str(error)}
+
+
+@pytest.mark.parametrize("path", ["", "/", "/v1/models/m", "/v22", "/docs"])
+def test_elsewhere_an_error_has_its_code_and_facts(path: str) -> None:
+    error = domain.FieldMissing("patient:17", "age")
+
+    assert json.loads(bytes(answer(error, path).body)) == {"error": facts(error)}
 
 
 def test_an_error_is_looked_up_by_its_nearest_ancestor() -> None:
@@ -83,9 +118,9 @@ def test_an_error_is_written_with_its_code_message_and_facts() -> None:
         (core.Overloaded("m", 9, 0.01), {"Retry-After": "1"}),
         (domain.RedisUnavailable("gone"), {"Retry-After": "1"}),
         (refusals.NotReady("loading"), {"Retry-After": "1"}),
-        (refusals.Unauthorized(given=False), {"WWW-Authenticate": 'Bearer realm="insitu"'}),
+        (Unauthorized(given=False), {"WWW-Authenticate": 'Bearer realm="insitu"'}),
         (
-            refusals.Unauthorized(given=True),
+            Unauthorized(given=True),
             {"WWW-Authenticate": 'Bearer realm="insitu", error="invalid_token"'},
         ),
         (refusals.MethodRefused("PUT", "/", "GET, HEAD"), {"Allow": "GET, HEAD"}),

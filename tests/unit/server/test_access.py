@@ -4,8 +4,7 @@ from hashlib import sha256
 
 import pytest
 
-from server.rest.access import Access, is_local
-from server.rest.refusals import Forbidden, Unauthorized
+from server.access import Access, Forbidden, Unauthorized, is_local
 
 OUTSIDE = "192.0.2.1"
 LOCAL = {"host": "127.0.0.1:8000"}

@@ -14,7 +14,7 @@ from ipaddress import ip_address
 from typing import Literal, get_args
 from urllib.parse import urlsplit
 
-from server.rest.refusals import Forbidden, Unauthorized
+from models.errors import InsituError
 
 Scope = Literal["predict", "admin"]
 GRANTS: dict[str, tuple[Scope, ...]] = {"predict": ("predict",), "admin": ("predict", "admin")}
@@ -22,6 +22,32 @@ TOKEN_LIMIT_BYTES = 4096
 DIGEST = re.compile(r"[0-9a-f]{64}")
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 SAME_SITE = ("same-origin", "none")  # Sec-Fetch-Site, W3C Fetch Metadata
+
+
+class NotAllowed(InsituError):
+    """Root of what is refused because of who asks."""
+
+    code = "not_allowed"
+
+
+class Unauthorized(NotAllowed):
+    """No token, or one that is not known."""
+
+    code = "unauthorized"
+
+    def __init__(self, given: bool) -> None:
+        super().__init__(
+            "the bearer token is not one of this server's; check it, or add its SHA-256 to INSITU_TOKENS"
+            if given
+            else "this needs a bearer token; send `Authorization: Bearer TOKEN`"
+        )
+        self.given = given
+
+
+class Forbidden(NotAllowed):
+    """Known, but not allowed to do this; or a web page of another origin."""
+
+    code = "forbidden"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,26 +107,31 @@ class Access:
         Raises: Unauthorized, no token or an unknown one; Forbidden, a known one without this
                 scope, or a web page of another origin without one.
         """
-        given = headers.get("authorization")
-        if given is not None and self.tokens:
-            self._check_token(scope, given)
+        if self.check_token(scope, headers.get("authorization")):
             return
-        if scope not in self.anonymous:
-            raise Unauthorized(given=False)
         check_browser(method, headers)
         if self.local:
             check_host(headers.get("host", ""))
 
-    def _check_token(self, scope: Scope, given: str) -> None:
+    def check_token(self, scope: Scope, given: str | None) -> bool:
+        """Let whoever sent this authorization pass; return whether a token decided it.
+
+        Raises: Unauthorized, no token or an unknown one; Forbidden, a known one without this scope.
+        """
+        if given is None or not self.tokens:
+            if scope not in self.anonymous:
+                raise Unauthorized(given=False)
+            return False
         granted = self.granted(given)
         if not granted:
             raise Unauthorized(given=True)
         if scope not in granted:
             raise Forbidden(
-                f"this token may {' and '.join(granted)}; this route needs a token of scope {scope}",
+                f"this token may {' and '.join(granted)}; this needs a token of scope {scope}",
                 needed=scope,
                 granted=list(granted),
             )
+        return True
 
     def granted(self, authorization: str) -> tuple[Scope, ...]:
         """Return the scopes of an `Authorization` header; none when the token is unknown.

@@ -1,0 +1,107 @@
+"""What clients of the Open Inference Protocol ask of a model: its metadata, its configuration, whether it is ready."""
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from server.access import Access
+from server.inference.engine import Engine
+from server.open_inference.describing import config, model_metadata
+from server.open_inference.signatures import Signature, signature_of
+from server.rest import asks
+from server.rest.documenting import protocol_failures
+from server.rest.guarding import needs
+from server.rest.parameters import ModelName, Version
+from server.rest.v2.examples import ABSENT
+from server.rest.v2.schemas import ModelMetadata, ModelReady
+from server.rest.wire import Json
+
+MODEL = "/v2/models/{name}"
+VERSION = "/v2/models/{name}/versions/{version}"
+CONFIGURED: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The configuration, as Triton has one.",
+        "content": {"application/json": {"schema": {"type": "object"}}},
+    },
+    **protocol_failures(*ABSENT),
+}
+
+
+def create_router(engine: Engine, access: Access) -> APIRouter:
+    """Return the routes."""
+    router = APIRouter(tags=["open inference"], dependencies=[needs(access, "predict")])
+    add_metadata(router, engine)
+    add_configuration(router, engine)
+    add_readiness(router, engine)
+    return router
+
+
+async def signed(engine: Engine, name: str, version: str | None) -> Signature:
+    """Return the signature of a version of a path.
+
+    Raises: as signature_of.
+    """
+    return await signature_of(engine, name, asks.reference(version))
+
+
+def add_metadata(router: APIRouter, engine: Engine) -> None:
+    """Add the routes of metadata."""
+    said: dict[str, Any] = {"response_model": ModelMetadata, "responses": protocol_failures(*ABSENT)}
+
+    @router.get(MODEL, summary="Model metadata", **said)
+    async def describe_model(name: ModelName) -> Json:
+        """Tell the inputs and outputs of the version that the alias `production` means."""
+        return described(await signed(engine, name, None))
+
+    @router.get(VERSION, summary="Version metadata", **said)
+    async def describe_version(name: ModelName, version: Version) -> Json:
+        """Tell the inputs and outputs of a version: a number, or an alias."""
+        return described(await signed(engine, name, version))
+
+
+def described(signature: Signature) -> Json:
+    """Return metadata."""
+    return Json(model_metadata(signature.manifest, signature.versions, signature.plan))
+
+
+def add_configuration(router: APIRouter, engine: Engine) -> None:
+    """Add the routes of configurations."""
+    rows = engine.limits.rows
+
+    @router.get(f"{MODEL}/config", summary="Model configuration", response_model=None, responses=CONFIGURED)
+    async def configure_model(name: ModelName) -> Json:
+        """Tell how the version is served that the alias `production` means; dimensions are those of one row."""
+        signature = await signed(engine, name, None)
+        return Json(config(signature.manifest, signature.plan, rows))
+
+    @router.get(
+        f"{VERSION}/config", summary="Version configuration", response_model=None, responses=CONFIGURED
+    )
+    async def configure_version(name: ModelName, version: Version) -> Json:
+        """Tell how a version is served: a number, or an alias; dimensions are those of one row."""
+        signature = await signed(engine, name, version)
+        return Json(config(signature.manifest, signature.plan, rows))
+
+
+def add_readiness(router: APIRouter, engine: Engine) -> None:
+    """Add the routes of readiness."""
+    said: dict[str, Any] = {"response_model": ModelReady, "responses": protocol_failures(*ABSENT)}
+
+    @router.get(f"{MODEL}/ready", summary="Model ready", **said)
+    async def model_ready(name: ModelName) -> Json:
+        """Tell whether the version may be sent requests that the alias `production` means."""
+        return Json(await readiness(engine, name, None))
+
+    @router.get(f"{VERSION}/ready", summary="Version ready", **said)
+    async def version_ready(name: ModelName, version: Version) -> Json:
+        """Tell whether a version may be sent requests: a number, or an alias."""
+        return Json(await readiness(engine, name, version))
+
+
+async def readiness(engine: Engine, name: str, version: str | None) -> dict[str, Any]:
+    """Return that a version may be sent requests; it is loaded with the first.
+
+    Raises: as signature_of.
+    """
+    await signed(engine, name, version)
+    return {"name": name, "ready": True}

@@ -1,0 +1,123 @@
+"""Trace and log settings, for clients that look: they are read here, and changed where the server is started."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import APIRouter, Request
+
+from models.errors import BadRequest, shown
+from server.access import Access
+from server.inference.engine import Engine
+from server.open_inference.signatures import signature_of
+from server.rest.asks import kind
+from server.rest.documenting import protocol_failures
+from server.rest.guarding import needs
+from server.rest.parameters import ModelName
+from server.rest.refusals import MalformedJson
+from server.rest.v2.examples import ABSENT
+from server.rest.wire import Json, decode
+
+TRACE = "/v2/trace/setting"
+MODEL_TRACE = "/v2/models/{name}/trace/setting"
+LOGGING = "/v2/logging"
+NO_TRACE: dict[str, Any] = {
+    "trace_level": ["OFF"],
+    "trace_rate": "1000",
+    "trace_count": "-1",
+    "log_frequency": "0",
+    "trace_file": "",
+    "trace_mode": "triton",
+}
+TOLD: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The settings.",
+        "content": {"application/json": {"schema": {"type": "object"}}},
+    }
+}
+GIVEN = {
+    "requestBody": {
+        "content": {
+            "application/json": {"schema": {"type": "object"}, "examples": {"nothing": {"value": {}}}}
+        }
+    }
+}
+CHANGED = {**TOLD, **protocol_failures(BadRequest, MalformedJson)}
+
+
+def create_readers(engine: Engine, access: Access) -> APIRouter:
+    """Return the routes that look."""
+    router = APIRouter(tags=["open inference"], dependencies=[needs(access, "predict")])
+    plain: dict[str, Any] = {"response_model": None, "responses": {**TOLD, **protocol_failures()}}
+    of_model: dict[str, Any] = {"response_model": None, "responses": {**TOLD, **protocol_failures(*ABSENT)}}
+
+    @router.get(TRACE, summary="Trace settings", **plain)
+    async def trace_settings() -> Json:
+        """Tell the settings of traces: none are made."""
+        return Json(NO_TRACE)
+
+    @router.get(MODEL_TRACE, summary="Trace settings of a model", **of_model)
+    async def trace_settings_of_model(name: ModelName) -> Json:
+        """Tell the settings of traces of a model: none are made."""
+        await signature_of(engine, name, None)
+        return Json(NO_TRACE)
+
+    @router.get(LOGGING, summary="Log settings", **plain)
+    async def log_settings() -> Json:
+        """Tell which lines the server logs."""
+        return Json(logged())
+
+    return router
+
+
+def create_writers(engine: Engine, access: Access) -> APIRouter:
+    """Return the routes that would change settings: they take what changes nothing."""
+    router = APIRouter(tags=["open inference"], dependencies=[needs(access, "admin")])
+    said: dict[str, Any] = {"response_model": None, "openapi_extra": GIVEN, "responses": CHANGED}
+
+    @router.post(TRACE, summary="Set trace settings", **said)
+    async def set_trace_settings(request: Request) -> Json:
+        """Tell the settings of traces; 400 where the body would change one."""
+        return unchanged(NO_TRACE, await request.body(), "traces are not made")
+
+    @router.post(MODEL_TRACE, summary="Set trace settings of a model", **said)
+    async def set_trace_settings_of_model(request: Request, name: ModelName) -> Json:
+        """Tell the settings of traces of a model; 400 where the body would change one."""
+        await signature_of(engine, name, None)
+        return unchanged(NO_TRACE, await request.body(), "traces are not made")
+
+    @router.post(LOGGING, summary="Set log settings", **said)
+    async def set_log_settings(request: Request) -> Json:
+        """Tell which lines the server logs; 400 where the body would change that."""
+        return unchanged(logged(), await request.body(), "start the server with INSITU_LOG_LEVEL")
+
+    return router
+
+
+def logged() -> dict[str, Any]:
+    """Return what is logged, in Triton's words."""
+    levels = {"log_info": logging.INFO, "log_warning": logging.WARNING, "log_error": logging.ERROR}
+    root = logging.getLogger()
+    return {
+        "log_file": "",
+        **{name: root.isEnabledFor(level) for name, level in levels.items()},
+        "log_verbose_level": int(root.isEnabledFor(logging.DEBUG)),
+        "log_format": "default",
+    }
+
+
+def unchanged(settings: Mapping[str, Any], body: bytes, cure: str) -> Json:
+    """Return the settings, where a body changes none; null clears one, which changes nothing either.
+
+    Raises: MalformedJson; BadRequest, it would change one.
+    """
+    given = decode(body) if body else {}
+    if not isinstance(given, dict):
+        raise BadRequest(f"the body is {kind(given)}; send an object of settings")
+    for name, value in given.items():
+        if value is not None and (name not in settings or value != settings[name]):
+            raise BadRequest(
+                f"setting {shown(name)!r} cannot become {shown(value)!r} while the server runs; {cure}",
+                field=shown(name),
+            )
+    return Json(settings)
