@@ -22,6 +22,7 @@ from cli.signals import unwind_on_signals
 from cli.terminal import Terminal
 from models.errors import InsituError
 from server.settings import ServerSettings
+from server.workers.listeners import GrpcPortRefused
 
 OWN_OPTIONS = ("redis_url",)  # serve and up say themselves which Redis it is
 PORT_CURES = {
@@ -29,10 +30,11 @@ PORT_CURES = {
     errno.EACCES: "this user may not listen there; take a --port over 1023",
     errno.EADDRNOTAVAIL: "this machine has no such address; name one of its own with --host",
 }
-SERVER_PACKAGES = ("fastapi", "onnxruntime", "uvicorn", "uvloop")  # looked for where they are not imported
+# Looked for where they are not imported.
+SERVER_PACKAGES = ("fastapi", "grpc", "grpc_health", "grpc_reflection", "onnxruntime", "uvicorn", "uvloop")
 INSITU_THERE = "an Insitu server already answers there; use that one, or take another --port"
 
-Started = Callable[[str], None]
+Started = Callable[[str, str | None], None]
 
 
 class CannotListen(InsituError):
@@ -53,7 +55,7 @@ def serve(
     terminal = Terminal(as_json=as_json)
     check_settings(settings, given)
     server = server_settings(settings.redis_url or running_redis(settings), given)
-    run(server, lambda url: announce(terminal, {"url": url}))
+    run(server, lambda url, grpc: announce(terminal, told(url, grpc)))
 
 
 def up(
@@ -71,7 +73,7 @@ def up(
     with ExitStack() as running:
         inside, shown = redis_for(settings, running)
         server = server_settings(inside, given)
-        run(server, lambda url: announce(terminal, {"url": url, "redis_url": shown}))
+        run(server, lambda url, grpc: announce(terminal, told(url, grpc) | {"redis_url": shown}))
 
 
 def running_redis(settings: Settings) -> str:
@@ -131,6 +133,8 @@ def run(settings: ServerSettings, started: Started) -> None:
         serve_all = server_program(settings)
     try:
         serve_all(settings, started)
+    except GrpcPortRefused as error:
+        raise grpc_refused(settings, error) from error
     except OSError as error:
         cure = PORT_CURES.get(error.errno or 0)
         if cure is None:
@@ -143,6 +147,17 @@ def run(settings: ServerSettings, started: Started) -> None:
             host=settings.host,
             port=settings.port,
         ) from error
+
+
+def grpc_refused(settings: ServerSettings, error: GrpcPortRefused) -> CannotListen:
+    """Return the error of a port of gRPC that cannot be listened on."""
+    cure = PORT_CURES.get(error.errno or 0, "take another --port").replace("--port", "--grpc-port")
+    return CannotListen(
+        f"the server cannot listen on {settings.host}:{error.port} for gRPC ({os.strerror(error.errno or 0)}): "
+        f"{cure}; -1 serves none",
+        host=settings.host,
+        port=error.port,
+    )
 
 
 def server_program(settings: ServerSettings) -> Callable[[ServerSettings, Started], None]:
@@ -172,6 +187,11 @@ def answers_there(settings: ServerSettings) -> bool:
     return is_alive(f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}")
 
 
+def told(url: str, grpc: str | None) -> dict[str, str]:
+    """Return where the server answers, as facts."""
+    return {"url": url} if grpc is None else {"url": url, "grpc": grpc}
+
+
 def announce(terminal: Terminal, facts: dict[str, str]) -> None:
     """Tell where the server answers, once it does."""
     if terminal.as_json:
@@ -179,7 +199,8 @@ def announce(terminal: Terminal, facts: dict[str, str]) -> None:
         return
     url = facts["url"]
     redis = f"; Redis is at {facts['redis_url']}" if "redis_url" in facts else ""
-    terminal.say(f"Insitu serves at {url}{redis}")
+    grpc = f", gRPC at {facts['grpc']}" if "grpc" in facts else ""
+    terminal.say(f"Insitu serves at {url}{grpc}{redis}")
     terminal.say(f"API: {url}/docs   models: {program_name()} models   Ctrl-C stops it", "quiet")
 
 

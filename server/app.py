@@ -1,6 +1,6 @@
 """Composition root: builds every object once, opens the doors, closes them in reverse.
 
-settings -> Redis client -> store -> catalogue, reader -> predictor -> engine -> REST door, hosting of jobs
+settings -> Redis client -> store -> catalogue, reader -> predictor -> engine -> REST door, gRPC door, hosting of jobs
 """
 
 import asyncio
@@ -39,10 +39,14 @@ from server.inference.trials import Trials
 from server.metrics import Metrics
 from server.rest.api import create_api
 from server.rest.connection import Ending
+from server.rest.health import program_version
+from server.rpc.door import Door, Listening
 from server.settings import ServerSettings
+from server.workers.listeners import held
 
 log = logging.getLogger(__name__)
 
+Started = Callable[[str, str | None], None]  # the URL, and the address of gRPC
 BACKLOG = 2048
 KEEP_ALIVE_SECONDS = 75
 ACCEPT_SECONDS = 0.02
@@ -131,14 +135,12 @@ def settle_memory() -> None:
     gc.set_threshold(*GC_THRESHOLDS)
 
 
-def quietly(_url: str) -> None:
+def quietly(_url: str, _grpc: str | None) -> None:
     """Start without telling anybody."""
 
 
-async def serve(
-    settings: ServerSettings, started: Callable[[str], None] = quietly, place: Place = ALONE
-) -> None:
-    """Serve until SIGTERM or SIGINT; `started` gets the address once requests are answered.
+async def serve(settings: ServerSettings, started: Started = quietly, place: Place = ALONE) -> None:
+    """Serve until SIGTERM or SIGINT; `started` gets the addresses once requests are answered.
 
     Raises: OSError, the port is taken; ProviderUnavailable; BadName; RedisRefused.
     """
@@ -146,18 +148,20 @@ async def serve(
     engine = build_engine(settings, place.metrics)
     hosting = Hosting(engine.store, settings, engine.metrics)
     listener = place.listener or listen(settings)
-    asked = ending_signals()
+    held_port = hold(settings) if place.listener is None else None
+    asked, door = ending_signals(), None
     log.info("serving %s", without_password(settings.redis_url))
     try:
         await engine.start(place.wait_seconds)
         if place.hosts:
             hosting.start()
+        door = await open_rpc(settings, engine, held_port)
         api = create_api(engine, access(settings))
         server = Server(
             http_config(api, settings),
             api.state.ending,
-            lambda: started(address(settings, listener)),
-            hosting.end,
+            lambda: started(address(settings, listener), door.address if door else None),
+            lambda: leave(hosting, door),
         )
         settle_memory()
         log.info("answers on %s after %.2f s", address(settings, listener), time.perf_counter() - begun)
@@ -165,9 +169,46 @@ async def serve(
         await server.serve([listener])
     finally:
         listener.close()
+        if door is not None:
+            await door.close()
+        if held_port is not None:
+            held_port.close()
         await hosting.stop()
         await engine.stop()
         log.info("stopped")
+
+
+def leave(hosting: Hosting, door: Door | None) -> None:
+    """Begin to end what is open beside HTTP."""
+    hosting.end()
+    if door is not None:
+        door.end()
+
+
+def hold(settings: ServerSettings) -> socket.socket | None:
+    """Return what holds the port of gRPC, so that a taken one is told before models are loaded; None without it.
+
+    Raises: GrpcPortRefused.
+    """
+    return None if settings.grpc is None else held(settings.host, settings.grpc)
+
+
+async def open_rpc(settings: ServerSettings, engine: Engine, held_port: socket.socket | None) -> Door | None:
+    """Open the gRPC door on the port that is held here, or by whoever started this worker; None without it.
+
+    Raises: OSError, the certificate cannot be read; RuntimeError, the port cannot be listened on.
+    """
+    if settings.grpc is None:
+        return None
+    listening = Listening(
+        settings.host,
+        settings.grpc if held_port is None else held_port.getsockname()[1],
+        settings.max_grpc_message_bytes,
+        settings.shutdown_seconds,
+        settings.tls_cert,
+        settings.tls_key,
+    )
+    return await Door.open(engine, access(settings), listening, program_version())
 
 
 def access(settings: ServerSettings) -> Access:
@@ -256,7 +297,7 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def run(settings: ServerSettings, started: Callable[[str], None] = quietly, place: Place = ALONE) -> None:
+def run(settings: ServerSettings, started: Started = quietly, place: Place = ALONE) -> None:
     """Serve in this process, on uvloop."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve(settings, started, place))

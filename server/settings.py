@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 TOKEN_ENTRY = re.compile(r"(predict|admin):[0-9a-f]{64}")
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 GIB = 1 << 30
+LAST_PORT = 65535
 
 
 class ServerSettings(BaseSettings):
@@ -31,6 +32,9 @@ class ServerSettings(BaseSettings):
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     """TCP port to listen on; 0 takes a free one."""
 
+    grpc_port: Annotated[int | None, Field(ge=-1, le=65535)] = None
+    """TCP port of the Open Inference Protocol over gRPC: 0 takes a free one, -1 opens none, none is `port` and 1."""
+
     tokens: Annotated[tuple[str, ...], NoDecode] = ()
     """Comma-separated access tokens as SCOPE:SHA256, scope predict or admin; `insitu token` makes one."""
 
@@ -38,7 +42,7 @@ class ServerSettings(BaseSettings):
     """Listen beyond loopback without tokens: whoever reaches the port may do everything."""
 
     tls_cert: Path | None = None
-    """Certificate chain (PEM) to serve HTTPS with."""
+    """Certificate chain (PEM) to serve HTTPS, and gRPC over TLS, with."""
 
     tls_key: Path | None = None
     """Private key (PEM) of tls_cert."""
@@ -69,6 +73,9 @@ class ServerSettings(BaseSettings):
 
     max_body_bytes: Annotated[int, Field(ge=1024, le=GIB)] = 16 << 20
     """Bytes the body of a request may have, uploads of models aside."""
+
+    max_grpc_message_bytes: Annotated[int, Field(ge=1024, le=2 * GIB - 1)] = 256 << 20
+    """Bytes one gRPC message may have, tensors and model files alike; max_body_bytes is HTTP's alone."""
 
     model_limit_bytes: Annotated[int, Field(ge=1024, le=2 * GIB - 1)] = 512 << 20
     """Bytes an uploaded model file may have."""
@@ -105,6 +112,13 @@ class ServerSettings(BaseSettings):
 
     log_format: Literal["text", "json"] = "text"
     """Form of the log lines."""
+
+    @property
+    def grpc(self) -> int | None:
+        """The port of gRPC, 0 a free one; None where it is not served."""
+        if self.grpc_port is None:
+            return self.port + 1 if 0 < self.port < LAST_PORT else 0
+        return None if self.grpc_port < 0 else self.grpc_port
 
     @field_validator("provider", "log_level", "log_format", mode="before")
     @classmethod

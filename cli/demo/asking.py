@@ -59,7 +59,8 @@ def start_server(tour: Tour, asked: int | None) -> Child:
     if port != settings.port and settings.port:
         story.result(f"port {settings.port} is taken, the next free one is {port}")
     began = time.monotonic()
-    words = ("--port", str(port), "--log-level", "warning")
+    grpc = ("--grpc-port", "0") if settings.grpc_port is None else ()  # the next one may be taken
+    words = ("--port", str(port), *grpc, "--log-level", "warning")
     child = Child("serve", *words, *tour.place, quiet=False)
     try:
         tour.url = listening(child)

@@ -6,8 +6,7 @@ its keys (BYTES or whole numbers, one a row) and one for each inline field: the 
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -35,11 +34,13 @@ async def infer(engine: Engine, request: Infer) -> Inferred:
     """
     started = time.monotonic()
     seconds = request.timeout_us * MICROSECONDS or engine.limits.timeout_seconds
-    with counted(engine, request):
+    try:
         serving = await loaded(engine, request, seconds)
-        ask = ask_of(request, serving)
-    ask.deadline = started + seconds
-    answer = await engine.predictor.predict(ask)
+    except InsituError as error:
+        known = request.model if engine.catalogue.knows(request.model) else "unknown"
+        engine.metrics.failed(known, error.code)
+        raise
+    answer = await engine.predictor.predict(asked(engine, request, serving, started))
     return told(request, answer, meant(engine, serving, answer.version))
 
 
@@ -54,9 +55,6 @@ def begun(engine: Engine, request: Infer, done: Told) -> Request | None:
     if route is None:
         return None
     serving = route.serving
-    with counted(engine, request):
-        ask = ask_of(request, serving)
-    ask.deadline = started + (request.timeout_us * MICROSECONDS or engine.limits.timeout_seconds)
 
     def answered(outcome: Answer | Exception) -> None:
         if isinstance(outcome, Exception):
@@ -69,18 +67,24 @@ def begun(engine: Engine, request: Infer, done: Told) -> Request | None:
         else:
             done(inferred)
 
-    return engine.predictor.submit(ask, answered)
+    return engine.predictor.submit(asked(engine, request, serving, started), answered)
 
 
-@contextmanager
-def counted(engine: Engine, request: Infer) -> Iterator[None]:
-    """Count a request that the predictor never gets to see."""
+def asked(engine: Engine, request: Infer, serving: Serving, started: float) -> Ask:
+    """Return what the core is asked; a request that never gets there is counted here.
+
+    Units:  started, seconds of time.monotonic, when the request came.
+    Raises: as ask_of.
+    """
     try:
-        yield
+        ask = ask_of(request, serving)
     except InsituError as error:
-        known = request.model if engine.catalogue.knows(request.model) else "unknown"
-        engine.metrics.failed(known, error.code)
+        manifest = serving.manifest
+        engine.metrics.failed(manifest.name, error.code, version=manifest.version)
+        serving.metrics.failed(time.monotonic() - started)
         raise
+    ask.deadline = started + (request.timeout_us * MICROSECONDS or engine.limits.timeout_seconds)
+    return ask
 
 
 async def loaded(engine: Engine, request: Infer, seconds: float) -> Serving:

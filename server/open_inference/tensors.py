@@ -136,6 +136,8 @@ def of_list(name: str, dtype: str, shape: tuple[int, ...], data: object) -> Tens
         raise BadRequest(
             f"input {shown(name)!r} is ragged: its lists differ in length", tensor=shown(name)
         ) from error
+    if dtype == "uint64" and parsed.dtype.kind == "f":
+        parsed = exact(parsed, data)
     if parsed.size != count:
         raise BadRequest(
             f"input {shown(name)!r} has {parsed.size} values, shape {shown(list(shape))} takes {count}",
@@ -148,6 +150,13 @@ def of_list(name: str, dtype: str, shape: tuple[int, ...], data: object) -> Tens
             tensor=shown(name),
         )
     return values_of(name, dtype, parsed.reshape(-1)).reshape(shape)
+
+
+def exact(parsed: Tensor, data: list[Any]) -> Tensor:
+    """Return whole numbers as they were sent, which numpy made floats: it does so with some beyond 63 bits."""
+    whole: Tensor = np.array(data, object)
+    fit = all(type(one) is int and 0 <= one < 1 << 64 for one in whole.reshape(-1).tolist())
+    return whole.astype(numpy_dtype("uint64")) if fit else parsed
 
 
 def values_of(name: str, dtype: str, parsed: Tensor) -> Tensor:

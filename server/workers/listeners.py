@@ -7,6 +7,7 @@ to the others meanwhile. Why so: docs/adr/0008-a-socket-for-each-worker.md
 
 import ctypes
 import logging
+import os
 import socket
 import struct
 import sys
@@ -26,6 +27,14 @@ INSTRUCTION = struct.Struct("=HBBI")
 PROGRAM = struct.Struct("@HP")  # struct sock_fprog
 LOAD, MODULO, JUMP_IF_EQUAL, RETURN = 0x20, 0x94, 0x15, 0x06
 RANDOM = 0xFFFFF000 + 56  # SKF_AD_OFF + SKF_AD_RANDOM
+
+
+class GrpcPortRefused(OSError):
+    """The port of gRPC cannot be listened on."""
+
+    def __init__(self, number: int, port: int) -> None:
+        super().__init__(number, os.strerror(number))
+        self.port = port
 
 
 class Listeners:
@@ -78,6 +87,21 @@ class Listeners:
         """Stop listening here; workers that still do read what waits at theirs."""
         for one in self.sockets:
             one.close()
+
+
+def held(host: str, port: int) -> socket.socket:
+    """Return a socket that holds a port for gRPC, which opens it itself in every worker; it never listens.
+
+    It is bound alone, as the first listener is, and only then opened to the others.
+
+    Raises: GrpcPortRefused, the address is taken or none of this machine's.
+    """
+    try:
+        one = bound(host, port)
+    except OSError as error:
+        raise GrpcPortRefused(error.errno or 0, port) from error
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    return one
 
 
 def bound(host: str, port: int, *, shared: bool = False) -> socket.socket:

@@ -9,22 +9,24 @@ import logging
 import os
 import selectors
 import signal
+import socket
 import tempfile
 import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 from models.errors import InsituError
 from server.cores import worker_count
 from server.settings import ServerSettings
-from server.workers.listeners import Listeners
+from server.workers.listeners import Listeners, held
 from server.workers.processes import Worker
 from server.workers.reports import Task, WorkerFailed
 from server.workers.signals import ENDING, Signals, bury_strangers
 
+Started = Callable[[str, str | None], None]  # the URL, and the address of gRPC
 log = logging.getLogger(__name__)
 
 STEADY_SECONDS = 10.0  # a worker that lived so long did not die of its start
@@ -37,18 +39,19 @@ LEAST_MEMORY_BYTES = 1 << 20
 MEMORY_FILES = Path("/dev/shm")  # noqa: S108  # a private directory is made in it
 
 
-def supervise(settings: ServerSettings, started: Callable[[str], None]) -> None:
-    """Serve in several processes until SIGTERM or SIGINT; `started` gets the address once all of them answer.
+def supervise(settings: ServerSettings, started: Started) -> None:
+    """Serve in several processes until SIGTERM or SIGINT; `started` gets the addresses once all of them answer.
 
     Raises: OSError, the port is taken; what a worker refuses to start with; WorkerFailed, none comes up.
     """
     count = worker_count(settings)
     with (
         closing(Listeners.reserve(settings.host, settings.port, count)) as listeners,
+        nullcontext() if settings.grpc is None else closing(held(settings.host, settings.grpc)) as grpc,
         tempfile.TemporaryDirectory(prefix="insitu-metrics-", dir=memory_files()) as metrics,
         closing(Signals()) as signals,
     ):
-        task = Task(share_of(settings, count), Path(metrics))
+        task = Task(share_of(settings, count, grpc), Path(metrics))
         Supervisor(task, listeners, signals, started).run()
 
 
@@ -57,10 +60,11 @@ def memory_files() -> Path | None:
     return MEMORY_FILES if os.access(MEMORY_FILES, os.W_OK) else None
 
 
-def share_of(settings: ServerSettings, count: int) -> ServerSettings:
-    """Return the settings of one worker of several."""
+def share_of(settings: ServerSettings, count: int, grpc: socket.socket | None = None) -> ServerSettings:
+    """Return the settings of one worker of several; all of them open the port of gRPC that is held."""
     memory = max(LEAST_MEMORY_BYTES, settings.model_memory_bytes // count)
-    return settings.model_copy(update={"workers": count, "model_memory_bytes": memory})
+    port = -1 if grpc is None else grpc.getsockname()[1]
+    return settings.model_copy(update={"workers": count, "model_memory_bytes": memory, "grpc_port": port})
 
 
 @dataclass(eq=False, slots=True)
@@ -82,9 +86,7 @@ class Slot:
 class Supervisor:
     """The workers of one server."""
 
-    def __init__(
-        self, task: Task, listeners: Listeners, signals: Signals, started: Callable[[str], None]
-    ) -> None:
+    def __init__(self, task: Task, listeners: Listeners, signals: Signals, started: Started) -> None:
         self._task = task
         self._listeners = listeners
         self._signals = signals
@@ -167,7 +169,7 @@ class Supervisor:
         worker = self._slots[0].worker
         if worker is not None and worker.url is not None:
             log.info("%d workers answer on %s", len(self._slots), worker.url)
-            self._tell(worker.url)
+            self._tell(worker.url, grpc_address(self._task.settings))
 
     def _signalled(self, number: int) -> None:
         if number in ENDING:
@@ -264,6 +266,12 @@ class Supervisor:
             slot.worker.stop(self._task.settings.shutdown_seconds + CLOSE_SECONDS)
             self._leaving.append(slot.worker)
         slot.worker, slot.successor = slot.successor, None
+
+
+def grpc_address(settings: ServerSettings) -> str | None:
+    """Return where gRPC answers; None where it is not served."""
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return None if settings.grpc is None else f"{host}:{settings.grpc}"
 
 
 def backoff_seconds(failures: int) -> float:

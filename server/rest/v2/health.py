@@ -4,11 +4,9 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from server.access import Access
 from server.inference.engine import Engine
 from server.open_inference.describing import server_metadata
 from server.rest.documenting import protocol_failures
-from server.rest.guarding import needs
 from server.rest.health import program_version
 from server.rest.refusals import NotReady
 from server.rest.v2.schemas import Live, ServerMetadata, ServerReady
@@ -18,8 +16,9 @@ Responses = dict[int | str, dict[str, Any]]
 
 
 def create_router(engine: Engine) -> APIRouter:
-    """Return the health routes: open to everybody, they say nothing about models."""
+    """Return the routes; they are open to everybody and say nothing about models."""
     router = APIRouter(tags=["open inference"])
+    facts = server_metadata(program_version())
     not_ready: Responses = {503: protocol_failures(NotReady)[503]}
 
     @router.get("/v2/health/live", summary="Server live", response_model=Live)
@@ -35,17 +34,7 @@ def create_router(engine: Engine) -> APIRouter:
             raise NotReady(reason, redis=engine.redis_ok)
         return Json({"live": True, "ready": True})
 
-    return router
-
-
-def create_metadata(access: Access) -> APIRouter:
-    """Return the route that tells what the server is."""
-    router = APIRouter(tags=["open inference"], dependencies=[needs(access, "predict")])
-    facts = server_metadata(program_version())
-
-    @router.get(
-        "/v2", summary="Server metadata", response_model=ServerMetadata, responses=protocol_failures()
-    )
+    @router.get("/v2", summary="Server metadata", response_model=ServerMetadata)
     async def describe_server() -> Json:
         """Tell the server's name, version and the extensions of the protocol that it has."""
         return Json(facts)

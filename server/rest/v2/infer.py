@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 
 from server.access import Access
 from server.inference.engine import Engine
-from server.open_inference.asking import infer, serving_of
+from server.open_inference.asking import infer, loaded
 from server.open_inference.infer import Infer, Inferred, Reference
 from server.rest import asks
 from server.rest.guarding import needs
@@ -70,7 +70,7 @@ async def read(engine: Engine, request: Request, name: str, reference: Reference
     view = memoryview(body)[pad:]
     header = header_length(headers.get(HEADER), len(view))
     if header == 0:
-        serving = await serving_of(engine, Infer(name, reference, ()))
+        serving = await loaded(engine, Infer(name, reference, ()), engine.limits.timeout_seconds)
         asked = raw_infer(name, reference, view, serving.manifest)
     elif len(view) > INLINE_BYTES:
         asked = await asyncio.to_thread(infer_of, name, reference, view, header)

@@ -12,7 +12,6 @@ def create_routers(engine: Engine, access: Access) -> tuple[APIRouter, ...]:
     return (
         infer.create_router(engine, access),
         models.create_router(engine, access),
-        health.create_metadata(access),
         health.create_router(engine),
         settings.create_readers(engine, access),
         settings.create_writers(engine, access),

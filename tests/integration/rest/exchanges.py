@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import orjson
 
+from tests.integration.rest.inferred import INFERRED
 from tests.integration.rest.refused import BODIES, REQUESTS, ROWS
 from tests.integration.rest.speaking import chunked, head, post
 
@@ -270,7 +271,9 @@ SPOILT: Exchanges = {
     for name, status in {"altered": 500, "lost": 500, "foreign": 500, "none": 500, "unread": 502}.items()
 }
 
-OPEN: Exchanges = {**ANSWERED, **PATHS, **FIELDS, **CONNECTIONS, **REFUSED, **SPOILT}
+INFERRING: Exchanges = {f"infer: {name}": Exchange(*one) for name, one in INFERRED.items()}
+
+OPEN: Exchanges = {**ANSWERED, **PATHS, **FIELDS, **CONNECTIONS, **REFUSED, **SPOILT, **INFERRING}
 
 LOCKED: Exchanges = {
     "no token": asked(KEYED, 401),

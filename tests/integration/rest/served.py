@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[3]
 PROGRAM = """
 from server.app import run
 from server.settings import ServerSettings
-run(ServerSettings(), lambda address: print(address, flush=True))
+run(ServerSettings(), lambda address, _grpc: print(address, flush=True))
 """
 STOP_SECONDS = 30
 

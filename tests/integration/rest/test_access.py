@@ -16,6 +16,7 @@ READER, OWNER = "reader-token", "owner-token"
 OPEN = [
     "/health/live",
     "/health/ready",
+    "/v2",
     "/v2/health/live",
     "/v2/health/ready",
     "/",
@@ -56,7 +57,6 @@ ADMIN = [
 
 
 PROTOCOL = [
-    ("GET", "/v2"),
     ("GET", "/v2/models/m"),
     ("GET", "/v2/models/m/versions/1"),
     ("GET", "/v2/models/m/ready"),

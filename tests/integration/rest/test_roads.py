@@ -24,6 +24,7 @@ from tests.integration.rest.exchanges import (
     BODY_LIMIT,
     CONNECTIONS,
     FIELDS,
+    INFERRING,
     KEYED,
     LOCKED,
     OPEN,
@@ -122,7 +123,7 @@ async def test_an_answer_is_the_same_wherever_it_stands_in_a_connection(
     good, healthy = [(await told(ours, said, 1))[0] for said in (GOOD, HEALTH)]
     differing = {}
 
-    for name, exchange in {**ANSWERED, **PATHS, **FIELDS, **CONNECTIONS}.items():
+    for name, exchange in {**ANSWERED, **PATHS, **FIELDS, **CONNECTIONS, **INFERRING}.items():
         *alone, rest, end = await told(ours, exchange.said, len(exchange.statuses))
         if not exchange.statuses:
             continue

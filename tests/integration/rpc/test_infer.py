@@ -1,0 +1,118 @@
+"""ModelInfer: every datatype, raw and typed, and rows named by Redis keys."""
+
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+from onnx import TensorProto
+
+from models.store import ModelStore
+from server.rpc.messages import message
+from server.rpc.requests import CONTENTS
+from tests.graphs import bundle, passed, scaled
+from tests.integration.rest.graphs import churn
+from tests.integration.rpc.calling import KINDS, Caller, infer_request, outputs_of, refused
+
+TENSORS: dict[str, Any] = {
+    "BOOL": np.array([[True, False], [False, True]]),
+    "INT8": np.array([[-128, 127], [0, 1]], np.int8),
+    "INT16": np.array([[-32768, 32767], [0, 1]], np.int16),
+    "INT32": np.array([[-(2**31), 2**31 - 1], [0, 1]], np.int32),
+    "INT64": np.array([[-(2**63), 2**63 - 1], [0, 1]], np.int64),
+    "UINT8": np.array([[0, 255], [1, 2]], np.uint8),
+    "UINT16": np.array([[0, 65535], [1, 2]], np.uint16),
+    "UINT32": np.array([[0, 2**32 - 1], [1, 2]], np.uint32),
+    "UINT64": np.array([[0, 2**64 - 1], [1, 2]], np.uint64),
+    "FP16": np.array([[0.5, -65504], [0, 1]], np.float16),
+    "FP32": np.array([[0.1, -3e38], [0, 1]], np.float32),
+    "FP64": np.array([[0.1, -1e308], [0, 1]], np.float64),
+    "BYTES": np.array([["", "Zoë 客"], ["a", "b" * 300]], object),
+}
+ONNX = {
+    "BOOL": TensorProto.BOOL,
+    "FP16": TensorProto.FLOAT16,
+    "FP32": TensorProto.FLOAT,
+    "FP64": TensorProto.DOUBLE,
+    "BYTES": TensorProto.STRING,
+    **{
+        f"{sign}INT{bits}": getattr(TensorProto, f"{sign}INT{bits}")
+        for sign in ("", "U")
+        for bits in (8, 16, 32, 64)
+    },
+}
+
+
+@pytest.mark.parametrize("datatype", TENSORS)
+@pytest.mark.parametrize("form", ["raw", "typed"])
+async def test_a_tensor_of_every_datatype_comes_back_as_it_went(
+    store: ModelStore, door: Caller, datatype: str, form: str
+) -> None:
+    await store.publish(bundle(passed(ONNX[datatype], ["rows", 2]), "same"))
+    tensor = TENSORS[datatype]
+    request = infer_request("same", {"x": tensor}, called="7")
+    if form == "typed" and datatype not in CONTENTS:
+        pytest.skip("FP16 has no typed contents")
+    if form == "typed":
+        del request.raw_input_contents[:]
+        values = [one.encode() if isinstance(one, str) else one for one in tensor.reshape(-1).tolist()]
+        getattr(request.inputs[0].contents, CONTENTS[datatype]).extend(values)
+
+    response = await door.call("ModelInfer", request)
+
+    assert (response.model_name, response.model_version, response.id) == ("same", "1", "7")
+    assert [(one.name, one.datatype, [*one.shape]) for one in response.outputs] == [("y", datatype, [2, 2])]
+    found = outputs_of(response)["y"]
+    if datatype == "BYTES":
+        assert found == [one.encode() for one in tensor.reshape(-1)]
+    else:
+        np.testing.assert_array_equal(found, tensor)
+    assert set(KINDS.values()) == set(TENSORS)
+
+
+async def test_a_model_with_a_view_takes_its_keys_placeholders_in_place_of_tensors(
+    redis: Any, store: ModelStore, door: Caller
+) -> None:
+    await store.publish(churn())
+    await redis.hset("customer:1", mapping={"age": 40, "spend": 10})
+    await redis.hset("customer:2", mapping={"age": 23, "spend": 48})
+
+    by_key = await door.infer("churn", {"id": np.array(["1", "2"], object)})
+    by_tensor = await door.infer("churn", {"x": np.array([[40, 10], [23, 48]], np.float32)})
+
+    np.testing.assert_array_equal(by_key["y"], by_tensor["y"])
+
+
+async def test_a_version_is_meant_by_its_number_or_an_alias(store: ModelStore, door: Caller) -> None:
+    await store.publish(bundle(scaled(2.0), "scale"))
+    await store.publish(bundle(scaled(3.0), "scale"))
+    x = {"x": np.ones((1, 2), np.float32)}
+
+    found = {
+        version: (await door.infer("scale", x, version=version))["y"][0, 0]
+        for version in ("", "1", "production", "2")
+    }
+
+    assert found == {"": 3.0, "1": 2.0, "production": 3.0, "2": 3.0}
+
+
+async def test_classes_are_told_in_place_of_an_output(store: ModelStore, door: Caller) -> None:
+    await store.publish(churn())
+    request = infer_request("churn", {"x": np.array([[40, 10]], np.float32)}, outputs=["y"])
+    request.outputs[0].parameters["classification"].int64_param = 2
+
+    response = await door.call("ModelInfer", request)
+
+    assert (response.outputs[0].datatype, [*response.outputs[0].shape]) == ("BYTES", [1, 2])
+    assert {text.split(b":", 2)[2] for text in outputs_of(response)["y"]} == {b"stays", b"leaves"}
+
+
+async def test_a_deadline_that_has_passed_is_told_as_such(store: ModelStore, door: Caller) -> None:
+    await store.publish(bundle(scaled(), "scale"))
+    request = infer_request("scale", {"x": np.ones((1, 2), np.float32)})
+    request.parameters["timeout"].int64_param = 1
+
+    error = await refused(door.call("ModelInfer", request))
+
+    assert error.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+    assert message("ModelInferRequest")  # the pool is ours
