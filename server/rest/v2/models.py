@@ -4,6 +4,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
+from models.errors import BadRequest
 from server.access import Access
 from server.inference.engine import Engine
 from server.open_inference.describing import config, model_metadata
@@ -14,7 +15,6 @@ from server.rest import asks
 from server.rest.documenting import protocol_failures
 from server.rest.guarding import needs
 from server.rest.parameters import ModelName, Version
-from server.rest.refusals import NotReady
 from server.rest.v2.examples import ABSENT
 from server.rest.v2.schemas import ModelMetadata, ModelReady
 from server.rest.wire import Json
@@ -97,7 +97,7 @@ def add_configuration(router: APIRouter, engine: Engine) -> None:
 
 def add_readiness(router: APIRouter, engine: Engine) -> None:
     """Add the routes of readiness."""
-    failing = protocol_failures(*ABSENT, NotReady)
+    failing = protocol_failures(*ABSENT, BadRequest)
     said: dict[str, Any] = {"response_model": ModelReady, "responses": failing}
 
     @router.get(f"{MODEL}/ready", summary="Model ready", **said)
@@ -114,14 +114,14 @@ def add_readiness(router: APIRouter, engine: Engine) -> None:
 async def readiness(engine: Engine, name: str, version: str | None) -> dict[str, Any]:
     """Return that a version may be sent requests.
 
-    Raises: NotReady, it is stored and not to be loaded; as signature_of.
+    Raises: BadRequest, it was unloaded or does not load, 400 as in Triton; as signature_of.
     """
     reference = asks.reference(version)
     if await ready(engine, name, reference):
         return {"name": name, "ready": True}
     number = (await signature_of(engine, name, reference)).manifest.version
     why = engine.catalogue.failures(name).get(number, "it was unloaded; a request or a load brings it back")
-    raise NotReady(f"version {number} of model {name!r} is not ready: {why}", model=name, version=number)
+    raise BadRequest(f"version {number} of model {name!r} is not ready: {why}", model=name, version=number)
 
 
 def add_statistics(router: APIRouter, engine: Engine) -> None:
