@@ -12,12 +12,12 @@ from typing import Any
 
 ADDRESS = sys.argv.pop()  # the import parses what is left
 
-import grpc.aio  # noqa: E402
-import numpy as np  # noqa: E402
-from kserve import InferenceGRPCClient, InferInput, InferRequest  # noqa: E402
+import grpc.aio  # noqa: E402  # after the command line is read
+import numpy as np  # noqa: E402  # after the command line is read
+from kserve import InferenceGRPCClient, InferInput, InferRequest  # noqa: E402  # after the command line is read
 
-import server.rpc.messages  # noqa: E402, F401  # beside the client's, in one process
-from tests.integration.rpc.tensors import TENSORS, same  # noqa: E402
+import server.rpc.messages  # noqa: E402, F401  # after the command line is read; beside the client's messages
+from tests.integration.rpc.tensors import TENSORS, same  # noqa: E402  # after the command line is read
 
 
 def given(datatype: str, raw: bool) -> Any:
