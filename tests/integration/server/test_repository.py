@@ -21,7 +21,7 @@ from server.inference.engine import Engine
 from server.inference.errors import ModelNotLoadable
 from server.open_inference.repository import NOT_YET, UNLOADED, index, load, ready, unload
 from tests.graphs import bundle, constant, dense, f32, looping
-from tests.integration.server.conftest import StartEngine, until
+from tests.integration.server.conftest import WAIT_SECONDS, StartEngine, until
 from tests.integration.server.test_catalogue import unloadable
 from tests.servers import RedisServer
 
@@ -170,6 +170,79 @@ async def test_what_is_unloaded_while_it_loads_does_not_stay(store: ModelStore, 
 
     assert held(running) == []
     assert not await ready(running, "m")
+
+
+async def until_loading(engine: Engine, version: int) -> None:
+    async with asyncio.timeout(WAIT_SECONDS):
+        while version not in engine.catalogue.loading("m"):  # noqa: ASYNC110  # it takes milliseconds
+            await asyncio.sleep(0)
+
+
+async def test_what_a_rule_needs_is_not_loaded_once_the_model_is_unloaded(
+    store: ModelStore, engine: StartEngine
+) -> None:
+    await store.publish(bundle(constant(1)))
+    for number in (2, 3, 4):
+        await store.publish(bundle(constant(number)), alias=None)
+    await store.promote("m", 4, "shadow")
+    running = await engine()
+    assert await answer(running) == 1
+    await until(lambda: ("m", 4) in held(running))
+
+    await store.set_traffic("m", {2: 1, 3: 1})
+    await until_loading(running, 2)
+    await unload(running, "m")
+    await until(lambda: not running.catalogue.loading("m"))
+    await asyncio.sleep(0.1)
+
+    assert held(running) == []
+    assert running.catalogue.unloaded("m")
+
+
+async def test_a_shadow_is_not_loaded_once_the_model_is_unloaded(
+    store: ModelStore, engine: StartEngine
+) -> None:
+    await store.publish(bundle(constant(1)))
+    running = await engine()
+    assert await answer(running) == 1
+
+    await store.publish(bundle(constant(2)), alias="shadow")
+    await until_loading(running, 2)
+    await unload(running, "m")
+    await until(lambda: not running.catalogue.loading("m"))
+
+    assert held(running) == []
+    assert running.catalogue.unloaded("m")
+
+
+async def test_a_shadow_that_is_unloaded_is_not_asked_any_more(
+    store: ModelStore, engine: StartEngine
+) -> None:
+    await store.publish(bundle(constant(1)))
+    await store.publish(bundle(constant(2)), alias="shadow")
+    running = await engine()
+    assert await answer(running) == 1
+    await until(lambda: ("m", 2) in held(running))
+    assert await answer(running) == 1  # and the shadow is asked after this
+
+    running.catalogue.unload("m")
+    await asyncio.sleep(0.1)
+
+    assert held(running) == []
+    told = running.metrics.exposition().decode()
+    assert 'insitu_shadow_skipped_rows_total{model="m",version="2"} 1.0' in told
+
+
+async def test_a_model_that_is_deleted_is_unloaded_no_more(store: ModelStore, engine: StartEngine) -> None:
+    await store.publish(bundle(constant(1)), alias=None)
+    running = await engine()
+    await unload(running, "m")
+    await store.delete("m", 1)
+
+    with pytest.raises(ModelNotFound):
+        await load(running, "m", {})
+
+    assert not running.catalogue.unloaded("m")
 
 
 async def test_a_model_that_is_not_there_is_unloaded_already(store: ModelStore, engine: StartEngine) -> None:
