@@ -70,6 +70,7 @@ async def told() -> dict[str, Any]:
             "differing": [
                 (datatype, binary_in, binary_out)
                 for datatype in DTYPES
+                if datatype != "BF16"  # which this client does not know
                 for binary_in in (True, False)
                 for binary_out in (True, False)
                 # What this client says itself: FP16 has no JSON in the protocol.
