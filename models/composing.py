@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
+from models.answers import AnswerSpec
 from models.binding import bind
 from models.bundle import Bundle
 from models.errors import BadModelFile, listed
@@ -23,7 +24,7 @@ class Wording:
     """What the publisher says of a model beside its file.
 
     `labels` in the order of the output's columns; `task` and `output` are found where only one
-    choice fits.
+    choice fits. `threshold` and `answer` as the manifest has them.
     """
 
     features: FeatureView | None = None
@@ -31,6 +32,8 @@ class Wording:
     task: Task | None = None
     output: str | None = None
     description: str = ""
+    threshold: float | None = None
+    answer: AnswerSpec | None = None
 
 
 def compose_bundle(
@@ -57,6 +60,8 @@ def compose_bundle(
             task=task,
             labels=tuple(said.labels),
             output=output,
+            threshold=said.threshold,
+            answer=said.answer,
             inputs=graph.inputs,
             outputs=graph.outputs,
             features=features,

@@ -10,17 +10,24 @@ from models.redis_failures import connected
 
 log = logging.getLogger(__name__)
 
+LOAD, UNLOAD = "load", "unload"
+
 EVENTS_KEPT = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One change: publish, promote, rollback, unalias and traffic (version 0), or delete (no alias)."""
+    """One change: publish, promote, rollback, unalias and traffic (version 0), or delete (no alias).
+
+    Or what servers are asked to do with a model: load or unload it (version 0, no alias), `by` the process
+    that has done so already.
+    """
 
     event: str
     model: str
     version: int
     alias: str
+    by: str = ""
 
 
 async def announce(redis: Any, key: str, event: Event) -> None:  # Redis or RedisCluster
@@ -30,7 +37,7 @@ async def announce(redis: Any, key: str, event: Event) -> None:  # Redis or Redi
     made by now: when nobody can be told, it stands, and the log says so. Servers look at
     everything now and then.
     """
-    facts = asdict(event)
+    facts = {name: fact for name, fact in asdict(event).items() if name != "by" or fact}
     try:
         async with connected(redis):
             await redis.xadd(key, facts, maxlen=EVENTS_KEPT, approximate=True)

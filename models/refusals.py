@@ -1,7 +1,7 @@
 """Refusals: why servers did not load a version, kept beside it for everybody who looks."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -66,6 +66,24 @@ class Refusals:
         async with connected(self._redis):
             if await self._redis.exists(key):
                 await self._redis.unlink(key)
+
+    async def among(self, places: Sequence[tuple[str, int]]) -> dict[tuple[str, int], Refusal]:
+        """Return the refusals among versions of any models.
+
+        Raises: BadName, RedisUnavailable, RedisRefused.
+        """
+        if not places:
+            return {}
+        pipeline = self._redis.pipeline(transaction=False)
+        for name, version in places:
+            pipeline.get(self._keys.refused(name, version))
+        async with connected(self._redis):
+            found = await pipeline.execute()
+        return {
+            place: Refusal.from_json(data)
+            for place, data in zip(places, found, strict=True)
+            if data is not None
+        }
 
     async def of(self, name: str, versions: Iterable[int]) -> dict[int, Refusal]:
         """Return the refusals among some versions of a model.

@@ -86,14 +86,39 @@ class ModelStore:
     async def _tell(self, event: str, name: str, version: int, alias: str | None) -> None:
         await announce(self.redis, self.keys.events(), Event(event, name, version, alias or ""))
 
+    async def ask(self, event: str, name: str, by: str) -> None:
+        """Ask every other server to load or unload a model; `by` is the process that has done so already.
+
+        One that is away does not hear of it, and where events may not be written nobody does; the log says so.
+        """
+        await announce(self.redis, self.keys.events(), Event(event, name, 0, "", by))
+
+    async def stored(self) -> dict[str, list[int]]:
+        """Return the models with at least one version, by name, and their versions, ascending.
+
+        Raises: RedisUnavailable, RedisRefused.
+        """
+        async with connected(self.redis):
+            names = await self._members()
+            pipeline = self.redis.pipeline(transaction=False)
+            for name in names:
+                pipeline.smembers(self.keys.versions(name))
+            found = await pipeline.execute() if names else []
+        every = (sorted(int(one) for one in members if one.isdigit()) for members in found)
+        return {name: versions for name, versions in zip(names, every, strict=True) if versions}
+
+    async def _members(self) -> list[str]:
+        """Return the names that may be models, sorted."""
+        members = await self.redis.smembers(self.keys.models())
+        return sorted(name for member in members if (name := as_name(member)))[:LISTED_LIMIT]
+
     async def names(self) -> list[str]:
         """Return the names of models with at least one version, sorted.
 
         Raises: RedisUnavailable, RedisRefused.
         """
         async with connected(self.redis):
-            members = await self.redis.smembers(self.keys.models())
-            names = sorted(name for member in members if (name := as_name(member)))[:LISTED_LIMIT]
+            names = await self._members()
             pipeline = self.redis.pipeline(transaction=False)
             for name in names:
                 pipeline.exists(self.keys.versions(name))

@@ -139,6 +139,30 @@ class Catalogue:
         serving.used_at = time.monotonic()
         return serving
 
+    async def load(self, name: str) -> Serving:
+        """Load what is stored of a model: what production means, its newest version where that means none.
+
+        Raises: as `get`, but for AliasNotFound.
+        """
+        await self._meanings.refresh(name)
+        try:
+            return (await self.routed(name)).serving
+        except AliasNotFound:
+            return await self.get(name, max(await self._meanings.stored_versions(name)))
+
+    def unload(self, name: str) -> None:
+        """Let every version of a model go; the next request, or `load`, loads it again."""
+        self._meanings.forget(name)
+        self._loader.unload(name)
+
+    def unloaded(self, name: str) -> bool:
+        """Whether a model was unloaded, and no version of it loaded since."""
+        return self._loader.unloaded(name)
+
+    def loading(self, name: str) -> set[int]:
+        """Return the versions of a model that are being loaded now."""
+        return self._loader.loading(name)
+
     async def changed(self, name: str) -> None:
         """Take over what changed about a model; a fault is logged and looked at again at the next sync.
 
@@ -147,7 +171,7 @@ class Catalogue:
         if not self.knows(name):
             return  # nobody asked for it yet: the first request loads it
         try:
-            await self._meanings.refresh(name)
+            await self._meanings.refresh(name, meet=False)
             self._loader.keep(name, await self._meanings.stored_versions(name))
         except RedisUnavailable:
             raise

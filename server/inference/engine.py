@@ -6,7 +6,8 @@ stop()    stop following, let what runs end, close Redis
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+import secrets
+from collections.abc import Coroutine, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from typing import Any
 
 from models.entries import read_entries
 from models.errors import InsituError, RedisRefused, RedisUnavailable
+from models.events import LOAD, UNLOAD
+from models.keys import as_name
 from models.redis_failures import connected
 from models.store import ModelStore
 from server.inference.blocks import Blocks
@@ -23,6 +26,7 @@ from server.inference.explaining.explainer import Explainer
 from server.inference.meanings import in_time
 from server.inference.moments import Moment
 from server.inference.predictor import Predictor
+from server.inference.publishing import Publisher
 from server.inference.reading.reader import Reader
 from server.inference.trials import Trials
 from server.metrics import Metrics
@@ -74,12 +78,15 @@ class Engine:
         self.blocks = parts.blocks
         self.explainer = parts.explainer
         self.metrics = parts.metrics
-        self.trial = parts.trial
+        self.publisher = Publisher(parts.store, parts.trial, limits.model_bytes)
+        self.process = secrets.token_hex(8)
+        """A name that no other process has."""
         self.moment = parts.moment
         self.limits = limits
         self.ask = parts.reader.ask
         """Commands of one key each, in one round trip with everybody else's; see `Reader.ask`."""
         self._reader = parts.reader
+        self.trial = parts.trial
         self._pool = parts.pool
         self._preload = preload
         self._resync_seconds = resync_seconds
@@ -177,16 +184,23 @@ class Engine:
         async with in_time(REPLY_SECONDS), connected(self.store.redis):
             replies = await self.store.redis.xread({events: last}, block=BLOCK_MS)
         entries = read_entries(replies)
-        for name in dict.fromkeys(name_in(fields) for _, fields in entries):
-            self._spawn(self._take_over(name))
+        for name, order in orders((fields for _, fields in entries), self.process.encode()).items():
+            self._spawn(self._take_over(name, order))
         return entries[-1][0].decode() if entries else last
 
-    async def _take_over(self, name: str) -> None:
+    async def _take_over(self, name: str, order: str) -> None:
         """Take over the change of one model beside the others: a large one holds nobody up."""
         try:
-            await self.catalogue.changed(name)
+            if order == UNLOAD:
+                self.catalogue.unload(name)
+            elif order == LOAD:
+                await self.catalogue.load(name)
+            else:
+                await self.catalogue.changed(name)
         except RedisUnavailable as error:
             self._away(error)
+        except InsituError as error:
+            log.warning("%s is not loaded as another server asked: %s", name, error)
         except Exception:
             log.exception("taking over what changed about %s", name)
 
@@ -212,6 +226,21 @@ class Engine:
         await self.store.redis.aclose()
 
 
-def name_in(fields: dict[bytes, bytes]) -> str:
+def orders(events: Iterable[Mapping[bytes, bytes]], own: bytes) -> dict[str, str]:
+    """Return the models that events are about, and what this process is last asked to do with each, if anything.
+
+    What it has asked others to do, as `own`, it has done already.
+    """
+    found: dict[str, str] = {}
+    for fields in events:
+        name, event = name_in(fields), fields.get(b"event", b"").decode("utf-8", "replace")
+        if event not in {LOAD, UNLOAD} or as_name(name.encode()) is None:
+            found.setdefault(name, "")
+        elif fields.get(b"by") != own:
+            found[name] = event
+    return found
+
+
+def name_in(fields: Mapping[bytes, bytes]) -> str:
     """Return the model that an event is about."""
     return fields.get(b"model", b"").decode("utf-8", "replace")

@@ -53,6 +53,8 @@ COPIES = 2  # of a file, while it is loaded: as it was received, and as ONNX Run
 class Serving:
     """One loaded version and everything a request of it needs.
 
+    `left` says that it is in memory only for requests that hold it.
+
     Units: row_bytes, what one row may bring into memory; loaded_at, Unix seconds; used_at, seconds
            of time.monotonic.
     """
@@ -67,6 +69,7 @@ class Serving:
     metrics: VersionMetrics
     loaded_at: float = field(default_factory=time.time)
     used_at: float = field(default_factory=time.monotonic)
+    left: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,8 @@ class Loader:
         self._turns = Turns(LOADS_AT_ONCE, LOADS_BESIDE, SLOW_SECONDS)
         self._loaded: dict[Place, Serving] = {}
         self._loading: dict[Place, asyncio.Task[Serving]] = {}
+        self._unwanted: set[Place] = set()  # being loaded while their model is unloaded
+        self._unloaded: set[str] = set()  # models that were unloaded and not loaded since
         self._failures = Failures()
         self._notes: set[asyncio.Task[None]] = set()
         self._let_go_bytes = 0
@@ -117,6 +122,25 @@ class Loader:
         """Return what was wrong with the versions of a model that did not load."""
         return self._failures.of(name)
 
+    def loading(self, name: str) -> set[int]:
+        """Return the versions of a model that are being loaded now."""
+        return {version for held, version in self._loading if held == name}
+
+    def unloaded(self, name: str) -> bool:
+        """Whether a model was unloaded, and no version of it loaded since."""
+        return name in self._unloaded
+
+    def unload(self, name: str) -> None:
+        """Let every version of a model go, those that are being loaded once they are.
+
+        Requests that hold one end on it, as when room is made.
+        """
+        self._unloaded.add(name)
+        self._unwanted |= {place for place in self._loading if place[0] == name}
+        for place in [place for place in self._loaded if place[0] == name]:
+            log.info("unloading %s v%d", *place)
+            self._drop(place)
+
     async def load(self, name: str, version: int) -> Serving:
         """Return a version, loaded once however many ask for it.
 
@@ -126,6 +150,7 @@ class Loader:
         place = (name, version)
         if place in self._loaded:
             return self._loaded[place]
+        self._unwanted.discard(place)
         if place not in self._loading:
             if self._closing:  # who looked a version up meanwhile would have it tried and loaded for nobody
                 raise Stopping
@@ -138,6 +163,9 @@ class Loader:
     def _ended(self, place: Place, task: "asyncio.Task[Serving]") -> None:
         """Take a load off the list, and note its fault where everybody who waited has left."""
         self._loading.pop(place, None)
+        if place in self._unwanted:
+            self._unwanted.remove(place)
+            self._drop(place)
         if not task.cancelled():
             task.exception()
 
@@ -153,6 +181,8 @@ class Loader:
                 self._in_redis(self._store.refusals.note(*place, refusal))
             raise
         self._loaded[place] = serving
+        if place not in self._unwanted:
+            self._unloaded.discard(place[0])
         self._failures.forget(place)
         self._in_redis(self._store.refusals.clear(*place))
         self._metrics.loaded(*place, serving.provider, serving.memory_bytes)
@@ -229,6 +259,7 @@ class Loader:
         serving = self._loaded.pop(place, None)
         if serving is None:
             return
+        serving.left = True
         self.left(place[0])
         self._metrics.unloaded(*place, serving.provider)
         self._let_go(serving.memory_bytes)
@@ -248,6 +279,8 @@ class Loader:
                 log.info("%s v%d is no longer stored", *place)
                 self._drop(place)
                 self._failures.forget(place)
+        if not versions:
+            self._unloaded.discard(name)
         self._metrics.keep(name, versions)
 
     async def close(self) -> None:

@@ -53,25 +53,36 @@ class Meanings:
         """Follow a model from now on."""
         self._met.setdefault(name, Meaning())
 
-    async def refresh(self, name: str) -> None:
+    def forget(self, name: str) -> None:
+        """Follow a model no longer, as if it had never been met."""
+        self._met.pop(name, None)
+        if name in self._warming:
+            self._warming[name].cancel()
+        self._changed(name)
+
+    async def refresh(self, name: str, meet: bool = True) -> None:
         """Take over aliases and traffic of a model, what they need loaded before they count.
+
+        Without `meet` one that is forgotten meanwhile stays forgotten, and nothing of it is loaded.
 
         Raises: BadName, ModelNotFound, RedisUnavailable.
         """
         lock = self._refreshing.setdefault(name, asyncio.Lock())
         try:
             async with lock:
-                await self._refresh(name)
+                await self._refresh(name, meet)
         finally:
             if name not in self._met:
                 self._refreshing.pop(name, None)
 
-    async def _refresh(self, name: str) -> None:
+    async def _refresh(self, name: str, meet: bool) -> None:
         async with in_time(LOOK_UP_SECONDS):
             stored = await self._store.pointers(name)
         if not stored.aliases:
             await self.stored_versions(name)
-        meaning = self._met.setdefault(name, Meaning())
+        meaning = self._met.setdefault(name, Meaning()) if meet else self._met.get(name)
+        if meaning is None:
+            return
         for alias in meaning.aliases.keys() - stored.aliases.keys() - {PRODUCTION}:
             del meaning.aliases[alias]
             self._changed(name)
@@ -161,13 +172,15 @@ class Meanings:
             meaning.rule = None
             self._changed(name)
 
-    async def _fault(self, name: str, versions: Iterable[int]) -> InsituError | None:
+    async def _fault(self, name: str, versions: Iterable[int]) -> InsituError | str | None:
         """Load versions; return why one cannot be.
 
         Raises: RedisUnavailable.
         """
         try:
             for version in versions:
+                if name not in self._met:
+                    return "it was unloaded meanwhile"
                 await self._loader.load(name, version)
         except RedisUnavailable:
             raise
@@ -179,6 +192,8 @@ class Meanings:
         """Load the shadow beside everything else: no request waits for it."""
         version = meaning.aliases.get(SHADOW)
         if version is None or name in self._warming or self._loader.find(name, version) is not None:
+            return
+        if name not in self._met:  # unloaded meanwhile
             return
         task = asyncio.create_task(self._warm(name, version))
         self._warming[name] = task

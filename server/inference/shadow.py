@@ -55,6 +55,10 @@ class Shadows:
         asyncio.get_running_loop().call_soon(self._ask, ask, shadow, answer)  # the answer leaves first
 
     def _ask(self, ask: Ask, shadow: Serving, answer: Answer) -> None:
+        if shadow.left:  # it would be loaded again for this
+            self._rows -= len(answer.rows)
+            shadow.metrics.skipped(len(answer.rows))
+            return
         now = time.monotonic()
         shadow.used_at = now
         version, deadline = shadow.manifest.version, now + ANSWER_SECONDS

@@ -1,14 +1,10 @@
 """POST /v1/models/{name}/versions: any ONNX file, tried in a process of its own, then published."""
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any, get_args
 
 from fastapi import APIRouter, Request
 
 from models import errors as domain
-from models.composing import compose_bundle
 from models.keys import check_name
 from models.manifest import Task
 from models.store import PRODUCTION
@@ -21,11 +17,10 @@ from server.rest.documenting import failures, parameter
 from server.rest.guarding import needs
 from server.rest.parameters import ModelName
 from server.rest.schemas import VersionDetail
-from server.rest.uploads import FORM, RAW, Upload, read_upload
+from server.rest.uploads import FORM, RAW, read_upload
 from server.rest.wire import Json
 
 PATH = "/v1/models/{name}/versions"
-SLOT_SECONDS = 30.0
 
 TEXTS: dict[str, tuple[dict[str, Any], str]] = {
     "features": ({"type": "string"}, "Feature view, YAML or JSON; without one the model takes tensors only."),
@@ -68,7 +63,6 @@ BODY = {
 def create_router(engine: Engine, access: Access) -> APIRouter:
     """Return the upload route."""
     router = APIRouter(tags=["models"], dependencies=[needs(access, "admin")])
-    slot = asyncio.Lock()  # one at a time: each holds a whole model in memory several times over
 
     @router.post(
         PATH,
@@ -95,37 +89,10 @@ def create_router(engine: Engine, access: Access) -> APIRouter:
         It is inspected, and loaded and run once in a separate process, before anything is stored.
         """
         check_name(name)
-        async with taken(slot, name):
-            version = await published(engine, name, await read_upload(request))
+        async with engine.publisher.turn(name):
+            upload = await read_upload(request)
+            version = await engine.publisher.publish(name, upload.onnx, upload.wording, upload.alias)
         facts = await version_detail(engine, name, version)
         return Json(facts, 201, {"Location": f"/v1/models/{name}/versions/{version}"})
 
     return router
-
-
-@asynccontextmanager
-async def taken(slot: asyncio.Lock, name: str) -> AsyncIterator[None]:
-    """Hold the slot of uploads.
-
-    Raises: Overloaded, when another upload keeps it too long.
-    """
-    try:
-        async with asyncio.timeout(SLOT_SECONDS):
-            await slot.acquire()
-    except TimeoutError:
-        raise core.Overloaded(name, 0, SLOT_SECONDS) from None
-    try:
-        yield
-    finally:
-        slot.release()
-
-
-async def published(engine: Engine, name: str, upload: Upload) -> int:
-    """Check, try and store a model file, and return its version.
-
-    Raises: BadModelFile, BadFeatureView, ModelTooLarge, RedisUnavailable.
-    """
-    limit = engine.limits.model_bytes
-    bundle = await asyncio.to_thread(compose_bundle, upload.onnx, name, upload.wording, limit)
-    await engine.trial.admit(bundle)
-    return (await engine.store.publish(bundle, upload.alias)).version

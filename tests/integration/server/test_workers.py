@@ -221,6 +221,8 @@ def test_what_a_dead_worker_counted_still_counts(serve: Serve, stored: str, call
 
     assert by_the_other == 16
     assert counted(server.url, "insitu_requests_total") == 16
+    assert counted(server.url, "nv_inference_request_success") == 16
+    assert counted(server.url, "nv_inference_compute_infer_duration_us") > 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -1,0 +1,144 @@
+"""The model repository as Triton's extension words it: what is stored, and what this server holds in memory.
+
+What is stored is Redis' own; a load and an unload change what is held in memory here, and every other server
+beside the same Redis, workers included, is asked to do the same. One that is away then does not hear of it.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from models.errors import BadRequest, InsituError, ModelNotFound, listed, shown
+from models.events import LOAD, UNLOAD
+from models.keys import check_name
+from server.inference.catalogue import Reference
+from server.inference.engine import Engine
+from server.open_inference.given_config import check_config
+
+READY, LOADING, UNAVAILABLE = "READY", "LOADING", "UNAVAILABLE"
+NOT_YET = "not loaded yet: the first request loads it"
+UNLOADED = "unloaded: the next request, or a load, loads it again"
+CONFIG, FILE = "config", "file:"
+
+Entry = dict[str, str]
+Place = tuple[str, int]
+
+
+async def index(engine: Engine, ready_only: bool = False) -> list[Entry]:
+    """Return every stored version with its state here, by name and number; with `ready_only` what is loaded.
+
+    Raises: RedisUnavailable, RedisRefused; not with `ready_only`, which needs no Redis.
+    """
+    if ready_only:
+        loaded = (one.manifest for one in engine.catalogue.loaded())
+        return [entry((one.name, one.version), READY) for one in loaded]
+    stored = await engine.store.stored()
+    places = [(name, version) for name, versions in stored.items() for version in versions]
+    told = await problems(engine, [place for place in places if engine.catalogue.find(*place) is None])
+    return [stated(engine, place, told.get(place, "")) for place in places]
+
+
+async def problems(engine: Engine, places: Sequence[Place]) -> dict[Place, str]:
+    """Return why versions are not loaded: as this server found when it last tried, or as another one kept it."""
+    kept = await engine.store.refusals.among(places)
+    found = {place: str(refusal) for place, refusal in kept.items()}
+    for name in dict.fromkeys(name for name, _ in places):
+        found |= {(name, version): why for version, why in engine.catalogue.failures(name).items()}
+    return found
+
+
+def stated(engine: Engine, place: Place, problem: str) -> Entry:
+    """Return a stored version with its state."""
+    name, version = place
+    if engine.catalogue.find(name, version) is not None:
+        return entry(place, READY)
+    if version in engine.catalogue.loading(name):
+        return entry(place, LOADING)
+    return entry(place, UNAVAILABLE, problem or (UNLOADED if engine.catalogue.unloaded(name) else NOT_YET))
+
+
+def entry(place: Place, state: str, reason: str = "") -> Entry:
+    """Return one line of the index."""
+    return {"name": place[0], "version": str(place[1]), "state": state, "reason": reason}
+
+
+async def load(engine: Engine, name: str, parameters: Mapping[str, Any]) -> int:
+    """Load a model and return the version that answers; a file is published first, as its next version.
+
+    `parameters` may hold `config`, a Triton configuration as a text of JSON, which is checked and otherwise
+    passed over, and `file:N/model.onnx`, the bytes of an ONNX file: whatever N is, the file becomes the next
+    version, is pointed to by production, and keeps feature view and wording of the one before where they fit.
+
+    Raises: BadName, BadRequest, ModelTooLarge, BadModelFile, Overloaded; ModelNotFound, and what keeps a
+            stored version from being loaded; RedisUnavailable, RedisRefused.
+    """
+    check_name(name)
+    onnx = file_in(parameters)
+    if CONFIG in parameters:
+        check_config(name, parameters[CONFIG])
+    if onnx is None:
+        version = (await engine.catalogue.load(name)).manifest.version
+    else:
+        async with engine.publisher.turn(name):
+            version = await engine.publisher.succeed(name, onnx)
+        await engine.catalogue.load(name)  # production moves here when the new version is loaded
+        await engine.catalogue.get(name, version)
+    await engine.store.ask(LOAD, name, engine.process)
+    return version
+
+
+def file_in(parameters: Mapping[str, Any]) -> bytes | None:
+    """Return the ONNX file among the parameters of a load.
+
+    Raises: BadRequest, a parameter that is not known, several files, one that is no ONNX file or no bytes.
+    """
+    unknown = [one for one in parameters if one != CONFIG and not one.startswith(FILE)]
+    if unknown:
+        raise BadRequest(
+            f"parameters of a load are `{CONFIG}` and `{FILE}1/model.onnx`, not {listed(unknown)}"
+        )
+    files = [one for one in parameters if one.startswith(FILE)]
+    if not files:
+        return None
+    if len(files) > 1 or not files[0].endswith(".onnx"):
+        raise BadRequest(f"a load takes one ONNX file, as `{FILE}1/model.onnx`; it brings {listed(files)}")
+    data = parameters[files[0]]
+    if not isinstance(data, bytes):
+        raise BadRequest(f"{shown(files[0])} holds {type(data).__name__}; send the bytes of the file")
+    return data
+
+
+async def unload(engine: Engine, name: str) -> None:
+    """Let every version of a model leave the memory, not Redis; a model that is not there is unloaded already.
+
+    Requests that run on one end on it. Until a request or a load brings the model back it is not ready.
+
+    Raises: BadName; RedisUnavailable and RedisRefused, where nothing is known here of the model.
+    """
+    check_name(name)
+    catalogue = engine.catalogue
+    if not catalogue.knows(name) and not any(one.manifest.name == name for one in catalogue.loaded()):
+        try:
+            await engine.store.versions(name)
+        except ModelNotFound:
+            return
+    catalogue.unload(name)
+    await engine.store.ask(UNLOAD, name, engine.process)
+
+
+async def ready(engine: Engine, name: str, reference: Reference = None) -> bool:
+    """Whether requests of a model are answered: it is loaded, or loads now, and was not unloaded.
+
+    What is loaded stays ready while Redis is away; what takes longer to load than a request may take
+    is not ready yet.
+    """
+    if engine.catalogue.unloaded(name):
+        return False
+    if engine.catalogue.route(name, reference) is not None:
+        return True
+    try:
+        async with asyncio.timeout(engine.limits.timeout_seconds):
+            await engine.catalogue.get(name, reference)
+    except (InsituError, TimeoutError):
+        return False
+    return True
