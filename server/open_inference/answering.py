@@ -45,8 +45,11 @@ def classified(tensor: Tensor, count: int, labels: Sequence[str]) -> Tensor:
     Source: Triton's classification extension.
     """
     rows = tensor.reshape(len(tensor), prod(tensor.shape[1:])) if tensor.ndim > 1 else tensor.reshape(1, -1)
-    order = np.argsort(-rows if rows.dtype.kind == "f" else rows, axis=1, kind="stable")
-    best = order[:, :count] if rows.dtype.kind == "f" else order[:, ::-1][:, :count]
+    if rows.dtype.kind not in "iub":
+        rows = rows.astype(np.float64)
+        best = np.argsort(-rows, axis=1, kind="stable")[:, :count]
+    else:
+        best = np.argsort(rows, axis=1, kind="stable")[:, ::-1][:, :count]
     texts = np.empty(best.shape, object)
     for row, classes in enumerate(best.tolist()):
         for place, one in enumerate(classes):

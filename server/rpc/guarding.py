@@ -3,8 +3,8 @@
 from typing import Any
 
 from server.access import Access, Scope
-from server.rpc.calls import Call
 from server.rpc.errors import refuse
+from server.rpc.methods import Call
 
 
 def guarded(access: Access, scope: Scope | None, call: Call) -> Any:

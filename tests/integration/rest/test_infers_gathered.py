@@ -6,10 +6,12 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
+from onnx import TensorProto
 from redis.asyncio import Redis
 
 from models.store import ModelStore
-from tests.graphs import bundle, f32, looked_up, model, node, running_total, scaled, value
+from models.tensors import numpy_dtype
+from tests.graphs import bundle, f32, looked_up, model, node, passed, running_total, scaled, value
 from tests.integration.rest.conftest import Listen
 from tests.integration.rest.inferred import BINARY, BYTES_KIND
 from tests.integration.rest.speaking import line, post
@@ -195,3 +197,23 @@ async def test_under_a_traffic_rule_every_answer_is_of_one_version(
 
     assert all(int(facts["model_version"]) + 1 == output[0, 0] for facts, output in replies)
     assert {facts["model_version"] for facts, _ in replies} == {"1", "2"}
+
+
+async def test_bfloat16_comes_and_goes_as_bytes_and_as_numbers(listen: Listen, store: ModelStore) -> None:
+    await store.publish(bundle(passed(TensorProto.BFLOAT16, ["rows", 2])))
+    wire = await listen()
+    x = f32([[1.5, -2], [3.140625, 0]]).astype(numpy_dtype("bfloat16"))
+    one = {"name": "x", "shape": [2, 2], "datatype": "BF16"}
+    blob = {**one, "parameters": {"binary_data_size": x.nbytes}}
+    json = orjson.dumps({"inputs": [blob], "parameters": BINARY})
+    length = f"Inference-Header-Content-Length: {len(json)}"
+    said = [
+        post(json + x.tobytes(), length, path="/v2/models/m/infer", kind=BYTES_KIND),
+        post(orjson.dumps({"inputs": [{**one, "data": [1.5, -2, 3.140625, 0]}]}), path="/v2/models/m/infer"),
+    ]
+
+    binary, numbers = await together(wire, said)
+
+    assert binary.raw.endswith(x.tobytes())
+    (output,) = orjson.loads(numbers.raw.partition(b"\r\n\r\n")[2])["outputs"]
+    assert output == {"name": "y", "datatype": "BF16", "shape": [2, 2], "data": [1.5, -2, 3.140625, 0]}

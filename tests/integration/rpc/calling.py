@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from server.inference.engine import Engine
+from server.rpc.door import Door
 from server.rpc.messages import SERVICE, message
 
 SECONDS = 30.0
@@ -17,8 +18,9 @@ Array = NDArray[Any]
 class Caller:
     """A channel to one door, and the engine behind it."""
 
-    def __init__(self, address: str, engine: Engine) -> None:
-        self.address = address
+    def __init__(self, door: Door, engine: Engine) -> None:
+        self.door = door
+        self.address = address = door.address
         self.engine = engine
         self.channel = grpc.aio.insecure_channel(
             address, options=[("grpc.max_receive_message_length", -1), ("grpc.use_local_subchannel_pool", 1)]

@@ -49,7 +49,7 @@ async def open_door(redis_url: str, built: BuildEngine) -> AsyncIterator[OpenDoo
             door = await app.open_rpc(chosen, engine, held)
             assert door is not None
             stack.push_async_callback(door.close)
-            caller = Caller(door.address, engine)
+            caller = Caller(door, engine)
             stack.push_async_callback(caller.close)
             return caller
 

@@ -37,9 +37,19 @@ class ServeCommand:
         return (self.folder / "serve.log").read_text(errors="replace")
 
     @property
+    def told(self) -> dict[str, str]:
+        """What it said when it answered; empty until then."""
+        line, ended, _ = (self.folder / "serve.out").read_text().partition("\n")
+        return dict(json.loads(line)) if ended else {}
+
+    @property
     def url(self) -> str:
-        told = (self.folder / "serve.out").read_text().partition("\n")[0]
-        return str(json.loads(told)["url"]) if told else ""
+        return self.told.get("url", "")
+
+    @property
+    def grpc(self) -> str:
+        """Where gRPC answers."""
+        return self.told.get("grpc", "")
 
     @property
     def pid(self) -> int:
