@@ -12,11 +12,8 @@ import httpx
 from benchmarks.faults import BenchmarkFailed, Missing
 from benchmarks.processes import HOST, Child, free_port, running, wait_for_port
 from benchmarks.stage import Stage
-from server.settings import ServerSettings
 
 INSITU, TEXTBOOK, MOSEC, EMPTY = "Insitu", "textbook", "mosec", "empty ASGI"
-# A door of its own port beside HTTP's: closed where a case does not ask by it.
-GRPC_DOOR = "grpc_port" in ServerSettings.model_fields
 READY_SECONDS = 60.0
 POLL_SECONDS = 0.05
 
@@ -55,8 +52,12 @@ def insitu(
 ) -> Iterator[Server]:
     """Serve with Insitu, ready when the block begins; `settings` by their environment variables."""
     port = free_port()
-    doors = {"INSITU_GRPC_PORT": "-1"} if GRPC_DOOR else {}
-    env = {"INSITU_REDIS_URL": stage.url, "INSITU_LOG_LEVEL": "warning", **doors, **(settings or {})}
+    env = {
+        "INSITU_REDIS_URL": stage.url,
+        "INSITU_LOG_LEVEL": "warning",
+        "INSITU_GRPC_PORT": "-1",  # a second port is opened only where a case asks by it
+        **(settings or {}),
+    }
     command = ["-m", "cli.main", "serve", "--port", str(port)]
     with running(name, command, stage.log(name), env) as child:
         wait_for_port(child, port)

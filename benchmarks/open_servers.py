@@ -1,6 +1,5 @@
 """Servers of the Open Inference Protocol, each with the same network as `vector`: Insitu, Triton twice, MLServer."""
 
-import importlib.util
 import sys
 import time
 from collections.abc import Iterator
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import httpx
 
-from benchmarks.contenders import GRPC_DOOR, INSITU, insitu
+from benchmarks.contenders import INSITU, insitu
 from benchmarks.faults import BenchmarkFailed, Missing
 from benchmarks.processes import HOST, Child, free_port, running
 from benchmarks.stage import Stage
@@ -45,10 +44,10 @@ class OpenServer:
 
 
 @contextmanager
-def open_insitu(stage: Stage, *, grpc: bool) -> Iterator[OpenServer]:
-    """Serve with Insitu, by gRPC too if asked."""
-    port = free_port() if grpc and GRPC_DOOR else 0
-    with insitu(stage, settings={"INSITU_GRPC_PORT": str(port)} if port else {}) as server:
+def open_insitu(stage: Stage) -> Iterator[OpenServer]:
+    """Serve with Insitu, over HTTP and by gRPC."""
+    port = free_port()
+    with insitu(stage, settings={"INSITU_GRPC_PORT": str(port)}) as server:
         yield OpenServer(INSITU, server.child, server.port, port)
 
 
@@ -77,13 +76,6 @@ def installed(package: str) -> bool:
     """Return whether the rivals' Python has a package."""
     found = PYTHON.parent.parent.glob(f"lib/python*/site-packages/{package}/__init__.py")
     return PYTHON.exists() and any(found)
-
-
-def grpc_missing() -> str:
-    """Return why nothing is asked by gRPC, empty when it can be."""
-    if importlib.util.find_spec("grpc") is None:
-        return "grpcio is not installed: pip install 'insitu[bench]'"
-    return ""
 
 
 def wait_until_ready(server: OpenServer) -> None:

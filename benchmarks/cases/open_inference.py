@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import grpc
 import httpx
 import numpy as np
 
@@ -28,7 +29,6 @@ from benchmarks.open_servers import (
     RIVALS,
     TRITON,
     OpenServer,
-    grpc_missing,
     open_insitu,
     rival,
 )
@@ -79,10 +79,7 @@ def run(run: Run) -> None:
 
 def lined_up(run: Run, stack: ExitStack) -> Iterator[OpenServer]:
     """Start everybody; a rival that is not installed or does not start is noted and left out."""
-    missing = grpc_missing()
-    if missing:
-        run.notes.append(f"{NAME}: gRPC is left out: {missing}")
-    yield stack.enter_context(open_insitu(run.stage, grpc=not missing))
+    yield stack.enter_context(open_insitu(run.stage))
     for name in RIVALS:
         try:
             yield stack.enter_context(rival(run.stage, name))
@@ -100,7 +97,7 @@ def checked(run: Run, server: OpenServer) -> None:
             tensor = run.stage.rows[np.arange(start, start + rows) % ROWS]
             wanted = expected(run.stage.model, {"x": tensor}).ravel()
             same(server.name, asked(server.url, tensor, server), wanted)
-            if spoken(server):
+            if server.grpc_port:
                 same(f"{server.name} by gRPC", called(server, tensor), wanted)
     run.warm(Series(NAME, server.name, HTTP), one_row(run, server))
 
@@ -126,8 +123,6 @@ def called(server: OpenServer, tensor: Floats) -> Floats:
 
     Raises: BenchmarkFailed, the call failed.
     """
-    import grpc  # noqa: PLC0415 - a run without gRPC takes no grpcio
-
     with grpc.insecure_channel(f"{HOST}:{server.grpc_port}") as channel:
         call = channel.unary_unary(infer_requests.METHOD)
         try:
@@ -147,11 +142,6 @@ def same(who: str, told: Floats, wanted: Floats) -> None:
             f"{who} answers {told[:3].tolist()}, ONNX Runtime {wanted[:3].tolist()}: "
             "the speed of wrong answers says nothing"
         )
-
-
-def spoken(server: OpenServer) -> bool:
-    """Return whether a server is asked by gRPC."""
-    return server.grpc_port > 0 and not grpc_missing()
 
 
 def one_row(run: Run, server: OpenServer) -> Load:
@@ -183,7 +173,7 @@ def over_grpc(run: Run, servers: list[OpenServer]) -> Iterator[Contest]:
     messages = [infer_requests.message(MODEL, row[None]) for row in run.stage.rows]
     path = run.stage.joined("infer-messages", messages)
     for server in servers:
-        if spoken(server):
+        if server.grpc_port:
             series = Series(NAME, server.name, GRPC)
             words = (HOST, server.grpc_port, path, len(messages[0]), CALLS, run.options.seconds)
             yield Contest(series, partial(told, run, series, ("benchmarks.grpc_load", *words)))

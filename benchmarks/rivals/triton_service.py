@@ -20,7 +20,7 @@ backend: "python"
 max_batch_size: 1024
 input [{name: "x", data_type: TYPE_FP32, dims: [32]}]
 output [{name: "value", data_type: TYPE_FP32, dims: [1]}]
-dynamic_batching {max_queue_delay_microseconds: 0}
+dynamic_batching {max_queue_delay_microseconds: 1000}
 instance_group [{count: 1, kind: KIND_CPU}]
 """
 

@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import grpc
 import numpy as np
 import pytest
 
@@ -56,7 +57,6 @@ def printed(*words: str) -> dict[str, Any]:
 @contextmanager
 def calls_answered(answers: Iterator[bytes], asked: list[bytes]) -> Iterator[int]:
     """A server by gRPC that answers the n-th call as told."""
-    grpc = pytest.importorskip("grpc", reason="no grpcio: pip install 'insitu[bench]'")
 
     def infer(request: bytes, _context: object) -> bytes:
         asked.append(request)
@@ -197,7 +197,7 @@ def test_the_case_runs_from_start_to_end(stage: Stage) -> None:
     open_inference.run(run)
 
     ours = {one.series.setting for one in run.measurements.made if one.series.who == "Insitu"}
-    assert {open_inference.HTTP, open_inference.BATCH} < ours
+    assert {open_inference.HTTP, open_inference.GRPC, open_inference.BATCH} < ours
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ def described() -> Any:
             if kind == MESSAGE:
                 added.type_name = ".t.Tensor"
     pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)  # type: ignore[no-untyped-call, unused-ignore]
+    pool.Add(file)  # type: ignore[no-untyped-call, unused-ignore]  # untyped where protobuf has no stubs
     return {
         name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"t.{name}"))
         for name in ("Request", "Response")
