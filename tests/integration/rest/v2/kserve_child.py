@@ -11,11 +11,11 @@ from typing import Any
 
 URL = sys.argv.pop()  # the import parses what is left
 
-import numpy as np  # noqa: E402
-from kserve import InferenceRESTClient, InferInput, InferRequest, RESTConfig  # noqa: E402
+import numpy as np  # noqa: E402  # it reads the command line
+from kserve import InferenceRESTClient, InferInput, InferRequest, RESTConfig  # noqa: E402  # it reads the command line
 
-from server.open_inference.datatypes import DTYPES  # noqa: E402
-from tests.integration.rest.v2.stored import extremes, same  # noqa: E402
+from server.open_inference.datatypes import DTYPES  # noqa: E402  # it reads the command line
+from tests.integration.rest.v2.stored import extremes, same  # noqa: E402  # it reads the command line
 
 
 def given(datatype: str, binary: bool) -> Any:
