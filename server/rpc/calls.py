@@ -10,6 +10,8 @@ from server.open_inference.asking import infer
 from server.open_inference.infer import Infer
 from server.rpc.describing import model_methods, server_methods
 from server.rpc.fixed import fixed_methods
+from server.rpc.gathered import Gathered
+from server.rpc.heads import Heads
 from server.rpc.messages import parsed
 from server.rpc.methods import Unary, whole
 from server.rpc.replies import response_of
@@ -22,6 +24,8 @@ class Calls:
 
     def __init__(self, engine: Engine, version: str) -> None:
         self._engine = engine
+        self._heads = Heads()
+        self._gathered = Gathered(engine)
         self._methods = (
             server_methods(engine, version)
             | model_methods(engine)
@@ -38,8 +42,17 @@ class Calls:
 
         Raises: InsituError.
         """
-        request = self.request(self.message(data), seconds_left)
-        return bytes((await self.answer(request)).SerializeToString())
+        head = self._heads.of(data)
+        if head is not None:
+            answer = await self._gathered.answer(head, data, seconds_left)
+            if answer is not None:
+                return answer
+        asked = self.message(data)
+        request = self.request(asked, seconds_left)
+        answer = bytes((await self.answer(request)).SerializeToString())
+        if head is None:
+            self._heads.meet(data, asked, request)
+        return answer
 
     def message(self, data: bytes) -> Any:
         """Return a ModelInferRequest of its bytes.

@@ -1,0 +1,151 @@
+"""Requests of one moment that begin alike, asked for together: one row each, one request to the core.
+
+What a request costs beside its run is then paid once a moment and not once a caller. Where not all of them
+can be answered at once, each is asked for by itself, and gets the error that is its own.
+"""
+
+import asyncio
+import time
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from models.errors import InsituError
+from models.tensors import Tensor
+from server.inference.asking import Answer
+from server.inference.engine import Engine
+from server.inference.predictor import is_well
+from server.inference.requests import Request
+from server.open_inference.asking import ask_of
+from server.open_inference.infer import Infer, TensorGiven
+from server.rpc.heads import Head
+from server.rpc.replies import Shapes
+
+
+class Turn:
+    """One request that waits: its message, when its caller gives it up (time.monotonic), who hears of it."""
+
+    __slots__ = ("data", "deadline", "heard")
+
+    def __init__(self, data: bytes, deadline: float | None, heard: "asyncio.Future[bytes | None]") -> None:
+        self.data = data
+        self.deadline = deadline
+        self.heard = heard
+
+
+class Group:
+    """Requests of one moment, and the request to the core that they became."""
+
+    __slots__ = ("head", "left", "request", "turns")
+
+    def __init__(self, head: Head) -> None:
+        self.head = head
+        self.turns: list[Turn] = []
+        self.left = 0
+        self.request: Request | None = None
+
+
+class Gathered:
+    """Asks for groups, and hands their answers out."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._rows = engine.limits.rows
+        self._groups: dict[Head, Group] = {}
+        self._loop = asyncio.get_running_loop()
+        self._shapes = Shapes()
+
+    async def answer(self, head: Head, data: bytes, seconds_left: float | None) -> bytes | None:
+        """Return the answer to a request, None where it has to be asked for alone."""
+        deadline = None if seconds_left is None else time.monotonic() + seconds_left
+        group = self._groups.get(head)
+        if group is None:
+            group = self._begun(head)
+        turn = Turn(data, deadline, self._loop.create_future())
+        group.turns.append(turn)
+        if len(group.turns) >= self._rows:
+            self._ask(group)
+        try:
+            return await turn.heard
+        except asyncio.CancelledError:
+            self._leave(group)
+            raise
+
+    def _begun(self, head: Head) -> Group:
+        if not self._groups:
+            self._loop.call_soon(self._end)
+        group = self._groups[head] = Group(head)
+        return group
+
+    def _end(self) -> None:
+        """End a moment: ask for everything that came in it."""
+        with self._engine.moment:
+            for group in [*self._groups.values()]:
+                self._ask(group)
+
+    def _leave(self, group: Group) -> None:
+        """Give up what nobody waits for any more."""
+        group.left += 1
+        if group.request is not None and group.left == len(group.turns):
+            self._engine.predictor.leave(group.request)
+
+    def _ask(self, group: Group) -> None:
+        """Ask for a group; one that cannot be asked for whole is left to its callers."""
+        del self._groups[group.head]
+        try:
+            ask = self._asked(group)
+        except InsituError:
+            ask = None
+        if ask is None:
+            hand_out(group, None)
+            return
+        request = self._engine.predictor.submit(ask, partial(self._answered, group))
+        if request.open:
+            group.request = request
+
+    def _asked(self, group: Group) -> Any:
+        """Return what the core is asked, None where its rows are not to be asked for together.
+
+        Raises: InsituError, what is wrong with all of them.
+        """
+        request = group.head.request
+        route = self._engine.catalogue.route(request.model, request.reference)
+        if route is None or route.split is not None or route.serving.manifest.batching != "dynamic":
+            return None
+        (one,) = request.inputs
+        rows = b"".join([group.head.row(turn.data) for turn in group.turns])
+        tensor: Tensor = np.frombuffer(rows, one.tensor.dtype).reshape(
+            len(group.turns), *one.tensor.shape[1:]
+        )
+        given = TensorGiven(one.name, one.datatype, tensor)
+        ask = ask_of(Infer(request.model, request.reference, [given], request.outputs), route.serving)
+        if ask.inputs is None:
+            return None
+        ask.callers = len(group.turns)
+        deadlines = [turn.deadline for turn in group.turns if turn.deadline is not None]
+        ask.deadline = min(deadlines, default=None)
+        return ask
+
+    def _answered(self, group: Group, outcome: Answer | Exception) -> None:
+        """Hand an answer out; an error is met by each caller alone."""
+        if isinstance(outcome, Exception) or not is_well(outcome.rows):
+            hand_out(group, None)
+            return
+        manifest = self._manifest(outcome)
+        if manifest is None:
+            hand_out(group, None)
+            return
+        hand_out(group, self._shapes.rows(group.head.request, outcome, manifest))
+
+    def _manifest(self, answer: Answer) -> Any:
+        serving = self._engine.catalogue.find(answer.model, answer.version)
+        return None if serving is None else serving.manifest
+
+
+def hand_out(group: Group, answers: list[bytes] | None) -> None:
+    """Let every caller who is still there hear its answer, or that it has to ask alone."""
+    group.request = None
+    for place, turn in enumerate(group.turns):
+        if not turn.heard.done():
+            turn.heard.set_result(None if answers is None else answers[place])
