@@ -11,7 +11,7 @@ import pytest
 from redis.asyncio import Redis
 
 from models.store import ModelStore
-from tests.graphs import bundle, looping, scaled, total
+from tests.graphs import bundle, f32, looping, model, node, scaled, total, value
 from tests.integration.rest.conftest import Client, StartDoor
 from tests.integration.rest.graphs import churn, price
 from tests.integration.rest.stock import fill
@@ -289,3 +289,44 @@ async def test_numbers_that_a_graph_makes_of_nothing_are_null_in_json(
     response = await client.post("/v2/models/endless/infer", json={"inputs": [X | {"data": [0, 1]}]})
 
     assert response.json()["outputs"][0]["data"] == [None, None]
+
+
+async def test_a_traffic_rule_shares_requests_out_and_rows_of_one_stay_together(
+    client: Client, store: ModelStore, redis: Redis
+) -> None:
+    for _ in range(2):
+        await store.publish(churn())
+    await store.set_traffic("churn", {1: 50, 2: 50})
+    for row in range(40):
+        await redis.hset(f"customer:{row}", mapping={"age": row, "spend": 1})
+
+    def rows(*ids: int) -> dict[str, Any]:
+        keys = [str(one) for one in ids]
+        return {"inputs": [{"name": "id", "shape": [len(keys)], "datatype": "BYTES", "data": keys}]}
+
+    each = [(await client.post(INFER, json=rows(row))).json()["model_version"] for row in range(40)]
+    again = [(await client.post(INFER, json=rows(row))).json()["model_version"] for row in range(40)]
+    together = await client.post(INFER, json=rows(*range(40)))
+
+    assert set(each) == {"1", "2"}
+    assert each == again
+    assert together.json()["outputs"][0]["shape"] == [40, 2]
+    assert together.json()["model_version"] in {"1", "2"}
+
+
+async def test_an_output_of_one_version_under_a_traffic_rule_is_answered_by_it_or_refused(
+    client: Client, store: ModelStore
+) -> None:
+    doubled = model(
+        [node("Mul", "x f", "z")], [value("x", ["rows", 2])], [value("z", ["rows", 2])], {"f": f32(2.0)}
+    )
+    await store.publish(bundle(scaled(), "m"))
+    await store.publish(bundle(doubled, "m"))
+    await store.set_traffic("m", {1: 50, 2: 50})
+
+    found = set()
+    for _ in range(30):
+        response = await client.post("/v2/models/m/infer", json=asked(outputs=[{"name": "y"}]))
+        found.add((response.status_code, "no output" in response.text))
+
+    assert found <= {(200, False), (400, True)}
