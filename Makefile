@@ -22,6 +22,10 @@ comma := ,
 STAMP := $(VENV)/.installed-$(subst $(comma),-,$(EXTRAS))
 # Beside whatever EXTRAS put there: the rivals of `make bench`.
 BENCH_STAMP := $(VENV)/.bench
+# Those that pin packages of their own, apart from ours: their versions, and where they lie.
+RIVALS := nvidia-pytriton==0.7.0 mlserver==1.7.1
+RIVALS_VENV := $(VENV)/rivals
+RIVALS_STAMP := $(RIVALS_VENV)/.installed
 PIP_INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off \
     $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -c constraints.txt
 
@@ -64,7 +68,7 @@ format: install ## Format the code and mend what the linter can
 e2e: install ## Run the tests that need a browser (apt install chromium) and the extra e2e
 	@$(BIN)/python -m pytest tests/e2e --e2e $(ARGS)
 
-bench: $(BENCH_STAMP) ## Measure Insitu beside its rivals, 16 minutes (ARGS=--quick: four); needs wrk
+bench: $(BENCH_STAMP) $(RIVALS_STAMP) ## Measure Insitu beside its rivals, 19 minutes (ARGS=--quick: four); needs wrk
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 bench-models: install ## Compare trained networks with scikit-learn on held-out rows, some minutes (ARGS='--only wine')
@@ -109,3 +113,16 @@ $(STAMP): pyproject.toml constraints.txt | $(VENV)/bin/python
 $(BENCH_STAMP): $(STAMP)
 	@$(PIP_INSTALL) -q -e '.[bench]'
 	@touch $@
+
+# Each by itself: one that a machine cannot have is left out of the comparison, the rest is measured.
+$(RIVALS_STAMP): | $(VENV)/bin/python
+	@echo "Installing $(RIVALS) into $(RIVALS_VENV), apart from everything else (about 0.6 GB on disk)"; \
+	$(BIN)/python -m venv $(RIVALS_VENV); \
+	touch $(RIVALS_VENV)/.all; \
+	for rival in $(RIVALS); do \
+	  if ! $(RIVALS_VENV)/bin/python -m pip install -q --disable-pip-version-check "$$rival" onnxruntime; then \
+	    rm -f $(RIVALS_VENV)/.all; \
+	    echo "$$rival could not be installed: open-inference leaves it out, the next \`make bench\` tries again" >&2; \
+	  fi; \
+	done; \
+	if [ -e $(RIVALS_VENV)/.all ]; then mv $(RIVALS_VENV)/.all $@; fi

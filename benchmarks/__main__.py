@@ -31,7 +31,7 @@ Each server's answers are held against ONNX Runtime before it is timed; a failed
 case is measured in rounds, contender after contender, and the medians count. Nothing else should run meanwhile.
 """
 EXAMPLES = """examples:
-  python -m benchmarks                                 everything, about 16 minutes
+  python -m benchmarks                                 everything, about 19 minutes
   python -m benchmarks --quick                         a glance at everything, about four minutes
   python -m benchmarks --only comparison --rounds 9    one case, more rounds
   python -m benchmarks --only soak --soak 600          memory over ten minutes of full load
@@ -44,7 +44,7 @@ docs/benchmarks.md says what each case does and how to read it.
 
 def parser() -> argparse.ArgumentParser:
     """Return the command line."""
-    cases = "\n".join(f"  {case.name:<12} {case.about}" for case in CASES)
+    cases = "\n".join(f"  {case.name:<14} {case.about}" for case in CASES)
     made = argparse.ArgumentParser(
         "python -m benchmarks",
         description=ABOUT,

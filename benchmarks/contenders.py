@@ -52,7 +52,12 @@ def insitu(
 ) -> Iterator[Server]:
     """Serve with Insitu, ready when the block begins; `settings` by their environment variables."""
     port = free_port()
-    env = {"INSITU_REDIS_URL": stage.url, "INSITU_LOG_LEVEL": "warning", **(settings or {})}
+    env = {
+        "INSITU_REDIS_URL": stage.url,
+        "INSITU_LOG_LEVEL": "warning",
+        "INSITU_GRPC_PORT": "-1",  # a second port is opened only where a case asks by it
+        **(settings or {}),
+    }
     command = ["-m", "cli.main", "serve", "--port", str(port)]
     with running(name, command, stage.log(name), env) as child:
         wait_for_port(child, port)

@@ -5,17 +5,20 @@ import platform
 import re
 import shutil
 import subprocess
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, distributions, version
 from pathlib import Path
 from typing import Any
 
+from benchmarks.open_servers import PYTHON
 from benchmarks.processes import ROOT
 from benchmarks.stage import Stage
 
 PACKAGES = (
     *("insitu", "uvicorn", "uvloop", "httptools", "fastapi", "pydantic", "orjson", "redis", "hiredis"),
-    *("onnxruntime", "numpy", "mosec"),
+    *("onnxruntime", "numpy", "grpcio", "mosec"),
 )
+# In an environment of their own.
+RIVAL_PACKAGES = ("nvidia-pytriton", "mlserver")
 TELL_SECONDS = 10
 
 
@@ -45,6 +48,7 @@ def versions(stage: Stage) -> dict[str, str]:
     return {
         "python": platform.python_version(),
         **{name: known for name in PACKAGES if (known := package(name))},
+        **rival_versions(),
         "redis server": f"{server} {stage.info('valkey_version') or stage.info('redis_version')}",
         "wrk": first_line("wrk", "-v"),
         "redis-benchmark": first_line("redis-benchmark", "--version"),
@@ -58,6 +62,14 @@ def package(name: str) -> str:
         return version(name)
     except PackageNotFoundError:
         return ""
+
+
+def rival_versions() -> dict[str, str]:
+    """Return the versions of the rivals that are installed apart from us."""
+    folders = [str(folder) for folder in PYTHON.parent.parent.glob("lib/python*/site-packages")]
+    return {
+        name: found.version for name in RIVAL_PACKAGES for found in distributions(name=name, path=folders)
+    }
 
 
 def first_line(*command: str) -> str:

@@ -1,4 +1,4 @@
-"""The network of the benchmark: an MLP 32-64-64-1 in float32, as ONNX bytes."""
+"""The networks of the benchmark as ONNX bytes: an MLP 32-64-64-1 in float32, and the mean of an image's channels."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -35,3 +35,16 @@ def mlp(bias: float = 0.0, seed: int = 0, sizes: Sequence[int] = SIZES) -> bytes
 def certain(version: int) -> bytes:
     """Return a network of the same size that answers under one half for odd versions, over it for even ones."""
     return mlp(-SURE if version % 2 else SURE)
+
+
+def pooled(channels: int) -> bytes:
+    """Return a network that answers the mean of each channel, and so reads much and says little.
+
+    Shape:  (B, channels, H, W) float32 -> (B, channels, 1, 1).
+    """
+    node = helper.make_node("GlobalAveragePool", ["x"], ["value"])
+    taken = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", channels, "height", "width"])
+    given = helper.make_tensor_value_info("value", TensorProto.FLOAT, ["batch", channels, 1, 1])
+    graph = helper.make_graph([node], "pooled", [taken], [given])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    return bytes(model.SerializeToString())

@@ -45,12 +45,16 @@ class Child:
 
     def end(self) -> None:
         """End the process and whatever it started, politely first."""
+        started = descendants(self.process.pid)
         if self.process.poll() is None:
             self.process.terminate()
             with suppress(subprocess.TimeoutExpired):
                 self.process.wait(STOP_SECONDS)
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)  # its own group: children that outlived it
+        for pid in started:  # those that left its group
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
         self.process.wait()
 
 
@@ -62,12 +66,16 @@ def environment(extra: Mapping[str, str]) -> dict[str, str]:
 
 @contextmanager
 def running(
-    name: str, command: Sequence[str], log: Path, env: Mapping[str, str] | None = None
+    name: str,
+    command: Sequence[str],
+    log: Path,
+    env: Mapping[str, str] | None = None,
+    python: str = sys.executable,
 ) -> Iterator[Child]:
     """Run `python COMMAND` until the block ends; Ctrl-C in the terminal reaches the benchmark alone."""
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, *command],
+            [python, *command],
             cwd=ROOT,
             env=environment(env or {}),
             stdin=subprocess.DEVNULL,
@@ -108,12 +116,27 @@ def wait_for_port(child: Child, port: int) -> None:
 def memory_bytes(pid: int) -> int:
     """Return the memory of a process and all it started, shared pages counted once; 0 where there is no /proc.
 
-    Source: proc_pid_smaps(5), Pss of smaps_rollup in kB; proc_tid_children(5).
+    Source: proc_pid_smaps(5), Pss of smaps_rollup in kB.
     """
+    return sum(noted(one, "smaps_rollup", "Pss:") for one in (pid, *descendants(pid)))
+
+
+def descendants(pid: int) -> list[int]:
+    """Return the processes that a process started, theirs included; none where there is no /proc.
+
+    Source: proc_tid_children(5).
+    """
+    found: list[int] = []
+    for listed in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):
+            found.extend(int(child) for child in listed.read_text().split())
+    return [one for child in found for one in (child, *descendants(child))]
+
+
+def noted(pid: int, file: str, name: str) -> int:
+    """Return an amount in kB out of a file of /proc/PID, in bytes; 0 where it is not there."""
     try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        lines = Path(f"/proc/{pid}/{file}").read_text().splitlines()
     except OSError:
         return 0
-    own = next((int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:")), 0)
-    return own + sum(memory_bytes(int(child)) for child in children)
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(name)), 0)

@@ -1,7 +1,8 @@
 -- wrk's script: sends the bodies of a file in turns, and prints what it saw as one line of JSON.
 --
---   wrk ... -s rotate.lua URL -- BODIES [CHECK]
+--   wrk ... -s rotate.lua URL -- BODIES BODY_BYTES [CHECK]
 --
+-- BODIES has one body a line where BODY_BYTES is 0, and bodies of so many bytes, one after the other, where it is not.
 -- CHECK is nothing (statuses are counted by wrk, the cheapest), `whole` (every answer must be a 200
 -- without an error in it) or `version` (and its values must fit its version: under one half for odd
 -- versions, at least one half for even ones; so no answer may mix two).
@@ -45,19 +46,29 @@ local function fits(status, headers, body)
    end
 end
 
+local function bodies(path, bytes)
+   if bytes == 0 then
+      return io.lines(path)
+   end
+   local file = assert(io.open(path, "rb"))
+   return function()
+      return file:read(bytes)
+   end
+end
+
 function setup(thread)
    table.insert(threads, thread)
 end
 
 function init(args)
    wrk.method = "POST"
-   wrk.headers["Content-Type"] = "application/json"
-   for line in io.lines(args[1]) do
-      table.insert(requests, wrk.format(nil, nil, nil, line))
+   wrk.headers["Content-Type"] = wrk.headers["Content-Type"] or "application/json"
+   for body in bodies(args[1], tonumber(args[2])) do
+      table.insert(requests, wrk.format(nil, nil, nil, body))
    end
-   if args[2] == "whole" then
+   if args[3] == "whole" then
       response = whole
-   elseif args[2] == "version" then
+   elseif args[3] == "version" then
       response = fits
    end
 end

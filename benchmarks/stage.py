@@ -22,12 +22,22 @@ from models.store import ModelStore
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A network to publish: the name of the model, its graph, the kind of its features, their view if not the run's."""
+    """A network to publish: the name of the model, its graph, the kind of its features, their view if not the run's.
+
+    Without a kind it reads none: the caller sends tensors.
+    """
 
     name: str
     onnx: bytes
-    kind: str
+    kind: str = ""
     view: dict[str, Any] | None = None
+
+    @property
+    def wording(self) -> Wording:
+        """What is said of the network beside its graph."""
+        if not self.kind:
+            return Wording()
+        return Wording(features=FeatureView.read(self.view or view(self.kind)), task="regression")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +69,13 @@ class Stage:
             path.write_text("\n".join(lines) + "\n")
         return path
 
+    def joined(self, name: str, bodies: Sequence[bytes]) -> Path:
+        """Return a file of these bodies, all of one length, one after the other."""
+        path = self.folder / f"{name}.bin"
+        if not path.exists():
+            path.write_bytes(b"".join(bodies))
+        return path
+
     def publish(
         self, models: Sequence[Stored], prefix: str = "insitu", alias: str | None = "production"
     ) -> None:
@@ -68,8 +85,7 @@ class Stage:
             client = connect(self.url)
             store = ModelStore(client, Keys(prefix))
             for one in models:
-                wording = Wording(features=FeatureView.read(one.view or view(one.kind)), task="regression")
-                await store.publish(compose_bundle(one.onnx, one.name, wording), alias)
+                await store.publish(compose_bundle(one.onnx, one.name, one.wording), alias)
             await client.aclose()
 
         asyncio.run(publish_all())

@@ -29,7 +29,7 @@ Check = Literal["", "whole", "version"]
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """One load: a file of bodies sent in turns to one URL."""
+    """One load: a file of bodies sent in turns to one URL; one a line, or each of `body_bytes` where that is not 0."""
 
     url: str
     bodies: Path
@@ -37,6 +37,7 @@ class Load:
     seconds: int
     headers: Mapping[str, str] = field(default_factory=dict)
     check: Check = ""
+    body_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +141,7 @@ def command(load: Load) -> list[str]:
             "--timeout",
             f"{ANSWER_SECONDS}s",
         ),
-        *("-s", str(SCRIPT), *headers, load.url, "--", str(load.bodies), load.check),
+        *("-s", str(SCRIPT), *headers, load.url, "--", str(load.bodies), str(load.body_bytes), load.check),
     ]
 
 

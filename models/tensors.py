@@ -23,7 +23,7 @@ NumericDtype = Literal[
     "float32",
     "float64",
 ]
-Dtype = Literal[NumericDtype, "string"]
+Dtype = Literal[NumericDtype, "bfloat16", "string"]
 Tensor = NDArray[Any]
 ELEMENT_LIMIT = 1 << 26  # elements in one row of one input: 256 MiB of float32
 UNNAMED = "?"
@@ -51,7 +51,19 @@ class TensorSpec(BaseModel):
 @cache
 def numpy_dtype(dtype: str) -> "np.dtype[Any]":
     """Return the little-endian numpy type of a dtype name; strings are objects."""
-    return np.dtype(object) if dtype == "string" else np.dtype(dtype).newbyteorder("<")
+    if dtype == "string":
+        return np.dtype(object)
+    if dtype == "bfloat16":
+        from ml_dtypes import bfloat16  # noqa: PLC0415  # for the few models that have it
+
+        found: np.dtype[Any] = np.dtype(bfloat16)
+        return found
+    return np.dtype(dtype).newbyteorder("<")
+
+
+def is_float(dtype: "np.dtype[Any]") -> bool:
+    """Whether a numpy type holds floats; bfloat16 is none of numpy's own."""
+    return dtype.kind == "f" or dtype.name == "bfloat16"
 
 
 def elements(shape: Sequence[int]) -> int:

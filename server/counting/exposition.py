@@ -126,7 +126,7 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class Reckoned:
-    """A counter that follows from several numbers of a block."""
+    """A counter of labelled series that follows from several numbers of a block."""
 
     name: str
     text: str
@@ -137,8 +137,8 @@ class Reckoned:
         return head(self.name, "counter", self.text)
 
     def lines(self, labels: str, values: Sequence[float]) -> str:
-        """Return the line of a series."""
-        return Single(self.name, self.text).lines(labels, [self.reckon(values)])
+        """Return the line of a series, which has labels."""
+        return f"{self.name}{{{labels}}} {self.reckon(values)}\n"
 
 
 Family = Single | Histogram | Count | Reckoned

@@ -36,7 +36,7 @@ TRIP = Histogram("insitu_redis_round_trip_seconds", "One round trip to Redis", S
 
 # Requests that failed whole, and those that were answered without one good row. Then what batches took, for each
 # request in them: making them, running them (for all but the first request: RUN has that), handing their answers
-# out. When the last one was done, by time.perf_counter, which is one clock for the whole machine.
+# out. When the last one was done, by time.monotonic, which is one clock for the whole machine.
 FAILED, FAILED_SECONDS, UNANSWERED, UNANSWERED_SECONDS, MADE, SHARED, HANDED, LAST, END = range(
     DIFFERENCE.end, DIFFERENCE.end + 9
 )

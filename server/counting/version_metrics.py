@@ -6,7 +6,7 @@ Only the thread of the event loop may count.
 import math
 from bisect import bisect_left
 from collections.abc import Callable
-from time import perf_counter
+from time import monotonic
 
 from server.counting.cells import plain
 from server.counting.series import (
@@ -97,13 +97,13 @@ class VersionMetrics:
         cells[QUEUE_AT + bisect_left(SECONDS, seconds)] += requests
         cells[QUEUE_SUM] += seconds * requests
 
-    def batch(self, rows: int, requests: int, made: float, ran: float, ended: float) -> None:
-        """Count a batch whose answers are handed out now, and that so many requests waited for all of it.
+    def batch(self, rows: int, requests: int, made: float, ran: float, ended: float) -> float:
+        """Count a batch that so many requests waited for, handed out by now, and return what time that is.
 
         Units:  made and ran, seconds of making it and of running it; ended, when the run had ended,
-                seconds of time.perf_counter.
+                seconds of time.monotonic.
         """
-        cells, now = self._cells, perf_counter()
+        cells, now = self._cells, monotonic()
         handed = now - ended
         cells[RUN_AT + bisect_left(SECONDS, ran)] += 1
         cells[RUN_SUM] += ran
@@ -121,6 +121,7 @@ class VersionMetrics:
         size[SIZE_MADE] += made
         size[SIZE_RAN] += ran
         size[SIZE_HANDED] += handed
+        return now
 
     def aged(self, seconds: float) -> None:
         """Count the age of a feature; one that claims to come from the future is new."""

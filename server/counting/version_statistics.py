@@ -110,9 +110,9 @@ def reckoned(values: Sequence[float], sizes: Blocks) -> Statistics:
 def unix_ms(moment: float) -> int:
     """Return when something was, from the clock it was noted by; 0 stands for never.
 
-    Units:  moment, seconds of time.perf_counter.
+    Units:  moment, seconds of time.monotonic.
     """
-    return round(1000 * (time.time() - time.perf_counter() + moment)) if moment else 0
+    return round(1000 * (time.time() - time.monotonic() + moment)) if moment else 0
 
 
 def of_sizes(sizes: Blocks) -> Iterable[BatchStatistics]:

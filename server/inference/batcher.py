@@ -61,8 +61,9 @@ class Batcher:
         self._loop = asyncio.get_running_loop()
         self._queue: deque[Job] = deque()
         self._queued = 0
-        self._taken = 0.0  # when the jobs under way were taken, by time.monotonic
-        self._made = 0.0  # seconds that their batches took to make
+        self._begun = (
+            0.0  # when the next batch began to be made: jobs were taken, or the one before it was done
+        )
         self._admitted = 0
         self._later = (moment or Moment()).later
         self._turn: asyncio.Handle | Later | None = None
@@ -135,7 +136,6 @@ class Batcher:
         """Run what is short and goes well; return the other batches."""
         try:
             batches = self._gatherer.batches(jobs)
-            self._made = time.monotonic() - self._taken
             return [batch for at, batch in enumerate(batches) if at >= AT_ONCE or not self._ran(batch)]
         except Exception as error:  # noqa: BLE001  # a fault of ours must fail its requests, not hang them
             for job in jobs:
@@ -145,7 +145,7 @@ class Batcher:
     def _take(self) -> list[Job]:
         """Take jobs up to the rows of a batch, at least one; expired and left ones are dropped."""
         queue, rows = self._queue, 0
-        self._taken = now = time.monotonic()
+        self._begun = now = time.monotonic()
         taken: list[Job] = []
         most, waited = self._limits.batch_rows, self._metrics.waited
         while queue and (not taken or rows + len(queue[0].rows) <= most):
@@ -200,6 +200,7 @@ class Batcher:
         try:
             outputs = await self._outputs(batch)
         except RunFailed as error:
+            self._begun = time.monotonic()
             if len(batch.spans) == 1:
                 await self._search(batch, error)
                 return
@@ -227,6 +228,7 @@ class Batcher:
                 try:
                     outputs = await self._outputs(half)
                 except RunFailed as found:
+                    self._begun = time.monotonic()
                     failures += 1
                     parts.append((half, found))
                 else:
@@ -236,11 +238,14 @@ class Batcher:
     def _finish(self, batch: Batch, outputs: Mapping[str, Tensor]) -> None:
         """Hand out what the last run gave, and count what the batch took."""
         seconds, ended = self._runs.last
+        made = ended - seconds - self._begun
         self._hand_out(batch, outputs)
         rows, spans = batch.rows, batch.spans
-        # Where each job has one row, each has one caller.
-        callers = rows if len(spans) == rows else sum([job.callers for job, _ in spans])
-        self._metrics.batch(rows, callers, self._made, seconds, ended)
+        if len(spans) == 1:
+            callers = spans[0][0].callers
+        else:  # where each job has one row, each has one caller
+            callers = rows if len(spans) == rows else sum([job.callers for job, _ in spans])
+        self._begun = self._metrics.batch(rows, callers, made, seconds, ended)
 
     def _hand_out(self, batch: Batch, outputs: Mapping[str, Tensor]) -> None:
         """Give each job its part of the outputs, or what its rows were told."""

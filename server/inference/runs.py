@@ -26,9 +26,7 @@ LENIENCE = (
 )
 STOP_SECONDS = 1.0  # a stopped run ends between two nodes; one in a very long node is left to its thread
 
-Timed = tuple[
-    dict[str, Tensor], float, float
-]  # outputs of a run that went well, its begin, its end (perf_counter)
+Timed = tuple[dict[str, Tensor], float, float]  # outputs of a run that went well, when it began and ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +48,7 @@ class Runs:
         self._free = runner.rows != "whole" and not runner.session.manifest.fixed_rows
         self._most_at_once = sys.maxsize if runner.rows == "coupled" else runner.most
         self.last = (0.0, 0.0)
-        """How many seconds the last run took, and when it ended by time.perf_counter."""
+        """How many seconds the last run took, and when it ended by time.monotonic."""
         self._seconds: dict[int, float] = {}
         self._halt: asyncio.Future[None] | None = None  # of the run that is under way in a thread
 
@@ -63,9 +61,9 @@ class Runs:
 
         Raises: RunFailed.
         """
-        started = time.perf_counter()
+        started = time.monotonic()
         outputs = self._outputs(feeds, rows, None)
-        self._note(size, started, time.perf_counter())
+        self._note(size, started, time.monotonic())
         return outputs
 
     async def run(self, feeds: Feeds, rows: int, deadline: float) -> dict[str, Tensor]:
@@ -109,8 +107,8 @@ class Runs:
             self._halt.cancel()
 
     def _timed(self, feeds: Feeds, rows: int, stop: ort.RunOptions) -> Timed:
-        started = time.perf_counter()
-        return self._outputs(feeds, rows, stop), started, time.perf_counter()
+        started = time.monotonic()
+        return self._outputs(feeds, rows, stop), started, time.monotonic()
 
     def _outputs(self, feeds: Feeds, rows: int, stop: ort.RunOptions | None) -> dict[str, Tensor]:
         """Run rows in slices the graph takes: at most the limit, exactly its own size when fixed."""

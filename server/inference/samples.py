@@ -15,7 +15,7 @@ import numpy as np
 import onnxruntime as ort
 
 from models.manifest import Manifest
-from models.tensors import ELEMENT_LIMIT, Tensor, TensorSpec, elements, numpy_dtype
+from models.tensors import ELEMENT_LIMIT, Tensor, TensorSpec, elements, is_float, numpy_dtype
 from server.inference.errors import RunFailed
 from server.inference.sessions import Session, ending, in_time
 
@@ -90,9 +90,10 @@ def same(one: Mapping[str, Tensor], other: Mapping[str, Tensor], rows: slice) ->
 
 def close(one: Tensor, other: Tensor) -> bool:
     """Whether two tensors agree within what the order of a sum may change."""
-    if one.shape != other.shape or one.dtype.kind != "f":
+    if one.shape != other.shape or not is_float(one.dtype):
         return bool(np.array_equal(one, other))
     tolerance = TOLERANCE.get(one.dtype.itemsize, FINE_TOLERANCE)
+    one, other = one.astype(np.float64), other.astype(np.float64)
     return bool(np.allclose(one, other, rtol=tolerance, atol=tolerance / 10, equal_nan=True))
 
 
@@ -128,7 +129,7 @@ def random_tensor(random: np.random.Generator, spec: TensorSpec, rows: int) -> T
     shape = shape_of(spec, rows)
     if spec.dtype == "string":
         return random.choice(np.array(["", "a"], object), shape)
-    if spec.dtype.startswith("float"):
+    if "float" in spec.dtype:
         return random.normal(size=shape).astype(numpy_dtype(spec.dtype))
     least = int(len(shape) == 1)
     top = 1 if spec.dtype == "bool" else least + 1

@@ -3,16 +3,17 @@
 import logging
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cache
+from ctypes import string_at
+from functools import cache, partial
 from typing import Any, Literal
 
 import numpy as np
 import onnxruntime as ort
 
 from models.bundle import Bundle
-from models.tensors import Tensor
+from models.tensors import Tensor, elements, numpy_dtype
 from server.inference.errors import ModelNotLoadable, ProviderUnavailable, RunFailed
 
 log = logging.getLogger(__name__)
@@ -27,6 +28,7 @@ PROBE = (
     b"b\x0f\n\x01y\x12\n\n\x08\x08\x01\x12\x04\n\x02\x08\x01B\x04\n\x00\x10\x11"
 )
 LOG_FATAL = 4
+BFLOAT16 = 16  # TensorProto.BFLOAT16
 PIECE_BYTES = 1 << 20
 LOAD_SECONDS = 120.0  # a large graph is optimized in less
 REASON_CHARACTERS = 240
@@ -150,6 +152,9 @@ class Session:
         # The compiled session itself: its Python wrapper checks again, for a third of a short run's time,
         # what the core has checked.
         self._run = getattr(self._session, "_sess", self._session).run
+        specs = (*bundle.manifest.inputs, *bundle.manifest.outputs)
+        if any(spec.dtype == "bfloat16" for spec in specs):
+            self._run = partial(run_bfloat16, self._session)
         self.provider = str(self._session.get_providers()[0])
         if self.provider != provider:
             log.warning("%s v%d runs on %s", bundle.manifest.name, bundle.manifest.version, self.provider)
@@ -164,6 +169,35 @@ class Session:
         except Exception as error:
             raise RunFailed(self.manifest.name, self.manifest.version, reason_of(error)) from error
         return dict(zip(self.outputs, results, strict=True))
+
+
+def run_bfloat16(
+    session: ort.InferenceSession,
+    outputs: Sequence[str],
+    feeds: Mapping[str, Tensor],
+    stop: ort.RunOptions | None,
+) -> list[Tensor]:
+    """Run a graph with bfloat16 among its tensors, which numpy has no type for: as values of ONNX Runtime's own."""
+    given = {name: value_of(tensor) for name, tensor in feeds.items()}
+    return [tensor_of(value) for value in session.run_with_ort_values(outputs, given, stop)]
+
+
+def value_of(tensor: Tensor) -> ort.OrtValue:
+    """Return a tensor as ONNX Runtime holds it."""
+    if tensor.dtype.name != "bfloat16":
+        return ort.OrtValue.ortvalue_from_numpy(tensor)
+    bits = np.ascontiguousarray(tensor).view(np.uint16)
+    return ort.OrtValue.ortvalue_from_numpy_with_onnx_type(bits, BFLOAT16)
+
+
+def tensor_of(value: ort.OrtValue) -> Tensor:
+    """Return what ONNX Runtime holds as a tensor with memory of its own."""
+    if value.element_type() != BFLOAT16:
+        found: Tensor = value.numpy()
+        return found
+    shape = value.shape()
+    data = string_at(value.data_ptr(), 2 * elements(shape))
+    return np.frombuffer(data, numpy_dtype("bfloat16")).reshape(shape)
 
 
 def mentions(onnx: bytes, word: bytes) -> bool:

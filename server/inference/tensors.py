@@ -8,7 +8,7 @@ import numpy as np
 
 from models.errors import listed, shown
 from models.manifest import Manifest
-from models.tensors import Tensor, TensorSpec, numpy_dtype
+from models.tensors import Tensor, TensorSpec, is_float, numpy_dtype
 from server.inference.errors import BadInput
 from server.inference.samples import Rows
 
@@ -99,7 +99,7 @@ def of_numbers(spec: TensorSpec, parsed: Tensor) -> Tensor:
     except OverflowError as error:  # an integer beyond 64 bits
         largest = max(parsed.reshape(-1).tolist(), key=abs)
         raise BadInput(f"input {spec.name!r} holds {shown(largest)}, which is no {spec.dtype}") from error
-    bad = ~np.isfinite(cast) if cast.dtype.kind == "f" else cast != parsed
+    bad = ~np.isfinite(cast) if is_float(cast.dtype) else cast != parsed
     if bad.any():
         value = parsed.reshape(-1).tolist()[int(np.argmax(bad.reshape(-1)))]
         raise BadInput(f"input {spec.name!r} holds {shown(value)!r}, which is not a finite {spec.dtype}")

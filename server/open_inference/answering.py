@@ -14,11 +14,13 @@ from server.inference.predictor import is_well
 from server.open_inference.datatypes import BYTES, DATATYPES
 from server.open_inference.infer import Infer, Inferred, OutputWanted, TensorTold
 
+MOST_TEXTS = 1 << 17  # written one by one, while nobody else is answered
+
 
 def told(request: Infer, answer: Answer, manifest: Manifest) -> Inferred:
     """Return the answer to a request, of the version that `manifest` describes.
 
-    Raises: BadRequest, that version has no such output.
+    Raises: BadRequest, that version has no such output; more classes than an answer may hold.
     """
     outputs = answer.outputs or {}
     dtypes = {spec.name: spec.dtype for spec in manifest.outputs}
@@ -31,7 +33,10 @@ def told(request: Infer, answer: Answer, manifest: Manifest) -> Inferred:
 
 
 def output(wanted: OutputWanted, tensor: Tensor, dtype: str, manifest: Manifest) -> TensorTold:
-    """Return one output as it is wanted."""
+    """Return one output as it is wanted.
+
+    Raises: as `classified`.
+    """
     if not wanted.classes:
         return TensorTold(wanted.name, DATATYPES[dtype], tensor, wanted.binary)
     labels = manifest.labels if wanted.name == manifest.output else ()
@@ -42,11 +47,22 @@ def classified(tensor: Tensor, count: int, labels: Sequence[str]) -> Tensor:
     """Return the likeliest classes of each row as texts `value:index` or `value:index:label`.
 
     Shape:  (B, ...) -> (B, min(count, values of a row)), objects; the largest value first.
+    Raises: BadRequest, more of them than an answer may hold.
     Source: Triton's classification extension.
     """
     rows = tensor.reshape(len(tensor), prod(tensor.shape[1:])) if tensor.ndim > 1 else tensor.reshape(1, -1)
-    order = np.argsort(-rows if rows.dtype.kind == "f" else rows, axis=1, kind="stable")
-    best = order[:, :count] if rows.dtype.kind == "f" else order[:, ::-1][:, :count]
+    asked = len(rows) * min(count, rows.shape[1])
+    if asked > MOST_TEXTS:
+        raise BadRequest(
+            f"{asked} classes are wanted over all rows, an answer holds {MOST_TEXTS} at most; ask for fewer rows "
+            "or classes, or for the output itself",
+            field="classification",
+        )
+    if rows.dtype.kind not in "iub":
+        rows = rows.astype(np.float64)
+        best = np.argsort(-rows, axis=1, kind="stable")[:, :count]
+    else:
+        best = np.argsort(rows, axis=1, kind="stable")[:, ::-1][:, :count]
     texts = np.empty(best.shape, object)
     for row, classes in enumerate(best.tolist()):
         for place, one in enumerate(classes):

@@ -33,7 +33,8 @@ async def infer(engine: Engine, request: Infer) -> Inferred:
     Raises: InsituError, whatever is wrong with it, the model or a row of it.
     """
     started = time.monotonic()
-    seconds = request.timeout_us * MICROSECONDS or engine.limits.timeout_seconds
+    most = engine.limits.timeout_seconds
+    seconds = min(request.timeout_us * MICROSECONDS or most, most)
     try:
         serving = await loaded(engine, request, seconds)
     except InsituError as error:

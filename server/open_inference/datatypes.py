@@ -13,6 +13,7 @@ DTYPES = {
     "UINT32": "uint32",
     "UINT64": "uint64",
     "FP16": "float16",
+    "BF16": "bfloat16",
     "FP32": "float32",
     "FP64": "float64",
     "BYTES": "string",

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from models.errors import BadRequest, shown
-from models.tensors import Tensor, numpy_dtype
+from models.tensors import Tensor, is_float, numpy_dtype
 
 MOST_AXES = 64  # numpy's own limit
 MOST_ELEMENTS = 1 << 40  # no request carries so many, and numpy counts no further than 64 bits
@@ -172,13 +172,13 @@ def values_of(name: str, dtype: str, parsed: Tensor) -> Tensor:
         if wrong is not None:
             raise refused(name, dtype, wrong)
         return parsed
-    fitting = "b" if dtype == "bool" else "iuf" if dtype.startswith("float") else "iu"
+    fitting = "b" if dtype == "bool" else "iuf" if "float" in dtype else "iu"
     if parsed.dtype.kind not in fitting and not (dtype == "bool" and parsed.dtype.kind in "iu"):
         mistaken = [one for one in parsed.tolist() if not suits(dtype, one)] or parsed.tolist()
         raise refused(name, dtype, next((one for one in mistaken if not is_whole(one)), mistaken[0]))
     with np.errstate(over="ignore", invalid="ignore"):
         cast = parsed.astype(numpy_dtype(dtype))
-    lost = ~np.isfinite(cast) if cast.dtype.kind == "f" else cast != parsed
+    lost = ~np.isfinite(cast) if is_float(cast.dtype) else cast != parsed
     if lost.any():
         raise refused(name, dtype, parsed[int(np.argmax(lost))].item())
     return cast
@@ -188,7 +188,7 @@ def suits(dtype: str, value: object) -> bool:
     """Whether a JSON value is of a kind that a type takes."""
     if isinstance(value, bool) or dtype == "bool":
         return isinstance(value, bool) and dtype == "bool"
-    return isinstance(value, int) or (isinstance(value, float) and dtype.startswith("float"))
+    return isinstance(value, int) or (isinstance(value, float) and "float" in dtype)
 
 
 def is_whole(value: object) -> bool:
@@ -200,7 +200,7 @@ def refused(name: str, dtype: str, value: object) -> BadRequest:
     """Return the error of a value that is none of the type."""
     return BadRequest(
         f"input {shown(name)!r} holds {shown(value)!r}, which is no finite {dtype}"
-        if dtype.startswith("float")
+        if "float" in dtype
         else f"input {shown(name)!r} holds {shown(value)!r}, which is no {dtype}",
         tensor=shown(name),
     )

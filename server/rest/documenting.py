@@ -20,7 +20,14 @@ from server.rest.errors import facts, protocol_status_of, status_of
 from server.rest.explanations import ExplainRequest
 from server.rest.job_schemas import JobRequest
 from server.rest.schemas import AliasTarget, ErrorBody, PredictRequest, TrafficTarget
-from server.rest.v2.schemas import InferRequest, InferResponse, LoadRequest, ProtocolError, UnloadRequest
+from server.rest.v2.schemas import (
+    IndexRequest,
+    InferRequest,
+    InferResponse,
+    LoadRequest,
+    ProtocolError,
+    UnloadRequest,
+)
 
 SCHEMAS = "#/components/schemas/{model}"
 BY_HAND: tuple[type[BaseModel], ...] = (
@@ -29,6 +36,7 @@ BY_HAND: tuple[type[BaseModel], ...] = (
     AliasTarget,
     TrafficTarget,
     JobRequest,
+    IndexRequest,
     InferRequest,
     InferResponse,
     LoadRequest,

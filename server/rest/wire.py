@@ -69,7 +69,7 @@ def check_plain(headers: Mapping[str, str]) -> None:
         raise MediaTypeRefused(encoding, "bodies that are not compressed", "leave Content-Encoding out")
 
 
-def decode(body: bytes, fields: Sequence[str] = ()) -> Any:
+def decode(body: bytes | bytearray, fields: Sequence[str] = ()) -> Any:
     """Return the data of a JSON text; none of `fields` may be given twice.
 
     Raises: MalformedJson, naming the place and, where it is a usual one, the cure.
@@ -95,7 +95,7 @@ def decode(body: bytes, fields: Sequence[str] = ()) -> Any:
     return data
 
 
-def cure(body: bytes) -> str:
+def cure(body: bytes | bytearray) -> str:
     """Return the cure for the usual kinds of JSON that is none."""
     if b"NaN" in body or b"Infinity" in body:
         return "; JSON has no NaN or Infinity: leave the value out and ask with `missing`"
@@ -110,7 +110,7 @@ def as_written(fields: tuple[str, ...]) -> list[bytes]:
     return [f'"{field}"'.encode() for field in fields]
 
 
-def repeated(body: bytes, fields: Sequence[str]) -> str | None:
+def repeated(body: bytes | bytearray, fields: Sequence[str]) -> str | None:
     """Return a field that an object names twice, where parsers would pick one in silence.
 
     The slow parse happens only when the text holds one of the names twice, wherever.

@@ -64,4 +64,6 @@ def raw(tensor: Tensor) -> Any:
 def values(tensor: Tensor) -> Any:
     """Return the values of a tensor, flat, row by row."""
     flat = np.ascontiguousarray(tensor).reshape(-1)
-    return flat.tolist() if tensor.dtype.kind in TEXTS else flat
+    if tensor.dtype.kind in TEXTS:
+        return flat.tolist()
+    return flat.astype(np.float32) if tensor.dtype.name == "bfloat16" else flat  # which orjson does not know

@@ -1,5 +1,6 @@
 """Forms: the JSON of binary requests that comes again and again, read once; what follows it differs."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,15 +32,18 @@ class Part:
 class Form:
     """Requests that differ in nothing but the bytes of their tensors.
 
+    `answered` is what the last answers had in common: the version, how many requests and which shapes, their JSON.
+
     Units: rows of one request; size, bytes of its tensors.
     """
 
-    __slots__ = ("_fitting", "outputs", "parts", "rows", "size")
+    __slots__ = ("_fitting", "answered", "outputs", "parts", "rows", "size")
 
     def __init__(self, parts: tuple[Part, ...], outputs: tuple[OutputWanted, ...]) -> None:
         self.parts, self.outputs = parts, outputs
         self.rows, self.size = parts[0].shape[0], parts[-1].stop
         self._fitting: Manifest | None = None
+        self.answered: tuple[Manifest | None, object, bytes] = None, None, b""
 
     def fits(self, manifest: Manifest) -> bool:
         """Whether a version takes these tensors and gives these outputs."""
@@ -54,17 +58,20 @@ class Form:
             self._fitting = manifest
         return True
 
-    def feeds(self, blobs: list[bytes]) -> Feeds:
-        """Return the tensors of requests as one batch.
+    def names(self, manifest: Manifest) -> list[str]:
+        """Return the outputs that are wanted of a version."""
+        return [one.name for one in self.outputs or manifest.outputs]
+
+    def feeds(self, bodies: Sequence[bytes], at: int) -> Feeds:
+        """Return the tensors that begin at a place of bodies as one batch; they are copied once.
 
         Shape: (requests * rows, ...), in the order of the requests.
         """
-        count = len(blobs)
-        if len(self.parts) == 1:
-            (part,) = self.parts
-            return {part.name: of_part(part, count, blobs[0] if count == 1 else b"".join(blobs))}
+        count, views = len(bodies), [memoryview(body) for body in bodies]
         return {
-            part.name: of_part(part, count, b"".join([blob[part.start : part.stop] for blob in blobs]))
+            part.name: of_part(
+                part, count, b"".join([one[at + part.start : at + part.stop] for one in views])
+            )
             for part in self.parts
         }
 

@@ -1,12 +1,15 @@
-"""What clients of the Open Inference Protocol ask of a model: its metadata, its configuration, whether it is ready."""
+"""What clients of the Open Inference Protocol ask of a model: metadata, configuration, statistics, readiness."""
 
 from typing import Any
 
 from fastapi import APIRouter
 
+from models.errors import BadRequest
 from server.access import Access
 from server.inference.engine import Engine
 from server.open_inference.describing import config, model_metadata
+from server.open_inference.model_statistics import model_statistics
+from server.open_inference.repository import ready
 from server.open_inference.signatures import Signature, signature_of
 from server.rest import asks
 from server.rest.documenting import protocol_failures
@@ -18,9 +21,17 @@ from server.rest.wire import Json
 
 MODEL = "/v2/models/{name}"
 VERSION = "/v2/models/{name}/versions/{version}"
-CONFIGURED: dict[int | str, dict[str, Any]] = {
+Responses = dict[int | str, dict[str, Any]]
+CONFIGURED: Responses = {
     200: {
         "description": "The configuration, as Triton has one.",
+        "content": {"application/json": {"schema": {"type": "object"}}},
+    },
+    **protocol_failures(*ABSENT),
+}
+COUNTED: Responses = {
+    200: {
+        "description": "`model_stats`, one entry a version, as Triton has them.",
         "content": {"application/json": {"schema": {"type": "object"}}},
     },
     **protocol_failures(*ABSENT),
@@ -30,6 +41,7 @@ CONFIGURED: dict[int | str, dict[str, Any]] = {
 def create_router(engine: Engine, access: Access) -> APIRouter:
     """Return the routes."""
     router = APIRouter(tags=["open inference"], dependencies=[needs(access, "predict")])
+    add_statistics(router, engine)
     add_metadata(router, engine)
     add_configuration(router, engine)
     add_readiness(router, engine)
@@ -85,23 +97,48 @@ def add_configuration(router: APIRouter, engine: Engine) -> None:
 
 def add_readiness(router: APIRouter, engine: Engine) -> None:
     """Add the routes of readiness."""
-    said: dict[str, Any] = {"response_model": ModelReady, "responses": protocol_failures(*ABSENT)}
+    failing = protocol_failures(*ABSENT, BadRequest)
+    said: dict[str, Any] = {"response_model": ModelReady, "responses": failing}
 
     @router.get(f"{MODEL}/ready", summary="Model ready", **said)
     async def model_ready(name: ModelName) -> Json:
-        """Tell whether the version may be sent requests that the alias `production` means."""
+        """Tell whether the version is loaded, or loads now, that the alias `production` means."""
         return Json(await readiness(engine, name, None))
 
     @router.get(f"{VERSION}/ready", summary="Version ready", **said)
     async def version_ready(name: ModelName, version: Version) -> Json:
-        """Tell whether a version may be sent requests: a number, or an alias."""
+        """Tell whether a version is loaded, or loads now: a number, or an alias."""
         return Json(await readiness(engine, name, version))
 
 
 async def readiness(engine: Engine, name: str, version: str | None) -> dict[str, Any]:
-    """Return that a version may be sent requests; it is loaded with the first.
+    """Return that a version may be sent requests.
 
-    Raises: as signature_of.
+    Raises: BadRequest, it was unloaded or does not load, 400 as in Triton; as signature_of.
     """
-    await signed(engine, name, version)
-    return {"name": name, "ready": True}
+    reference = asks.reference(version)
+    if await ready(engine, name, reference):
+        return {"name": name, "ready": True}
+    number = (await signature_of(engine, name, reference)).manifest.version
+    why = engine.catalogue.failures(name).get(number, "it was unloaded; a request or a load brings it back")
+    raise BadRequest(f"version {number} of model {name!r} is not ready: {why}", model=name, version=number)
+
+
+def add_statistics(router: APIRouter, engine: Engine) -> None:
+    """Add the routes of statistics; that of all models comes before a model called `stats`, as in Triton."""
+    said: dict[str, Any] = {"response_model": None, "responses": COUNTED}
+
+    @router.get("/v2/models/stats", summary="Statistics", **said)
+    async def count_models() -> Json:
+        """Tell what was counted of every model, by all workers together."""
+        return Json(await model_statistics(engine))
+
+    @router.get(f"{MODEL}/stats", summary="Statistics of a model", **said)
+    async def count_model(name: ModelName) -> Json:
+        """Tell what was counted of every version of a model, by all workers together."""
+        return Json(await model_statistics(engine, name))
+
+    @router.get(f"{VERSION}/stats", summary="Statistics of a version", **said)
+    async def count_version(name: ModelName, version: Version) -> Json:
+        """Tell what was counted of a version, by all workers together: a number, or an alias."""
+        return Json(await model_statistics(engine, name, asks.reference(version)))

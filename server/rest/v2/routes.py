@@ -4,7 +4,7 @@ from fastapi import APIRouter
 
 from server.access import Access
 from server.inference.engine import Engine
-from server.rest.v2 import health, infer, models, settings, shared_memory
+from server.rest.v2 import health, infer, models, repository, settings, shared_memory
 
 
 def create_routers(engine: Engine, access: Access) -> tuple[APIRouter, ...]:
@@ -12,6 +12,8 @@ def create_routers(engine: Engine, access: Access) -> tuple[APIRouter, ...]:
     return (
         infer.create_router(engine, access),
         models.create_router(engine, access),
+        repository.create_index(engine, access),
+        repository.create_writers(engine, access),
         health.create_router(engine),
         settings.create_readers(engine, access),
         settings.create_writers(engine, access),

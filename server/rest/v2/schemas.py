@@ -139,6 +139,13 @@ class ModelVersionState(Strict):
     reason: str
 
 
+class LoadedModel(Strict):
+    """The version that a loaded model answers by."""
+
+    name: str
+    version: str
+
+
 class LoadRequest(Lenient):
     """What is loaded: a version that is stored; or a file that comes with the request, which is published."""
 

@@ -100,8 +100,7 @@ class InferTurns:
         if serving is None or serving.rows != "apart" or not group.form.fits(serving.manifest):
             self._each_alone(head, group)
             return
-        at = head.json_bytes or 0
-        feeds = group.form.feeds([body[at:] for body in group.bodies])
+        feeds = group.form.feeds(group.bodies, head.json_bytes or 0)
         ask = Ask(*head.target, inputs=feeds, callers=len(group.turns), tensors=True)
 
         def answered(outcome: Answer | Exception) -> None:

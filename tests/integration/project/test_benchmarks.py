@@ -189,6 +189,34 @@ def test_bodies_are_sent_in_turns(tmp_path: Path) -> None:
     assert asked[2:4] == asked[:2]
 
 
+def test_bodies_of_one_length_are_sent_as_they_are(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def answer(_: int, body: str) -> tuple[int, str]:
+        asked.append(body)
+        return 200, "{}"
+
+    bodies = tmp_path / "bodies.bin"
+    bodies.write_bytes(b"a\n\0bc\n\0d")
+    with answering(answer) as url:
+        measure(Load(url, bodies, 1, 1, body_bytes=4))
+
+    assert set(asked) == {"a\n\0b", "c\n\0d"}
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="processes are told by /proc")
+def test_a_process_that_left_its_group_is_ended_too(tmp_path: Path) -> None:
+    sleep = f"import time; '{tmp_path}'; time.sleep(60)"
+    starts = (
+        f"import subprocess, sys; subprocess.run([sys.executable, '-c', {sleep!r}], start_new_session=True)"
+    )
+
+    with running("parent", ["-c", starts], tmp_path / "parent.log"):
+        wait_until(lambda: len(processes_of(tmp_path)) >= 2, "no process was started")
+
+    wait_until(lambda: processes_of(tmp_path) == [], "a process is left")
+
+
 @pytest.mark.parametrize("check", ["", "whole"])
 def test_one_answer_that_is_no_200_stops_the_run(tmp_path: Path, check: Check) -> None:
     with (

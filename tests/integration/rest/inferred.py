@@ -54,13 +54,13 @@ INFERRED: Said = {
     "an id": (binary(sized([1, 2]), data=ROW, id="17"), (200,)),
     "JSON out": (binary(sized([1, 2]), data=ROW, parameters={}), (200,)),
     "one output as bytes": (
-        binary(sized([1, 2]), data=ROW, outputs=[{"name": "p", "parameters": {"binary_data": True}}]), (200,)
+        binary(sized([1, 2]), data=ROW, outputs=[{"name": "y", "parameters": {"binary_data": True}}]), (200,)
     ),
     "one output as JSON": (
-        binary(sized([1, 2]), data=ROW, outputs=[{"name": "p", "parameters": {"binary_data": False}}]), (200,)
+        binary(sized([1, 2]), data=ROW, outputs=[{"name": "y", "parameters": {"binary_data": False}}]), (200,)
     ),
     "classes": (
-        binary(sized([1, 2]), data=ROW, outputs=[{"name": "p", "parameters": {"classification": 1}}]), (200,)
+        binary(sized([1, 2]), data=ROW, outputs=[{"name": "y", "parameters": {"classification": 1}}]), (200,)
     ),
     "JSON in and out": (worded(given([1, 2], data=[40, 10])), (200,)),
     "JSON, nested": (worded(given([2, 2], data=[[40, 10], [1, 2.5]])), (200,)),

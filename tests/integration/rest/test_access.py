@@ -65,6 +65,10 @@ PROTOCOL = [
     ("GET", "/v2/models/m/versions/1/config"),
     ("POST", "/v2/models/m/infer"),
     ("POST", "/v2/models/m/versions/1/infer"),
+    ("GET", "/v2/models/stats"),
+    ("GET", "/v2/models/m/stats"),
+    ("GET", "/v2/models/m/versions/1/stats"),
+    ("POST", "/v2/repository/index"),
     ("GET", "/v2/trace/setting"),
     ("GET", "/v2/models/m/trace/setting"),
     ("GET", "/v2/logging"),
@@ -72,6 +76,8 @@ PROTOCOL = [
     ("POST", "/v2/cudasharedmemory/region/r/register"),
 ]
 PROTOCOL_ADMIN = [
+    ("POST", "/v2/repository/models/m/load"),
+    ("POST", "/v2/repository/models/m/unload"),
     ("POST", "/v2/trace/setting"),
     ("POST", "/v2/models/m/trace/setting"),
     ("POST", "/v2/logging"),

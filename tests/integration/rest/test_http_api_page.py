@@ -1,4 +1,4 @@
-"""docs/http-api.md: its commands run as printed and answer what is printed, its tables are the code's."""
+"""docs/http-api.md and docs/open-inference.md: their commands answer what is printed, their tables are the code's."""
 
 import os
 import re
@@ -13,16 +13,19 @@ import pytest
 from models.errors import InsituError
 from models.store import ModelStore
 from server.inference import errors as core
+from server.open_inference.datatypes import DTYPES
 from server.rest import refusals
 from server.rest.errors import STATUS, status_of
 from server.rest.uploads import FIELDS
 from server.settings import ServerSettings
 from tests.conftest import missing
+from tests.integration.rest.conftest import Client
 from tests.integration.rest.graphs import CHURN_WEIGHTS, churn, linear
 from tests.integration.rest.served import ServerProcess
 from tests.servers import RedisServer
 
-PAGE = Path(__file__).parents[3] / "docs" / "http-api.md"
+DOCS = Path(__file__).parents[3] / "docs"
+PAGE, PROTOCOL_PAGE = DOCS / "http-api.md", DOCS / "open-inference.md"
 PRINTED = "http://127.0.0.1:8000"
 # What differs from one run to the next: moments, how long a job took, digests of files, memory, program versions.
 CHANGING = re.compile(
@@ -34,8 +37,8 @@ SHELL = shutil.which("bash") or "/bin/sh"
 NUMBER = re.compile(r"\d+\.\d{4,}")
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", PAGE.read_text(), re.DOTALL)
+def blocks(language: str, page: Path = PAGE) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.DOTALL)
 
 
 def told(text: str) -> str:
@@ -45,9 +48,9 @@ def told(text: str) -> str:
     ).strip()
 
 
-def rows(heading: str) -> list[list[str]]:
+def rows(heading: str, page: Path = PAGE) -> list[list[str]]:
     """The cells of the first table under a heading."""
-    section = PAGE.read_text().partition(f"\n{heading}\n")[2]
+    section = page.read_text().partition(f"\n{heading}\n")[2]
     lines = re.search(r"(?:^\|.*\n)+", section, re.MULTILINE)
     assert lines is not None
     return [[cell.strip(" `") for cell in line.strip("|").split("|")] for line in lines[0].splitlines()[2:]]
@@ -88,11 +91,14 @@ def run(command: str, url: str, folder: Path) -> str:
     return done.stdout.replace(url, PRINTED)
 
 
-def test_every_command_of_the_page_prints_what_the_page_says(shell: tuple[ServerProcess, Path]) -> None:
+@pytest.mark.parametrize("page", [PAGE, PROTOCOL_PAGE], ids=lambda page: page.stem)
+def test_every_command_of_the_page_prints_what_the_page_says(
+    shell: tuple[ServerProcess, Path], page: Path
+) -> None:
     server, folder = shell
     differing = []
 
-    for block in blocks("console"):
+    for block in blocks("console", page):
         command, _, printed = block.removeprefix("$ ").partition("\n")
         output = run(command, server.url, folder)
         if told(output) != told(printed):
@@ -118,6 +124,34 @@ OURS = {InsituError.__module__, core.__name__, refusals.__name__}
 
 def status_of_class(error: type[InsituError]) -> int:
     return status_of(error.__new__(error))
+
+
+async def test_the_table_of_the_protocol_is_what_is_served(client: Client) -> None:
+    paths = (await client.get("/openapi.json")).json()["paths"]
+    served = {(method.upper(), path) for path, methods in paths.items() for method in methods}
+    plain = {
+        (method, path)
+        for method, path in served
+        if path.startswith("/v2") and "{version}" not in path and "cuda" not in path
+    }
+
+    printed = {
+        (method.strip(), path)
+        for methods, path, _ in rows("## What is served", PROTOCOL_PAGE)
+        for method in methods.split(",")
+    }
+
+    assert printed == plain
+
+
+def test_both_pages_speak_of_the_same_keys() -> None:
+    assert blocks("redis", PROTOCOL_PAGE) == blocks("redis")
+
+
+def test_the_table_of_datatypes_is_the_table_of_the_code() -> None:
+    printed = [name.strip(" `") for row in rows("## Datatypes", PROTOCOL_PAGE) for name in row[0].split(",")]
+
+    assert sorted(printed) == sorted(DTYPES)
 
 
 def test_the_table_of_an_upload_names_every_field() -> None:

@@ -25,8 +25,18 @@ PROTOCOL = (
     *(
         (method, f"/v2/models/{{name}}{version}{end}")
         for version in ("", "/versions/{version}")
-        for method, end in (("GET", ""), ("GET", "/ready"), ("GET", "/config"), ("POST", "/infer"))
+        for method, end in (
+            ("GET", ""),
+            ("GET", "/ready"),
+            ("GET", "/config"),
+            ("GET", "/stats"),
+            ("POST", "/infer"),
+        )
     ),
+    ("GET", "/v2/models/stats"),
+    ("POST", "/v2/repository/index"),
+    ("POST", "/v2/repository/models/{name}/load"),
+    ("POST", "/v2/repository/models/{name}/unload"),
     *(
         (method, path)
         for method in ("GET", "POST")

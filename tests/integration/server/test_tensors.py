@@ -5,14 +5,28 @@ from typing import Any
 
 import numpy as np
 import pytest
+from onnx import TensorProto
 from redis.asyncio import Redis
 
 from models.errors import KeyMissing
 from models.store import ModelStore
+from models.tensors import numpy_dtype
 from server.inference.asking import Answer, Ask
 from server.inference.engine import Engine
 from server.inference.errors import BadInput, RunFailed
-from tests.graphs import bundle, every_step, f32, last_step, looked_up, running_total, scaled, total
+from tests.graphs import (
+    bundle,
+    every_step,
+    f32,
+    last_step,
+    looked_up,
+    model,
+    node,
+    running_total,
+    scaled,
+    total,
+    value,
+)
 from tests.integration.server.conftest import StartEngine, until
 
 HASH = {"key": "k:{id}", "as": "hash", "fields": [{"name": "a", "default": 5}, "b"]}
@@ -162,3 +176,26 @@ async def test_a_shadow_is_compared_by_its_tensors(store: ModelStore, engine: St
 
     await until(lambda: 'insitu_shadow_rows_total{model="m",version="2"} 2' in told())
     assert 'insitu_shadow_different_rows_total{model="m",version="2"} 1' in told()
+
+
+async def test_bfloat16_goes_in_and_out_as_it_is(store: ModelStore, engine: StartEngine) -> None:
+    nodes = [
+        node("Cast", "x", "wide", to=TensorProto.FLOAT),
+        node("Add", "wide wide", "twice"),
+        node("Cast", "twice", "y", to=TensorProto.BFLOAT16),
+    ]
+    kind = TensorProto.BFLOAT16
+    graph = model(nodes, [value("x", ["rows", 2], kind)], [value("y", ["rows", 2], kind)])
+    await store.publish(bundle(graph))
+    running = await engine()
+    x = f32([[1.5, -2], [3.140625, 1e30]]).astype(numpy_dtype("bfloat16"))
+
+    answers = await asyncio.gather(*(tensors(running, inputs={"x": x[row : row + 1]}) for row in (0, 1)))
+    said = await running.predictor.predict(Ask("m", inputs={"x": [[1.5, -2]]}))
+
+    for row, answer in enumerate(answers):
+        assert output(answer).dtype == x.dtype
+        assert (output(answer).astype(float) == 2 * x[row : row + 1].astype(float)).all()
+    assert said.rows[0].body == {"outputs": {"y": [3.0, -4.0]}}
+    with pytest.raises(BadInput, match=r"holds '1e\+39', which is not a finite bfloat16"):
+        await running.predictor.predict(Ask("m", inputs={"x": [[1e39, 0]]}))

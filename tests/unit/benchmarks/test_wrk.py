@@ -79,4 +79,4 @@ def test_headers_bodies_and_the_check_are_on_the_command_line(
     words = command(load)
 
     assert words[words.index("-H") + 1] == "Authorization: Bearer t"
-    assert words[-4:] == ["http://x/y", "--", "b.txt", "version"]
+    assert words[-5:] == ["http://x/y", "--", "b.txt", "0", "version"]

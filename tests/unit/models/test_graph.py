@@ -214,7 +214,6 @@ def test_an_input_may_be_an_output_as_well() -> None:
 @pytest.mark.parametrize(
     ("number", "name"),
     [
-        (TensorProto.BFLOAT16, "BFLOAT16"),
         (TensorProto.COMPLEX64, "COMPLEX64"),
         (0, "UNDEFINED"),
         (999, "999"),

@@ -34,7 +34,7 @@ def families(tmp_path_factory: pytest.TempPathFactory) -> list[Metric]:
     churn.request(1, 0.1)
     churn.read(0.1)
     churn.waited(0.1)
-    churn.batch(1, 1, 0.1, 0.1, time.perf_counter())
+    churn.batch(1, 1, 0.1, 0.1, time.monotonic())
     churn.aged(1)
     churn.shadowed(1, 0, 0.1)
     metrics.failed("churn", "key_missing", version=1)

@@ -48,7 +48,7 @@ def test_reads_waits_and_runs_are_observed() -> None:
 
     churn.read(0.001)
     churn.waited(0.00001)
-    churn.batch(8, 1, 0.0, 20, time.perf_counter())
+    churn.batch(8, 1, 0.0, 20, time.monotonic())
 
     samples = told(metrics)
     assert one(samples, "feature_read_seconds_sum") == 0.001
@@ -112,7 +112,7 @@ def test_what_requests_took_is_told_in_tritons_names() -> None:
     churn.read(0.002, 2)
     churn.waited(0.003, 2)
     churn.request(3, 0.05, 2)
-    churn.batch(3, 2, 0.001, 0.01, time.perf_counter() - 0.02)
+    churn.batch(3, 2, 0.001, 0.01, time.monotonic() - 0.02)
     churn.failed(0.5)
     churn.request(1, 0.25)
     churn.unanswered(0.25)
@@ -159,8 +159,8 @@ def test_statistics_are_those_of_all_workers(tmp_path: Path) -> None:
         for _ in range(count):
             churn.request(4, 0.1)
             churn.waited(0.01)
-            churn.batch(4, 1, 0.001, 0.02, time.perf_counter())
-    other.of("churn", 3).batch(1, 1, 0.001, 0.004, time.perf_counter())
+            churn.batch(4, 1, 0.001, 0.02, time.monotonic())
+    other.of("churn", 3).batch(1, 1, 0.001, 0.004, time.monotonic())
     other.of("churn", 4).request(1, 0.1)
     now = 1000 * time.time()
 
@@ -186,10 +186,10 @@ def test_statistics_are_those_of_all_workers(tmp_path: Path) -> None:
 
 def test_the_last_inference_of_all_workers_is_the_latest(tmp_path: Path) -> None:
     first, other = Metrics(tmp_path), Metrics(tmp_path)
-    first.of("churn", 3).batch(1, 1, 0.0, 0.0, time.perf_counter())
+    first.of("churn", 3).batch(1, 1, 0.0, 0.0, time.monotonic())
     alone = first.statistics("churn", 3).last_inference_ms
     time.sleep(0.02)
-    other.of("churn", 3).batch(1, 1, 0.0, 0.0, time.perf_counter())
+    other.of("churn", 3).batch(1, 1, 0.0, 0.0, time.monotonic())
 
     together = first.statistics("churn", 3).last_inference_ms
 
@@ -204,7 +204,7 @@ def test_sizes_past_the_most_are_not_told_apart_and_count_all_the_same(
     monkeypatch.setitem(counting.MOST, "batches", 2)
     metrics = Metrics()
     for rows in (1, 2, 3, 4, 3):
-        metrics.of("churn", 3).batch(rows, 1, 0.0, 0.001, time.perf_counter())
+        metrics.of("churn", 3).batch(rows, 1, 0.0, 0.001, time.monotonic())
 
     found = metrics.statistics("churn", 3)
 
@@ -216,11 +216,11 @@ def test_sizes_past_the_most_are_not_told_apart_and_count_all_the_same(
 def test_a_version_that_is_gone_has_no_statistics() -> None:
     metrics = Metrics()
     gone = metrics.of("churn", 2)
-    gone.batch(1, 1, 0.0, 0.001, time.perf_counter())
+    gone.batch(1, 1, 0.0, 0.001, time.monotonic())
 
     metrics.forget("churn", 2)
-    gone.batch(1, 1, 0.0, 0.001, time.perf_counter())
-    gone.batch(9, 1, 0.0, 0.001, time.perf_counter())
+    gone.batch(1, 1, 0.0, 0.001, time.monotonic())
+    gone.batch(9, 1, 0.0, 0.001, time.monotonic())
 
     assert metrics.statistics("churn", 2) == Statistics()
 

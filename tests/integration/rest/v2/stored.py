@@ -3,12 +3,13 @@
 from typing import Any
 
 import numpy as np
+from ml_dtypes import finfo
 from onnx import TensorProto
 from redis.asyncio import Redis
 
 from models.keys import Keys
 from models.store import ModelStore
-from models.tensors import numpy_dtype
+from models.tensors import is_float, numpy_dtype
 from server.open_inference.datatypes import DTYPES
 from tests.graphs import bundle, model, node, passed, value
 from tests.integration.rest import stock
@@ -25,6 +26,7 @@ KINDS = {
     "UINT32": TensorProto.UINT32,
     "UINT64": TensorProto.UINT64,
     "FP16": TensorProto.FLOAT16,
+    "BF16": TensorProto.BFLOAT16,
     "FP32": TensorProto.FLOAT,
     "FP64": TensorProto.DOUBLE,
     "BYTES": TensorProto.STRING,
@@ -43,8 +45,8 @@ def extremes(datatype: str) -> Any:
     kind = numpy_dtype(DTYPES[datatype])
     if datatype == "BOOL":
         return np.array([[True, False], [False, True], [True, True]])
-    if kind.kind == "f":
-        info = np.finfo(kind)
+    if is_float(kind):
+        info = finfo(kind)
         return np.array([[0, -1.5], [info.max, info.min], [info.tiny, 0.1]], kind)
     bounds = np.iinfo(kind)
     return np.array([[0, 1], [bounds.max, bounds.min], [7, 42]], kind)
