@@ -2,6 +2,7 @@
 
 import asyncio
 import struct
+import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from server.rpc.messages import SERVICE, message
 from server.rpc.wire import prefixed
 from tests.graphs import bundle, passed
 from tests.integration.rpc.calling import Caller, infer_request, outputs_of
+from tests.integration.rpc.conftest import OpenDoor
 from tests.integration.rpc.tensors import ONNX
 
 SECONDS = 20.0
@@ -68,7 +70,7 @@ class Line:
 
     async def answer(self, stream: int = 1) -> tuple[bytes, dict[bytes, bytes]]:
         """Return the data and the trailers of a stream."""
-        data, trailers = b"", {}
+        data, trailers = b"", dict[bytes, bytes]()
         while True:
             kind, flags, number, payload = await self.until(frames.DATA, frames.HEADERS)
             assert number == stream
@@ -256,3 +258,57 @@ async def test_tensors_larger_than_every_window_come_back_whole(store: ModelStor
     streamed = [message("ModelStreamInferResponse").FromString(one) async for one in door.stream(twice())]
     assert [one.error_message for one in streamed] == ["", ""]
     np.testing.assert_array_equal(outputs_of(streamed[1].infer_response)["y"], tensor)
+
+
+async def asked(door: Caller, name: str, *data: bytes, **more: str) -> dict[bytes, bytes]:
+    """Return the trailers that a call ends with."""
+    headers = call(name) + encoded(
+        [(key.replace("_", "-").encode(), one.encode()) for key, one in more.items()]
+    )
+    opened = frames.frame(frames.HEADERS, frames.END_HEADERS, 1, headers)
+    async with connected(
+        door, opened, frames.frame(frames.DATA, frames.END_STREAM, 1, b"".join(data))
+    ) as line:
+        return (await line.answer())[1]
+
+
+@pytest.mark.parametrize(
+    ("asking", "code", "told"),
+    [
+        (("Nothing", prefixed(b""), "identity"), b"12", b"there is no call"),
+        (("ServerLive", b"\0\0\0", "identity"), b"3", b"cut off"),
+        (("ServerLive", prefixed(b"")[:-1] + b"\x09", "identity"), b"3", b"cut off"),
+        (("ServerLive", prefixed(b"") * 2, "identity"), b"12", b"one message"),
+        (("ServerLive", b"\x01" + prefixed(b"abc")[1:], "gzip"), b"3", b"not compressed as it says"),
+        (("ServerLive", b"\x01" + prefixed(b"abc")[1:], "snappy"), b"12", b"in a way"),
+        (
+            "ServerLive",
+            b"\x01" + prefixed(zlib.compress(bytes(1 << 20)))[1:],
+            "deflate",
+            b"8",
+            b"the limit is",
+        ),
+        (("ServerLive", b"\0\xff\xff\xff\xff", "identity"), b"8", b"the limit is"),
+    ],
+)
+async def test_a_message_that_is_none_ends_its_call_alone(
+    open_door: OpenDoor, asking: tuple[str, bytes, str], code: bytes, told: bytes
+) -> None:
+    door = await open_door(max_grpc_message_bytes=1 << 16)
+    name, data, encoding = asking
+
+    trailers = await asked(door, name, data, grpc_encoding=encoding)
+
+    assert trailers[b"grpc-status"] == code
+    assert told in trailers[b"grpc-message"]
+
+
+async def test_a_time_that_is_none_is_refused(door: Caller) -> None:
+    assert (await asked(door, "ServerLive", prefixed(b""), grpc_timeout="soon"))[b"grpc-status"] == b"3"
+
+
+async def test_what_is_not_grpc_is_told_by_http(door: Caller) -> None:
+    headers = encoded([(b":method", b"GET"), (b":path", b"/"), (b":scheme", b"http")])
+    data = frames.frame(frames.HEADERS, frames.END_HEADERS | frames.END_STREAM, 1, headers)
+    async with connected(door, data) as line:
+        assert (await line.answer())[1] == {b":status": b"415"}
