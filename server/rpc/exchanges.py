@@ -17,8 +17,9 @@ import grpc
 from server.rpc.errors import message_of
 from server.rpc.gathered import Gathered, Turn
 from server.rpc.heads import Heads
-from server.rpc.http2.connection import Connection, Stream
+from server.rpc.http2.connection import Connection
 from server.rpc.http2.hpack import Header, encoded
+from server.rpc.http2.streams import Stream
 from server.rpc.wire import (
     BEGINNING,
     CONTENT,
@@ -37,6 +38,7 @@ HELD_BYTES = 4 << 20  # of answers that a client does not take; its stream waits
 UNREAD = 64  # messages of a stream that wait to be taken
 Work = Callable[[], Awaitable[None]]
 RESERVED = (b"grpc-", b":")
+NOT_GRPC = encoded([(b":status", b"415")])
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ class Asked:
     metadata: tuple[tuple[str, str], ...] = ()
     plain: bool = False  # a ModelInfer by somebody who may
     refused: Refused | None = None
+    grpc: bool = True
 
 
 @dataclass(slots=True)
@@ -88,6 +91,8 @@ class Service:
         Raises: Refused, no such call.
         """
         said = dict(headers)
+        if said.get(b":method") != b"POST" or not said.get(b"content-type", b"").startswith(CONTENT):
+            return Asked(grpc=False)
         path = said.get(b":path", b"")
         handler = self.methods.get(path)
         if handler is None:
@@ -152,10 +157,8 @@ class Exchanges:
     def begun(self, stream: Stream, headers: tuple[Header, ...]) -> None:
         """Begin a call."""
         asked = self._service.asked(headers)
-        if (b":method", b"POST") not in headers or not dict(headers).get(b"content-type", b"").startswith(
-            CONTENT
-        ):
-            self._connection.send_headers(stream, encoded([(b":status", b"415")]), end=True)
+        if not asked.grpc:
+            self._connection.send_headers(stream, NOT_GRPC, end=True)
             return
         stream.state = exchange = Exchange(asked)
         self._service.calls += 1

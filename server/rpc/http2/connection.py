@@ -7,99 +7,37 @@ nothing (pings, settings, resets, empty ones), of which so many a second are tak
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from server.rpc.http2 import frames
 from server.rpc.http2.frames import HEAD_BYTES
-from server.rpc.http2.hpack import BadBlock, Decoder, Header
+from server.rpc.http2.hpack import BadBlock, Decoder
+from server.rpc.http2.sending import WINDOW_BYTES, Sending
+from server.rpc.http2.streams import Fault, Handler, Stream, unpadded
 
 HEADERS_BYTES = 16 << 10
 FRAME_BYTES = 1 << 20  # that a client may send at once
-WINDOW_BYTES = 4 << 20  # of one stream that may wait here
 CONNECTION_WINDOW_BYTES = 64 << 20
 IDLE_FRAMES = 4000  # a second that carry nothing: more than any client has a use for
 PREFACE_SECONDS = 10.0
-RESET_SECONDS = 1.0  # a client gets to read the answer before it is told to stop sending
 
 
-class Fault(Exception):
-    """What ends a connection: a code of HTTP/2 and why."""
-
-    def __init__(self, code: int, why: str) -> None:
-        super().__init__(why)
-        self.code = code
-
-
-class Handler(Protocol):
-    """What becomes of the streams of a connection."""
-
-    def begun(self, stream: "Stream", headers: tuple[Header, ...]) -> None:
-        """Take the headers of a new stream."""
-
-    def received(self, stream: "Stream", data: bytes) -> None:
-        """Take bytes of a stream."""
-
-    def ended(self, stream: "Stream") -> None:
-        """The client sends no more on a stream."""
-
-    def lost(self, stream: "Stream") -> None:
-        """The client no longer waits for a stream."""
-
-    def drained(self) -> None:
-        """All that came at once has been taken."""
-
-
-class Stream:
-    """One exchange: how much may still be sent, what waits for that, and what the handler keeps of it."""
-
-    __slots__ = (
-        "closed",
-        "connection",
-        "ended",
-        "held",
-        "number",
-        "room",
-        "state",
-        "unread",
-        "waiting",
-        "window",
-    )
-
-    def __init__(self, connection: "Connection", number: int, window: int) -> None:
-        self.connection = connection
-        self.number = number
-        self.window = window  # bytes we may send
-        self.waiting: list[tuple[bytes, bytes | None]] = []  # data, and the trailers after it
-        self.held = 0  # bytes that wait to be sent
-        self.unread = 0  # bytes that the client has not been allowed again
-        self.ended = self.closed = False
-        self.room: asyncio.Event | None = None
-        self.state: Any = None
-
-
-class Connection(asyncio.Protocol):
+class Connection(Sending, asyncio.Protocol):
     """A connection."""
 
     def __init__(
         self, handler: Callable[["Connection"], Handler], open_: set["Connection"], streams: int
     ) -> None:
+        super().__init__()
         self._make = handler
         self._open = open_
         self._most = streams
         self._decoder = Decoder()
         self._buffer = b""
         self._preface = False
-        self._streams: dict[int, Stream] = {}
-        self._last = 0
         self._block: tuple[int, int, bytearray] | None = None
-        self._window = frames.DEFAULT_WINDOW
-        self._initial = frames.DEFAULT_WINDOW
-        self._frame = frames.DEFAULT_FRAME
         self._unread = 0
         self._idle, self._since = 0, 0.0
-        self._leaving = False
-        self._draining: set[int] = set()  # answered before the client had ended them
-        self._out: list[bytes] | None = None
 
     def connection_made(self, transport: Any) -> None:
         """Say what a client may do, and wait for its first words."""
@@ -166,12 +104,6 @@ class Connection(asyncio.Protocol):
     def _fail(self, fault: Fault) -> None:
         self._failed = True
         self._write(frames.goaway(self._last, fault.code, str(fault).encode()))
-
-    def _write(self, data: bytes) -> None:
-        if self._out is not None:
-            self._out.append(data)
-        elif not self.transport.is_closing():
-            self.transport.write(data)
 
     def _take(self, data: bytes) -> bytes:
         """Take whole frames, and return what is left."""
@@ -374,90 +306,3 @@ class Connection(asyncio.Protocol):
             self._handler.received(stream, data)
         if last and not stream.closed:
             self._handler.ended(stream)
-
-    def allow(self, stream: Stream) -> None:
-        """Let the client send what has been taken of a stream again."""
-        if stream.unread >= WINDOW_BYTES // 2 and not stream.ended and not stream.closed:
-            self._write(frames.window(stream.number, stream.unread))
-            stream.unread = 0
-
-    def send_headers(self, stream: Stream, block: bytes, *, end: bool = False) -> None:
-        """Send headers, the last ones with `end`."""
-        if stream.closed:
-            return
-        flags = frames.END_HEADERS | (frames.END_STREAM if end else 0)
-        self._write(frames.frame(frames.HEADERS, flags, stream.number, block))
-        if end:
-            self._close(stream)
-
-    def send(self, stream: Stream, data: bytes, trailers: bytes | None = None) -> None:
-        """Send data, and trailers after it, as far as the windows let; the rest waits."""
-        if stream.closed:
-            return
-        size = len(data)
-        if not stream.waiting and size <= self._frame and size <= self._window and size <= stream.window:
-            self._window -= size
-            stream.window -= size
-            self._write(frames.frame(frames.DATA, 0, stream.number, data))
-            if trailers is not None:
-                self.send_headers(stream, trailers, end=True)
-            return
-        stream.waiting.append((data, trailers))
-        stream.held += size
-        self._send_waiting(stream)
-
-    def _flush(self) -> None:
-        for stream in [one for one in self._streams.values() if one.waiting]:
-            self._send_waiting(stream)
-
-    def _send_waiting(self, stream: Stream) -> None:
-        while stream.waiting:
-            data, trailers = stream.waiting[0]
-            size = min(len(data), self._frame, self._window, stream.window)
-            if size <= 0 < len(data):
-                break
-            self._window -= size
-            stream.window -= size
-            stream.held -= size
-            self._write(frames.frame(frames.DATA, 0, stream.number, data[:size]))
-            if size < len(data):
-                stream.waiting[0] = (data[size:], trailers)
-                continue
-            stream.waiting.pop(0)
-            if trailers is not None:
-                self.send_headers(stream, trailers, end=True)
-        if stream.room is not None and not stream.waiting:
-            stream.room.set()
-
-    def _close(self, stream: Stream) -> None:
-        """Forget a stream that has been answered; a client that still sends is told to stop."""
-        stream.closed = True
-        self._streams.pop(stream.number, None)
-        if not stream.ended:
-            self._draining.add(stream.number)
-            asyncio.get_running_loop().call_later(RESET_SECONDS, self._reset, stream.number)
-        if self._leaving and not self._streams:
-            asyncio.get_running_loop().call_soon(self.transport.close)
-
-    def _reset(self, number: int) -> None:
-        """Tell a client to stop that still sends on a stream which has been answered."""
-        if number in self._draining:
-            self._draining.discard(number)
-            self._write(frames.reset(number, frames.NO_ERROR))
-
-    def leave(self) -> None:
-        """Take no more streams, and end when those there are have been answered."""
-        if not self._leaving:
-            self._leaving = True
-            self._write(frames.goaway(self._last, frames.NO_ERROR))
-            if not self._streams:
-                self.transport.close()
-
-
-def unpadded(flags: int, payload: bytes) -> bytes:
-    """Return what a frame carries."""
-    if not flags & frames.PADDED:
-        return payload
-    if not payload or payload[0] >= len(payload):
-        raise Fault(frames.PROTOCOL_ERROR, "more padding than there is")
-    return payload[1 : len(payload) - payload[0]]
