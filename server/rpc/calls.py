@@ -24,8 +24,8 @@ class Calls:
 
     def __init__(self, engine: Engine, version: str) -> None:
         self._engine = engine
-        self._heads = Heads()
-        self._gathered = Gathered(engine)
+        self.heads = Heads()
+        self.gathered = Gathered(engine)
         self._methods = (
             server_methods(engine, version)
             | model_methods(engine)
@@ -42,16 +42,10 @@ class Calls:
 
         Raises: InsituError.
         """
-        head = self._heads.of(data)
-        if head is not None:
-            answer = await self._gathered.answer(head, data, seconds_left)
-            if answer is not None:
-                return answer
         asked = self.message(data)
         request = self.request(asked, seconds_left)
         answer = bytes((await self.answer(request)).SerializeToString())
-        if head is None:
-            self._heads.meet(data, asked, request)
+        self.heads.meet(data, asked, request)
         return answer
 
     def message(self, data: bytes) -> Any:

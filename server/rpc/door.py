@@ -1,25 +1,34 @@
 """The gRPC door: opened on a port once the engine has started, closed with time for the calls under way."""
 
 import asyncio
+import socket
+import ssl
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
 import grpc
-import grpc.aio
 
 from server.access import Access
+from server.inference.ending import ended
 from server.inference.engine import Engine
 from server.rpc.calls import Calls
-from server.rpc.guarding import guarded
+from server.rpc.exchanges import Exchanges, Service
+from server.rpc.guarding import guarded, may
 from server.rpc.health import Health
+from server.rpc.http2.connection import Connection
 from server.rpc.messages import HEALTH, POOL, REFLECTION, SERVICE
 from server.rpc.reflecting import reflection_handler
 from server.rpc.streaming import Streams
 
 CALLS = 16_384  # under way at once; more are refused with RESOURCE_EXHAUSTED
-STREAMS = 4096  # calls under way on one connection; more wait at the client
-METADATA_BYTES = 16 << 10
+STREAMS = 4096  # calls under way on one connection; more are refused
+BACKLOG = 2048
+END_SECONDS = 0.02  # between looks whether the last connection has ended
+INFER = "ModelInfer"
+Ends = tuple[set[Connection], Streams, Health]  # what is told when a door ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,57 +49,59 @@ class Listening:
 class Door:
     """An open door."""
 
-    def __init__(
-        self, server: Any, address: str, grace_seconds: float, streams: Streams, health: Health
-    ) -> None:
-        self.address = address
+    def __init__(self, listening: Listening, server: asyncio.Server, service: Service, ends: Ends) -> None:
+        host = f"[{listening.host}]" if ":" in listening.host else listening.host
+        self.address = f"{host}:{listening.port}"
+        self._grace = listening.shutdown_seconds
         self._server = server
-        self._grace = grace_seconds
-        self._streams = streams
-        self._health = health
+        self._service = service
+        self._open, self._streams, self._health = ends
         self._closing: asyncio.Task[None] | None = None
 
     @classmethod
     async def open(cls, engine: Engine, access: Access, listening: Listening, version: str) -> Self:
         """Answer calls from now on.
 
-        Raises: OSError, a certificate that cannot be read; RuntimeError, the port cannot be listened on.
+        Raises: OSError, a certificate that cannot be read, or a port that cannot be listened on.
         """
-        server = grpc.aio.server(
-            options=(
-                ("grpc.so_reuseport", 1),  # the port is held by a socket of ours, and workers share it
-                ("grpc.max_receive_message_length", listening.message_bytes),
-                ("grpc.max_send_message_length", -1),
-                ("grpc.max_concurrent_streams", STREAMS),
-                ("grpc.max_metadata_size", METADATA_BYTES),
-            ),
-            maximum_concurrent_rpcs=CALLS,
-        )
         calls = Calls(engine, version)
         streams, health = Streams(calls, access), Health(engine)
-        server.add_generic_rpc_handlers(
-            (
-                grpc.method_handlers_generic_handler(SERVICE, handlers(calls, access, streams)),
-                grpc.method_handlers_generic_handler(HEALTH, health.handlers()),
-                *(grpc.method_handlers_generic_handler(one, reflection_handler(POOL)) for one in REFLECTION),
-            )
+        methods = {
+            f"/{service}/{name}".encode(): handler
+            for service, handlers in services(calls, access, streams, health)
+            for name, handler in handlers.items()
+        }
+        service = Service(
+            methods, calls.heads, calls.gathered, partial(may, access, "predict"),
+            f"/{SERVICE}/{INFER}".encode(), listening.message_bytes, CALLS,
+        )  # fmt: skip
+        open_: set[Connection] = set()
+        server = await asyncio.get_running_loop().create_server(
+            lambda: Connection(partial(Exchanges, service), open_, STREAMS),
+            sock=listener(listening.host, listening.port),
+            ssl=credentials(listening),
         )
-        host = f"[{listening.host}]" if ":" in listening.host else listening.host
-        at = f"{host}:{listening.port}"
-        if listening.certificate is None or listening.key is None:
-            port = server.add_insecure_port(at)
-        else:
-            pair = (listening.key.read_bytes(), listening.certificate.read_bytes())
-            port = server.add_secure_port(at, grpc.ssl_server_credentials([pair]))
-        await server.start()
-        return cls(server, f"{host}:{port}", listening.shutdown_seconds, streams, health)
+        return cls(listening, server, service, (open_, streams, health))
 
     def end(self) -> None:
         """Take no more calls, and let those under way end within their time."""
         if self._closing is None:
             self._health.end()
             self._streams.end()
-            self._closing = asyncio.create_task(self._server.stop(self._grace))
+            self._closing = asyncio.create_task(self._ended())
+
+    async def _ended(self) -> None:
+        self._server.close()
+        for one in [*self._open]:
+            one.leave()
+        try:
+            async with asyncio.timeout(self._grace):
+                while self._open:  # noqa: ASYNC110  # connections end one by one, and nobody tells
+                    await asyncio.sleep(END_SECONDS)
+        except TimeoutError:
+            for one in [*self._open]:
+                one.transport.abort()
+        await ended(self._service.tasks)
 
     async def close(self) -> None:
         """End, and wait until that is done."""
@@ -99,11 +110,46 @@ class Door:
             await self._closing
 
 
-def handlers(calls: Calls, access: Access, streams: Streams) -> dict[str, Any]:
-    """Return what answers the protocol's calls, bytes in and bytes out."""
+def services(
+    calls: Calls, access: Access, streams: Streams, health: Health
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Return what answers calls, by service and name."""
     found = {
         name: grpc.unary_unary_rpc_method_handler(guarded(access, one.scope, one.call))
         for name, one in calls.by_name().items()
     }
-    found["ModelStreamInfer"] = grpc.stream_stream_rpc_method_handler(streams.infer)
-    return found
+    yield SERVICE, found | {"ModelStreamInfer": grpc.stream_stream_rpc_method_handler(streams.infer)}
+    yield HEALTH, health.handlers()
+    for name in REFLECTION:
+        yield name, reflection_handler(POOL)
+
+
+def listener(host: str, port: int) -> socket.socket:
+    """Return a socket that listens on a port that others listen on too, or hold.
+
+    Raises: OSError.
+    """
+    one = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    try:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        one.bind((host, port))
+        one.listen(BACKLOG)
+    except OSError:
+        one.close()
+        raise
+    return one
+
+
+def credentials(listening: Listening) -> ssl.SSLContext | None:
+    """Return what TLS is spoken with; None without it.
+
+    Raises: OSError, a file that cannot be read or is no certificate.
+    """
+    if listening.certificate is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(listening.certificate, listening.key)
+    context.set_alpn_protocols(["h2"])
+    return context

@@ -5,7 +5,7 @@ can be answered at once, each is asked for by itself, and gets the error that is
 """
 
 import asyncio
-import time
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -22,16 +22,19 @@ from server.open_inference.infer import Infer, TensorGiven
 from server.rpc.heads import Head
 from server.rpc.replies import Shapes
 
+Heard = Callable[[bytes | None], None]
+
 
 class Turn:
     """One request that waits: its message, when its caller gives it up (time.monotonic), who hears of it."""
 
-    __slots__ = ("data", "deadline", "heard")
+    __slots__ = ("data", "deadline", "group", "heard")
 
-    def __init__(self, data: bytes, deadline: float | None, heard: "asyncio.Future[bytes | None]") -> None:
+    def __init__(self, data: bytes, deadline: float | None, heard: Heard) -> None:
         self.data = data
         self.deadline = deadline
-        self.heard = heard
+        self.heard: Heard | None = heard
+        self.group: Group | None = None
 
 
 class Group:
@@ -56,21 +59,17 @@ class Gathered:
         self._loop = asyncio.get_running_loop()
         self._shapes = Shapes()
 
-    async def answer(self, head: Head, data: bytes, seconds_left: float | None) -> bytes | None:
-        """Return the answer to a request, None where it has to be asked for alone."""
-        deadline = None if seconds_left is None else time.monotonic() + seconds_left
+    def take(self, head: Head, data: bytes, deadline: float | None, heard: Heard) -> Turn:
+        """Answer a request; `heard` hears the answer once, None where it has to be asked for alone."""
         group = self._groups.get(head)
         if group is None:
             group = self._begun(head)
-        turn = Turn(data, deadline, self._loop.create_future())
+        turn = Turn(data, deadline, heard)
+        turn.group = group
         group.turns.append(turn)
         if len(group.turns) >= self._rows:
             self._ask(group)
-        try:
-            return await turn.heard
-        except asyncio.CancelledError:
-            self._leave(group)
-            raise
+        return turn
 
     def _begun(self, head: Head) -> Group:
         if not self._groups:
@@ -84,8 +83,11 @@ class Gathered:
             for group in [*self._groups.values()]:
                 self._ask(group)
 
-    def _leave(self, group: Group) -> None:
-        """Give up what nobody waits for any more."""
+    def leave(self, turn: Turn) -> None:
+        """Give a request up whose caller has gone; a group when all of them have."""
+        group, turn.heard = turn.group, None
+        if group is None:
+            return
         group.left += 1
         if group.request is not None and group.left == len(group.turns):
             self._engine.predictor.leave(group.request)
@@ -147,5 +149,6 @@ def hand_out(group: Group, answers: list[bytes] | None) -> None:
     """Let every caller who is still there hear its answer, or that it has to ask alone."""
     group.request = None
     for place, turn in enumerate(group.turns):
-        if not turn.heard.done():
-            turn.heard.set_result(None if answers is None else answers[place])
+        heard, turn.heard, turn.group = turn.heard, None, None
+        if heard is not None:
+            heard(None if answers is None else answers[place])

@@ -1,10 +1,12 @@
 """Who may make a call, and how what goes wrong in one leaves it."""
 
+from collections.abc import Iterable
 from typing import Any
 
-from server.access import Access, Scope
+from server.access import Access, NotAllowed, Scope
 from server.rpc.errors import refuse
 from server.rpc.methods import Call
+from server.rpc.wire import Refused
 
 
 def guarded(access: Access, scope: Scope | None, call: Call) -> Any:
@@ -13,23 +15,29 @@ def guarded(access: Access, scope: Scope | None, call: Call) -> Any:
     async def answered(data: bytes, context: Any) -> bytes:
         try:
             if scope is not None:
-                check(access, scope, context)
+                check(access, scope, context.invocation_metadata())
             return await call(data, context.time_remaining())
+        except Refused:
+            raise
         except Exception as error:  # noqa: BLE001  # whatever it is, who asked must hear of it
             await refuse(context, error)
 
     return answered
 
 
-def check(access: Access, scope: Scope, context: Any) -> None:
+def check(access: Access, scope: Scope, metadata: Iterable[tuple[str, Any]]) -> None:
     """Let a call pass.
 
     No browser speaks gRPC, so there is no page of another origin to tell apart.
     Raises: Unauthorized, Forbidden.
     """
-    given = None
-    if access.tokens:
-        given = next(
-            (value for name, value in context.invocation_metadata() if name == "authorization"), None
-        )
-    access.check_token(scope, given if isinstance(given, str) else None)
+    access.check_token(scope, next((value for name, value in metadata if name == "authorization"), None))
+
+
+def may(access: Access, scope: Scope, metadata: Iterable[tuple[str, Any]]) -> bool:
+    """Whether a call with this metadata passes."""
+    try:
+        check(access, scope, metadata)
+    except NotAllowed:
+        return False
+    return True

@@ -2,7 +2,7 @@
 
 Programs write the same request again and again: model, names, types and shapes stay, the bytes of the tensor
 change, and they come last. A message that begins with the bytes of one that was read before, and is as long,
-says the same about another tensor. Why so: docs/adr/0018-requests-that-begin-alike.md
+says the same about another tensor. Why so: docs/adr/0018-grpc-over-our-own-http2.md
 """
 
 from dataclasses import dataclass

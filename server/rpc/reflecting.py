@@ -5,14 +5,14 @@ from typing import Any
 import grpc
 from google.protobuf.descriptor_pool import DescriptorPool
 from grpc_reflection.v1alpha import reflection_pb2
-from grpc_reflection.v1alpha.reflection import ReflectionServicer
+from grpc_reflection.v1alpha.reflection import aio
 
 from server.rpc.messages import HEALTH, REFLECTION, SERVICE
 
 
 def reflection_handler(pool: DescriptorPool) -> dict[str, Any]:
     """Return what answers calls of reflection; its versions differ in their names alone."""
-    servicer = ReflectionServicer((SERVICE, HEALTH, *REFLECTION), pool=pool)
+    servicer = aio.ReflectionServicer((SERVICE, HEALTH, *REFLECTION), pool=pool)
     handler = grpc.stream_stream_rpc_method_handler(
         servicer.ServerReflectionInfo,
         request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,

@@ -6,6 +6,7 @@ writing   sends each answer when those before it have been sent
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 from models.errors import InsituError
@@ -18,6 +19,7 @@ from server.rpc.guarding import check
 from server.rpc.messages import message
 from server.rpc.replies import set_parameter
 
+FIRST_SECONDS = 0.5
 UNDER_WAY = 64  # requests of one stream; more wait in the connection
 Answers = asyncio.Queue["asyncio.Task[bytes] | None"]
 FINAL_ASKED, FINAL = "triton_enable_empty_final_response", "triton_final_response"
@@ -41,8 +43,9 @@ class Streams:
     async def infer(self, requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
         """Answer the requests of one stream."""
         try:
-            check(self._access, "predict", context)
+            check(self._access, "predict", context.invocation_metadata())
         except InsituError as error:
+            await first(requests)
             await refuse(context, error)
         answers: Answers = asyncio.Queue()
         room = asyncio.Semaphore(UNDER_WAY)
@@ -85,6 +88,14 @@ class Streams:
                 set_parameter(answer.parameters[FINAL], value=True)
             response.infer_response.CopyFrom(answer)
         return bytes(response.SerializeToString())
+
+
+async def first(requests: AsyncIterator[bytes]) -> None:
+    """Wait a moment for the first request: grpc's client fails at sending one where the call has ended before."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(FIRST_SECONDS):
+            async for _ in requests:
+                return
 
 
 def left(answers: Answers) -> list[asyncio.Task[bytes]]:

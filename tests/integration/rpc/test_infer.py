@@ -5,6 +5,7 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
+from onnx import TensorProto
 
 from models.store import ModelStore
 from server.rpc.messages import message
@@ -12,6 +13,7 @@ from server.rpc.requests import CONTENTS
 from tests.graphs import bundle, passed, scaled
 from tests.integration.rest.graphs import churn
 from tests.integration.rpc.calling import KINDS, Caller, infer_request, outputs_of, refused
+from tests.integration.rpc.conftest import OpenDoor
 from tests.integration.rpc.tensors import ONNX, TENSORS
 
 
@@ -88,3 +90,29 @@ async def test_a_deadline_that_has_passed_is_told_as_such(store: ModelStore, doo
 
     assert error.code() == grpc.StatusCode.DEADLINE_EXCEEDED
     assert message("ModelInferRequest")  # the pool is ours
+
+
+async def test_a_traffic_rule_shares_requests_out(store: ModelStore, open_door: OpenDoor) -> None:
+    await store.publish(bundle(scaled(2.0), "scale"))
+    await store.publish(bundle(scaled(3.0), "scale"))
+    await store.set_traffic("scale", {1: 50, 2: 50})
+    door = await open_door()
+    x = {"x": np.ones((1, 2), np.float32)}
+
+    found = [(await door.infer("scale", x))["y"][0, 0] for _ in range(40)]
+
+    assert 10 < found.count(2.0) < 30
+    assert set(found) == {2.0, 3.0}
+
+
+async def test_bfloat16_comes_back_as_it_went(store: ModelStore, door: Caller) -> None:
+    await store.publish(bundle(passed(TensorProto.BFLOAT16, ["rows", 2]), "same"))
+    data = np.array([[1.0, -2.5]], np.float32).view(np.uint16)[:, 1::2].tobytes()
+    request = message("ModelInferRequest")(model_name="same", raw_input_contents=[data])
+    request.inputs.add(name="x", datatype="BF16", shape=[1, 2])
+
+    for _ in range(2):
+        response = await door.call("ModelInfer", request)
+
+        assert [(one.datatype, [*one.shape]) for one in response.outputs] == [("BF16", [1, 2])]
+        assert [*response.raw_output_contents] == [data]

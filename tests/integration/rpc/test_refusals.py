@@ -110,7 +110,7 @@ MISTAKES: dict[str, tuple[Change, str]] = {
     "wrong name": (named("z"), "no input 'z'"),
     "wrong type": (of_type("FP64"), "input 'x'"),
     "no type": (of_type("FLOAT"), "the datatype 'FLOAT'"),
-    "bfloat": (of_type("BF16"), "the datatype 'BF16'"),
+    "another type of half": (of_type("BF16"), "input 'x' has 8 bytes"),
     "wrong shape": (shaped(2, 1), "input 'x' has shape"),
     "another rank": (shaped(1, 1, 2), "input 'x' has shape"),
     "a negative dimension": (shaped(-1, 2), "dimension -1"),

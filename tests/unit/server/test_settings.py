@@ -73,3 +73,21 @@ def test_every_setting_says_what_it_is_for() -> None:
     silent = [name for name, field in ServerSettings.model_fields.items() if not field.description]
 
     assert silent == []
+
+
+@pytest.mark.parametrize(
+    ("given", "port"),
+    [
+        ({}, 8001),
+        ({"port": 9000}, 9001),
+        ({"port": 0}, 0),
+        ({"port": 65535}, 0),
+        ({"grpc_port": 7000}, 7000),
+        ({"grpc_port": 0}, 0),
+        ({"grpc_port": -1}, None),
+    ],
+)
+def test_the_port_of_grpc_is_the_one_after_that_of_http_unless_said(
+    given: dict[str, int], port: int | None
+) -> None:
+    assert ServerSettings(**given).grpc == port  # type: ignore[arg-type]  # names and numbers

@@ -1,0 +1,374 @@
+"""Calls over a connection: headers and data become messages, handlers answer them, errors become statuses.
+
+Handlers are those of grpc.aio: `(request or requests, context)`, and what they need of a context is here. A plain
+ModelInfer goes without a task: its message joins those of the moment.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, NoReturn
+
+import grpc
+
+from server.rpc.errors import message_of
+from server.rpc.gathered import Gathered, Turn
+from server.rpc.heads import Heads
+from server.rpc.http2.connection import Connection
+from server.rpc.http2.hpack import Header, encoded
+from server.rpc.http2.streams import Stream
+from server.rpc.wire import (
+    BEGINNING,
+    CONTENT,
+    PREFIX_BYTES,
+    WELL,
+    Refused,
+    inflated,
+    prefixed,
+    seconds_of,
+    status,
+    too_large,
+)
+
+KEPT = 256  # header blocks whose meaning is kept
+HELD_BYTES = 4 << 20  # of answers that a client does not take; its stream waits then
+UNREAD = 64  # messages of a stream that wait to be taken
+Work = Callable[[], Awaitable[None]]
+RESERVED = (b"grpc-", b":")
+NOT_GRPC = encoded([(b":status", b"415")])
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the headers of a call say.
+
+    Units: seconds, that it may take; None is no limit.
+    """
+
+    handler: Any = None
+    seconds: float | None = None
+    encoding: bytes | None = None
+    metadata: tuple[tuple[str, str], ...] = ()
+    plain: bool = False  # a ModelInfer by somebody who may
+    refused: Refused | None = None
+    grpc: bool = True
+
+
+@dataclass(slots=True)
+class Service:
+    """What every connection of a door shares; `calls` are under way now."""
+
+    methods: dict[bytes, Any]
+    heads: Heads
+    gathered: Gathered
+    may_infer: Any
+    infer_path: bytes
+    message_bytes: int
+    most_calls: int
+    calls: int = 0
+    known: dict[tuple[Header, ...], Asked] = field(default_factory=dict)
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def asked(self, headers: tuple[Header, ...]) -> Asked:
+        """Return what headers say; the same headers are read once."""
+        found = self.known.get(headers)
+        if found is None:
+            try:
+                found = self.read(headers)
+            except Refused as refused:
+                found = Asked(refused=refused)
+            if len(self.known) >= KEPT:
+                self.known.clear()
+            self.known[headers] = found
+        return found
+
+    def read(self, headers: tuple[Header, ...]) -> Asked:
+        """Read headers.
+
+        Raises: Refused, no such call.
+        """
+        said = dict(headers)
+        if said.get(b":method") != b"POST" or not said.get(b"content-type", b"").startswith(CONTENT):
+            return Asked(grpc=False)
+        path = said.get(b":path", b"")
+        handler = self.methods.get(path)
+        if handler is None:
+            told = path[:128].decode("utf-8", "backslashreplace")
+            raise Refused(
+                grpc.StatusCode.UNIMPLEMENTED, f"there is no call {told}; reflection lists those there are"
+            )
+        metadata = tuple(
+            (name.decode("latin-1"), value.decode("latin-1"))
+            for name, value in headers
+            if not name.startswith(RESERVED)
+        )
+        plain = path == self.infer_path and self.may_infer(metadata)
+        return Asked(
+            handler, seconds_of(said.get(b"grpc-timeout")), said.get(b"grpc-encoding"), metadata, plain
+        )
+
+
+class Context:
+    """What a handler may ask about its call."""
+
+    def __init__(self, metadata: tuple[tuple[str, str], ...], deadline: float | None) -> None:
+        self._metadata = metadata
+        self._deadline = deadline
+
+    def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
+        """Return what the caller sent beside the request."""
+        return self._metadata
+
+    def time_remaining(self) -> float | None:
+        """Return the seconds that are left; None without a limit."""
+        return None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
+
+    async def abort(self, code: grpc.StatusCode, details: str = "", trailing_metadata: Any = ()) -> NoReturn:
+        """End the call with an error."""
+        raise Refused(code, details, trailing_metadata)
+
+
+class Exchange:
+    """One call that is being received or answered."""
+
+    __slots__ = ("asked", "body", "counted", "deadline", "messages", "task", "told", "turn")
+
+    def __init__(self, asked: Asked) -> None:
+        self.asked = asked
+        self.body: bytes | bytearray = b""
+        self.deadline = None if asked.seconds is None else time.monotonic() + asked.seconds
+        self.messages: asyncio.Queue[bytes | Refused | None] | None = None
+        self.task: asyncio.Task[None] | None = None
+        self.turn: Turn | None = None
+        self.counted = True
+        self.told = False  # whether the answer has begun
+
+
+class Exchanges:
+    """The calls of one connection."""
+
+    def __init__(self, service: Service, connection: Connection) -> None:
+        self._service = service
+        self._connection = connection
+
+    def begun(self, stream: Stream, headers: tuple[Header, ...]) -> None:
+        """Begin a call."""
+        asked = self._service.asked(headers)
+        if not asked.grpc:
+            self._connection.send_headers(stream, NOT_GRPC, end=True)
+            return
+        stream.state = exchange = Exchange(asked)
+        self._service.calls += 1
+        if asked.refused is not None:
+            self._refuse(stream, asked.refused)
+        elif self._service.calls > self._service.most_calls:
+            self._refuse(stream, Refused(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many calls are under way"))
+        elif asked.handler.request_streaming:
+            exchange.messages = asyncio.Queue()
+            requests = self._messages(stream, exchange)
+            self._start(stream, exchange, partial(self._streamed, stream, exchange, requests))
+
+    def received(self, stream: Stream, data: bytes) -> None:
+        """Take bytes of a call."""
+        exchange: Exchange = stream.state
+        if exchange.body:
+            if isinstance(exchange.body, bytes):
+                exchange.body = bytearray(exchange.body)
+            exchange.body += data
+        else:
+            exchange.body = data
+        try:
+            if exchange.messages is not None:
+                self._split(exchange)
+                if exchange.messages.qsize() >= UNREAD:
+                    return  # until some are taken
+            else:
+                self._check_size(exchange.body)
+        except Refused as refused:
+            self._refuse(stream, refused)
+            return
+        self._connection.allow(stream)
+
+    def _check_size(self, body: bytes | bytearray) -> None:
+        if len(body) >= PREFIX_BYTES:
+            size = int.from_bytes(body[1:PREFIX_BYTES], "big")
+            if size > self._service.message_bytes:
+                raise too_large(size, self._service.message_bytes)
+            if len(body) > PREFIX_BYTES + size:
+                raise Refused(grpc.StatusCode.UNIMPLEMENTED, "this call takes one message")
+
+    def _split(self, exchange: Exchange) -> None:
+        """Hand whole messages of a stream on."""
+        while len(exchange.body) >= PREFIX_BYTES:
+            size = int.from_bytes(exchange.body[1:PREFIX_BYTES], "big")
+            if size > self._service.message_bytes:
+                raise too_large(size, self._service.message_bytes)
+            end = PREFIX_BYTES + size
+            if len(exchange.body) < end or exchange.messages is None:
+                return
+            exchange.messages.put_nowait(self._message(exchange, exchange.body[:end]))
+            exchange.body = exchange.body[end:]
+
+    def _message(self, exchange: Exchange, body: bytes | bytearray) -> bytes:
+        """Return the message that a prefix stands before.
+
+        Raises: Refused.
+        """
+        data = bytes(memoryview(body)[PREFIX_BYTES:])
+        return inflated(data, exchange.asked.encoding, self._service.message_bytes) if body[0] else data
+
+    def ended(self, stream: Stream) -> None:
+        """Answer a call that has been received."""
+        exchange: Exchange = stream.state
+        if exchange.messages is not None:
+            cut = Refused(grpc.StatusCode.INVALID_ARGUMENT, "a message is cut off") if exchange.body else None
+            exchange.messages.put_nowait(cut)
+            return
+        body = exchange.body
+        exchange.body = b""
+        if len(body) < PREFIX_BYTES or len(body) != PREFIX_BYTES + int.from_bytes(
+            body[1:PREFIX_BYTES], "big"
+        ):
+            self._refuse(stream, Refused(grpc.StatusCode.INVALID_ARGUMENT, "the message is cut off"))
+            return
+        try:
+            data = self._message(exchange, body)
+        except Refused as refused:
+            self._refuse(stream, refused)
+            return
+        if exchange.asked.plain:
+            head = self._service.heads.of(data)
+            if head is not None:
+                answered = partial(self._answered, stream, exchange, data)
+                exchange.turn = self._service.gathered.take(head, data, exchange.deadline, answered)
+                return
+        self._alone(stream, exchange, data)
+
+    def _answered(self, stream: Stream, exchange: Exchange, data: bytes, answer: bytes | None) -> None:
+        """Write the answer of a plain call, or ask for it alone."""
+        exchange.turn = None
+        if stream.closed:
+            return
+        if answer is None:
+            self._alone(stream, exchange, data)
+        else:
+            self._reply(stream, exchange, answer)
+
+    def _alone(self, stream: Stream, exchange: Exchange, data: bytes) -> None:
+        handler = exchange.asked.handler
+        if handler.response_streaming:
+            request = handler.request_deserializer(data) if handler.request_deserializer else data
+            self._start(stream, exchange, partial(self._streamed, stream, exchange, request))
+        else:
+            self._start(stream, exchange, partial(self._unary, stream, exchange, data))
+
+    def _start(self, stream: Stream, exchange: Exchange, work: Work) -> None:
+        task = exchange.task = asyncio.get_running_loop().create_task(self._guarded(stream, exchange, work))
+        self._service.tasks.add(task)
+        task.add_done_callback(self._service.tasks.discard)
+
+    async def _guarded(self, stream: Stream, exchange: Exchange, work: Work) -> None:
+        """Answer a call within its time; what goes wrong ends it with a status."""
+        try:
+            async with asyncio.timeout(exchange.asked.seconds):
+                await work()
+        except Refused as refused:
+            self._refuse(stream, refused)
+        except TimeoutError:
+            self._refuse(
+                stream, Refused(grpc.StatusCode.DEADLINE_EXCEEDED, "not answered within the call's deadline")
+            )
+        except asyncio.CancelledError:
+            self._refuse(
+                stream, Refused(grpc.StatusCode.UNAVAILABLE, "this server ends before this is answered")
+            )
+            raise
+        except Exception as error:  # noqa: BLE001  # whatever it is, who asked must hear of it
+            self._refuse(stream, Refused(grpc.StatusCode.INTERNAL, message_of(error)))
+
+    async def _unary(self, stream: Stream, exchange: Exchange, data: bytes) -> None:
+        handler = exchange.asked.handler
+        request = handler.request_deserializer(data) if handler.request_deserializer else data
+        answer = await handler.unary_unary(request, Context(exchange.asked.metadata, exchange.deadline))
+        self._reply(
+            stream, exchange, handler.response_serializer(answer) if handler.response_serializer else answer
+        )
+
+    def _reply(self, stream: Stream, exchange: Exchange, answer: bytes) -> None:
+        """Write the only answer of a call."""
+        if not stream.closed:
+            exchange.told = True
+            self._release(exchange)
+            self._connection.send_headers(stream, BEGINNING)
+            self._connection.send(stream, prefixed(answer), WELL)
+
+    async def _messages(self, stream: Stream, exchange: Exchange) -> AsyncIterator[Any]:
+        """Return the requests of a stream as they come."""
+        deserializer = exchange.asked.handler.request_deserializer
+        while exchange.messages is not None and (data := await exchange.messages.get()) is not None:
+            if isinstance(data, Refused):
+                raise data
+            self._connection.allow(stream)
+            yield deserializer(data) if deserializer else data
+
+    async def _streamed(self, stream: Stream, exchange: Exchange, request: Any) -> None:
+        """Write the answers of a call that has many."""
+        handler = exchange.asked.handler
+        context = Context(exchange.asked.metadata, exchange.deadline)
+        async with aclosing((handler.stream_stream or handler.unary_stream)(request, context)) as answers:
+            await self._written(stream, exchange, answers)
+        if not stream.closed:
+            self._release(exchange)
+            if exchange.told:
+                self._connection.send(stream, b"", WELL)
+            else:
+                self._connection.send_headers(stream, BEGINNING + WELL, end=True)
+
+    async def _written(self, stream: Stream, exchange: Exchange, answers: AsyncIterator[Any]) -> None:
+        """Write answers as they come, no faster than the client takes them."""
+        handler = exchange.asked.handler
+        async for answer in answers:
+            data = handler.response_serializer(answer) if handler.response_serializer else answer
+            if not exchange.told:
+                exchange.told = True
+                self._connection.send_headers(stream, BEGINNING)
+            self._connection.send(stream, prefixed(data))
+            if stream.held > HELD_BYTES:
+                stream.room = asyncio.Event()
+                await stream.room.wait()
+
+    def _refuse(self, stream: Stream, refused: Refused) -> None:
+        """End a call with a status."""
+        if stream.closed:
+            return
+        exchange: Exchange = stream.state
+        self._release(exchange)
+        told = encoded(status(refused.code, refused.message, refused.metadata))
+        if exchange.told:
+            self._connection.send(stream, b"", told)
+        else:
+            exchange.told = True
+            self._connection.send_headers(stream, BEGINNING + told, end=True)
+
+    def _release(self, exchange: Exchange) -> None:
+        """Count a call no longer."""
+        if exchange.counted:
+            exchange.counted = False
+            self._service.calls -= 1
+
+    def lost(self, stream: Stream) -> None:
+        """Give up what nobody waits for."""
+        exchange: Exchange | None = stream.state
+        if exchange is None:
+            return
+        self._release(exchange)
+        if exchange.turn is not None:
+            self._service.gathered.leave(exchange.turn)
+        if exchange.task is not None:
+            exchange.task.cancel()
+
+    def drained(self) -> None:
+        """Nothing waits for that: a moment ends by itself."""

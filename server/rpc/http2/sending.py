@@ -1,0 +1,113 @@
+"""What leaves a connection: headers, data as far as the windows of the client let, and the end."""
+
+import asyncio
+from typing import Any
+
+from server.rpc.http2 import frames
+from server.rpc.http2.streams import Stream
+
+WINDOW_BYTES = 4 << 20  # of one stream that may wait here
+RESET_SECONDS = 1.0  # a client gets to read the answer before it is told to stop sending
+
+
+class Sending:
+    """The half of a connection that writes.
+
+    Until its client says otherwise windows and frames are those that HTTP/2 begins with.
+    """
+
+    transport: Any
+
+    def __init__(self) -> None:
+        self._streams: dict[int, Stream] = {}
+        self._last = 0
+        self._window = frames.DEFAULT_WINDOW
+        self._initial = frames.DEFAULT_WINDOW
+        self._frame = frames.DEFAULT_FRAME
+        self._leaving = False
+        self._draining: set[int] = set()  # answered before the client had ended them
+        self._out: list[bytes] | None = None  # written while frames are taken, to leave at once
+
+    def _write(self, data: bytes) -> None:
+        if self._out is not None:
+            self._out.append(data)
+        elif not self.transport.is_closing():
+            self.transport.write(data)
+
+    def allow(self, stream: Stream) -> None:
+        """Let the client send what has been taken of a stream again."""
+        if stream.unread >= WINDOW_BYTES // 2 and not stream.ended and not stream.closed:
+            self._write(frames.window(stream.number, stream.unread))
+            stream.unread = 0
+
+    def send_headers(self, stream: Stream, block: bytes, *, end: bool = False) -> None:
+        """Send headers, the last ones with `end`."""
+        if stream.closed:
+            return
+        flags = frames.END_HEADERS | (frames.END_STREAM if end else 0)
+        self._write(frames.frame(frames.HEADERS, flags, stream.number, block))
+        if end:
+            self._close(stream)
+
+    def send(self, stream: Stream, data: bytes, trailers: bytes | None = None) -> None:
+        """Send data, and trailers after it, as far as the windows let; the rest waits."""
+        if stream.closed:
+            return
+        size = len(data)
+        if not stream.waiting and size <= self._frame and size <= self._window and size <= stream.window:
+            self._window -= size
+            stream.window -= size
+            self._write(frames.frame(frames.DATA, 0, stream.number, data))
+            if trailers is not None:
+                self.send_headers(stream, trailers, end=True)
+            return
+        stream.waiting.append((data, trailers))
+        stream.held += size
+        self._send_waiting(stream)
+
+    def _flush(self) -> None:
+        for stream in [one for one in self._streams.values() if one.waiting]:
+            self._send_waiting(stream)
+
+    def _send_waiting(self, stream: Stream) -> None:
+        while stream.waiting:
+            data, trailers = stream.waiting[0]
+            size = min(len(data), self._frame, self._window, stream.window)
+            if size <= 0 < len(data):
+                break
+            self._window -= size
+            stream.window -= size
+            stream.held -= size
+            self._write(frames.frame(frames.DATA, 0, stream.number, data[:size]))
+            if size < len(data):
+                stream.waiting[0] = (data[size:], trailers)
+                continue
+            stream.waiting.pop(0)
+            if trailers is not None:
+                self.send_headers(stream, trailers, end=True)
+        if stream.room is not None and not stream.waiting:
+            stream.room.set()
+
+    def _close(self, stream: Stream) -> None:
+        """Forget a stream that has been answered; a client that still sends is told to stop."""
+        stream.closed = True
+        self._streams.pop(stream.number, None)
+        if not stream.ended:
+            self._draining.add(stream.number)
+            asyncio.get_running_loop().call_later(RESET_SECONDS, self._reset, stream.number)
+        if self._leaving and not self._streams:
+            asyncio.get_running_loop().call_soon(self.transport.close)
+
+    def _reset(self, number: int) -> None:
+        """Tell a client to stop that still sends on a stream which has been answered."""
+        if number in self._draining:
+            self._draining.discard(number)
+            self._write(frames.reset(number, frames.NO_ERROR))
+
+    def leave(self) -> None:
+        """Take no more streams, and end when those there are have been answered."""
+        if not self._leaving:
+            self._leaving = True
+            self._write(frames.goaway(self._last, frames.NO_ERROR))
+            if not self._streams:
+                self.transport.close()

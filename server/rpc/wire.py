@@ -1,0 +1,93 @@
+"""What gRPC puts into headers and before messages: timeouts, statuses, lengths, compression.
+
+Source: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
+"""
+
+import re
+import zlib
+from collections.abc import Sequence
+
+import grpc
+
+from server.rpc.http2.hpack import Header, encoded
+
+PREFIX_BYTES = 5  # of a message: whether it is compressed, and its length
+TIMEOUT = re.compile(rb"([0-9]{1,8})([HMSmun])")
+SECONDS = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
+WINDOWS = {b"gzip": 31, b"deflate": 15}
+CONTENT = b"application/grpc"
+BEGINNING = encoded(
+    [(b":status", b"200"), (b"content-type", CONTENT), (b"grpc-accept-encoding", b"identity,deflate,gzip")]
+)
+WELL = encoded([(b"grpc-status", b"0")])
+PLAIN = frozenset(range(0x20, 0x7F)) - {0x25}
+
+
+class Refused(Exception):
+    """The end of a call that is no answer."""
+
+    def __init__(self, code: grpc.StatusCode, message: str, metadata: Sequence[tuple[str, str]] = ()) -> None:
+        super().__init__(message)
+        self.code, self.message, self.metadata = code, message, metadata
+
+
+def seconds_of(timeout: bytes | None) -> float | None:
+    """Return the time that a call has; None without a limit.
+
+    Raises: Refused.
+    """
+    if timeout is None:
+        return None
+    found = TIMEOUT.fullmatch(timeout)
+    if found is None:
+        raise Refused(grpc.StatusCode.INVALID_ARGUMENT, "grpc-timeout is no number and unit, such as 100m")
+    return int(found[1]) * SECONDS[found[2]]
+
+
+def status(code: grpc.StatusCode, message: str, metadata: Sequence[tuple[str, str]] = ()) -> list[Header]:
+    """Return the headers that end a call."""
+    told = [(b"grpc-status", str(code.value[0]).encode())]
+    if message:
+        told.append((b"grpc-message", escaped(message.encode())))
+    return told + [(name.encode(), value.encode()) for name, value in metadata]
+
+
+def escaped(message: bytes) -> bytes:
+    """Return a text as a header may have it."""
+    return b"".join(bytes((one,)) if one in PLAIN else b"%%%02X" % one for one in message)
+
+
+def prefixed(data: bytes) -> bytes:
+    """Return a message after its length."""
+    return b"\x00" + len(data).to_bytes(4, "big") + data
+
+
+def inflated(data: bytes, encoding: bytes | None, limit: int) -> bytes:
+    """Return a message as it was before it was compressed.
+
+    Units:  limit, bytes it may have then.
+    Raises: Refused, too large, damaged, or compressed in another way than was said.
+    """
+    bits = WINDOWS.get(encoding or b"")
+    if bits is None:
+        raise Refused(grpc.StatusCode.UNIMPLEMENTED, "a message is compressed in a way that was not said")
+    stream = zlib.decompressobj(bits)
+    try:
+        found = stream.decompress(data, limit + 1)
+    except zlib.error as error:
+        raise Refused(
+            grpc.StatusCode.INVALID_ARGUMENT, f"a message is not compressed as it says: {error}"
+        ) from error
+    if len(found) > limit:
+        raise too_large(len(found), limit)
+    if not stream.eof:
+        raise Refused(grpc.StatusCode.INVALID_ARGUMENT, "a compressed message is cut off")
+    return found
+
+
+def too_large(size: int, limit: int) -> Refused:
+    """Return the end of a call whose message is too large."""
+    return Refused(
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        f"a message has {size} bytes, the limit is {limit}; send less, or raise INSITU_MAX_GRPC_MESSAGE_BYTES",
+    )

@@ -1,0 +1,310 @@
+"""HTTP/2 as a client in bytes speaks it: what the standard asks for, and what no client should send."""
+
+import asyncio
+import struct
+import zlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from models.store import ModelStore
+from server.rpc.http2 import frames
+from server.rpc.http2.connection import IDLE_FRAMES
+from server.rpc.http2.hpack import Decoder, encoded
+from server.rpc.http2.sending import WINDOW_BYTES
+from server.rpc.messages import SERVICE, message
+from server.rpc.wire import prefixed
+from tests.graphs import bundle, passed
+from tests.integration.rpc.calling import Caller, infer_request, outputs_of
+from tests.integration.rpc.conftest import OpenDoor
+from tests.integration.rpc.tensors import ONNX
+
+SECONDS = 20.0
+FUZZED = 150
+BOMB = b"\x01" + prefixed(zlib.compress(bytes(1 << 20)))[1:]
+Frame = tuple[int, int, int, bytes]
+
+
+def call(name: str) -> bytes:
+    return encoded(
+        [
+            (b":method", b"POST"),
+            (b":scheme", b"http"),
+            (b":path", f"/{SERVICE}/{name}".encode()),
+            (b"content-type", b"application/grpc"),
+            (b"te", b"trailers"),
+        ]
+    )
+
+
+LIVE = call("ServerLive")
+READY = prefixed(b"\x08\x01")  # live: true
+OPENED = frames.frame(frames.HEADERS, frames.END_HEADERS, 1, LIVE)
+ASKED = OPENED + frames.frame(frames.DATA, frames.END_STREAM, 1, prefixed(b""))
+
+
+@dataclass
+class Line:
+    """A connection in bytes."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    decoder: Decoder
+
+    def send(self, *data: bytes) -> None:
+        self.writer.write(b"".join(data))
+
+    async def next(self) -> Frame:
+        async with asyncio.timeout(SECONDS):
+            length, flags, stream = frames.HEAD.unpack(await self.reader.readexactly(frames.HEAD_BYTES))
+            return length & 255, flags, stream, await self.reader.readexactly(length >> 8)
+
+    async def until(self, *kinds: int) -> Frame:
+        while (found := await self.next())[0] not in kinds:
+            pass
+        return found
+
+    async def answer(self, stream: int = 1) -> tuple[bytes, dict[bytes, bytes]]:
+        """Return the data and the trailers of a stream."""
+        data, trailers = b"", dict[bytes, bytes]()
+        while True:
+            kind, flags, number, payload = await self.until(frames.DATA, frames.HEADERS)
+            assert number == stream
+            if kind == frames.DATA:
+                data += payload
+            else:
+                trailers |= dict(self.decoder.headers(payload, 1 << 14))
+            if flags & frames.END_STREAM:
+                return data, trailers
+
+    async def ends(self) -> tuple[int, bytes]:
+        """Return why the server ends the connection."""
+        _, _, _, payload = await self.until(frames.GOAWAY)
+        async with asyncio.timeout(SECONDS):
+            await self.reader.read()
+        return struct.unpack(">I", payload[4:8])[0], payload[8:]
+
+
+@asynccontextmanager
+async def connected(
+    door: Caller, *first: bytes, settings: dict[int, int] | None = None
+) -> AsyncIterator[Line]:
+    host, _, port = door.address.rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    line = Line(reader, writer, Decoder())
+    line.send(frames.PREFACE, frames.settings(settings or {}), *first)
+    try:
+        yield line
+    finally:
+        writer.close()
+
+
+async def test_a_call_is_answered_with_its_data_and_status(door: Caller) -> None:
+    async with connected(door, ASKED) as line:
+        data, trailers = await line.answer()
+
+    assert data == READY
+    assert trailers[b"grpc-status"] == b"0"
+    assert (trailers[b":status"], trailers[b"content-type"]) == (b"200", b"application/grpc")
+
+
+async def test_a_ping_is_answered(door: Caller) -> None:
+    async with connected(door, frames.frame(frames.PING, 0, 0, b"12345678")) as line:
+        assert (await line.until(frames.PING))[1:] == (frames.ACK, 0, b"12345678")
+
+
+async def test_headers_may_come_in_pieces_and_data_with_padding(door: Caller) -> None:
+    pieces = [
+        frames.frame(
+            frames.HEADERS, frames.PADDED | frames.PRIORITISED, 1, b"\x03" + b"\0" * 5 + LIVE[:9] + b"\0" * 3
+        ),
+        frames.frame(frames.CONTINUATION, 0, 1, LIVE[9:20]),
+        frames.frame(frames.CONTINUATION, frames.END_HEADERS, 1, LIVE[20:]),
+        frames.frame(frames.DATA, frames.PADDED, 1, b"\x04" + prefixed(b"")[:2] + b"\0" * 4),
+        frames.frame(frames.DATA, frames.END_STREAM, 1, prefixed(b"")[2:]),
+    ]
+    async with connected(door) as line:
+        for byte in b"".join(pieces):
+            line.send(bytes((byte,)))
+            await line.writer.drain()
+
+        assert (await line.answer())[0] == READY
+
+
+async def test_an_answer_waits_for_the_windows_of_the_client(door: Caller) -> None:
+    async with connected(door, ASKED, settings={frames.INITIAL_WINDOW: 3}) as line:
+        assert (await line.until(frames.DATA))[3] == READY[:3]
+        line.send(frames.window(1, 2))
+        assert (await line.until(frames.DATA))[3] == READY[3:5]
+        line.send(frames.settings({frames.INITIAL_WINDOW: 100}))
+        data, trailers = await line.answer()
+
+    assert data == READY[5:]
+    assert trailers[b"grpc-status"] == b"0"
+
+
+async def test_a_stream_that_is_reset_is_given_up(store: ModelStore, door: Caller) -> None:
+    opened = frames.frame(frames.HEADERS, frames.END_HEADERS, 1, call("ModelStreamInfer"))
+    async with connected(door, opened, frames.reset(1, frames.CANCEL)) as line:
+        line.send(frames.frame(frames.PING, 0, 0, b"12345678"))
+        await line.until(frames.PING)
+        line.send(ASKED.replace(b"\x00\x00\x00\x01", b"\x00\x00\x00\x03"))
+        assert (await line.answer(3))[0] == READY
+
+
+MISTAKES: dict[str, tuple[bytes, int]] = {
+    "a frame too large": (frames.HEAD.pack((1 << 21) << 8, 0, 1), frames.FRAME_SIZE_ERROR),
+    "data of no stream": (frames.frame(frames.DATA, 0, 7, b"a"), frames.PROTOCOL_ERROR),
+    "an even stream": (frames.frame(frames.HEADERS, frames.END_HEADERS, 2, LIVE), frames.PROTOCOL_ERROR),
+    "headers that refer to nothing": (
+        frames.frame(frames.HEADERS, frames.END_HEADERS, 1, b"\xff\x00"),
+        frames.COMPRESSION_ERROR,
+    ),
+    "a block that is cut off": (
+        frames.frame(frames.HEADERS, 0, 1, LIVE) + frames.frame(frames.PING, 0, 0, b"12345678"),
+        frames.PROTOCOL_ERROR,
+    ),
+    "a continuation of nothing": (frames.frame(frames.CONTINUATION, 0, 1, LIVE), frames.PROTOCOL_ERROR),
+    "headers without end": (
+        frames.frame(frames.HEADERS, 0, 1, b"") + frames.frame(frames.CONTINUATION, 0, 1, b"\0" * 9000) * 2,
+        frames.ENHANCE_YOUR_CALM,
+    ),
+    "a window of nothing": (frames.window(0, 0), frames.PROTOCOL_ERROR),
+    "a window too large": (frames.window(0, frames.LARGEST_WINDOW), frames.FLOW_CONTROL_ERROR),
+    "a promise": (frames.frame(frames.PUSH_PROMISE, 0, 1, b""), frames.PROTOCOL_ERROR),
+    "too much padding": (
+        OPENED + frames.frame(frames.DATA, frames.PADDED, 1, b"\x09a"),
+        frames.PROTOCOL_ERROR,
+    ),
+    "pings without end": (
+        frames.frame(frames.PING, 0, 0, b"12345678") * (IDLE_FRAMES + 1),
+        frames.ENHANCE_YOUR_CALM,
+    ),
+    "empty data without end": (
+        OPENED + frames.frame(frames.DATA, 0, 1) * (IDLE_FRAMES + 1),
+        frames.ENHANCE_YOUR_CALM,
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+async def test_a_connection_ends_at_what_is_no_http2(door: Caller, mistake: str) -> None:
+    data, code = MISTAKES[mistake]
+    async with connected(door, data) as line:
+        assert (await line.ends())[0] == code
+    assert (await door.call("ServerLive")).live
+
+
+async def test_rapid_resets_end_a_connection(door: Caller) -> None:
+    """As in CVE-2023-44487: streams that are opened and reset at once, so that no limit of streams is met."""
+    many = b"".join(
+        frames.frame(frames.HEADERS, frames.END_HEADERS, number, call("ModelStreamInfer"))
+        + frames.reset(number, 8)
+        for number in range(1, 2 * IDLE_FRAMES + 4, 2)
+    )
+    async with connected(door, many) as line:
+        assert (await line.ends())[0] == frames.ENHANCE_YOUR_CALM
+    assert (await door.call("ServerLive")).live
+
+
+async def test_what_is_no_http2_at_all_is_told_so(door: Caller) -> None:
+    host, _, port = door.address.rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+
+    assert (await asyncio.wait_for(reader.read(), SECONDS)).endswith(b"not HTTP/2")
+    writer.close()
+
+
+async def test_any_frames_leave_the_door_as_it_was(door: Caller) -> None:
+    """A fuzz: frames of every kind with any contents."""
+    cases: list[list[Any]] = []
+    one = st.tuples(
+        st.integers(0, 10), st.integers(0, 255), st.integers(0, 5), st.binary(max_size=40) | st.just(LIVE)
+    )
+
+    @settings(max_examples=FUZZED, deadline=None, database=None, suppress_health_check=[*HealthCheck])
+    @given(st.lists(one, min_size=1, max_size=8))
+    def collect(case: list[Any]) -> None:
+        cases.append(case)
+
+    collect()
+    faults: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: faults.append(context))
+    for case in cases:
+        async with connected(door, *(frames.frame(*frame) for frame in case)) as line:
+            line.writer.write_eof()
+            await asyncio.wait_for(line.reader.read(), SECONDS)
+
+    assert faults == []
+    assert (await door.call("ServerLive")).live
+
+
+async def test_tensors_larger_than_every_window_come_back_whole(store: ModelStore, door: Caller) -> None:
+    await store.publish(bundle(passed(ONNX["FP32"], ["rows", 1024]), "wide"))
+    tensor = np.arange(3000 * 1024, dtype=np.float32).reshape(3000, 1024)
+    assert tensor.nbytes > 2 * WINDOW_BYTES
+    request = infer_request("wide", {"x": tensor}).SerializeToString()
+
+    async def twice() -> AsyncIterator[bytes]:
+        yield request
+        yield request
+
+    np.testing.assert_array_equal((await door.infer("wide", {"x": tensor}))["y"], tensor)
+    streamed = [message("ModelStreamInferResponse").FromString(one) async for one in door.stream(twice())]
+    assert [one.error_message for one in streamed] == ["", ""]
+    np.testing.assert_array_equal(outputs_of(streamed[1].infer_response)["y"], tensor)
+
+
+async def asked(door: Caller, name: str, *data: bytes, **more: str) -> dict[bytes, bytes]:
+    """Return the trailers that a call ends with."""
+    headers = call(name) + encoded(
+        [(key.replace("_", "-").encode(), one.encode()) for key, one in more.items()]
+    )
+    opened = frames.frame(frames.HEADERS, frames.END_HEADERS, 1, headers)
+    async with connected(
+        door, opened, frames.frame(frames.DATA, frames.END_STREAM, 1, b"".join(data))
+    ) as line:
+        return (await line.answer())[1]
+
+
+@pytest.mark.parametrize(
+    ("asking", "code", "told"),
+    [
+        (("Nothing", prefixed(b""), "identity"), b"12", b"there is no call"),
+        (("ServerLive", b"\0\0\0", "identity"), b"3", b"cut off"),
+        (("ServerLive", prefixed(b"")[:-1] + b"\x09", "identity"), b"3", b"cut off"),
+        (("ServerLive", prefixed(b"") * 2, "identity"), b"12", b"one message"),
+        (("ServerLive", b"\x01" + prefixed(b"abc")[1:], "gzip"), b"3", b"not compressed as it says"),
+        (("ServerLive", b"\x01" + prefixed(b"abc")[1:], "snappy"), b"12", b"in a way"),
+        (("ServerLive", BOMB, "deflate"), b"8", b"the limit is"),
+        (("ServerLive", b"\0\xff\xff\xff\xff", "identity"), b"8", b"the limit is"),
+    ],
+)
+async def test_a_message_that_is_none_ends_its_call_alone(
+    open_door: OpenDoor, asking: tuple[str, bytes, str], code: bytes, told: bytes
+) -> None:
+    door = await open_door(max_grpc_message_bytes=1 << 16)
+    name, data, encoding = asking
+
+    trailers = await asked(door, name, data, grpc_encoding=encoding)
+
+    assert trailers[b"grpc-status"] == code
+    assert told in trailers[b"grpc-message"]
+
+
+async def test_a_time_that_is_none_is_refused(door: Caller) -> None:
+    assert (await asked(door, "ServerLive", prefixed(b""), grpc_timeout="soon"))[b"grpc-status"] == b"3"
+
+
+async def test_what_is_not_grpc_is_told_by_http(door: Caller) -> None:
+    headers = encoded([(b":method", b"GET"), (b":path", b"/"), (b":scheme", b"http")])
+    data = frames.frame(frames.HEADERS, frames.END_HEADERS | frames.END_STREAM, 1, headers)
+    async with connected(door, data) as line:
+        assert (await line.answer())[1] == {b":status": b"415"}
