@@ -18,7 +18,7 @@ from server.rpc.errors import message_of
 from server.rpc.gathered import Gathered, Turn
 from server.rpc.heads import Heads
 from server.rpc.http2.connection import Connection
-from server.rpc.http2.hpack import Header, encoded
+from server.rpc.http2.headers import Header, encoded
 from server.rpc.http2.streams import Stream
 from server.rpc.wire import (
     BEGINNING,

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import grpc
 
-from server.rpc.http2.hpack import Header, encoded
+from server.rpc.http2.headers import Header, encoded
 
 PREFIX_BYTES = 5  # of a message: whether it is compressed, and its length
 TIMEOUT = re.compile(rb"([0-9]{1,8})([HMSmun])")

@@ -11,7 +11,7 @@ from typing import Any
 
 from server.rpc.http2 import frames
 from server.rpc.http2.frames import HEAD_BYTES
-from server.rpc.http2.hpack import BadBlock, Decoder
+from server.rpc.http2.headers import BadBlock, Decoder
 from server.rpc.http2.sending import WINDOW_BYTES, Sending
 from server.rpc.http2.streams import Fault, Handler, Stream, unpadded
 
@@ -32,7 +32,7 @@ class Connection(Sending, asyncio.Protocol):
         self._make = handler
         self._open = open_
         self._most = streams
-        self._decoder = Decoder()
+        self._decoder = Decoder(HEADERS_BYTES)
         self._buffer = b""
         self._preface = False
         self._block: tuple[int, int, bytearray] | None = None
@@ -243,7 +243,7 @@ class Connection(Sending, asyncio.Protocol):
             self._whole(first, number, bytes(block))
 
     def _whole(self, flags: int, number: int, block: bytes) -> None:
-        headers = self._decoder.headers(block, HEADERS_BYTES)
+        headers = self._decoder.headers(block)
         stream = self._streams.get(number)
         if stream is not None:  # trailers, which nobody reads
             if stream.ended or not flags & frames.END_STREAM:

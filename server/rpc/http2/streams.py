@@ -4,7 +4,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Protocol
 
 from server.rpc.http2 import frames
-from server.rpc.http2.hpack import Header
+from server.rpc.http2.headers import Header
 
 if TYPE_CHECKING:
     from server.rpc.http2.sending import Sending

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from models.store import ModelStore
 from server.rpc.http2 import frames
 from server.rpc.http2.connection import IDLE_FRAMES
-from server.rpc.http2.hpack import Decoder, encoded
+from server.rpc.http2.headers import Decoder, encoded
 from server.rpc.http2.sending import WINDOW_BYTES
 from server.rpc.messages import SERVICE, message
 from server.rpc.wire import prefixed
@@ -79,7 +79,7 @@ class Line:
             if kind == frames.DATA:
                 data += payload
             else:
-                trailers |= dict(self.decoder.headers(payload, 1 << 14))
+                trailers |= dict(self.decoder.headers(payload))
             if flags & frames.END_STREAM:
                 return data, trailers
 
@@ -97,7 +97,7 @@ async def connected(
 ) -> AsyncIterator[Line]:
     host, _, port = door.address.rpartition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
-    line = Line(reader, writer, Decoder())
+    line = Line(reader, writer, Decoder(1 << 16))
     line.send(frames.PREFACE, frames.settings(settings or {}), *first)
     try:
         yield line
