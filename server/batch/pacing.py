@@ -13,7 +13,7 @@ Answer = TypeVar("Answer")
 
 PROBE_SECONDS = 0.25  # between two looks at how fast Redis answers
 RETRY_SECONDS = 0.25
-SIP_COMMANDS = 64  # a fraction of a millisecond of Redis' time
+SIP_COMMANDS = 32  # a fraction of a millisecond of Redis' time
 PATIENCE_SECONDS = 600.0  # how long a Redis that is away is waited for
 
 

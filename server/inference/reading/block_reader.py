@@ -22,7 +22,7 @@ from server.inference.reading.raw import Sealed
 
 PIECE_ROWS = 2048  # of one read: fewer make numpy's calls dear, and more fall out of a core's cache
 # The same where others must be answered in between: Redis works off what one connection has sent in one go.
-SMALL_PIECES = {"hashes": 24, "vectors": 128}
+SMALL_PIECES = {"hashes": 16, "vectors": 96}
 REPLY_BYTES = 64 << 20  # of one read, beside raw features: hashes that are longer are not read whole
 SAMPLE_ROWS = 64
 
