@@ -1,7 +1,10 @@
 """Trace and log settings as Triton words them: they are told, and changed where the server is started."""
 
 import logging
+from collections.abc import Mapping
 from typing import Any
+
+from models.errors import BadRequest, shown
 
 NO_TRACE: dict[str, str | list[str]] = {
     "trace_level": ["OFF"],
@@ -25,3 +28,16 @@ def logged() -> dict[str, Any]:
         "log_verbose_level": int(root.isEnabledFor(logging.DEBUG)),
         "log_format": "default",
     }
+
+
+def check_same(told: Mapping[str, Any], given: Mapping[str, Any], cure: str) -> None:
+    """Refuse a setting that would change.
+
+    Raises: BadRequest.
+    """
+    for name, value in given.items():
+        if name not in told or told[name] != value:
+            raise BadRequest(
+                f"setting {shown(name)!r} cannot become {shown(value)!r} while the server runs; {cure}",
+                field=shown(name),
+            )

@@ -1,11 +1,10 @@
 """Calls about what cannot be changed while a server runs: traces, logs, and shared memory, of which there is none."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from models.errors import BadRequest, shown
 from server.inference.engine import Engine
-from server.open_inference.settings import LOG_CURE, NO_TRACE, TRACE_CURE, logged
+from server.open_inference.settings import LOG_CURE, NO_TRACE, TRACE_CURE, check_same, logged
 from server.open_inference.signatures import signature_of
 from server.rpc.messages import message
 from server.rpc.methods import Method, Methods
@@ -57,19 +56,6 @@ def param_of(value: Any) -> str:
         if isinstance(value, int)
         else "string_param"
     )
-
-
-def check_same(told: Mapping[str, Any], given: Mapping[str, Any], cure: str) -> None:
-    """Refuse a setting that would change.
-
-    Raises: BadRequest.
-    """
-    for name, value in given.items():
-        if name not in told or told[name] != value:
-            raise BadRequest(
-                f"setting {shown(name)!r} cannot become {shown(value)!r} while the server runs; {cure}",
-                field=shown(name),
-            )
 
 
 def regions(kind: str) -> Method:

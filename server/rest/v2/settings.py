@@ -1,14 +1,14 @@
 """Trace and log settings, for clients that look: they are read here, and changed where the server is started."""
 
-import logging
 from collections.abc import Mapping
 from typing import Any
 
 from fastapi import APIRouter, Request
 
-from models.errors import BadRequest, shown
+from models.errors import BadRequest
 from server.access import Access
 from server.inference.engine import Engine
+from server.open_inference.settings import LOG_CURE, NO_TRACE, TRACE_CURE, check_same, logged
 from server.open_inference.signatures import signature_of
 from server.rest.asks import kind
 from server.rest.documenting import protocol_failures
@@ -21,14 +21,6 @@ from server.rest.wire import Json, decode
 TRACE = "/v2/trace/setting"
 MODEL_TRACE = "/v2/models/{name}/trace/setting"
 LOGGING = "/v2/logging"
-NO_TRACE: dict[str, Any] = {
-    "trace_level": ["OFF"],
-    "trace_rate": "1000",
-    "trace_count": "-1",
-    "log_frequency": "0",
-    "trace_file": "",
-    "trace_mode": "triton",
-}
 TOLD: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The settings.",
@@ -78,32 +70,20 @@ def create_writers(engine: Engine, access: Access) -> APIRouter:
     @router.post(TRACE, summary="Set trace settings", **said)
     async def set_trace_settings(request: Request) -> Json:
         """Tell the settings of traces; 400 where the body would change one."""
-        return unchanged(NO_TRACE, await request.body(), "traces are not made")
+        return unchanged(NO_TRACE, await request.body(), TRACE_CURE)
 
     @router.post(MODEL_TRACE, summary="Set trace settings of a model", **said)
     async def set_trace_settings_of_model(request: Request, name: ModelName) -> Json:
         """Tell the settings of traces of a model; 400 where the body would change one."""
         await signature_of(engine, name, None)
-        return unchanged(NO_TRACE, await request.body(), "traces are not made")
+        return unchanged(NO_TRACE, await request.body(), TRACE_CURE)
 
     @router.post(LOGGING, summary="Set log settings", **said)
     async def set_log_settings(request: Request) -> Json:
         """Tell which lines the server logs; 400 where the body would change that."""
-        return unchanged(logged(), await request.body(), "start the server with INSITU_LOG_LEVEL")
+        return unchanged(logged(), await request.body(), LOG_CURE)
 
     return router
-
-
-def logged() -> dict[str, Any]:
-    """Return what is logged, in Triton's words."""
-    levels = {"log_info": logging.INFO, "log_warning": logging.WARNING, "log_error": logging.ERROR}
-    root = logging.getLogger()
-    return {
-        "log_file": "",
-        **{name: root.isEnabledFor(level) for name, level in levels.items()},
-        "log_verbose_level": int(root.isEnabledFor(logging.DEBUG)),
-        "log_format": "default",
-    }
 
 
 def unchanged(settings: Mapping[str, Any], body: bytes, cure: str) -> Json:
@@ -114,10 +94,5 @@ def unchanged(settings: Mapping[str, Any], body: bytes, cure: str) -> Json:
     given = decode(body) if body else {}
     if not isinstance(given, dict):
         raise BadRequest(f"the body is {kind(given)}; send an object of settings")
-    for name, value in given.items():
-        if value is not None and (name not in settings or value != settings[name]):
-            raise BadRequest(
-                f"setting {shown(name)!r} cannot become {shown(value)!r} while the server runs; {cure}",
-                field=shown(name),
-            )
+    check_same(settings, {name: value for name, value in given.items() if value is not None}, cure)
     return Json(settings)
