@@ -29,6 +29,7 @@ from tests.servers import RedisServer, free_port, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are read from /proc")
 
+REPLACED_SECONDS = 90.0  # each worker loads its code while others have the processors
 PREDICT = "/v1/models/m/predict"
 BODY = dumps({"keys": ["k:1"]})
 JSON = {"content-type": "application/json"}
@@ -327,7 +328,7 @@ def test_a_restart_one_after_the_other_fails_no_request(serve: Serve, stored: st
     with ThreadPoolExecutor(4) as threads:
         calls = [threads.submit(call) for _ in range(4)]
         server.signal(signal.SIGHUP)
-        wait_until(renewed, "the workers were not replaced")
+        wait_until(renewed, "the workers were not replaced", REPLACED_SECONDS)
         until[0] = time.monotonic() + 0.3
         for one in calls:
             one.result()
@@ -344,14 +345,14 @@ def test_a_worker_that_dies_while_it_is_replaced_is_replaced_once(
     before = workers_of(server.pid)
 
     server.signal(signal.SIGHUP)
-    wait_until(lambda: len(workers_of(server.pid)) == 3, "nobody follows")
+    wait_until(lambda: len(workers_of(server.pid)) == 3, "nobody follows", REPLACED_SECONDS)
     os.kill(before[0], signal.SIGKILL)
 
     def renewed() -> bool:
         now = workers_of(server.pid)
         return len(now) == 2 and not set(now) & set(before)
 
-    wait_until(renewed, "the workers were not replaced")
+    wait_until(renewed, "the workers were not replaced", REPLACED_SECONDS)
     assert {one.predict() for one in callers(server.url, 8)} == {200}
     assert server.log.count(" starts\n") == 4
 
