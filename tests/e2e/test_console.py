@@ -299,13 +299,14 @@ def test_the_documentation_is_drawn_without_any_other_host(
     page: "Page", serve: Callable[..., str], complaints: list[str]
 ) -> None:
     url = serve()
+    paths = page.request.get(f"{url}/openapi.json").json()["paths"]
     hosts = set()
     page.on("request", lambda request: hosts.add(request.url.partition("//")[2].partition("/")[0]))
 
     page.goto(f"{url}/docs")
 
     page.wait_for_selector(".opblock")
-    assert page.locator(".opblock").count() == 28
+    assert page.locator(".opblock").count() == sum(map(len, paths.values())) > 50
     page.click("#operations-predict-predict .opblock-summary-control")
     page.wait_for_selector("#operations-predict-predict .opblock-body")
     assert hosts == {url.partition("//")[2]}
