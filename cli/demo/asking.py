@@ -17,6 +17,7 @@ from models.errors import InsituError
 from server.settings import ServerSettings
 
 PORTS_TRIED = 50
+LAST_PORT = 65_535
 ANSWER_SHOWN = 220
 
 
@@ -59,17 +60,17 @@ def start_server(tour: Tour, asked: int | None) -> Child:
     if port != settings.port and settings.port:
         story.result(f"port {settings.port} is taken, the next free one is {port}")
     began = time.monotonic()
-    grpc = ("--grpc-port", "0") if settings.grpc_port is None else ()  # the next one may be taken
-    words = ("--port", str(port), *grpc, "--log-level", "warning")
+    words = ("--port", str(port), *grpc_port(settings, port), "--log-level", "warning")
     child = Child("serve", *words, *tour.place, quiet=False)
     try:
-        tour.url = listening(child)
+        tour.url, grpc = listening(child)
     except BaseException:
         child.stop()
         raise
     memory = resident_bytes(child.process.pid)
     held = f", {size_text(memory)} of memory" if memory else ""
-    story.result(f"ready at {tour.url}{held}", time.monotonic() - began)
+    beside = f", gRPC at {grpc}" if grpc else ""
+    story.result(f"ready at {tour.url}{beside}{held}", time.monotonic() - began)
     story.repeat_insitu(f"serve --port {port}{tour.shown_place}")
     return child
 
@@ -91,13 +92,23 @@ def free_port(host: str, wanted: int) -> int:
     )
 
 
-def listening(child: Child) -> str:
-    """Return the address that the server tells once it answers.
+def grpc_port(settings: ServerSettings, port: int) -> tuple[str, ...]:
+    """Return the option for a port of gRPC, where the settings name none: the next free one after HTTP's.
+
+    Raises: NoFreePort.
+    """
+    if settings.grpc_port is not None:
+        return ()
+    return ("--grpc-port", str(free_port(settings.host, port + 1) if 0 < port < LAST_PORT else 0))
+
+
+def listening(child: Child) -> tuple[str, str | None]:
+    """Return the addresses that the server tells once it answers: of HTTP, and of gRPC where it is open.
 
     Raises: StepFailed, it ended instead.
     """
     for told in child.lines():
-        return str(told["url"])
+        return str(told["url"]), told.get("grpc")
     raise StepFailed("insitu serve", "it ended at once", 0)
 
 
