@@ -20,7 +20,7 @@ from server.inference.loading import Serving
 from server.inference.requests import Request
 from server.open_inference.answering import told
 from server.open_inference.datatypes import BYTES, DATATYPES
-from server.open_inference.infer import Infer, Inferred, OutputWanted, TensorGiven
+from server.open_inference.infer import Infer, Inferred, OutputWanted, Reference, TensorGiven
 
 Told = Callable[[Inferred | Exception], None]
 MICROSECONDS = 1e-6
@@ -109,6 +109,17 @@ async def serving_of(engine: Engine, request: Infer) -> Serving:
     route = catalogue.route(request.model, request.reference)
     if route is None:
         route = await catalogue.routed(request.model, request.reference)
+    return route.serving
+
+
+def joining(engine: Engine, model: str, reference: Reference) -> Serving | None:
+    """Return the version that requests of several callers may be joined for, None where each is asked for alone.
+
+    It is loaded, no row of it sees another, and no traffic rule shares requests out.
+    """
+    route = engine.catalogue.route(model, reference)
+    if route is None or route.split is not None or route.serving.rows != "apart":
+        return None
     return route.serving
 
 

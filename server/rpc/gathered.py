@@ -17,7 +17,7 @@ from server.inference.asking import Answer
 from server.inference.engine import Engine
 from server.inference.predictor import is_well
 from server.inference.requests import Request
-from server.open_inference.asking import ask_of
+from server.open_inference.asking import ask_of, joining
 from server.open_inference.infer import Infer, TensorGiven
 from server.rpc.heads import Head
 from server.rpc.replies import Shapes
@@ -112,8 +112,8 @@ class Gathered:
         Raises: InsituError, what is wrong with all of them.
         """
         request = group.head.request
-        route = self._engine.catalogue.route(request.model, request.reference)
-        if route is None or route.split is not None or route.serving.manifest.batching != "dynamic":
+        serving = joining(self._engine, request.model, request.reference)
+        if serving is None:
             return None
         (one,) = request.inputs
         rows = b"".join([group.head.row(turn.data) for turn in group.turns])
@@ -121,7 +121,7 @@ class Gathered:
             len(group.turns), *one.tensor.shape[1:]
         )
         given = TensorGiven(one.name, one.datatype, tensor)
-        ask = ask_of(Infer(request.model, request.reference, [given], request.outputs), route.serving)
+        ask = ask_of(Infer(request.model, request.reference, [given], request.outputs), serving)
         if ask.inputs is None:
             return None
         ask.callers = len(group.turns)

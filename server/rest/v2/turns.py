@@ -13,7 +13,7 @@ from server.inference.asking import Answer, Ask
 from server.inference.engine import Engine
 from server.inference.errors import TOO_MUCH_AT_ONCE, BadInput, RunFailed
 from server.inference.loading import Serving
-from server.open_inference.asking import begun, infer, meant
+from server.open_inference.asking import begun, infer, joining, meant
 from server.open_inference.infer import Infer, Inferred
 from server.rest import predict
 from server.rest.heads import Head
@@ -95,9 +95,8 @@ class InferTurns:
         """Ask for what came since the last time."""
         group, (head, _) = self._groups.pop(name), name
         self._asked += len(group.turns)
-        route = self._engine.catalogue.route(*head.target)
-        serving = None if route is None or route.split is not None else route.serving
-        if serving is None or serving.rows != "apart" or not group.form.fits(serving.manifest):
+        serving = joining(self._engine, *head.target)
+        if serving is None or not group.form.fits(serving.manifest):
             self._each_alone(head, group)
             return
         feeds = group.form.feeds(group.bodies, head.json_bytes or 0)

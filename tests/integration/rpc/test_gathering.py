@@ -9,7 +9,7 @@ import numpy as np
 
 from models.store import ModelStore
 from server.rpc.messages import message
-from tests.graphs import bundle, dense, looked_up, scaled
+from tests.graphs import bundle, dense, looked_up, running_total, scaled
 from tests.integration.rpc.calling import Caller, infer_request, outputs_of, refused
 
 CALLERS = 40
@@ -83,3 +83,18 @@ async def test_a_caller_in_a_hurry_does_not_hurry_its_neighbours(store: ModelSto
 
     assert found == [[2.0 * number] * 2 for number in range(CALLERS)]
     assert (await hurried).code() == grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+async def test_rows_that_see_one_another_are_never_put_together(store: ModelStore, door: Caller) -> None:
+    await store.publish(bundle(running_total(), "total"))
+
+    async def asked(number: float) -> list[float]:
+        x = np.full((1, 2), number, np.float32)
+        data = bytes(infer_request("total", {"x": x}).SerializeToString())
+        answer = message("ModelInferResponse").FromString(await door.raw("ModelInfer", data))
+        return [float(one) for one in outputs_of(answer)["y"][0]]
+
+    await asked(1)
+    found = await asyncio.gather(*(asked(number) for number in range(CALLERS)))
+
+    assert found == [[float(number)] * 2 for number in range(CALLERS)]
