@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from models.composing import Wording, compose_bundle
 from models.errors import BundleCorrupt, ManifestUnreadable, ModelNotFound
@@ -16,6 +16,23 @@ from server.inference.trials import Trials
 SLOT_SECONDS = 30.0
 
 
+@asynccontextmanager
+async def taken(slot: asyncio.Lock, name: str) -> AsyncIterator[None]:
+    """Hold a slot of those who bring files for a model.
+
+    Raises: Overloaded, when another keeps it too long.
+    """
+    try:
+        async with asyncio.timeout(SLOT_SECONDS):
+            await slot.acquire()
+    except TimeoutError:
+        raise Overloaded(name, 0, SLOT_SECONDS) from None
+    try:
+        yield
+    finally:
+        slot.release()
+
+
 class Publisher:
     """Publishes files for every door."""
 
@@ -26,21 +43,12 @@ class Publisher:
         self._limit_bytes = limit_bytes
         self._slot = asyncio.Lock()  # each upload holds a whole model in memory several times over
 
-    @asynccontextmanager
-    async def turn(self, name: str) -> AsyncIterator[None]:
+    def turn(self, name: str) -> AbstractAsyncContextManager[None]:
         """Hold the slot of uploads, from before the file is received until it is stored.
 
         Raises: Overloaded, when another upload keeps it too long.
         """
-        try:
-            async with asyncio.timeout(SLOT_SECONDS):
-                await self._slot.acquire()
-        except TimeoutError:
-            raise Overloaded(name, 0, SLOT_SECONDS) from None
-        try:
-            yield
-        finally:
-            self._slot.release()
+        return taken(self._slot, name)
 
     async def publish(self, name: str, onnx: bytes, wording: Wording, alias: str | None = PRODUCTION) -> int:
         """Check, try and store a model file, and return its version.

@@ -369,6 +369,3 @@ class Exchanges:
             self._service.gathered.leave(exchange.turn)
         if exchange.task is not None:
             exchange.task.cancel()
-
-    def drained(self) -> None:
-        """Nothing waits for that: a moment ends by itself."""

@@ -20,13 +20,9 @@ ROW_BYTES = 1 << 16  # a larger row costs more than what is saved
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Head:
-    """The beginning of a message, up to the bytes of its only tensor, which has one row; what the rest means.
-
-    Units: size, bytes of the message.
-    """
+    """The beginning of a message, up to the bytes of its only tensor, which has one row; what the rest means."""
 
     beginning: bytes
-    size: int
     request: Infer
 
     def row(self, data: bytes) -> bytes:
@@ -54,7 +50,7 @@ class Heads:
             return
         if len(self._known) >= KEPT:
             self._known.clear()
-        self._known[len(data)] = Head(beginning, len(data), request)
+        self._known[len(data)] = Head(beginning, request)
 
 
 def is_plain(asked: Any, request: Infer) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import Request
 
 from models.errors import BadRequest, shown
-from server.inference.errors import Overloaded
+from server.inference.publishing import taken
 from server.open_inference.repository import FILE
 from server.rest.asks import kind
 from server.rest.bodies import content_length
@@ -17,7 +17,6 @@ from server.rest.v2.infer import received
 from server.rest.wire import decode
 
 SMALL_BYTES = 1 << 20  # a larger body brings a file
-SLOT_SECONDS = 30.0
 
 
 class Files:
@@ -36,15 +35,8 @@ class Files:
         if size is not None and size <= SMALL_BYTES:
             yield
             return
-        try:
-            async with asyncio.timeout(SLOT_SECONDS):
-                await self._slot.acquire()
-        except TimeoutError:
-            raise Overloaded(name, 0, SLOT_SECONDS) from None
-        try:
+        async with taken(self._slot, name):
             yield
-        finally:
-            self._slot.release()
 
     async def received(self, request: Request) -> dict[str, Any]:
         """Return the parameters of a load, its files as bytes.

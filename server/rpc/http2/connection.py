@@ -87,7 +87,6 @@ class Connection(Sending, asyncio.Protocol):
         self._out = []
         try:
             self._buffer = self._take(data)
-            self._handler.drained()
         except Fault as fault:
             self._fail(fault)
         except BadBlock as fault:

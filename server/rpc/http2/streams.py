@@ -33,9 +33,6 @@ class Handler(Protocol):
     def lost(self, stream: "Stream") -> None:
         """The client no longer waits for a stream."""
 
-    def drained(self) -> None:
-        """All that came at once has been taken."""
-
 
 class Stream:
     """One exchange: how much may still be sent, what waits for that, and what the handler keeps of it."""
