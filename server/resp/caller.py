@@ -1,0 +1,53 @@
+"""Whoever a command is answered for: the core, their own connection to Redis, and how replies are written."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from hashlib import sha1
+from typing import Any
+
+from redis.exceptions import NoScriptError, ResponseError
+
+from server.inference.engine import Engine
+from server.resp.wire.replies import RESP2, Encoder
+
+Word = bytes | str | int
+Redis = Callable[[Sequence[Sequence[Word]]], Awaitable[list[Any]]]
+
+
+class Script:
+    """A Lua script that Redis may know already."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.digest = sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+
+@dataclass(slots=True)
+class Caller:
+    """One client as the commands see it.
+
+    `redis` sends commands to Redis on the client's own connection, in one write, and returns their
+    replies: bytes, int, list, None, and an error as a ResponseError in its place. `db` is the
+    database the client has selected.
+    """
+
+    engine: Engine
+    redis: Redis
+    wire: Encoder = RESP2
+    db: int = 0
+
+    async def script(self, script: Script, keys: Sequence[Word], arguments: Sequence[Word] = ()) -> Any:
+        """Run a script on the client's own connection and return its reply, an error too.
+
+        Raises: RedisUnavailable.
+        """
+        words = (len(keys), *keys, *arguments)
+        (reply,) = await self.redis([("EVALSHA", script.digest, *words)])
+        if isinstance(reply, ResponseError) and missing(reply):
+            (reply,) = await self.redis([("EVAL", script.text, *words)])
+        return reply
+
+
+def missing(reply: ResponseError) -> bool:
+    """Whether Redis says that it does not know a script."""
+    return isinstance(reply, NoScriptError) or str(reply).startswith("NOSCRIPT")

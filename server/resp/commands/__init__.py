@@ -1,0 +1,1 @@
+"""What is answered here, a module for each family of commands."""

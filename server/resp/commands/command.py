@@ -1,0 +1,53 @@
+"""Command: one command that is answered here, and what `COMMAND` tells of it."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from server.access import Scope
+from server.resp.caller import Caller, Word
+
+Words = Sequence[bytes]
+Answer = Callable[[Caller, Words], Awaitable[bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """What stands in for a command inside MULTI: a command of Redis, and what becomes of its reply in EXEC.
+
+    `turned` gets the reply as redis-py reads it (an error as a ResponseError) and returns the
+    bytes that take its place; None where it stays as it is.
+    """
+
+    command: Sequence[Word]
+    turned: Callable[[Any], bytes] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command.
+
+    `answer` gets the words after the name and returns the encoded reply. `arity` counts the name
+    too; negative, it is the least. `keys` are the first, the last and the step of the words that
+    are keys, (0, 0, 0) without any; `names` finds them where they move. `queued` says what it is
+    inside MULTI; without it it is refused there. `alongside` says that it changes nothing, so that
+    those of one pipeline are answered side by side.
+    """
+
+    name: str
+    arity: int
+    answer: Answer
+    summary: str
+    synopsis: str = ""
+    flags: tuple[str, ...] = ()
+    keys: tuple[int, int, int] = (0, 0, 0)
+    names: Callable[[Words], list[bytes]] | None = None
+    queued: Callable[[Caller, Words], Queued] | None = None
+    alongside: bool = False
+    scope: Scope = "admin"
+    since: str = "1.0.0"
+    group: str = "ai"
+
+    def fits(self, count: int) -> bool:
+        """Whether so many words, the name among them, may be it."""
+        return count >= -self.arity if self.arity < 0 else count == self.arity

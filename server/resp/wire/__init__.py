@@ -1,0 +1,1 @@
+"""The bytes of the Redis protocol; what they mean is elsewhere."""
