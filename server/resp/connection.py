@@ -15,6 +15,8 @@ from typing import Any
 from models.errors import InsituError, RedisUnavailable
 from server.resp.caller import Caller
 from server.resp.errors import answer as error_reply
+from server.resp.joined import HEAD as PREDICTIONS
+from server.resp.joined import predictions_in
 from server.resp.reaching import opened
 from server.resp.service import Service
 from server.resp.session import Session
@@ -68,20 +70,37 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what the client sent."""
-        if self.raw and self.upstream is not None:
+        if self._input:
+            self._more(data)
+        elif data.startswith(PREDICTIONS) and (after := self._predictions(data)):
+            self._input = data[after:]
+        elif self.raw and self.upstream is not None:
             self.upstream.write(data)
-            return
-        if not self._input:
-            self._input = data
         else:
-            if not isinstance(self._input, bytearray):
-                self._input = bytearray(self._input)
-            self._input += data
+            self._input = data
         if self._held:
             if len(self._input) > INPUT_BYTES and not self._stopped:
                 self._stop()
-        elif len(self._input) >= self._need:
+        elif self._input and len(self._input) >= self._need:
             self.read()
+
+    def _more(self, data: bytes) -> None:
+        """Put what came to what is there."""
+        if not isinstance(self._input, bytearray):
+            self._input = bytearray(self._input)
+        self._input += data
+
+    def _predictions(self, data: bytes) -> int:
+        """Begin predictions of one key each together with those of others; return where they end, 0 for none."""
+        session = self.session
+        if self._held or self.raw or not session.predicts or not self.free(alongside=True):
+            return 0
+        found = predictions_in(data)
+        if found is None:
+            return 0
+        model, keys, end = found
+        self.service.joined.take(model, keys, session.wire, (self, self.slot(alongside=True), len(keys)))
+        return end
 
     def _stop(self) -> None:
         self._stopped = True
@@ -401,8 +420,10 @@ class Connection(asyncio.Protocol):
 
     def slot(self, *, alongside: bool = False) -> Slot:
         """Take the place of a reply."""
+        session = self.session
+        silent, session.skip = session.muted or session.skip, False
         self._alone = not alongside
-        return self._slots.add()
+        return self._slots.add(silent=silent)
 
     def fill(self, slot: Slot, reply: bytes) -> None:
         """Say what a reply is."""
@@ -448,12 +469,6 @@ class Connection(asyncio.Protocol):
         self.session = Session(self.service.access, self.service.home)
 
     def _tell(self, reply: bytes) -> None:
-        session = self.session
-        if session.muted:
-            return
-        if session.skip:
-            session.skip = False
-            return
         if not self.transport.is_closing():
             self._write(reply)
 

@@ -8,6 +8,7 @@ from server.access import Access
 from server.inference.engine import Engine
 from server.inference.reading.places import Place
 from server.resp.commands.command import Command
+from server.resp.joined import Joined
 
 
 class Leaving(Protocol):
@@ -37,4 +38,5 @@ class Service:
     home: int
     connect_seconds: float
     own_bytes: int
+    joined: Joined
     open: set[Leaving] = field(default_factory=set)

@@ -7,10 +7,11 @@ from collections.abc import Callable
 class Slot:
     """The place of one reply."""
 
-    __slots__ = ("reply",)
+    __slots__ = ("reply", "silent")
 
-    def __init__(self) -> None:
+    def __init__(self, silent: bool) -> None:
         self.reply: bytes | None = None
+        self.silent = silent
 
 
 class Slots:
@@ -26,9 +27,9 @@ class Slots:
     def __len__(self) -> int:
         return len(self._queue)
 
-    def add(self) -> Slot:
-        """Take the place after all others."""
-        slot = Slot()
+    def add(self, *, silent: bool = False) -> Slot:
+        """Take the place after all others; of a silent one nothing is written."""
+        slot = Slot(silent)
         self._queue.append(slot)
         return slot
 
@@ -42,9 +43,9 @@ class Slots:
         queue = self._queue
         ready: list[bytes] = []
         while queue and (reply := queue[0].reply) is not None:
-            queue.popleft()
-            ready.append(reply)
+            if not queue.popleft().silent:
+                ready.append(reply)
         if ready:
             self._write(ready[0] if len(ready) == 1 else b"".join(ready))
-            if not queue:
-                self._freed()
+        if not queue:
+            self._freed()
