@@ -28,13 +28,14 @@ class Caller:
 
     `redis` sends commands to Redis on the client's own connection, in one write, and returns their
     replies: bytes, int, list, None, and an error as a ResponseError in its place. `db` is the
-    database the client has selected.
+    database the client has selected, `home` the one that features and models are read from.
     """
 
     engine: Engine
     redis: Redis
     wire: Encoder = RESP2
     db: int = 0
+    home: int = 0
 
     async def script(self, script: Script, keys: Sequence[Word], arguments: Sequence[Word] = ()) -> Any:
         """Run a script on the client's own connection and return its reply, an error too.
