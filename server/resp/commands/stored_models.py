@@ -8,6 +8,7 @@ from redis.exceptions import ResponseError
 from models.errors import AliasNotFound, BadName, ModelNotFound, VersionNotFound
 from models.manifest import Manifest
 from models.model_pointers import ModelPointer, name_of
+from models.store import PRODUCTION
 from server.inference.engine import Engine
 from server.inference.loading import Serving
 from server.resp.caller import Caller
@@ -49,6 +50,27 @@ async def model_of(caller: Caller, key: bytes, reply: Any) -> Stored:
     except ABSENT:  # it was deleted by its name
         raise refused(EMPTY) from None
     return stored(serving)
+
+
+async def manifest_at(caller: Caller, key: bytes) -> Manifest:
+    """Return the manifest of the model at a key, which need not be loaded.
+
+    Raises: Refused, there is none; BundleCorrupt, ManifestUnreadable, RedisUnavailable, RedisRefused.
+    """
+    (reply,) = await caller.redis([("GET", key)])
+    pointer, engine = pointer_of(reply), caller.engine
+    name = name_of(key) if pointer is None else pointer.name
+    version = pointer.version if pointer else (await engine.store.aliases(name)).get(PRODUCTION)
+    if version is None:
+        raise refused(EMPTY)
+    serving = engine.catalogue.find(name, version)
+    try:
+        manifest = serving.manifest if serving else await engine.store.manifest(name, version)
+    except ABSENT:
+        raise refused(EMPTY) from None
+    if pointer is None and manifest.execution is not None:
+        raise refused(EMPTY)
+    return manifest
 
 
 def pointer_of(reply: Any) -> ModelPointer | None:
