@@ -9,28 +9,29 @@ from server.inference.errors import DeadlineExceeded
 from server.resp import errors
 from server.resp.caller import Caller
 from server.resp.commands.command import Answer, Command, Words
-from server.resp.commands.dag_parsing import Dag, Execute, GetTensor, SetTensor, parse_dag, parted
+from server.resp.commands.dag_forms import Forms
+from server.resp.commands.dag_parsing import Dag, Execute, GetTensor, SetTensor, parted
 from server.resp.commands.dag_running import Course, ran
 from server.resp.commands.dag_sections import THEN
 from server.resp.commands.executing import TIMED_OUT
 from server.resp.commands.lookups import Limit, refuse, tensors_and_models
 from server.resp.commands.run_parsing import Misworded, whole
 from server.resp.commands.tensors import store_tensors, tensor_reply
+from server.resp.refusals import Refused
 from server.resp.wire.replies import OK, Encoder, array
 
 NOT_RUN = b"+NA\r\n"
 COUNTING = (b"LOAD", b"PERSIST")
-NAMING = (b"ROUTING",)
 MODELS = (b"AI.MODELEXECUTE", b"AI.MODELRUN", b"AI.SCRIPTEXECUTE", b"AI.SCRIPTRUN")
 
 
-async def executed(caller: Caller, args: Words, read_only: bool, deprecated: bool) -> bytes:
+async def executed(caller: Caller, args: Words, forms: Forms) -> bytes:
     """Answer a DAG: a reply for each step, or one error where nothing was run.
 
     Raises: InsituError, of which `Refused` has RedisAI's words.
     """
     try:
-        dag = parse_dag(args, read_only, deprecated)
+        dag = forms.dag(args)
     except Misworded as error:
         await refuse(caller, error)
     limit = Limit.of(dag.timeout_ms)
@@ -85,23 +86,35 @@ async def kept(caller: Caller, dag: Dag, course: Course) -> list[bytes]:
 def names_of(args: Words) -> list[bytes]:
     """Return the keys of a DAG: what it loads, keeps and is steered by, then its models; none where it is malformed."""
     names: list[bytes] = []
-    at, count = 0, len(args)
-    while at + 1 < count and args[at] != THEN:
-        section = args[at].upper()
-        start = at + 1 if section in NAMING else at + 2
-        number = 1 if section in NAMING else whole(args[at + 1]) if section in COUNTING else 0
-        if number is None or number < 0 or start + number > count:
-            return []
-        names += args[start : start + number]
-        at = start + number
-    return names + [step[1] for step in parted(args, at) if len(step) > 1 and step[0].upper() in MODELS]
+    at = 0
+    while at < len(args) and args[at] != THEN:
+        found, size = section_names(args, at)
+        names += found
+        at += size
+    try:
+        models = [step[1] for step in parted(args, at) if len(step) > 1 and step[0].upper() in MODELS]
+    except Refused:
+        models = []
+    return names + models
 
 
-def answering(read_only: bool, deprecated: bool) -> Answer:
+def section_names(args: Words, at: int) -> tuple[Words, int]:
+    """Return the keys of a section, and how many words it has."""
+    section, number = args[at].upper(), whole(args[at + 1]) if at + 1 < len(args) else None
+    if section == b"ROUTING":
+        return args[at + 1 : at + 2], 2
+    if section not in COUNTING:
+        return (), 2
+    if number is None or number < 0 or at + 2 + number > len(args):
+        return (), len(args)
+    return args[at + 2 : at + 2 + number], 2 + number
+
+
+def answering(forms: Forms) -> Answer:
     """Return what answers one of the four commands."""
 
     async def answer(caller: Caller, args: Words) -> bytes:
-        return await executed(caller, args, read_only, deprecated)
+        return await executed(caller, args, forms)
 
     return answer
 
@@ -112,7 +125,7 @@ def command(name: str, read_only: bool, deprecated: bool, summary: str) -> Comma
     return Command(
         name,
         arity=-1,
-        answer=answering(read_only, deprecated),
+        answer=answering(Forms(read_only, deprecated)),
         summary=summary,
         synopsis=f"[LOAD count key [key ...]] {persist}[ROUTING key] [TIMEOUT ms] |> command [|> command ...]",
         flags=("readonly", "movablekeys") if read_only else ("write", "denyoom", "movablekeys"),

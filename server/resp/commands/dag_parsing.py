@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from models.tensor_strings import StoredTensor
 from server.resp.commands.command import Words
-from server.resp.commands.dag_sections import THEN, Head
+from server.resp.commands.dag_sections import THEN, Head, unexpected
 from server.resp.commands.run_parsing import (
     Claim,
     Misworded,
@@ -103,15 +103,28 @@ def check_count(count: int, read_only: bool, deprecated: bool) -> None:
 
 
 def parted(args: Words, at: int) -> Iterator[Words]:
-    """Walk the steps, the first of which is after the sign at this place."""
+    """Walk the steps, the first of which is after the sign at this place.
+
+    Raises: Refused, the last sign has nothing after it.
+    """
     count = len(args)
     while at < count:
-        try:
-            end = args.index(THEN, at + 1)
-        except ValueError:
-            end = count
+        if at == count - 1:
+            raise unexpected(THEN)
+        end = sign_after(args, at + 1)
         yield args[at + 1 : end]
         at = end
+
+
+def sign_after(args: Words, at: int) -> int:
+    """Return where the step at this place ends; two bytes that are given to a tensor are no sign, whatever they are."""
+    try:
+        end = args.index(THEN, at)
+        if args[end - 1].upper() == b"BLOB" and args[at].upper() == b"AI.TENSORSET":
+            end = args.index(THEN, end + 1)
+    except ValueError:
+        return len(args)
+    return end
 
 
 class Steps:

@@ -48,7 +48,7 @@ class Head:
                 raise unexpected(args[at])
             at = section(self, at)
             seen.add(name)
-        if at < len(args) and args[-1] == THEN:
+        if at < len(args) and args[-1] == THEN and args[-2].upper() != b"BLOB":
             raise unexpected(THEN)
         if not deprecated and seen.isdisjoint(PLACED):
             raise refused(NO_SECTION)

@@ -223,3 +223,27 @@ def test_a_deprecated_read_only_dag_says_its_name() -> None:
 )
 def test_the_keys_of_a_dag_are_found(text: str, keys: str) -> None:
     assert names_of(words(text)) == words(keys)
+
+
+def test_bytes_that_are_the_sign_between_steps_are_bytes() -> None:
+    dag = parsed(
+        "PERSIST 2 a b |> AI.TENSORSET a INT8 2 BLOB |> |> AI.TENSORGET a BLOB |> AI.TENSORSET b UINT16 1 BLOB |>"
+    )
+
+    assert [type(step) for step in dag.steps] == [SetTensor, GetTensor, SetTensor]
+    assert dag.steps[0] == SetTensor(StoredTensor("INT8", (2,), b"|>"), 0)
+    assert dag.steps[2] == SetTensor(StoredTensor("UINT16", (1,), b"|>"), 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (f"{SET} |> AI.TENSORGET a BLOB |>", "ERR Invalid DAG command. Unexpected argument:  |>"),
+        (
+            f"AI.TENSORSET a INT8 2 BLOB |> {GET}",
+            "ERR a single binary string should come after the BLOB argument in 'AI.TENSORSET' command",
+        ),
+    ],
+)
+def test_a_sign_that_is_no_bytes_is_a_sign(text: str, told: str) -> None:
+    assert str(refusal(f"ROUTING r |> {text}")) == told
