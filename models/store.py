@@ -7,7 +7,7 @@ one script on the keys of one model, so it is atomic, and the same on a Redis Cl
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from io import BytesIO
@@ -194,6 +194,18 @@ class ModelStore:
             raise await self._absent(name, version)
         return Manifest.from_json(data, name, version)
 
+    async def manifests(self, places: Sequence[tuple[str, int]]) -> list[Manifest | None]:
+        """Return the manifests of versions, in their order; None for one that is missing or cannot be read.
+
+        Raises: BadName, RedisUnavailable, RedisRefused.
+        """
+        pipeline = self.redis.pipeline(transaction=False)
+        for place in places:
+            pipeline.get(self.keys.manifest(*place))
+        async with connected(self.redis):
+            found = await pipeline.execute() if places else []
+        return [read(data, *place) for data, place in zip(found, places, strict=True)]
+
     async def _absent(self, name: str, version: int) -> InsituError:
         """Return why a version has no manifest.
 
@@ -377,6 +389,16 @@ class ModelStore:
             await self.versions(name)
             raise AliasNotFound(name, alias, sorted(await self.aliases(name)))
         await self._tell("unalias", name, 0, alias)
+
+
+def read(data: bytes | None, name: str, version: int) -> Manifest | None:
+    """Return the manifest of a version, None when it is missing or cannot be read."""
+    if data is None:
+        return None
+    try:
+        return Manifest.from_json(data, name, version)
+    except ManifestUnreadable:
+        return None
 
 
 def as_aliases(stored: Mapping[bytes, bytes]) -> dict[str, int]:

@@ -94,7 +94,7 @@ class Loader:
     ) -> None:
         self._store = store
         self._trials = trials
-        self._options = options
+        self.options = options
         self._pool = pool
         self._metrics = metrics
         self._threads = ThreadPoolExecutor(LOADS_AT_ONCE, thread_name_prefix="load")
@@ -208,7 +208,7 @@ class Loader:
         return self._put_together(session, plan, verdict)
 
     def _put_together(self, session: Session, plan: Plan | None, verdict: Verdict) -> Serving:
-        manifest, options = session.manifest, self._options
+        manifest, options = session.manifest, self.options
         if verdict.rows != claimed(manifest):
             place = (manifest.name, manifest.version)
             log.warning("%s v%d: rows are %s, so requests share no run", *place, verdict.rows)
@@ -233,7 +233,7 @@ class Loader:
         manifest = bundle.manifest
         try:
             plan = Plan(manifest.features) if manifest.features is not None else None
-            session = Session(bundle, self._options.provider, self._options.intra_op_threads)
+            session = Session(bundle, self.options.provider, self.options.intra_op_threads)
             warm(session)
         except ModelNotLoadable:
             raise
@@ -244,7 +244,7 @@ class Loader:
     def _make_room(self, newest: Serving) -> None:
         """Let the least recently used versions go until the rest fits the budget."""
         taken = sum(one.memory_bytes for one in self._loaded.values())
-        while taken > self._options.memory_bytes:
+        while taken > self.options.memory_bytes:
             others = [one for one in self._loaded.values() if one is not newest]
             if not others:
                 return
