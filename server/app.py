@@ -25,7 +25,7 @@ from models.store import ModelStore
 from server.access import Access
 from server.batch.hosting import Hosting
 from server.cores import threads_of
-from server.inference.batcher import BatchLimits
+from server.inference.batch_limits import BatchLimits
 from server.inference.blocks import Blocks
 from server.inference.catalogue import Catalogue
 from server.inference.engine import FIRST_SECONDS, Engine, Limits, Parts
