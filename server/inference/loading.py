@@ -77,6 +77,8 @@ class Serving:
 class LoadOptions:
     """How versions are loaded.
 
+    `run_threads` is how many batches run at once.
+
     Units: memory_bytes, for all loaded versions together.
     """
 
@@ -84,6 +86,7 @@ class LoadOptions:
     intra_op_threads: int
     memory_bytes: int
     batch: BatchLimits
+    run_threads: int = 1
     moment: Moment = field(default_factory=Moment)
 
 
