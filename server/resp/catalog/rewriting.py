@@ -21,7 +21,7 @@ from server.resp.refusals import Refused
 from server.resp.wire.replies import Encoder, bulk, integer
 
 Words = Sequence[bytes]
-Commands = Mapping[str, Command]
+Commands = Mapping[bytes, Command]
 
 KEYS, KEYS_AND_FLAGS = b"COMMAND GETKEYS", b"COMMAND GETKEYSANDFLAGS"
 NULLS = (b"$-1\r\n", b"*-1\r\n", b"_\r\n")
@@ -77,7 +77,7 @@ def name_of(words: Words) -> bytes:
 
 def found(commands: Commands, word: bytes) -> Command | None:
     """Return the command of a name, None where it is none of ours."""
-    return commands.get(word.decode("utf-8", "replace").upper())
+    return commands.get(word.upper())
 
 
 def own_keys(words: Words, commands: Commands) -> Command | None:

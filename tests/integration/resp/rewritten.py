@@ -31,7 +31,7 @@ class Upstream:
     """One connection to a server that speaks one of the two protocols."""
 
     def __init__(
-        self, path: Path, wire: Encoder, commands: Mapping[str, Command], sections: Sections | None = None
+        self, path: Path, wire: Encoder, commands: Mapping[bytes, Command], sections: Sections | None = None
     ) -> None:
         self.wire, self.commands, self.sections = wire, commands, sections
         self._socket = socket.socket(socket.AF_UNIX)
@@ -79,7 +79,7 @@ def read(reply: bytes) -> Any:
 
 
 @contextmanager
-def relayed(path: Path, commands: Mapping[str, Command], sections: Sections | None = None) -> Iterator[int]:
+def relayed(path: Path, commands: Mapping[bytes, Command], sections: Sections | None = None) -> Iterator[int]:
     """Give a port on loopback where clients are answered by a server, rewritten."""
     listener = socket.create_server(("127.0.0.1", 0))
 

@@ -56,7 +56,7 @@ EVERY = (
     *cataloguing.COMMANDS,
     *helping.COMMANDS,
 )
-COMMANDS = {one.name: one for one in EVERY}
+COMMANDS = {one.name.encode(): one for one in EVERY}
 NAMES = [one.name.lower() for one in EVERY]
 
 
