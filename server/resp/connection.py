@@ -450,7 +450,10 @@ class Connection(asyncio.Protocol):
 
     def caller(self) -> Caller:
         """Return this client as commands see it."""
-        return Caller(self.service.engine, self._ask, self.session.wire, self.session.db)
+        service, session = self.service, self.session
+        return Caller(
+            service.engine, self._ask, session.wire, session.db, session.home, service.configuration
+        )
 
     async def _ask(self, commands: Any) -> list[Any]:
         return await (await self.connected()).ask(commands)

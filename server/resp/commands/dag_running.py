@@ -8,9 +8,8 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from models.tensor_strings import StoredTensor
-
 from models.errors import InsituError
+from models.tensor_strings import StoredTensor
 from server.resp.caller import Caller
 from server.resp.commands.dag_parsing import Dag, Execute, SetTensor
 from server.resp.commands.executing import run
