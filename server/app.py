@@ -24,8 +24,8 @@ from models.keys import Keys
 from models.store import ModelStore
 from server.access import Access
 from server.batch.hosting import Hosting
-from server.cores import threads_of
-from server.inference.batcher import BatchLimits
+from server.cores import Threads, threads_of
+from server.inference.batch_limits import BatchLimits
 from server.inference.blocks import Blocks
 from server.inference.catalogue import Catalogue
 from server.inference.engine import FIRST_SECONDS, Engine, Limits, Parts
@@ -88,7 +88,7 @@ def build_engine(
     store = ModelStore(connect(settings.redis_url), Keys(settings.prefix))
     threads = threads_of(settings)
     pool = ThreadPoolExecutor(threads.runs, thread_name_prefix="run")
-    options = load_options(settings, threads.inside)
+    options = load_options(settings, threads)
     moment = options.moment
     trials = trials or Trials(settings.trial_memory_bytes, settings.trial_seconds)
     catalogue = Catalogue(store, Loader(store, trials, options, pool, metrics))
@@ -112,7 +112,7 @@ def build_engine(
     return Engine(parts, limits, settings.preload_models, settings.resync_seconds)
 
 
-def load_options(settings: ServerSettings, intra_op_threads: int) -> LoadOptions:
+def load_options(settings: ServerSettings, threads: Threads) -> LoadOptions:
     """Return how versions are loaded.
 
     Raises: ProviderUnavailable.
@@ -122,9 +122,10 @@ def load_options(settings: ServerSettings, intra_op_threads: int) -> LoadOptions
     log.info("ONNX Runtime runs on %s", provider)
     return LoadOptions(
         provider=provider,
-        intra_op_threads=intra_op_threads,
+        intra_op_threads=threads.inside,
         memory_bytes=settings.model_memory_bytes,
         batch=BatchLimits(settings.max_batch_rows, settings.max_queue_rows, wait),
+        run_threads=threads.runs,
     )
 
 

@@ -15,6 +15,8 @@ from typing import Any
 from models.errors import InsituError, RedisUnavailable
 from server.resp.caller import Caller
 from server.resp.errors import answer as error_reply
+from server.resp.joined import HEAD as PREDICTIONS
+from server.resp.joined import predictions_in
 from server.resp.reaching import opened
 from server.resp.service import Service
 from server.resp.session import Session
@@ -72,20 +74,37 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what the client sent."""
-        if self.raw and self.upstream is not None:
+        if self._input:
+            self._more(data)
+        elif data.startswith(PREDICTIONS) and (after := self._predictions(data)):
+            self._input = data[after:]
+        elif self.raw and self.upstream is not None:
             self.upstream.write(data)
-            return
-        if not self._input:
-            self._input = data
         else:
-            if not isinstance(self._input, bytearray):
-                self._input = bytearray(self._input)
-            self._input += data
+            self._input = data
         if self._held:
             if len(self._input) > INPUT_BYTES:
                 self._stop()
-        elif len(self._input) >= self._need:
+        elif self._input and len(self._input) >= self._need:
             self.read()
+
+    def _more(self, data: bytes) -> None:
+        """Put what came to what is there."""
+        if not isinstance(self._input, bytearray):
+            self._input = bytearray(self._input)
+        self._input += data
+
+    def _predictions(self, data: bytes) -> int:
+        """Begin predictions of one key each together with those of others; return where they end, 0 for none."""
+        session = self.session
+        if self._held or self._full or self.raw or not session.predicts or not self.free(alongside=True):
+            return 0
+        found = predictions_in(data)
+        if found is None:
+            return 0
+        model, keys, end = found
+        self.service.joined.take(model, keys, session.wire, (self, self.slot(alongside=True), len(keys)))
+        return end
 
     def _stop(self) -> None:
         if not self._stopped and not self.transport.is_closing():
@@ -451,10 +470,9 @@ class Connection(asyncio.Protocol):
     def slot(self, *, alongside: bool = False) -> Slot:
         """Take the place of a reply."""
         session = self.session
+        silent, session.skip = session.muted or session.skip, False
         self._alone = not alongside
-        silent = session.muted or session.skip
-        session.skip = False
-        return self._slots.add(silent)
+        return self._slots.add(silent=silent)
 
     def fill(self, slot: Slot, reply: bytes) -> None:
         """Say what a reply is."""
@@ -481,7 +499,10 @@ class Connection(asyncio.Protocol):
 
     def caller(self) -> Caller:
         """Return this client as commands see it."""
-        return Caller(self.service.engine, self._ask, self.session.wire, self.session.db)
+        service, session = self.service, self.session
+        return Caller(
+            service.engine, self._ask, session.wire, session.db, session.home, service.configuration
+        )
 
     async def _ask(self, commands: Any) -> list[Any]:
         return await (await self.connected()).ask(commands)

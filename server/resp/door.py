@@ -7,6 +7,7 @@ from server.access import Access
 from server.inference.engine import Engine
 from server.resp.commands.table import COMMANDS
 from server.resp.connection import Connection
+from server.resp.joined import Joined
 from server.resp.reaching import Redis
 from server.resp.service import Service
 from server.resp.specials import specials
@@ -32,7 +33,9 @@ class Door:
         Raises: OSError, a certificate that cannot be read, or a port that cannot be listened on.
         """
         most = engine.limits.model_bytes + BESIDE_MODEL_BYTES
-        service = Service(engine, COMMANDS, access, redis.place, redis.home, redis.timeout_seconds, most)
+        service = Service(
+            engine, COMMANDS, access, redis.place, redis.home, redis.timeout_seconds, most, Joined(engine)
+        )
         known = specials(COMMANDS)
         server = await asyncio.get_running_loop().create_server(
             lambda: Connection(service, known), sock=listening.listener(), ssl=listening.credentials()

@@ -8,6 +8,8 @@ from server.access import Access
 from server.inference.engine import Engine
 from server.inference.reading.places import Place
 from server.resp.commands.command import Command
+from server.resp.configuration import Configuration
+from server.resp.joined import Joined
 
 
 class Leaving(Protocol):
@@ -37,4 +39,6 @@ class Service:
     home: int
     connect_seconds: float
     own_bytes: int
+    joined: Joined
+    configuration: Configuration = field(default_factory=Configuration)
     open: set[Leaving] = field(default_factory=set)

@@ -16,12 +16,12 @@ WRONG_PASS = "WRONGPASS invalid username-password pair or user is disabled."  # 
 class Session:
     """One client's state, as Redis keeps it too.
 
-    `scopes` is what it may do. `muted` says that it wants no replies, `skip` that it wants none to
-    its next command.
+    `home` is the database of the server's own URL. `scopes` is what it may do. `muted` says that it wants
+    no replies, `skip` that it wants none to its next command.
     """
 
     access: Access
-    db: int
+    home: int
     wire: Encoder = RESP2
     scopes: tuple[Scope, ...] = ()
     multi: Transaction | None = None
@@ -29,9 +29,18 @@ class Session:
     muted: bool = False
     skip: bool = False
     passes: bool = field(init=False)
+    db: int = field(init=False)
 
     def __post_init__(self) -> None:
+        self.db = self.home
         self.allow(self.access.anonymous)
+
+    @property
+    def predicts(self) -> bool:
+        """Whether a prediction is just that: allowed, of the server's own database, in no transaction."""
+        quiet = self.muted or self.skip
+        other = quiet or self.multi is not None or self.subscriptions is not None
+        return not other and self.db == self.home and "predict" in self.scopes
 
     @property
     def by_token(self) -> bool:

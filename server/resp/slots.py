@@ -27,8 +27,8 @@ class Slots:
     def __len__(self) -> int:
         return len(self._queue)
 
-    def add(self, silent: bool = False) -> Slot:
-        """Take the place after all others; nobody wants to hear a silent one."""
+    def add(self, *, silent: bool = False) -> Slot:
+        """Take the place after all others; of a silent one nothing is written."""
         slot = Slot(silent)
         self._queue.append(slot)
         return slot
@@ -42,12 +42,10 @@ class Slots:
         """Write every reply whose turn it is, in one go."""
         queue = self._queue
         ready: list[bytes] = []
-        ended = False
         while queue and (reply := queue[0].reply) is not None:
             if not queue.popleft().silent:
                 ready.append(reply)
-            ended = True
         if ready:
             self._write(ready[0] if len(ready) == 1 else b"".join(ready))
-        if ended and not queue:
+        if not queue:
             self._freed()

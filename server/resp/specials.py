@@ -1,4 +1,4 @@
-"""Commands that are more than passed through: ours, and what a client says of itself.
+"""Commands that are more than passed through: ours, what a client says of itself, and what Redis says of us.
 
 Each takes a connection, the input and where in it the command is, and says whether it was begun; one
 that was not is looked at again as soon as what it waits for is there.
@@ -7,6 +7,7 @@ that was not is looked at again as soon as what it waits for is there.
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
+from server.resp.catalog.rewriting import asked, concerns, rewritten
 from server.resp.commands.command import Command, Queued
 from server.resp.connection import Connection, Special
 from server.resp.refusals import Refused, refused
@@ -31,6 +32,7 @@ def specials(commands: Mapping[bytes, Command]) -> dict[bytes, Special]:
         **{name: partial(own, command) for name, command in commands.items()},
         **dict.fromkeys(SUBSCRIBING, subscribing),
         **dict.fromkeys((b"MONITOR", b"SYNC", b"PSYNC"), raw),
+        **dict.fromkeys((b"COMMAND", b"INFO", b"MODULE"), telling),
         b"SELECT": selecting,
         b"AUTH": authenticating,
         b"HELLO": greeting,
@@ -324,3 +326,29 @@ def raw(client: Connection, data: Bytes, one: Cut) -> bool:
     client.raw = True
     client.through(data[one.start : one.end], 0)
     return True
+
+
+# What Redis says of us.
+
+
+def telling(client: Connection, data: Bytes, one: Cut) -> bool:
+    """COMMAND, INFO, MODULE LIST: Redis' own reply, with ours in it."""
+    session = client.session
+    words = words_of(data, one)
+    if session.multi is not None or session.subscribed or not concerns(words):
+        return seen(client, data, one)
+    if not session.passes:
+        return forbidden(client)
+    if not client.free():
+        return False
+    client.answer(told(client, words))
+    return True
+
+
+async def told(client: Connection, words: Words) -> bytes:
+    """Ask Redis, and add what is ours."""
+    wire, commands = client.session.wire, client.service.commands
+    through, reply = asked(words, commands), b""
+    if through is not None:
+        (reply,) = await (await client.connected()).frames([through])
+    return rewritten(words, reply, wire, commands)
