@@ -42,13 +42,15 @@ class Gathered(Generic[Target]):
     """The groups of a moment, by what they have in common.
 
     A group is asked for when it is as large as the last moment was, or when the moment ends: so one
-    that is alone is not held up, and those that come together leave together.
+    that is alone is not held up, and those that come together leave together. While one is under way
+    what is like it waits for its end, so that the busier it is the more is asked for at once.
     """
 
     def __init__(self, engine: Engine, ask: Callable[[Target, Group], None]) -> None:
         """Take what asks for a group."""
         self._moment, self._most, self._ask = engine.moment, engine.limits.rows, ask
         self._groups: dict[Target, Group] = {}
+        self._under_way: dict[Target, int] = {}
         self._loop = asyncio.get_running_loop()
         self._begun = False  # something has come in this moment
         self._asked, self._expected = 0, 1  # commands of this moment, and as many as the last one had
@@ -67,20 +69,31 @@ class Gathered(Generic[Target]):
         """Add a turn to its group."""
         group.turns.append(turn)
         group.count += turn.count
-        if group.count >= self._most or self._asked + group.count >= self._expected:
+        enough = target not in self._under_way and self._asked + group.count >= self._expected
+        if enough or group.count >= self._most:
             with self._moment:
                 self._leave(target)
 
     def _leave(self, target: Target) -> None:
         group = self._groups.pop(target)
         self._asked += group.count
+        self._under_way[target] = self._under_way.get(target, 0) + 1
         self._ask(target, group)
+
+    def done(self, target: Target) -> None:
+        """Take note that what was asked for has been answered, and let what waits for that go."""
+        left = self._under_way.pop(target) - 1
+        if left:
+            self._under_way[target] = left
+        elif target in self._groups:
+            self._leave(target)
 
     def _end(self) -> None:
         """End a moment: ask for everything that came in it."""
         with self._moment:
             for target in [*self._groups]:
-                self._leave(target)
+                if target not in self._under_way:
+                    self._leave(target)
         self._expected, self._asked, self._begun = self._asked, 0, False
 
 

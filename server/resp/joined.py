@@ -41,6 +41,7 @@ class Joined:
 
     def _answered(self, target: Target, group: Group, outcome: Answer | Exception) -> None:
         """Hand out the answer to a group; where it was too much at once, each is asked for by itself."""
+        self._gathered.done(target)
         if isinstance(outcome, TOO_MUCH_AT_ONCE) and group.count > 1:
             self._one_by_one(target, group)
         elif isinstance(outcome, Exception):

@@ -132,7 +132,7 @@ class JoinedDags:
         try:
             self._engine.ask([encoded(("GET", target[0].model))], partial(self._pointed, target, group))
         except InsituError:
-            self._each(group)
+            self._each(target, group)
 
     def _pointed(self, target: Target, group: Group, outcome: list[Any] | InsituError) -> None:
         """Run the model at the key."""
@@ -140,7 +140,7 @@ class JoinedDags:
         if not isinstance(outcome, InsituError):
             ask = self._asked(target[0], group, outcome[0])
         if ask is None:
-            self._each(group)
+            self._each(target, group)
         else:
             self._engine.predictor.submit(ask, partial(self._answered, target, group))
 
@@ -165,8 +165,9 @@ class JoinedDags:
     def _answered(self, target: Target, group: Group, outcome: Answer | Exception) -> None:
         """Hand out what a run gave, row by row."""
         if isinstance(outcome, Exception) or not outcome.outputs:
-            self._each(group)
+            self._each(target, group)
             return
+        self._gathered.done(target)
         (output,) = outcome.outputs.values()
         replies, size = replies_of(*target, output)
         at = 0
@@ -175,7 +176,8 @@ class JoinedDags:
             turn.client.fill(turn.slot, replies[at:after])
             at = after
 
-    def _each(self, group: Group) -> None:
+    def _each(self, target: Target, group: Group) -> None:
+        self._gathered.done(target)
         for turn in group.turns:
             self._alone(turn)
 
