@@ -93,7 +93,8 @@ CASES: dict[str, Sequence[bytes]] = {
     "many words": [C("RPUSH l", *range(50_000)), C("LLEN l"), C("DEL", *range(30_000))],
     "a long pipeline": [b"".join(C("INCR n") + C("GET n") for _ in range(2_000))],
     "blocking with something there": [C("RPUSH l 1 2"), C("BLPOP l 1"), C("BRPOPLPUSH l m 1"), C("BLPOP l 0.01")],
-    "in one go": [C("SELECT 1") + C("SET a 1") + C("SUBSCRIBE x") + C("PING") + C("UNSUBSCRIBE") + C("GET a") + C("HELLO 3")
+    "in one go": [C("SELECT 1") + C("SET a 1") + C("SUBSCRIBE x") + C("PING") + C("UNSUBSCRIBE") + C("GET a")
+                  + C("HELLO 3")
                   + C("GET none") + C("CLIENT REPLY SKIP") + C("GET a") + C("GET a") + C("RESET") + C("GET a")],
 }  # fmt: skip
 
