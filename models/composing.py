@@ -9,6 +9,7 @@ from models.answers import AnswerSpec
 from models.binding import bind
 from models.bundle import Bundle
 from models.errors import BadModelFile, listed
+from models.execution import Execution
 from models.faults import explain
 from models.features import FeatureView
 from models.graph import MODEL_LIMIT_BYTES, GraphSummary, inspect_graph
@@ -24,7 +25,7 @@ class Wording:
     """What the publisher says of a model beside its file.
 
     `labels` in the order of the output's columns; `task` and `output` are found where only one
-    choice fits. `threshold` and `answer` as the manifest has them.
+    choice fits. `threshold`, `answer` and `execution` as the manifest has them.
     """
 
     features: FeatureView | None = None
@@ -34,6 +35,7 @@ class Wording:
     description: str = ""
     threshold: float | None = None
     answer: AnswerSpec | None = None
+    execution: Execution | None = None
 
 
 def compose_bundle(
@@ -68,6 +70,7 @@ def compose_bundle(
             opset=graph.opset,
             ir_version=graph.ir_version,
             producer=graph.producer,
+            execution=said.execution,
         )
     except ValidationError as error:  # labels and the output named for them do not fit
         raise BadModelFile(explain(error)) from error

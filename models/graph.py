@@ -28,6 +28,7 @@ from models.tensors import UNNAMED, Dtype, TensorSpec
 MODEL_LIMIT_BYTES = (1 << 31) - 1  # protobuf's own limit for one message
 OPSETS = {"": (7, 26), "ai.onnx.ml": (1, 5), "com.microsoft": (1, 1)}
 IR_VERSIONS = (3, 13)
+NO_ONNX = "these bytes are no ONNX model"
 DTYPES: dict[int, Dtype] = {
     TensorProto.BOOL: "bool",
     TensorProto.INT8: "int8",
@@ -92,11 +93,9 @@ def parsed(data: bytes) -> ModelProto:
     try:
         model = onnx.load_model_from_string(data)
     except (DecodeError, ValueError) as error:
-        raise BadModelFile(
-            "these bytes are no ONNX model; export one with torch.onnx.export, skl2onnx, tf2onnx, ..."
-        ) from error
+        raise BadModelFile(f"{NO_ONNX}; export one with torch.onnx.export, skl2onnx, tf2onnx, ...") from error
     if not model.opset_import or not model.graph.node:
-        raise BadModelFile("these bytes are no ONNX model: no operator set or no node")
+        raise BadModelFile(f"{NO_ONNX}: no operator set or no node")
     return model
 
 

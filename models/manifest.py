@@ -17,6 +17,7 @@ from pydantic import (
 
 from models.answers import AnswerSpec
 from models.errors import ManifestUnreadable
+from models.execution import Execution
 from models.faults import explain
 from models.features import FeatureView
 from models.keys import NAME
@@ -53,8 +54,8 @@ class Manifest(BaseModel):
     value, the steps to come, a score, or plain tensors. `output` names the output it is read from:
     (B, C) probabilities, (B,) or (B, 1) for two labels, (B,) or (B, 1) for a value. `threshold` is
     the probability from which the second of two labels is said, or each of a multilabel; one half
-    where it is None. `answer` says what several values are. A manifest without either is written as
-    it was before there were any.
+    where it is None. `answer` says what several values are. `execution` is of a model that was stored
+    at a key of Redis. A manifest without one of these is written as it was before there were any.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -81,6 +82,7 @@ class Manifest(BaseModel):
     opset: dict[str, int] = {}
     ir_version: int = 0
     producer: str = ""
+    execution: Annotated[Execution | None, Field(exclude_if=lambda said: said is None)] = None
 
     @model_validator(mode="after")
     def _answer_is_worded(self) -> Self:

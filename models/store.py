@@ -7,7 +7,7 @@ one script on the keys of one model, so it is atomic, and the same on a Redis Cl
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from io import BytesIO
@@ -31,6 +31,7 @@ from models.errors import (
 from models.events import Event, announce
 from models.keys import Keys, as_name, as_version, check_alias, is_alias
 from models.manifest import Manifest
+from models.manifest_reading import read_manifests
 from models.redis_failures import connected
 from models.refusals import Refusals
 from models.scripts import DELETE, PROMOTE, ROLLBACK, TRAFFIC, UNALIAS
@@ -193,6 +194,13 @@ class ModelStore:
         if data is None:
             raise await self._absent(name, version)
         return Manifest.from_json(data, name, version)
+
+    async def manifests(self, places: Sequence[tuple[str, int]]) -> list[Manifest | None]:
+        """Return the manifests of versions, in their order; None for one that is missing or cannot be read.
+
+        Raises: BadName, RedisUnavailable, RedisRefused.
+        """
+        return await read_manifests(self.redis, self.keys, places)
 
     async def _absent(self, name: str, version: int) -> InsituError:
         """Return why a version has no manifest.

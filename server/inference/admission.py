@@ -19,6 +19,7 @@ from server.inference.trying import VERDICT, attempt, packed
 from server.inference.verdicts import Verdict
 
 GRACE_SECONDS = 10.0  # to start and to end, beside what the trial may take
+NOT_PUBLISHED = "; nothing was published"
 OUT_OF_TIME = (-signal.SIGALRM, -signal.SIGXCPU)
 MAYBE_MEMORY = {-signal.SIGKILL: ", out of memory most likely"}
 # Started so and not with -m: the folder a user happens to be in may have a `server` of its own.
@@ -90,7 +91,7 @@ def raise_unless_good(verdict: Verdict) -> None:
     """
     reason = verdict.reason or verdict.wording
     if reason is not None:
-        raise BadModelFile(f"{reason}; nothing was published")
+        raise BadModelFile(f"{reason}{NOT_PUBLISHED}")
 
 
 def concluded(written: bytes, complaint: bytes, status: int, seconds: float) -> Verdict:

@@ -14,7 +14,7 @@ from models.errors import AliasNotFound, InsituError, RedisUnavailable
 from models.keys import as_version
 from models.store import PRODUCTION, SHADOW, ModelStore
 from server.inference.ending import ended
-from server.inference.loading import Loader, Serving
+from server.inference.loading import Loader, LoadOptions, Serving
 from server.inference.meanings import Meanings
 from server.inference.routing import Route, Split
 
@@ -34,6 +34,11 @@ class Catalogue:
         self._meanings = Meanings(store, loader, self._forget_routes)
         self._routes: dict[str, dict[Reference, Route]] = {}
         loader.left = self._forget_routes
+
+    @property
+    def options(self) -> LoadOptions:
+        """How versions are loaded."""
+        return self._loader.options
 
     def loaded(self) -> list[Serving]:
         """Return the loaded versions, by name and number."""

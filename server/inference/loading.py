@@ -24,7 +24,8 @@ from models.sources import ListSource, VectorSource
 from models.store import ModelStore
 from models.tensors import elements, numpy_dtype
 from server.counting.version_metrics import VersionMetrics
-from server.inference.batcher import Batcher, BatchLimits
+from server.inference.batch_limits import BatchLimits
+from server.inference.batcher import Batcher
 from server.inference.ending import ended
 from server.inference.errors import ModelNotLoadable, Stopping
 from server.inference.failures import Failures, Place
@@ -76,6 +77,8 @@ class Serving:
 class LoadOptions:
     """How versions are loaded.
 
+    `run_threads` is how many batches run at once.
+
     Units: memory_bytes, for all loaded versions together.
     """
 
@@ -83,6 +86,7 @@ class LoadOptions:
     intra_op_threads: int
     memory_bytes: int
     batch: BatchLimits
+    run_threads: int = 1
     moment: Moment = field(default_factory=Moment)
 
 
@@ -94,7 +98,7 @@ class Loader:
     ) -> None:
         self._store = store
         self._trials = trials
-        self._options = options
+        self.options = options
         self._pool = pool
         self._metrics = metrics
         self._threads = ThreadPoolExecutor(LOADS_AT_ONCE, thread_name_prefix="load")
@@ -208,12 +212,13 @@ class Loader:
         return self._put_together(session, plan, verdict)
 
     def _put_together(self, session: Session, plan: Plan | None, verdict: Verdict) -> Serving:
-        manifest, options = session.manifest, self._options
+        manifest, options = session.manifest, self.options
         if verdict.rows != claimed(manifest):
             place = (manifest.name, manifest.version)
             log.warning("%s v%d: rows are %s, so requests share no run", *place, verdict.rows)
         metrics = self._metrics.of(manifest.name, manifest.version)
         runner = Runner(session, verdict.rows, self._pool, options.batch.batch_rows)
+        limits = options.batch.asked(manifest.execution, verdict.rows == "apart")
         return Serving(
             manifest=manifest,
             provider=session.provider,
@@ -221,7 +226,7 @@ class Loader:
             rows=verdict.rows,
             row_bytes=row_bytes(manifest.features),
             plan=plan,
-            batcher=Batcher(runner, plan, options.batch, metrics, options.moment),
+            batcher=Batcher(runner, plan, limits, metrics, options.moment),
             metrics=metrics,
         )
 
@@ -233,7 +238,7 @@ class Loader:
         manifest = bundle.manifest
         try:
             plan = Plan(manifest.features) if manifest.features is not None else None
-            session = Session(bundle, self._options.provider, self._options.intra_op_threads)
+            session = Session(bundle, self.options.provider, self.options.intra_op_threads)
             warm(session)
         except ModelNotLoadable:
             raise
@@ -244,7 +249,7 @@ class Loader:
     def _make_room(self, newest: Serving) -> None:
         """Let the least recently used versions go until the rest fits the budget."""
         taken = sum(one.memory_bytes for one in self._loaded.values())
-        while taken > self._options.memory_bytes:
+        while taken > self.options.memory_bytes:
             others = [one for one in self._loaded.values() if one is not newest]
             if not others:
                 return

@@ -13,6 +13,7 @@ import numpy as np
 import onnxruntime as ort
 
 from models.bundle import Bundle
+from models.execution import Execution
 from models.tensors import Tensor, elements, numpy_dtype
 from server.inference.errors import ModelNotLoadable, ProviderUnavailable, RunFailed
 
@@ -141,11 +142,13 @@ class Session:
         self.outputs = [spec.name for spec in bundle.manifest.outputs]
         # Operators stand in the file by name. How long a Loop runs is in the values, not in the shapes.
         self.endless = mentions(bundle.onnx, b"Loop")
-        providers = [provider] if provider == CPU else [provider, CPU]
+        wanted = meant(provider, bundle.manifest.execution)
         options = quiet(threads)
         try:
             with in_time(LOAD_SECONDS, lambda: options.set_load_cancellation_flag(True)):
-                self._session = ort.InferenceSession(bundle.onnx, options, providers=providers)
+                self._session = ort.InferenceSession(
+                    bundle.onnx, options, providers=[*wanted], provider_options=[*wanted.values()]
+                )
         except Exception as error:
             name, version = bundle.manifest.name, bundle.manifest.version
             raise ModelNotLoadable(name, version, reason_of(error)) from error
@@ -156,7 +159,7 @@ class Session:
         if any(spec.dtype == "bfloat16" for spec in specs):
             self._run = partial(run_bfloat16, self._session)
         self.provider = str(self._session.get_providers()[0])
-        if self.provider != provider:
+        if self.provider != next(iter(wanted)):
             log.warning("%s v%d runs on %s", bundle.manifest.name, bundle.manifest.version, self.provider)
 
     def run(self, feeds: Mapping[str, Tensor], stop: ort.RunOptions | None = None) -> dict[str, Tensor]:
@@ -169,6 +172,18 @@ class Session:
         except Exception as error:
             raise RunFailed(self.manifest.name, self.manifest.version, reason_of(error)) from error
         return dict(zip(self.outputs, results, strict=True))
+
+
+def meant(provider: str, execution: Execution | None) -> dict[str, dict[str, str]]:
+    """Return the providers that a model is loaded with, the first one first, and their options.
+
+    A model that was stored for a device gets it: the CPU also where there is CUDA, and of GPUs the one
+    with its number.
+    """
+    kind, _, number = ("" if execution is None else execution.device.upper()).partition(":")
+    if provider == CPU or kind == "CPU":
+        return {CPU: {}}
+    return {provider: {"device_id": number} if number else {}, CPU: {}}
 
 
 def run_bfloat16(

@@ -1,13 +1,14 @@
 """Whoever a command is answered for: the core, their own connection to Redis, and how replies are written."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha1
 from typing import Any
 
 from redis.exceptions import NoScriptError, ResponseError
 
 from server.inference.engine import Engine
+from server.resp.configuration import Configuration
 from server.resp.wire.replies import RESP2, Encoder
 
 Word = bytes | str | int
@@ -29,6 +30,7 @@ class Caller:
     `redis` sends commands to Redis on the client's own connection, in one write, and returns their
     replies: bytes, int, list, None, and an error as a ResponseError in its place. `db` is the
     database the client has selected, `home` the one that features and models are read from.
+    `configuration` is the door's, the same for all its clients.
     """
 
     engine: Engine
@@ -36,6 +38,7 @@ class Caller:
     wire: Encoder = RESP2
     db: int = 0
     home: int = 0
+    configuration: Configuration = field(default_factory=Configuration)
 
     async def script(self, script: Script, keys: Sequence[Word], arguments: Sequence[Word] = ()) -> Any:
         """Run a script on the client's own connection and return its reply, an error too.

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.answers import AnswerSpec
+from models.execution import Execution
 from models.features import FeatureView
 from models.manifest import Task
 from models.tensors import TensorSpec
@@ -217,6 +218,8 @@ class VersionDetail(VersionBrief):
     opset: dict[str, int]
     ir_version: int
     producer: str
+    execution: Execution | None = None
+    """The key it was stored at through the Redis protocol, and how it is run; left out for every other."""
 
 
 class TrafficTarget(Strict):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from onnx import TensorProto, helper
 from redis.asyncio import Redis
 
@@ -21,12 +22,25 @@ from models.features import FeatureView
 from models.keys import Keys
 from models.manifest import Manifest
 from models.store import ModelStore
+from models.tensor_strings import of_array, pack
 from tests.servers import RedisServer, bundled_server
 
 FOLDER = Path(__file__).parent / "contract"
 CHUNK_BYTES = 100  # so that a small graph has several chunks
 VECTOR = np.array([[0.5, -1.25, 3.0], [1e-3, 65504.0, -0.0]], np.float32)
 STEPS = [(1, -2), (300, 4), (5, 0)]
+TENSORS: dict[str, NDArray[Any]] = {
+    "float-2x3": VECTOR,
+    "double": np.array(-0.1),
+    "int8-3": np.array([-128, 0, 127], np.int8),
+    "int16-1x2": np.array([[-32768, 32767]], np.int16),
+    "int32-2": np.array([-(2**31), 2**31 - 1], np.int32),
+    "int64-1x1x2": np.array([[[-(2**63), 2**63 - 1]]], np.int64),
+    "uint8-2": np.array([0, 255], np.uint8),
+    "uint16-2": np.array([0, 65535], np.uint16),
+    "bool-2x2": np.array([[True, False], [False, True]]),
+    "string-2x2": np.array([["DE", ""], ["Ünknown", " "]], object),
+}
 
 VIEW = """
 inputs:
@@ -148,6 +162,8 @@ async def make(folder: Path, url: str) -> None:
     (folder / "channel.jsonl").write_text("\n".join(heard) + "\n")
     (folder / "vector-float32-2x3.bin").write_bytes(VECTOR.tobytes())
     (folder / "list-int16-2.bin").write_bytes(b"".join(np.array(step, "<i2").tobytes() for step in STEPS))
+    for name, tensor in TENSORS.items():
+        (folder / f"tensor-{name}.bin").write_bytes(pack(of_array(tensor)))
     (folder / "list-text.txt").write_text("".join(f"{one},{two}\n" for one, two in STEPS))
 
 

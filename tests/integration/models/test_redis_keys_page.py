@@ -16,6 +16,7 @@ from models.events import LOAD, UNLOAD
 from models.jobs import JobSpec
 from models.keys import Keys
 from models.ledger import CANCELLED, DONE, Ledger
+from models.model_pointers import ModelPointer, name_of
 from models.refusals import Refusal
 from models.store import ModelStore
 from models.tallies import Tally
@@ -172,6 +173,7 @@ async def published_twice(redis_url: str) -> Any:
         await store.publish(bundle())
         await store.publish(bundle())
         await store.set_traffic("churn", {1: 95, 2: 5})
+        await plain.set("models:churn", ModelPointer(name_of(b"models:churn"), 1).pack())
         plain.response_callbacks.clear()  # replies as the server sends them
         yield plain
 
@@ -183,7 +185,7 @@ async def test_every_example_prints_what_the_page_shows(published_twice: Redis) 
         real.append(re.sub(r'"\d+-\d+"', '"ID"', printed(reply)))
         shown.append(re.sub(r'"\d+-\d+"', '"ID"', output))
 
-    assert len(shown) == PAGE.count(PROMPT) == 11
+    assert len(shown) == PAGE.count(PROMPT) == 12
     assert shown == real
 
 

@@ -158,6 +158,19 @@ async def test_names_are_those_with_a_version_sorted(store: ModelStore, bundle: 
     assert await store.names() == ["a", "b"]
 
 
+async def test_manifests_of_many_versions_come_in_order_without_what_cannot_be_read(
+    store: ModelStore, bundle: MakeBundle
+) -> None:
+    published = await store.publish(bundle())
+    await store.publish(bundle())
+    await store.redis.set(store.keys.manifest("churn", 2), b"{}")
+
+    found = await store.manifests([("churn", 2), ("other", 1), ("churn", 1)])
+
+    assert found == [None, None, published]
+    assert await store.manifests([]) == []
+
+
 async def test_no_model_is_no_name(store: ModelStore) -> None:
     assert await store.names() == []
 

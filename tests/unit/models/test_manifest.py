@@ -51,7 +51,7 @@ def test_the_stored_form_writes_every_default_out() -> None:
     stored = json.loads(manifest().to_json())
 
     # Said only where there is one: programs that know none read all other models.
-    assert set(stored) == set(Manifest.model_fields) - {"threshold", "answer"}
+    assert set(stored) == set(Manifest.model_fields) - {"threshold", "answer", "execution"}
     assert stored["format"] == 1
 
 
@@ -65,6 +65,13 @@ def test_a_threshold_is_stored_where_there_is_one_and_refused_where_it_says_noth
     assert manifest(threshold=0.3, **(facts | {"task": "multilabel"})).threshold == 0.3
     with pytest.raises(ValidationError, match="a threshold is for two labels"):
         manifest(threshold=0.3)
+
+
+def test_a_manifest_says_how_a_model_at_a_key_was_stored() -> None:
+    stored = manifest(execution={"key": "models:churn", "device": "CPU", "batch_rows": 8})
+
+    assert Manifest.from_json(stored.to_json(), "churn", 1) == stored
+    assert json.loads(stored.to_json())["execution"]["key"] == "models:churn"
 
 
 def test_the_stored_form_uses_the_words_of_the_view_file() -> None:

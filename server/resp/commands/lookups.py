@@ -1,0 +1,112 @@
+"""What a command names in Redis, looked at in one round trip; what is wrong is said in RedisAI's order."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn, TypeVar
+
+from models.tensor_strings import StoredTensor
+from server.inference.errors import DeadlineExceeded
+from server.resp.caller import Caller
+from server.resp.commands.run_parsing import Claim, Misworded
+from server.resp.commands.stored_models import Stored, model_of
+from server.resp.commands.tensors import tensor_of
+from server.resp.refusals import Refused
+
+OTHER_INPUTS = "Number of keys given as INPUTS here does not match model definition"
+OTHER_OUTPUTS = "Number of keys given as OUTPUTS here does not match model definition"
+TIMER_SECONDS = 0.001  # no deadline is kept more exactly
+
+Found = TypeVar("Found")
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """The time that a command gives itself with TIMEOUT, from when it came.
+
+    Units: at, seconds of time.monotonic.
+    """
+
+    at: float
+    seconds: float
+
+    @classmethod
+    def of(cls, timeout_ms: int) -> "Limit | None":
+        """Return the limit of a command that comes now, None where it has none."""
+        seconds = timeout_ms / 1000
+        return cls(time.monotonic() + seconds, seconds) if timeout_ms else None
+
+    @property
+    def over(self) -> bool:
+        """Whether the time is over, as nearly as a timer tells it."""
+        return time.monotonic() >= self.at - TIMER_SECONDS
+
+
+async def tensors_and_models(
+    caller: Caller, names: Sequence[bytes], claims: Sequence[Claim], limit: Limit | None = None
+) -> tuple[list[StoredTensor], dict[bytes, Stored]]:
+    """Return the tensors at keys, and the models that are claimed, by key.
+
+    Raises: Refused, first what is wrong with the tensors; DeadlineExceeded, a model was not loaded in time;
+            what a version raises that does not load; RedisUnavailable.
+    """
+    replies = await replies_of(caller, [*names, *dict.fromkeys([claim.model for claim in claims])])
+    tensors = [tensor_of(reply) for reply in replies[: len(names)]]
+    return tensors, await models_of(caller, claims, replies[len(names) :], limit)
+
+
+async def replies_of(caller: Caller, keys: Sequence[bytes]) -> list[Any]:
+    """Return what is at keys, in one round trip; none where there are none."""
+    return await caller.redis([("GET", key) for key in keys]) if keys else []
+
+
+async def models_of(
+    caller: Caller, claims: Sequence[Claim], replies: Sequence[Any], limit: Limit | None
+) -> dict[bytes, Stored]:
+    """Return the models that are claimed, by key; `replies` are of each key once, in their order.
+
+    Raises: as `tensors_and_models`.
+    """
+    found: dict[bytes, Stored] = {}
+    for claim in claims:
+        stored = found.get(claim.model)
+        if stored is None:
+            stored = await in_time(limit, model_of(caller, claim.model, replies[len(found)]))
+            found[claim.model] = stored
+        check_counts(stored, claim)
+    return found
+
+
+def check_counts(stored: Stored, claim: Claim) -> None:
+    """Refuse another number of inputs or outputs than the model has; the words have no code word.
+
+    Raises: Refused.
+    """
+    if claim.inputs is not None and claim.inputs != len(stored.manifest.inputs):
+        raise Refused(OTHER_INPUTS)
+    if claim.outputs is not None and claim.outputs != len(stored.manifest.outputs):
+        raise Refused(OTHER_OUTPUTS)
+
+
+async def in_time(limit: Limit | None, work: Awaitable[Found]) -> Found:
+    """Wait for something no longer than a command allows.
+
+    Raises: DeadlineExceeded.
+    """
+    if limit is None:
+        return await work
+    try:
+        async with asyncio.timeout(max(0.0, limit.at - time.monotonic())):
+            return await work
+    except TimeoutError:
+        raise DeadlineExceeded(limit.seconds) from None
+
+
+async def refuse(caller: Caller, error: Misworded) -> NoReturn:
+    """Refuse a command that is written wrongly, unless something that it names before that is wrong.
+
+    Raises: Refused; as `tensors_and_models`.
+    """
+    await tensors_and_models(caller, error.loads, error.claims)
+    raise error

@@ -1,0 +1,216 @@
+"""A model comes to a key and leaves it: published like any other, then pointed to.
+
+The file is tried in a process of its own before anything is stored, so a bad one never reaches the
+server, and storing holds nobody up. The pointer is written last, and alone decides what the key means.
+"""
+
+import logging
+from contextlib import suppress
+from dataclasses import dataclass
+
+from redis.exceptions import ResponseError
+
+from models.composing import Wording
+from models.errors import (
+    AliasNotFound,
+    ModelNotFound,
+    ModelTooLarge,
+    RedisUnavailable,
+    VersionInUse,
+    VersionNotFound,
+)
+from models.execution import Execution
+from models.manifest import Manifest
+from models.model_pointers import START, ModelPointer, name_of
+from models.store import PRODUCTION, ModelStore
+from server.inference.sessions import CPU
+from server.resp.caller import Caller, Script
+from server.resp.commands.model_parsing import Wanted
+from server.resp.commands.stored_models import EMPTY, loaded, pointer_of, said
+from server.resp.refusals import WRONG_TYPE, Refused, refused
+
+log = logging.getLogger(__name__)
+
+LOOKED_AT = 32  # of the newest versions of a name: at a key there are two at a time
+WRONG = -1
+# KEYS: the key.  ARGV: how a pointer begins.  Returns what was there: a pointer, nothing, or -1 for another value.
+THERE = """
+local there = redis.pcall('GET', KEYS[1])
+if type(there) == 'table' then return there end
+if there and string.sub(there, 1, #ARGV[1]) ~= ARGV[1] then return -1 end
+"""
+# ARGV further: the pointer.
+POINT = Script(THERE + "redis.call('SET', KEYS[1], ARGV[2])\nreturn there")
+UNPOINT = Script(THERE + "if there then redis.call('DEL', KEYS[1]) end\nreturn there")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A key of one database, and the name that the models stored at it have."""
+
+    store: ModelStore
+    key: bytes
+    db: int
+    name: str
+
+    @classmethod
+    def of(cls, caller: Caller, key: bytes) -> "Place":
+        """Return a key of the database that a caller has selected."""
+        return cls(caller.engine.store, key, caller.db, name_of(key))
+
+    def holds(self, manifest: Manifest) -> bool:
+        """Whether a version was stored here."""
+        execution = manifest.execution
+        return execution is not None and execution.place == self.key and execution.db == self.db
+
+
+async def put(caller: Caller, wanted: Wanted) -> None:
+    """Store a model at a key, in place of one that is there; that one is kept, older ones are deleted.
+
+    Raises: Refused, BadModelFile, ModelTooLarge, Overloaded, ModelNotLoadable, RedisUnavailable, RedisRefused.
+    """
+    engine, place = caller.engine, Place.of(caller, wanted.key)
+    (there,) = await caller.redis([("GET", wanted.key)])
+    pointer_of(there)
+    check_device(wanted.execution, engine.catalogue.options.provider)
+    size = sum(map(len, wanted.chunks))
+    if size > engine.limits.model_bytes:
+        raise ModelTooLarge(size, engine.limits.model_bytes)
+    async with engine.publisher.turn(place.name):
+        before = await versions_here(place)
+        onnx, wording = b"".join(wanted.chunks), Wording(execution=wanted.execution)
+        version = await engine.publisher.publish(place.name, onnx, wording, None)
+        replaced = await pointed(caller, place, wanted.execution, version)
+        await engine.store.promote(place.name, version)
+        await prune(place, before, replaced)
+
+
+def check_device(execution: Execution, provider: str) -> None:
+    """Refuse a model for a GPU where another provider is the one that runs it.
+
+    Raises: Refused.
+    """
+    if provider == CPU and execution.device.upper().startswith("GPU"):
+        raise refused("GPU requested but ONNX couldn't find CUDA")
+
+
+async def versions_here(place: Place) -> list[int]:
+    """Return the versions that were stored at a key, ascending.
+
+    Raises: Refused, their name belongs to models of other doors or of another key; RedisUnavailable, RedisRefused.
+    """
+    try:
+        versions = (await place.store.versions(place.name))[-LOOKED_AT:]
+    except ModelNotFound:
+        return []
+    manifests = await place.store.manifests([(place.name, version) for version in versions])
+    for version, manifest in zip(versions, manifests, strict=True):
+        check_own(place, version, manifest)
+    return [one.version for one in manifests if one is not None and place.holds(one)]
+
+
+def check_own(place: Place, version: int, manifest: Manifest | None) -> None:
+    """Refuse to mix models that were stored at a key with others.
+
+    Raises: Refused.
+    """
+    execution = manifest.execution if manifest is not None else None
+    if execution is None:
+        raise refused(
+            f"version {version} of model '{place.name}' was published by another door, and the two are not "
+            f"mixed; store at another key, or first `insitu delete {place.name} {version}`"
+        )
+    if execution.place != place.key:
+        raise refused(
+            f"version {version} of model '{place.name}' was stored at the key '{execution.key}', whose models have "
+            "the same name; store at another key, or delete that one first"
+        )
+
+
+async def pointed(caller: Caller, place: Place, execution: Execution, version: int) -> ModelPointer | None:
+    """Load a version that was just published, let the key point to it, and return where it pointed.
+
+    Where that cannot be, the version is deleted again; where it is not known, because Redis went away, it stays.
+
+    Raises: Refused, ModelNotLoadable, RedisUnavailable, RedisRefused.
+    """
+    try:
+        serving = await loaded(caller.engine, place.name, version)
+        check_device(execution, serving.provider)
+        pointer = ModelPointer(place.name, version)
+        return was_there(await caller.script(POINT, [place.key], [START, pointer.pack()]))
+    except RedisUnavailable:
+        raise
+    except Exception:
+        with suppress(VersionNotFound, ModelNotFound):
+            await place.store.delete(place.name, version)
+        raise
+
+
+def was_there(reply: object) -> ModelPointer | None:
+    """Return the pointer that a script found.
+
+    Raises: Refused, it found something else, or Redis said no.
+    """
+    if isinstance(reply, ResponseError):
+        raise Refused(said(reply))
+    if reply == WRONG:
+        raise Refused(WRONG_TYPE)
+    return ModelPointer.parse(reply) if isinstance(reply, bytes) else None
+
+
+async def prune(place: Place, before: list[int], replaced: ModelPointer | None) -> None:
+    """Delete what was stored at a key earlier, but for the one that was replaced, or else the newest."""
+    kept = (
+        replaced.version if replaced is not None and replaced.name == place.name else max(before, default=0)
+    )
+    for version in before:
+        if version != kept:
+            await delete(place.store, place.name, version)
+
+
+async def take(caller: Caller, key: bytes) -> None:
+    """Take the pointer at a key away, and delete the version where no other key is known to point to it.
+
+    Raises: Refused, RedisUnavailable, RedisRefused.
+    """
+    reply = await caller.script(UNPOINT, [key], [START])
+    pointer = was_there(reply)
+    if reply is None:
+        raise refused(EMPTY)
+    if pointer is None:
+        return
+    store = caller.engine.store
+    (manifest,) = await store.manifests([(pointer.name, pointer.version)])
+    if manifest is not None and manifest.execution is not None and not await elsewhere(caller, key, manifest):
+        await delete(store, pointer.name, pointer.version)
+
+
+async def elsewhere(caller: Caller, key: bytes, manifest: Manifest) -> bool:
+    """Whether the key that a version was stored at may still point to it, after another one did.
+
+    Raises: RedisUnavailable.
+    """
+    execution = manifest.execution
+    if execution is None or execution.db != caller.db:
+        return True
+    if execution.place == key:
+        return False
+    (there,) = await caller.redis([("GET", execution.place)])
+    return bool(there == ModelPointer(manifest.name, manifest.version).pack())
+
+
+async def delete(store: ModelStore, name: str, version: int) -> None:
+    """Delete a version, also what production means; what has another alias or a share of traffic stays.
+
+    Raises: RedisUnavailable, RedisRefused.
+    """
+    try:
+        aliases = await store.aliases(name)
+        if [alias for alias, meant in aliases.items() if meant == version] == [PRODUCTION]:
+            await store.remove_alias(name, PRODUCTION)
+        await store.delete(name, version)
+    except VersionInUse as error:
+        log.info("%s v%d is at no key any more and stays: %s", name, version, error)
+    except (AliasNotFound, ModelNotFound, VersionNotFound):
+        log.debug("%s v%d was deleted meanwhile", name, version)

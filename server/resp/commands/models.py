@@ -1,0 +1,190 @@
+"""Models at keys: AI.MODELSTORE, AI.MODELSET, AI.MODELGET, AI.MODELDEL and AI._MODELSCAN."""
+
+from collections.abc import Callable, Sequence
+
+from models.errors import BadModelFile
+from models.execution import bytes_of
+from models.manifest import Manifest
+from server.inference.loading import Serving
+from server.inference.sessions import CPU
+from server.resp.caller import Caller
+from server.resp.commands.command import Command, Words
+from server.resp.commands.model_faults import refusal_of
+from server.resp.commands.model_listing import listed
+from server.resp.commands.model_parsing import NO_BACKEND, Wanted, parse_modelset, parse_modelstore
+from server.resp.commands.model_storing import put, take
+from server.resp.commands.stored_models import manifest_at
+from server.resp.refusals import Refused, refused
+from server.resp.wire.replies import OK, array, bulk, integer
+
+GET_WORDS = 3  # at most, after the name
+WRITES = ("write", "denyoom")
+
+
+async def modelstore(caller: Caller, args: Words) -> bytes:
+    """Answer AI.MODELSTORE.
+
+    Raises: as `model_storing.put`.
+    """
+    return await stored(caller, args, parse_modelstore)
+
+
+async def modelset(caller: Caller, args: Words) -> bytes:
+    """Answer AI.MODELSET.
+
+    Raises: as `model_storing.put`.
+    """
+    return await stored(caller, args, parse_modelset)
+
+
+async def stored(caller: Caller, args: Words, parse: Callable[[Words, int], Wanted]) -> bytes:
+    """Store a model at a key.
+
+    Raises: as `model_storing.put`.
+    """
+    try:
+        await put(caller, parse(args, caller.db))
+    except BadModelFile as error:
+        raise refusal_of(error) from error
+    return OK
+
+
+async def modelget(caller: Caller, args: Words) -> bytes:
+    """Answer AI.MODELGET: what is known of a model, its file, or both.
+
+    Raises: Refused, BundleCorrupt, ManifestUnreadable, RedisUnavailable, RedisRefused.
+    """
+    if len(args) > GET_WORDS:
+        raise Refused("ERR wrong number of arguments for 'ai.modelget' command")
+    asked = {word.upper() for word in args[1:]}
+    meta, blob = b"META" in asked, b"BLOB" in asked
+    manifest = await manifest_at(caller, args[0])
+    facts = facts_of(manifest, caller.engine.catalogue.find(manifest.name, manifest.version))
+    if meta and not blob:
+        return array(facts)
+    onnx = (await caller.engine.store.load(manifest.name, manifest.version)).onnx
+    file = in_chunks(onnx, caller.configuration.model_chunk_bytes)
+    return array([*facts, bulk("blob"), file]) if meta or not blob else file
+
+
+def facts_of(manifest: Manifest, serving: Serving | None) -> list[bytes]:
+    """Return what is known of a model, names and values by turns."""
+    said = manifest.execution
+    names = [array([bulk(spec.name) for spec in specs]) for specs in (manifest.inputs, manifest.outputs)]
+    facts = {
+        "backend": bulk("ONNX"),
+        "device": bulk(device_of(manifest, serving)),
+        "tag": bulk(tag_of(manifest)),
+        "batchsize": integer(said.batch_rows if said else 0),
+        "minbatchsize": integer(said.min_batch_rows if said else 0),
+        "inputs": names[0],
+        "outputs": names[1],
+        "minbatchtimeout": integer(said.min_batch_wait_ms if said else 0),
+    }
+    return [part for name, value in facts.items() for part in (bulk(name), value)]
+
+
+def device_of(manifest: Manifest, serving: Serving | None) -> str:
+    """Return the device that a model was stored for; of other doors' models the one that runs it, if it is loaded."""
+    if manifest.execution is not None:
+        return manifest.execution.device
+    return "GPU" if serving is not None and serving.provider != CPU else "CPU"
+
+
+def tag_of(manifest: Manifest) -> bytes:
+    """Return the tag that a model was stored with."""
+    return bytes_of(manifest.execution.tag) if manifest.execution else b""
+
+
+def in_chunks(onnx: bytes, most: int) -> bytes:
+    """Return a file as one string, or as several where it is longer than one may be.
+
+    As many as RedisAI makes of it: the last one is empty where the length is a multiple of theirs.
+    """
+    if len(onnx) <= most:
+        return bulk(onnx)
+    return array([bulk(onnx[at : at + most]) for at in range(0, len(onnx) + 1, most)])
+
+
+async def modeldel(caller: Caller, args: Words) -> bytes:
+    """Answer AI.MODELDEL.
+
+    Raises: as `model_storing.take`.
+    """
+    await take(caller, args[0])
+    return OK
+
+
+async def modelscan(caller: Caller, _args: Words) -> bytes:
+    """Answer AI._MODELSCAN: key and tag of each model.
+
+    Raises: RedisUnavailable, RedisRefused.
+    """
+    return array([array([bulk(key), bulk(tag_of(one))]) for key, one in await listed(caller)])
+
+
+async def no_backend(_caller: Caller, _args: Words) -> bytes:
+    """Answer what would need TorchScript.
+
+    Raises: Refused.
+    """
+    raise refused(NO_BACKEND)
+
+
+def script_commands(arities: Sequence[tuple[str, int]]) -> tuple[Command, ...]:
+    """Return the commands of TorchScript, which nothing here runs."""
+    summary = "Not served: nothing here runs TorchScript"
+    return tuple(Command(name, arity, no_backend, summary) for name, arity in arities)
+
+
+COMMANDS: tuple[Command, ...] = (
+    Command(
+        "AI.MODELSTORE",
+        -6,
+        modelstore,
+        "Store an ONNX model at a key",
+        "key backend device [TAG tag] [BATCHSIZE n [MINBATCHSIZE m [MINBATCHTIMEOUT ms]]] BLOB chunk [chunk ...]",
+        WRITES,
+        (1, 1, 1),
+    ),
+    Command(
+        "AI.MODELSET",
+        -4,
+        modelset,
+        "Store an ONNX model at a key; AI.MODELSTORE has taken its place",
+        "key backend device [TAG tag] [BATCHSIZE n [MINBATCHSIZE m [MINBATCHTIMEOUT ms]]] BLOB chunk [chunk ...]",
+        WRITES,
+        (1, 1, 1),
+    ),
+    Command(
+        "AI.MODELGET",
+        -2,
+        modelget,
+        "Return what is known of a model, and its file",
+        "key [META] [BLOB]",
+        ("readonly",),
+        (1, 1, 1),
+        alongside=True,
+    ),
+    Command("AI.MODELDEL", 2, modeldel, "Delete a model and its key", "key", ("write",), (1, 1, 1)),
+    Command(
+        "AI._MODELSCAN",
+        1,
+        modelscan,
+        "Return key and tag of every model",
+        flags=("readonly",),
+        alongside=True,
+        scope="predict",
+    ),
+    *script_commands(
+        [
+            ("AI.SCRIPTSTORE", -8),
+            ("AI.SCRIPTSET", -5),
+            ("AI.SCRIPTGET", -2),
+            ("AI.SCRIPTDEL", 2),
+            ("AI.SCRIPTEXECUTE", -4),
+            ("AI.SCRIPTRUN", -4),
+            ("AI._SCRIPTSCAN", 1),
+        ]
+    ),
+)

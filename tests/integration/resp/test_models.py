@@ -1,0 +1,420 @@
+"""Models at keys: what AI.MODELSTORE, AI.MODELGET, AI.MODELDEL and AI._MODELSCAN do to a real Redis."""
+
+import asyncio
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
+
+from models.errors import ModelTooLarge
+from models.model_pointers import ModelPointer, name_of
+from models.store import ModelStore
+from server import app
+from server.inference.asking import Ask
+from server.inference.sessions import CUDA
+from server.resp.caller import Caller
+from server.resp.commands.models import COMMANDS
+from server.resp.commands.stored_models import model_at, model_of
+from server.resp.refusals import WRONG_TYPE, Refused
+from tests import graphs
+from tests.integration.resp.callers import Asker
+from tests.integration.resp.conftest import MakeCaller, StartEngine
+
+EMPTY = "ERR model key is empty"
+
+
+@pytest.fixture
+def asked(caller: Caller) -> Asker:
+    return Asker(caller, COMMANDS)
+
+
+async def refusal(answer: Any) -> str:
+    """The text of the error that a command is answered with."""
+    found = await answer
+    assert isinstance(found, ResponseError), found
+    return str(found)
+
+
+async def store_model(asked: Asker, key: Any, answer: float = 1.0, *options: Any) -> None:
+    said = ("ONNX", "CPU", *options)
+    assert await asked("AI.MODELSTORE", key, *said, "BLOB", graphs.constant(answer)) == b"OK"
+
+
+async def ran(caller: Caller, key: bytes) -> float:
+    """What the model at a key answers."""
+    found = await model_at(caller, key)
+    inputs = {"x": np.zeros((1, 2), np.float32)}
+    answer = await caller.engine.predictor.predict(
+        Ask(found.name, found.version, inputs=inputs, tensors=True)
+    )
+    assert answer.outputs is not None
+    return float(answer.outputs["y"][0, 0])
+
+
+async def test_a_model_is_stored_as_a_pointer_and_a_version_like_any_other(
+    asked: Asker, redis: Redis, store: ModelStore
+) -> None:
+    await store_model(asked, "models:churn", 4.0, "TAG", "v1")
+
+    name = name_of(b"models:churn")
+    assert await redis.get("models:churn") == ModelPointer(name, 1).pack()
+    manifest = await store.manifest(name, 1)
+    assert (await store.aliases(name), manifest.task) == ({"production": 1}, "tensor")
+    assert manifest.execution is not None
+    assert (manifest.execution.place, manifest.execution.tag) == (b"models:churn", "v1")
+    assert await ran(asked.caller, b"models:churn") == 4.0
+
+
+async def test_the_version_is_loaded_before_the_client_hears_ok(asked: Asker) -> None:
+    await store_model(asked, "m")
+
+    assert asked.caller.engine.catalogue.find("m", 1) is not None
+
+
+async def test_chunks_of_a_file_are_joined(asked: Asker) -> None:
+    file = graphs.scaled()
+
+    assert await asked("AI.MODELSET", "m", "onnx", "cpu", "BLOB", file[:7], file[7:20], file[20:]) == b"OK"
+    assert await asked("AI.MODELGET", "m", "BLOB") == file
+
+
+async def test_replacing_a_model_keeps_the_one_before_and_deletes_older_ones(
+    asked: Asker, store: ModelStore
+) -> None:
+    for answer in (1.0, 2.0, 3.0, 4.0):
+        await store_model(asked, "m", answer)
+
+        assert await ran(asked.caller, b"m") == answer
+
+    assert await store.versions("m") == [3, 4]
+    assert await store.aliases("m") == {"production": 4}
+
+
+async def test_redis_own_commands_mean_what_they_say(asked: Asker, redis: Redis, store: ModelStore) -> None:
+    await store_model(asked, "m", 1.0)
+    await redis.copy("m", "copied")
+    await redis.rename("m", "renamed")
+
+    assert await ran(asked.caller, b"copied") == await ran(asked.caller, b"renamed") == 1.0
+    assert await refusal(asked("AI.MODELGET", "m")) == EMPTY
+
+    await redis.delete("copied", "renamed")
+
+    assert await refusal(asked("AI.MODELGET", "copied")) == EMPTY
+    assert await store.versions("m") == [1]  # nothing is lost
+
+
+async def test_a_new_model_has_no_expiry_of_the_one_before(asked: Asker, redis: Redis) -> None:
+    await store_model(asked, "m")
+    await redis.expire("m", 100)
+
+    await store_model(asked, "m")
+
+    assert await redis.ttl("m") == -1
+
+
+async def test_each_database_has_its_own_model_at_a_key(
+    make_caller: MakeCaller, caller: Caller, store: ModelStore
+) -> None:
+    other = await make_caller(caller.engine, db=3)
+
+    await store_model(Asker(other, COMMANDS), "m", 3.0)
+    for answer in (1.0, 2.0, 3.0, 4.0):
+        await store_model(Asker(caller, COMMANDS), "m", answer)
+
+    assert (await ran(other, b"m"), await ran(caller, b"m")) == (3.0, 4.0)
+    assert await store.versions("m") == [1, 4, 5]
+    assert await Asker(other, COMMANDS)("AI.MODELDEL", "m") == b"OK"
+    assert await ran(caller, b"m") == 4.0
+
+
+async def test_a_key_of_another_type_is_refused_before_anything_is_stored(
+    asked: Asker, redis: Redis, store: ModelStore
+) -> None:
+    await redis.lpush("list", "a")
+    await redis.set("text", "a")
+
+    for key in ("list", "text"):
+        stored = asked("AI.MODELSTORE", key, "ONNX", "CPU", "BLOB", graphs.scaled())
+        assert await refusal(stored) == WRONG_TYPE
+        for command in ("AI.MODELGET", "AI.MODELDEL"):
+            assert (await refusal(asked(command, key))).startswith("WRONGTYPE Operation against a key")
+
+    assert await store.names() == []
+
+
+async def test_a_key_that_is_taken_while_the_file_is_tried_leaves_nothing_behind(
+    asked: Asker, redis: Redis, store: ModelStore
+) -> None:
+    class Late:
+        """The connection of a client whose key another one writes after the first look."""
+
+        def __init__(self, own: Any) -> None:
+            self.own = own
+
+        async def __call__(self, commands: Any) -> list[Any]:
+            replies: list[Any] = await self.own(commands)
+            await redis.set("m", "taken")
+            return replies
+
+    await store_model(asked, "m")
+    await redis.delete("m")
+    asked.caller.redis = Late(asked.caller.redis)
+
+    stored = asked("AI.MODELSTORE", "m", "ONNX", "CPU", "BLOB", graphs.scaled())
+
+    assert await refusal(stored) == WRONG_TYPE
+    assert await redis.get("m") == b"taken"
+    assert await store.versions("m") == [1]
+    assert await store.aliases("m") == {"production": 1}
+
+
+def changed(**facts: Any) -> bytes:
+    """A file with other facts in it than the one that is well."""
+    model = onnx.load_model_from_string(graphs.scaled())
+    for name, value in facts.items():
+        setattr(model, name, value)
+    return bytes(model.SerializeToString())
+
+
+def beside_itself() -> bytes:
+    """A file whose weight lies in another file."""
+    model = onnx.load_model_from_string(graphs.scaled())
+    weight = model.graph.initializer[0]
+    weight.ClearField("raw_data")
+    weight.data_location = TensorProto.EXTERNAL
+    weight.external_data.add(key="location", value="/etc/passwd")
+    return bytes(model.SerializeToString())
+
+
+def unknown_operator() -> bytes:
+    model = onnx.load_model_from_string(graphs.scaled())
+    model.graph.node[0].op_type = "Nope"
+    return bytes(model.SerializeToString())
+
+
+@pytest.mark.parametrize(
+    ("file", "told"),
+    [
+        (b"no model", "Failed to load model because protobuf parsing failed."),
+        (b"", "No graph was found in the protobuf."),
+        (changed(ir_version=99), "Unsupported model IR version: 99, max supported IR version: 13"),
+        (beside_itself(), "Initializer tensors with external data is not allowed."),
+        (unknown_operator(), "This is an invalid model. In Node"),
+        (graphs.crashing(), "ERR the model ended the process it was tried in (signal SIGFPE"),
+    ],
+)
+async def test_a_bad_file_is_refused_in_the_words_of_the_runtime(
+    asked: Asker, store: ModelStore, file: bytes, told: str
+) -> None:
+    said = await refusal(asked("AI.MODELSTORE", "m", "ONNX", "CPU", "BLOB", file))
+
+    assert said.startswith(told)
+    assert "nothing was published" not in said or said.startswith("ERR ")
+    assert await store.names() == []
+    assert await refusal(asked("AI.MODELGET", "m")) == EMPTY
+
+
+async def test_a_bad_file_leaves_the_model_that_is_there(asked: Asker) -> None:
+    await store_model(asked, "m", 5.0)
+
+    await refusal(asked("AI.MODELSTORE", "m", "ONNX", "CPU", "BLOB", b"no model"))
+
+    assert await ran(asked.caller, b"m") == 5.0
+
+
+async def test_a_file_over_the_limit_is_refused(engine: StartEngine, make_caller: MakeCaller) -> None:
+    asked = Asker(await make_caller(await engine(model_limit_bytes=2048)), COMMANDS)
+
+    with pytest.raises(ModelTooLarge, match="INSITU_MODEL_LIMIT_BYTES"):
+        await asked("AI.MODELSTORE", "m", "ONNX", "CPU", "BLOB", b"x" * 1500, b"x" * 1500)
+
+
+async def test_a_gpu_is_refused_where_there_is_none(asked: Asker) -> None:
+    stored = asked("AI.MODELSTORE", "m", "ONNX", "GPU:0", "BLOB", graphs.scaled())
+
+    assert await refusal(stored) == "ERR GPU requested but ONNX couldn't find CUDA"
+
+
+@pytest.mark.filterwarnings("ignore:Specified provider")  # ONNX Runtime takes the CPU where it finds no CUDA
+async def test_a_gpu_that_does_not_run_the_model_leaves_nothing_behind(
+    engine: StartEngine, make_caller: MakeCaller, store: ModelStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "choose_provider", lambda _wanted: CUDA)
+    asked = Asker(await make_caller(await engine()), COMMANDS)
+
+    stored = asked("AI.MODELSTORE", "m", "ONNX", "GPU:7", "BLOB", graphs.scaled())
+
+    assert await refusal(stored) == "ERR GPU requested but ONNX couldn't find CUDA"
+    assert await refusal(asked("AI.MODELGET", "m")) == EMPTY
+    assert await store.names() == []
+
+
+async def test_others_are_answered_while_a_model_is_stored(asked: Asker) -> None:
+    await store_model(asked, "m", 1.0)
+
+    storing = asyncio.create_task(store_model(asked, "other", 2.0))
+    answered = 0
+    while not storing.done():
+        assert await ran(asked.caller, b"m") == 1.0
+        answered += 1
+    await storing
+
+    assert answered > 3
+
+
+async def test_models_of_other_doors_are_found_by_their_name_and_not_written_over(
+    asked: Asker, store: ModelStore
+) -> None:
+    await store.publish(graphs.bundle(graphs.constant(7.0), "churn"))
+
+    assert await ran(asked.caller, b"churn") == 7.0
+    stored = asked("AI.MODELSTORE", "churn", "ONNX", "CPU", "BLOB", graphs.scaled())
+    assert (await refusal(stored)).startswith("ERR version 1 of model 'churn' was published by another door")
+    assert await refusal(asked("AI.MODELDEL", "churn")) == EMPTY
+    assert await store.versions("churn") == [1]
+
+
+async def test_a_key_that_has_the_name_of_another_key_is_refused(asked: Asker) -> None:
+    await store_model(asked, "a b")
+
+    stored = asked("AI.MODELSTORE", name_of(b"a b"), "ONNX", "CPU", "BLOB", graphs.scaled())
+
+    assert "was stored at the key 'a b'" in await refusal(stored)
+    assert await refusal(asked("AI.MODELGET", name_of(b"a b"))) == EMPTY
+
+
+async def test_a_deleted_model_is_gone_with_its_version(
+    asked: Asker, redis: Redis, store: ModelStore
+) -> None:
+    await store_model(asked, "m")
+
+    assert await asked("AI.MODELDEL", "m") == b"OK"
+
+    assert await redis.exists("m") == 0
+    assert await store.names() == []
+    for command in ("AI.MODELGET", "AI.MODELDEL"):
+        assert await refusal(asked(command, "m")) == EMPTY
+
+
+async def test_a_version_that_another_key_points_to_stays(
+    asked: Asker, redis: Redis, store: ModelStore
+) -> None:
+    await store_model(asked, "m", 6.0)
+    await redis.copy("m", "copied")
+
+    assert await asked("AI.MODELDEL", "copied") == b"OK"
+    assert await ran(asked.caller, b"m") == 6.0
+
+    await redis.rename("m", "renamed")
+    assert await asked("AI.MODELDEL", "renamed") == b"OK"
+    assert await store.names() == []
+
+
+async def test_a_version_with_an_alias_of_somebodys_own_stays(
+    asked: Asker, redis: Redis, store: ModelStore
+) -> None:
+    await store_model(asked, "m")
+    await store.promote("m", 1, "canary")
+
+    assert await asked("AI.MODELDEL", "m") == b"OK"
+
+    assert await redis.exists("m") == 0
+    assert await store.versions("m") == [1]
+
+
+async def test_a_version_that_was_deleted_by_its_name_leaves_an_empty_key(
+    asked: Asker, store: ModelStore
+) -> None:
+    await store_model(asked, "m")
+    await store.remove_alias("m", "production")
+    await store.delete("m", 1)
+    await asked.caller.engine.catalogue.sync()
+
+    assert await refusal(asked("AI.MODELGET", "m")) == EMPTY
+    with pytest.raises(Refused, match=EMPTY):
+        await model_at(asked.caller, b"m")
+
+
+async def test_a_key_may_name_a_model_of_which_redis_has_said_what_is_there(caller: Caller) -> None:
+    for reply, told in ((None, EMPTY), (b"text", WRONG_TYPE), (ResponseError(WRONG_TYPE), WRONG_TYPE)):
+        with pytest.raises(Refused) as refused:
+            await model_of(caller, b"m", reply)
+
+        assert str(refused.value) == told
+
+
+async def test_what_is_known_of_a_model_comes_in_redisais_order(asked: Asker) -> None:
+    batching = ("BATCHSIZE", 8, "MINBATCHSIZE", 2, "MINBATCHTIMEOUT", 5)
+    await store_model(asked, "m", 1.0, "TAG", b"v\xff", *batching)
+
+    facts = await asked("AI.MODELGET", "m", "meta")
+    whole = await asked("AI.MODELGET", "m", "nonsense")
+
+    assert facts[0::2] == [
+        *(b"backend", b"device", b"tag", b"batchsize", b"minbatchsize"),
+        *(b"inputs", b"outputs", b"minbatchtimeout"),
+    ]
+    assert facts[1::2] == [b"ONNX", b"CPU", b"v\xff", 8, 2, [b"x"], [b"y"], 5]
+    assert whole == [*facts, b"blob", graphs.constant(1.0)]
+    assert await asked("AI.MODELGET", "m", "META", "BLOB") == whole
+    too_many = asked("AI.MODELGET", "m", "META", "BLOB", "more")
+    assert await refusal(too_many) == "ERR wrong number of arguments for 'ai.modelget' command"
+
+
+async def test_what_is_known_of_a_model_of_another_door_has_no_tag(asked: Asker, store: ModelStore) -> None:
+    await store.publish(graphs.bundle(graphs.scaled(), "churn"))
+
+    facts = await asked("AI.MODELGET", "churn", "META")
+
+    assert facts[1::2] == [b"ONNX", b"CPU", b"", 0, 0, [b"x"], [b"y"], 0]
+
+
+async def test_a_long_file_comes_in_chunks_the_last_one_empty_at_a_multiple(asked: Asker) -> None:
+    await store_model(asked, "m")
+    file = graphs.constant(1.0)
+
+    asked.caller.configuration.model_chunk_bytes = len(file)
+    assert await asked("AI.MODELGET", "m", "BLOB") == file
+    asked.caller.configuration.model_chunk_bytes = 100
+    parts = await asked("AI.MODELGET", "m", "BLOB")
+    assert [len(part) for part in parts] == [100] * (len(file) // 100) + [len(file) % 100]
+    assert b"".join(parts) == file
+    asked.caller.configuration.model_chunk_bytes = 1
+    assert (await asked("AI.MODELGET", "m"))[-1] == [bytes([one]) for one in file] + [b""]
+
+
+async def test_the_list_has_keys_that_are_still_there_and_models_of_other_doors(
+    asked: Asker, make_caller: MakeCaller, redis: Redis, store: ModelStore
+) -> None:
+    await store_model(asked, "a", 1.0, "TAG", "first")
+    await store_model(asked, "a", 1.0, "TAG", "second")
+    await store_model(asked, "b c\xff", 1.0)
+    await store_model(asked, "gone")
+    await redis.delete("gone")
+    await store.publish(graphs.bundle(graphs.scaled(), "churn"))
+    await store.publish(graphs.bundle(graphs.scaled(), "unsaid"), None)
+    await store.publish(graphs.bundle(graphs.scaled(), "hidden"))
+    await redis.set("hidden", "text")
+
+    assert sorted(await asked("AI._MODELSCAN")) == [
+        [b"a", b"second"],
+        ["b c\xff".encode(), b""],
+        [b"churn", b""],
+    ]
+    other = Asker(await make_caller(asked.caller.engine, db=3), COMMANDS)
+    assert sorted(await other("AI._MODELSCAN")) == [[b"churn", b""], [b"hidden", b""]]
+
+
+@pytest.mark.parametrize("command", [one for one in COMMANDS if "SCRIPT" in one.name])
+async def test_scripts_are_refused_after_their_words_are_counted(asked: Asker, command: Any) -> None:
+    words = ["x"] * (abs(command.arity) - 1)
+
+    assert await refusal(asked(command.name, *words)) == "ERR Could not load backend"
+    if words:
+        told = f"ERR wrong number of arguments for '{command.name.lower()}' command"
+        assert await refusal(asked(command.name)) == told
