@@ -1,31 +1,34 @@
 """docs/redis-protocol.md: its commands answer what is printed, and its tables are the code's."""
 
+import asyncio
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
 
-from models.errors import InsituError
+from models.encoding import encoded
 from models.store import ModelStore
+from server import app
 from server.resp import errors
-from server.resp.caller import Caller
-from server.resp.catalog.rewriting import concerns
-from server.resp.refusals import refused
-from server.resp.wire.replies import RESP2
-from tests.integration.resp.conftest import MakeCaller, StartEngine
-from tests.integration.resp.rewritten import Upstream
+from server.resp.catalog.spans import end_of
+from server.resp.commands.table import COMMANDS
+from server.settings import ServerSettings
+from server.workers.listeners import Held
+from server.workers.opening import Door
+from tests.integration.conftest import BuildEngine
 from tests.integration.resp.terminal import printed
 from tests.integration.rest.graphs import churn
-from tests.servers import RedisServer
-from tests.unit.server.resp.families import every_command
 
 PAGE = (Path(__file__).parents[3] / "docs" / "redis-protocol.md").read_text()
 PROMPT = "127.0.0.1:8002> "
 NUMBER = re.compile(r"\d+\.\d{4,}")
-COMMANDS = {one.name.encode(): one for one in every_command()}
+READ_BYTES = 1 << 16
+REPLY_SECONDS = 20.0
+Ask = Callable[[str], Awaitable[bytes]]
 WORDS_OF_THE_DOOR = {"WRONGPASS"}  # of no error that has a code
 
 
@@ -53,52 +56,59 @@ def rounded(text: str) -> str:
 
 
 @pytest.fixture
-def upstream(shared_server: RedisServer, redis_url: str) -> Iterator[Upstream]:
-    with Upstream(shared_server.socket, RESP2, COMMANDS) as one:
-        yield one
-
-
-@pytest.fixture
-async def caller(redis: Redis, store: ModelStore, engine: StartEngine, make_caller: MakeCaller) -> Caller:
-    """Somebody who has the model and the keys of the page."""
+async def ask(redis: Redis, redis_url: str, store: ModelStore, built: BuildEngine) -> AsyncIterator[Ask]:
+    """Return the reply to a line as a client types it, through the door of a server that has the page's model."""
     await store.publish(churn())
     for line in "".join(blocks("redis")).splitlines():
         await redis.execute_command(*shlex.split(line))
-    return await make_caller(await engine())
+    settings = ServerSettings(redis_url=redis_url, grpc_port=-1, resp_port=0)
+    engine = built(settings)
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(engine.stop)
+        await engine.start()
+        held = Held(settings.host, {"resp": 0})
+        stack.callback(held.close)
+        doors: dict[str, Door] = {}
+        await app.open_beside(settings, engine, held, doors)
+        stack.push_async_callback(doors["resp"].close)
+        host, _, port = doors["resp"].address.rpartition(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        stack.callback(writer.close)
+
+        async def asked(line: str) -> bytes:
+            writer.write(encoded(shlex.split(line)))
+            return await reply_of(reader)
+
+        yield asked
 
 
-async def answered(caller: Caller, upstream: Upstream, line: str) -> bytes:
-    """Return the reply to a line as a client types it."""
-    words = [word.encode() for word in shlex.split(line)]
-    command = COMMANDS.get(words[0].upper())
-    if command is None:
-        return upstream.rewritten(*words) if concerns(words) else upstream.raw(*words)
-    try:
-        if not command.fits(len(words)):
-            raise refused(f"wrong number of arguments for '{command.name.lower()}' command")
-        return await command.answer(caller, words[1:])
-    except InsituError as error:
-        return errors.answer(error)
+async def reply_of(reader: asyncio.StreamReader) -> bytes:
+    """Return one whole reply."""
+    data = b""
+    async with asyncio.timeout(REPLY_SECONDS):
+        while True:
+            data += await reader.read(READ_BYTES)
+            with suppress(ValueError):  # it is not whole yet
+                if end_of(data, 0) == len(data):
+                    return data
 
 
-def served(line: str) -> bool:
-    """Whether a line asks nothing of commands that are not there."""
-    return all(word.encode() in COMMANDS for word in re.findall(r"\bAI\.\w+", line))
-
-
-async def test_every_command_of_the_page_prints_what_the_page_says(
-    caller: Caller, upstream: Upstream
-) -> None:
+async def test_every_command_of_the_page_prints_what_the_page_says(ask: Ask) -> None:
     differing = []
 
     for line, shown in examples():
-        if served(line):
-            output = printed(await answered(caller, upstream, line))
-            if rounded(output) != rounded(shown):
-                differing.append((line, shown, output))
+        output = printed(await ask(line))
+        if rounded(output) != rounded(shown):
+            differing.append((line, shown, output))
 
     assert PAGE.count(PROMPT) == len(examples()) > 10
     assert differing == []
+
+
+async def test_what_redis_tells_of_itself_tells_of_the_module(ask: Ask) -> None:
+    assert b"\r\nai_RedisAI_version:1.2.7\r\n" in await ask("INFO ai_versions")
+    assert b"\r\nmodule:name=ai,ver=10207," in await ask("INFO modules")
+    assert b"$2\r\nai\r\n$3\r\nver\r\n:10207\r\n" in await ask("MODULE LIST")
 
 
 def test_the_table_of_words_is_the_table_of_the_code() -> None:
@@ -115,4 +125,4 @@ def test_the_table_of_words_is_the_table_of_the_code() -> None:
 def test_the_page_has_every_command() -> None:
     named = set(re.findall(r"\b(?:AI|INSITU)\.[A-Z_]+", PAGE))
 
-    assert {one.name for one in every_command() if "SCRIPT" not in one.name} <= named
+    assert {one.name for one in COMMANDS.values() if "SCRIPT" not in one.name} <= named
