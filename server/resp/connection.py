@@ -15,14 +15,16 @@ from typing import Any
 from models.errors import InsituError, RedisUnavailable
 from server.resp.caller import Caller
 from server.resp.errors import answer as error_reply
+from server.resp.gathered import Turn
 from server.resp.joined import HEAD as PREDICTIONS
 from server.resp.joined import predictions_in
+from server.resp.joined_dags import Form
 from server.resp.reaching import opened
 from server.resp.service import Service
 from server.resp.session import Session
 from server.resp.slots import Slot, Slots
 from server.resp.upstream import Upstream
-from server.resp.wire.frames import Bytes, Cut, Foreign, Malformed, Rest, cut
+from server.resp.wire.frames import Bytes, Cut, Foreign, Malformed, Rest, cut, words_of
 from server.resp.wire.scanning import whole
 
 INPUT_BYTES = 1 << 20  # held while something else has its turn; then the client is not read from
@@ -59,6 +61,7 @@ class Connection(asyncio.Protocol):
         self._making = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._leaving = False
+        self.form: Form | None = None  # of the DAG that went well last
         self.raw = False  # nothing is looked at any more
 
     # The client.
@@ -72,7 +75,11 @@ class Connection(asyncio.Protocol):
         """Take what the client sent."""
         if self._input:
             self._more(data)
-        elif data.startswith(PREDICTIONS) and (after := self._predictions(data)):
+        elif (data.startswith(PREDICTIONS) and (after := self._predictions(data))) or (
+            self.form is not None
+            and data.startswith(self.form.before)
+            and (after := self._dags(data, self.form))
+        ):
             self._input = data[after:]
         elif self.raw and self.upstream is not None:
             self.upstream.write(data)
@@ -99,8 +106,35 @@ class Connection(asyncio.Protocol):
         if found is None:
             return 0
         model, keys, end = found
-        self.service.joined.take(model, keys, session.wire, (self, self.slot(alongside=True), len(keys)))
+        turn = Turn(self, self.slot(alongside=True), len(keys))
+        self.service.joined.take(model, keys, session.wire, turn)
         return end
+
+    def _dags(self, data: bytes, form: Form) -> int:
+        """Begin DAGs of the client's form together with those of others; return where they end, 0 for none."""
+        session = self.session
+        if self._held or self.raw or not session.joins or not self.free(alongside=True):
+            return 0
+        found = form.tensors_in(data) if len(data) >= form.size else None
+        if found is None:
+            return 0
+        tensors, count = found
+        end = count * form.size
+        turn = Turn(self, self.slot(alongside=True), count, data[:end])
+        self.service.dags.take(form, tensors, session.wire, turn)
+        return end
+
+    async def each(self, turn: Turn) -> None:
+        """Answer the commands of a turn one after the other."""
+        replies, at, caller = [], 0, self.caller()
+        while at < len(turn.data) and (one := cut(turn.data, at)) is not None:
+            command = self.service.commands[one.name]
+            try:
+                replies.append(await command.answer(caller, words_of(turn.data, one)[1:]))
+            except Exception as error:  # noqa: BLE001  # whatever it is, who asked must hear of it
+                replies.append(error_reply(error))
+            at = one.end
+        self.fill(turn.slot, b"".join(replies))
 
     def _stop(self) -> None:
         self._stopped = True
@@ -469,7 +503,7 @@ class Connection(asyncio.Protocol):
         upstream, self.upstream = self.upstream, None
         if upstream is not None:
             upstream.leave()
-        self.session = Session(self.service.access, self.service.home)
+        self.session, self.form = Session(self.service.access, self.service.home), None
 
     def _tell(self, reply: bytes) -> None:
         if not self.transport.is_closing():

@@ -7,7 +7,9 @@ from server.access import Access
 from server.inference.engine import Engine
 from server.resp.commands.table import COMMANDS
 from server.resp.connection import Connection
+from server.resp.gathered import Turn
 from server.resp.joined import Joined
+from server.resp.joined_dags import JoinedDags
 from server.resp.reaching import Redis
 from server.resp.service import Service
 from server.resp.specials import specials
@@ -34,8 +36,9 @@ class Door:
         """
         most = engine.limits.model_bytes + BESIDE_MODEL_BYTES
         service = Service(
-            engine, COMMANDS, access, redis.place, redis.home, redis.timeout_seconds, most, Joined(engine)
-        )
+            engine, COMMANDS, access, redis.place, redis.home, redis.timeout_seconds, most,
+            Joined(engine), JoinedDags(engine, each),
+        )  # fmt: skip
         known = specials(COMMANDS)
         server = await asyncio.get_running_loop().create_server(
             lambda: Connection(service, known), sock=listening.listener(), ssl=listening.credentials()
@@ -64,3 +67,9 @@ class Door:
         self.end()
         if self._closing is not None:
             await self._closing
+
+
+def each(turn: Turn) -> None:
+    """Answer the commands of a turn by themselves."""
+    client: Connection = turn.client
+    client.spawn(client.each(turn))

@@ -4,17 +4,14 @@ What a request costs is then paid once a moment. Where not all can be answered a
 for by itself, and gets the error that is its own.
 """
 
-import asyncio
-from collections.abc import Sequence
 from functools import partial
-from typing import Protocol
 
 from server.inference.asking import Answer, Ask
 from server.inference.engine import Engine
 from server.inference.errors import TOO_MUCH_AT_ONCE
 from server.resp.errors import answer as error_reply
+from server.resp.gathered import Gathered, Group, Turn, hand_out
 from server.resp.rows import replies_of
-from server.resp.slots import Slot
 from server.resp.wire.replies import Encoder
 
 HEAD = b"*3\r\n$14\r\nINSITU.PREDICT\r\n"
@@ -23,113 +20,57 @@ LISTED = b"*1\r\n"  # before the one row of a reply
 Target = tuple[bytes, Encoder]
 
 
-class Client(Protocol):
-    """Whoever hears of replies."""
-
-    def fill(self, slot: Slot, reply: bytes) -> None:
-        """Take the replies that belong in a slot."""
-
-
-Turn = tuple[Client, Slot, int]  # with the number of its rows
-
-
-class Group:
-    """What one moment brought for one model: keys, and whose they are, in order."""
-
-    __slots__ = ("keys", "turns")
-
-    def __init__(self) -> None:
-        self.keys: list[str] = []
-        self.turns: list[Turn] = []
-
-
 class Joined:
-    """Asks for groups and hands their answers out."""
+    """Asks for groups of keys, each of one model, and hands their answers out."""
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._rows = engine.limits.rows
-        self._groups: dict[Target, Group] = {}
-        self._loop = asyncio.get_running_loop()
-        self._begun = False  # something has come in this moment
-        self._asked, self._expected = 0, 1  # rows of this moment, and as many as the last one had
+        self._predictor = engine.predictor
+        self._gathered: Gathered[Target] = Gathered(engine, self._ask)
 
-    def take(self, model: bytes, keys: Sequence[str], wire: Encoder, turn: Turn) -> None:
+    def take(self, model: bytes, keys: list[str], wire: Encoder, turn: Turn) -> None:
         """Answer predictions of one client; the turn's slot is filled with all their replies."""
         target = model, wire
-        group = self._groups.get(target)
-        if group is None:
-            if not self._begun:
-                self._begun = True
-                self._loop.call_soon(self._end)
-            group = self._groups[target] = Group()
-        group.keys += keys
-        group.turns.append(turn)
-        if len(group.keys) >= self._rows or self._asked + len(group.keys) >= self._expected:
-            with self._engine.moment:
-                self._ask(target)
+        group = self._gathered.group(target)
+        group.parts += keys
+        self._gathered.add(target, group, turn)
 
-    def _end(self) -> None:
-        """End a moment: ask for everything that came in it."""
-        with self._engine.moment:
-            for target in [*self._groups]:
-                self._ask(target)
-        self._expected, self._asked, self._begun = self._asked, 0, False
-
-    def _ask(self, target: Target) -> None:
-        group = self._groups.pop(target)
-        self._asked += len(group.keys)
+    def _ask(self, target: Target, group: Group) -> None:
         model = target[0].decode("utf-8", "replace")
-        ask = Ask(model, None, group.keys, callers=len(group.keys))
-        self._engine.predictor.submit(ask, partial(self._answered, target, group))
+        ask = Ask(model, None, group.parts, callers=group.count)
+        self._predictor.submit(ask, partial(self._answered, target, group))
 
     def _answered(self, target: Target, group: Group, outcome: Answer | Exception) -> None:
         """Hand out the answer to a group; where it was too much at once, each is asked for by itself."""
-        if isinstance(outcome, TOO_MUCH_AT_ONCE) and len(group.keys) > 1:
+        if isinstance(outcome, TOO_MUCH_AT_ONCE) and group.count > 1:
             self._one_by_one(target, group)
-            return
-        if isinstance(outcome, Exception):
-            replies = [error_reply(outcome)] * len(group.keys)
+        elif isinstance(outcome, Exception):
+            hand_out(group.turns, [error_reply(outcome)] * group.count)
         else:
-            replies = [LISTED + one for one in replies_of(target[1], outcome)]
-        hand_out(group.turns, replies)
+            hand_out(group.turns, [LISTED + one for one in replies_of(target[1], outcome)])
 
     def _one_by_one(self, target: Target, group: Group) -> None:
-        every = Apart(group.turns, len(group.keys))
+        every = Apart(group, target[1])
         model = target[0].decode("utf-8", "replace")
-        for at, key in enumerate(group.keys):
-            heard = partial(every.heard, target[1], at)
-            self._engine.predictor.submit(Ask(model, None, (key,)), heard)
+        for at, key in enumerate(group.parts):
+            self._predictor.submit(Ask(model, None, (key,)), partial(every.heard, at))
 
 
 class Apart:
-    """Rows of a group that are asked for one by one."""
+    """Keys of a group that are asked for one by one."""
 
-    def __init__(self, turns: Sequence[Turn], rows: int) -> None:
-        self._turns, self._left = turns, rows
-        self._replies = [b""] * rows
+    def __init__(self, group: Group, wire: Encoder) -> None:
+        self._turns, self._wire, self._left = group.turns, wire, group.count
+        self._replies = [b""] * group.count
 
-    def heard(self, wire: Encoder, at: int, outcome: Answer | Exception) -> None:
-        """Take the answer to one of them."""
-        one = (
-            error_reply(outcome) if isinstance(outcome, Exception) else LISTED + replies_of(wire, outcome)[0]
-        )
-        self._replies[at] = one
+    def heard(self, at: int, outcome: Answer | Exception) -> None:
+        """Take the answer for one of them."""
+        if isinstance(outcome, Exception):
+            self._replies[at] = error_reply(outcome)
+        else:
+            self._replies[at] = LISTED + replies_of(self._wire, outcome)[0]
         self._left -= 1
         if not self._left:
             hand_out(self._turns, self._replies)
-
-
-def hand_out(turns: Sequence[Turn], replies: Sequence[bytes]) -> None:
-    """Give every client its replies."""
-    if len(turns) == len(replies):
-        for (client, slot, _), reply in zip(turns, replies, strict=True):
-            client.fill(slot, reply)
-        return
-    at = 0
-    for client, slot, rows in turns:
-        client.fill(slot, b"".join(replies[at : at + rows]))
-        at += rows
 
 
 def predictions_in(data: bytes) -> tuple[bytes, list[str], int] | None:

@@ -10,6 +10,7 @@ from server.inference.reading.places import Place
 from server.resp.commands.command import Command
 from server.resp.configuration import Configuration
 from server.resp.joined import Joined
+from server.resp.joined_dags import JoinedDags
 
 
 class Leaving(Protocol):
@@ -40,5 +41,6 @@ class Service:
     connect_seconds: float
     own_bytes: int
     joined: Joined
+    dags: JoinedDags
     configuration: Configuration = field(default_factory=Configuration)
     open: set[Leaving] = field(default_factory=set)

@@ -43,6 +43,11 @@ class Session:
         return not other and self.db == self.home and "predict" in self.scopes
 
     @property
+    def joins(self) -> bool:
+        """Whether a command that changes nothing may be worked on together with those of others."""
+        return self.passes and self.predicts
+
+    @property
     def by_token(self) -> bool:
         """Whether a token says who somebody is, and not Redis."""
         return bool(self.access.tokens)

@@ -4,13 +4,15 @@ Each takes a connection, the input and where in it the command is, and says whet
 that was not is looked at again as soon as what it waits for is there.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 from server.resp.catalog.rewriting import asked, concerns, rewritten
 from server.resp.commands.command import Command, Queued
 from server.resp.commands.module_info import info_sections
 from server.resp.connection import Connection, Special
+from server.resp.joined_dags import WENT_WELL, form_in
 from server.resp.refusals import Refused, refused
 from server.resp.session import Session
 from server.resp.subscriptions import COMMANDS as SUBSCRIBING
@@ -20,6 +22,7 @@ from server.resp.wire.frames import Bytes, Cut, words_of
 from server.resp.wire.replies import OK, RESP2, RESP3
 
 Words = Sequence[bytes]
+JOINED_DAG = b"AI.DAGEXECUTE_RO"
 NESTED = b"-ERR MULTI calls"
 RESET = b"+RESET\r\n"
 HELLO_FIRST = (
@@ -68,8 +71,21 @@ def own(command: Command, client: Connection, data: Bytes, one: Cut) -> bool:
     if session.multi is not None:
         client.answer(queued(client, command, words[1:], session.multi))
     else:
-        client.answer(command.answer(client.caller(), words[1:]), alongside=command.alongside)
+        work = command.answer(client.caller(), words[1:])
+        if one.name == JOINED_DAG:
+            work = remembered(client, bytes(data[one.start : one.end]), words, work)
+        client.answer(work, alongside=command.alongside)
     return True
+
+
+async def remembered(
+    client: Connection, data: bytes, words: Words, work: Coroutine[Any, Any, bytes]
+) -> bytes:
+    """Remember the form of a DAG that goes well: the next of that form need not be read."""
+    reply = await work
+    if reply.startswith(WENT_WELL):
+        client.form = form_in(data, words)
+    return reply
 
 
 def check(session: Session, command: Command, words: Words) -> None:
@@ -149,7 +165,7 @@ def selecting(client: Connection, data: Bytes, one: Cut) -> bool:
 
 def authenticating(client: Connection, data: Bytes, one: Cut) -> bool:
     """AUTH: to Redis, or with a token of ours where there are some."""
-    session = client.session
+    session, client.form = client.session, None
     if not session.by_token and not client.service.home:
         return seen(client, data, one)
     if not client.free():
