@@ -10,6 +10,7 @@ from typing import Any
 
 from server.resp.catalog.rewriting import asked, concerns, rewritten
 from server.resp.commands.command import Command, Queued
+from server.resp.commands.module_info import info_sections
 from server.resp.connection import Connection, Special
 from server.resp.joined_dags import WENT_WELL, form_in
 from server.resp.refusals import Refused, refused
@@ -364,4 +365,4 @@ async def told(client: Connection, words: Words) -> bytes:
     through, reply = asked(words, commands), b""
     if through is not None:
         (reply,) = await (await client.connected()).frames([through])
-    return rewritten(words, reply, wire, commands)
+    return rewritten(words, reply, wire, commands, info_sections(client.service.engine))

@@ -15,6 +15,7 @@ from server.resp.commands.command import Command, Words
 from server.resp.refusals import refused
 from server.resp.wire.replies import OK, RESP2, RESP3, Encoder
 from tests.integration.resp.rewritten import Upstream, read, relayed
+from tests.integration.resp.terminal import printed
 from tests.servers import RedisServer, bundled_server
 
 SERVERS = [path for path in (bundled_server(), shutil.which("redis-server")) if path is not None]
@@ -293,3 +294,22 @@ def test_redis_cli_helps_with_our_commands(server: RedisServer) -> None:
     ) in found
     assert "summary: Stores a tensor\n" in found
     assert "group: module" in found
+
+
+@pytest.mark.skipif(CLI is None, reason="no redis-cli")
+@pytest.mark.parametrize(
+    "line", ["COMMAND INFO nosuch ai.tensorset set", "COMMAND DOCS ai.tensorset", "GET x", "LRANGE x 0 -1"]
+)
+def test_the_pages_print_replies_as_redis_cli_does(server: RedisServer, line: str) -> None:
+    with relayed(server.socket, COMMANDS) as port, Upstream(server.socket, RESP2, COMMANDS) as upstream:
+        upstream.raw(b"SET", b"x", bytes(range(256)))
+        found = subprocess.run(
+            [str(CLI), "--no-raw", "-p", str(port), *line.split()],
+            capture_output=True,
+            text=True,
+            timeout=CLI_SECONDS,
+            check=True,
+        ).stdout
+        reply = upstream.rewritten(*(word.encode() for word in line.split()))
+
+    assert found.rstrip("\n") == printed(reply)
