@@ -24,17 +24,20 @@ from server.resp.service import Service
 from server.resp.session import Session
 from server.resp.slots import Slot, Slots
 from server.resp.upstream import Upstream
-from server.resp.wire.frames import Bytes, Cut, Foreign, Malformed, Rest, cut, words_of
+from server.resp.wire.frames import Bytes, Cut, Foreign, Malformed, Rest, TooLong, cut, words_of
 from server.resp.wire.scanning import whole
 
 INPUT_BYTES = 1 << 20  # held while something else has its turn; then the client is not read from
 STREAMED_BYTES = 1 << 16  # a command that is longer goes through in parts
 UNKNOWN_BYTES = 1 << 16  # of a command of somebody who has not said who they are
 LEAVING_SECONDS = 1.0
+BLOCKED_SECONDS = 0.1  # after the client closed its side, Redis still has for what it was asked
 SIDE_BY_SIDE = 4096  # replies of ours to one client that are worked on at once
 
 Observer = Callable[[bytes], None]
 Special = Callable[["Connection", Bytes, Cut], bool]
+CLIENT, REDIS = 1, 2  # who takes no more for now
+PONG = b"+PONG\r\n"
 
 
 class Connection(asyncio.Protocol):
@@ -48,16 +51,17 @@ class Connection(asyncio.Protocol):
         self._write: Any = None
         self._input: Bytes = b""
         self._need = 0  # bytes of input before it is worth while to look
+        self._part: Cut | None = None  # what the input begins with, as far as it was looked at
         self._rest: Rest | None = None
         self._held = False  # input waits for something else than the client
         self._reading = False
         self._stopped = False  # the client is not read from
+        self._full = 0  # who takes no more for now: nothing is begun until they do
         self._alone = False  # what is worked on changes something: nothing beside it
         self._slots = Slots(self._tell, self._freed)
         self.sent = self.got = 0  # commands that went through, and their replies
         self._observers: deque[tuple[int, Observer]] = deque()
         self._silent: deque[int] = deque()  # those whose replies nobody wants
-        self._pieces: list[bytes] = []
         self._making = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._leaving = False
@@ -86,7 +90,7 @@ class Connection(asyncio.Protocol):
         else:
             self._input = data
         if self._held:
-            if len(self._input) > INPUT_BYTES and not self._stopped:
+            if len(self._input) > INPUT_BYTES:
                 self._stop()
         elif self._input and len(self._input) >= self._need:
             self.read()
@@ -100,7 +104,7 @@ class Connection(asyncio.Protocol):
     def _predictions(self, data: bytes) -> int:
         """Begin predictions of one key each together with those of others; return where they end, 0 for none."""
         session = self.session
-        if self._held or self.raw or not session.predicts or not self.free(alongside=True):
+        if self._held or self._full or self.raw or not session.predicts or not self.free(alongside=True):
             return 0
         found = predictions_in(data)
         if found is None:
@@ -113,7 +117,7 @@ class Connection(asyncio.Protocol):
     def _dags(self, data: bytes, form: Form) -> int:
         """Begin DAGs of the client's form together with those of others; return where they end, 0 for none."""
         session = self.session
-        if self._held or self.raw or not session.joins or not self.free(alongside=True):
+        if self._held or self._full or self.raw or not session.joins or not self.free(alongside=True):
             return 0
         found = form.tensors_in(data) if len(data) >= form.size else None
         if found is None:
@@ -137,14 +141,22 @@ class Connection(asyncio.Protocol):
         self.fill(turn.slot, b"".join(replies))
 
     def _stop(self) -> None:
-        self._stopped = True
-        self.transport.pause_reading()
+        if not self._stopped and not self.transport.is_closing():
+            self._stopped = True
+            self.transport.pause_reading()
 
     def eof_received(self) -> bool:
         """Answer what was asked before the client closed its side, if that takes no time, then end."""
         self.leave()
-        asyncio.get_running_loop().call_later(LEAVING_SECONDS, self.transport.abort)
+        loop = asyncio.get_running_loop()
+        loop.call_later(BLOCKED_SECONDS, self._gone)
+        loop.call_later(LEAVING_SECONDS, self.transport.abort)
         return self.transport.get_extra_info("sslcontext") is None
+
+    def _gone(self) -> None:
+        """End what is blocked in Redis: nobody is there any more to have what it waits for."""
+        if self.got < self.sent:
+            self.transport.abort()
 
     def connection_lost(self, error: Exception | None) -> None:
         """Take along the connection to Redis and what is worked on."""
@@ -157,27 +169,33 @@ class Connection(asyncio.Protocol):
             self.upstream = None
 
     def pause_writing(self) -> None:
-        """Let Redis send no more than the client reads."""
-        if self.upstream is not None:
+        """Let Redis send no more than the client reads, and begin nothing that makes it more."""
+        self._full |= CLIENT
+        self._stop()
+        if not self._slots:
+            self._quieten()
+
+    def _quieten(self) -> None:
+        """Read no more of what is for the client; what is asked for here has come."""
+        if self.upstream is not None and not self.upstream.transport.is_closing():
             self.upstream.transport.pause_reading()
-        self.hold()
 
     def resume_writing(self) -> None:
         """Go on."""
+        self._full &= ~CLIENT
         if self.upstream is not None and not self.upstream.transport.is_closing():
             self.upstream.transport.resume_reading()
-        self.let()
+        self.read()
 
     def hold(self) -> None:
-        """Read no more from the client for now."""
-        if not self._stopped and not self.transport.is_closing():
-            self._stop()
+        """Read no more from the client for now: Redis does not take it."""
+        self._full |= REDIS
+        self._stop()
 
     def let(self) -> None:
-        """Read from the client again."""
-        if self._stopped and not self.transport.is_closing():
-            self._stopped = False
-            self.transport.resume_reading()
+        """Go on: Redis takes more."""
+        self._full &= ~REDIS
+        self.read()
 
     def leave(self) -> None:
         """End as soon as what was asked has been answered."""
@@ -196,7 +214,7 @@ class Connection(asyncio.Protocol):
 
     def read(self) -> None:
         """Pass on and begin what came, as far as it may be by now."""
-        if self._reading or self.transport.is_closing():
+        if self._reading or self._full or self.transport.is_closing():
             return
         self._held, self._need, self._reading = False, 0, True
         try:
@@ -207,10 +225,16 @@ class Connection(asyncio.Protocol):
             self._mistaken(error)
         finally:
             self._reading = False
-        if not self._held and self._stopped:
-            self.let()
+        self._resume()
         if self._leaving:
             self._end_if_done()
+
+    def _resume(self) -> None:
+        """Read from the client again, unless something is full."""
+        full = self._full or (self._held and len(self._input) > INPUT_BYTES)
+        if self._stopped and not full and not self.transport.is_closing():
+            self._stopped = False
+            self.transport.resume_reading()
 
     def _cut_up(self) -> None:
         """Cut the input into commands, and have each begun.
@@ -218,12 +242,17 @@ class Connection(asyncio.Protocol):
         Raises: Malformed, Foreign.
         """
         data, at = self._input, 0
-        while at < len(data) and not self.raw and not self.transport.is_closing():
-            after = self._one(data, at)
-            if after == at:
-                break
-            at = after
-        self._input = data[at:] if at < len(data) else b""
+        try:
+            while at < len(data) and not self.raw and not self._full and not self.transport.is_closing():
+                after = self._one(data, at)
+                if after == at:
+                    break
+                at = after
+        finally:
+            if at:
+                self._input = data[at:] if at < len(data) else b""
+        if self._full and at < len(data):
+            self._held = True
         if self.raw and self.upstream is not None:
             self.upstream.write(self._input)
             self._input = b""
@@ -235,7 +264,8 @@ class Connection(asyncio.Protocol):
         """
         if self._rest is not None:
             return self._continued(data, at)
-        one = cut(data, at)
+        one = cut(data, at) if self._part is None else self._part.gone_on(data)
+        self._part = None
         if one is None:
             return at
         special = self.specials.get(one.name)
@@ -261,7 +291,10 @@ class Connection(asyncio.Protocol):
         while one.end > 0:
             at = one.end
             count += one.words > 0
-            following = cut(data, at) if at < len(data) else None
+            try:
+                following = cut(data, at) if at < len(data) else None
+            except Malformed:  # is said after the replies to these
+                break
             if following is None or following.name in specials:
                 break
             one = following
@@ -271,7 +304,7 @@ class Connection(asyncio.Protocol):
                 at = self._rest.take(data, one.at)
                 count += 1
             else:
-                self._need = -one.end - at
+                self._need = min(-one.end - at, STREAMED_BYTES + 1)
         if at > start:
             self.through(data if at - start == len(data) else data[start:at], count)
         return at
@@ -311,7 +344,8 @@ class Connection(asyncio.Protocol):
         self._need = max(0, -one.end - at)
         most = self.service.own_bytes if self.session.scopes else UNKNOWN_BYTES
         if max(self._need, len(self._input) - at) > most:
-            raise Malformed(f"{one.name.decode('ascii', 'replace')} is longer than {most} bytes")
+            raise TooLong(f"{one.name.decode('ascii', 'replace')} is longer than {most} bytes")
+        self._part = one.moved(-at)
         return at
 
     def _forbidden(self, data: Bytes, start: int, one: Cut) -> int:
@@ -326,18 +360,25 @@ class Connection(asyncio.Protocol):
         if not self.free():
             self._held = True
             return start
-        if one.words:
+        if one.name == b"PING" and one.words == 1 and self.session.scopes:
+            self.tell(PONG)
+        elif one.words:
             self.fail(self.session.refusal("admin"))
         return one.end
 
     def _mistaken(self, error: Malformed) -> None:
-        """Say what is wrong with what came, after what was asked before it, and end."""
-        self._input, self._leaving = b"", True
-        if self.free():
+        """Have Redis say what is wrong with what came, or say it, after what was asked before it, and end."""
+        if self._rest is None and not self.free():
+            self._held = True
+        elif not self.session.passes or isinstance(error, TooLong):
             self._write(error_reply(error))
             self.transport.close()
+        elif self.upstream is not None:
+            self.raw = True
+            self.upstream.write(self._input)
+            self._input = b""
         else:
-            self.transport.abort()
+            self.open()
 
     # What goes through.
 
@@ -361,16 +402,22 @@ class Connection(asyncio.Protocol):
         if self.raw:
             self._write(data)
             return
-        if self._observers or self._silent or self._pieces or self.session.subscriptions is not None:
-            data = self._looked_at(data, upstream)
-        elif upstream.scanner.between and whole(data):
-            self.got += 1
-        else:
-            try:
+        try:
+            if (
+                self.got >= self.sent
+                or self._observers
+                or self._silent
+                or upstream.pieces
+                or self.session.subscriptions is not None
+            ):
+                data = self._looked_at(data, upstream)
+            elif upstream.scanner.between and whole(data):
+                self.got += 1
+            else:
                 self.got += sum(not pushed for _, pushed in upstream.scanner.ends(data))
-            except Malformed as error:
-                self.lost(str(error))
-                return
+        except Malformed as error:
+            self.lost(str(error))
+            return
         self._write(data)
         if self._held and self.got >= self.sent:
             self.read()
@@ -383,14 +430,10 @@ class Connection(asyncio.Protocol):
 
     def _looked_at(self, data: bytes, upstream: Upstream) -> bytes:
         """Look at replies on their way; return what the client is to have of them."""
-        at, wanted = 0, list[bytes]()
-        for end, pushed in upstream.scanner.ends(data):
-            frame, at = b"".join((*self._pieces, data[at:end])), end
-            self._pieces.clear()
+        wanted: list[bytes] = []
+        for frame, pushed in upstream.whole(data):
             if pushed | self._published(frame, pushed) or self._counted(frame):
                 wanted.append(frame)
-        if at < len(data):
-            self._pieces.append(data[at:])
         return b"".join(wanted)
 
     def _published(self, frame: bytes, pushed: bool) -> bool:
@@ -398,7 +441,9 @@ class Connection(asyncio.Protocol):
         subscriptions = self.session.subscriptions
         if subscriptions is None:
             return False
-        heard = subscriptions.hear(frame, pushed)
+        heard = (pushed or self.session.wire.version < 3 or frame[:1] == b"-") and subscriptions.hear(
+            frame, pushed
+        )
         if not subscriptions.awaited and not subscriptions.any:
             self.session.subscriptions = None
         return heard
@@ -420,6 +465,8 @@ class Connection(asyncio.Protocol):
             return
         if upstream is not None and upstream.scanner.between and self.sent > self.got:
             self._write(error_reply(RedisUnavailable(reason)))
+        if upstream is not None:
+            upstream.leave()
         self.transport.close()
 
     async def connected(self) -> Upstream:
@@ -449,6 +496,8 @@ class Connection(asyncio.Protocol):
         """Whether one of ours may begin: every reply to what came before is there, or it bears company."""
         subscriptions = self.session.subscriptions
         if self.got < self.sent or (subscriptions is not None and subscriptions.awaited):
+            return False
+        if self.upstream is not None and self.upstream.halfway:
             return False
         return not self._slots or (alongside and not self._alone and len(self._slots) < SIDE_BY_SIDE)
 
@@ -511,6 +560,8 @@ class Connection(asyncio.Protocol):
 
     def _freed(self) -> None:
         """Go on with what waited for our replies."""
+        if self._full & CLIENT:
+            self._quieten()
         if self._held:
             self.read()
         elif self._leaving and not self._reading:

@@ -1,10 +1,12 @@
 """The door of the Redis protocol: opened on a port once the engine has started, closed with time for its clients."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import Self
 
 from server.access import Access
 from server.inference.engine import Engine
+from server.resp.commands.command import Command
 from server.resp.commands.table import COMMANDS
 from server.resp.connection import Connection
 from server.resp.gathered import Turn
@@ -29,17 +31,24 @@ class Door:
         self._closing: asyncio.Task[None] | None = None
 
     @classmethod
-    async def open(cls, engine: Engine, access: Access, listening: Listening, redis: Redis) -> Self:
-        """Answer commands from now on.
+    async def open(
+        cls,
+        engine: Engine,
+        access: Access,
+        listening: Listening,
+        redis: Redis,
+        commands: Mapping[bytes, Command] = COMMANDS,
+    ) -> Self:
+        """Answer commands from now on; `commands` are those that are not for Redis.
 
         Raises: OSError, a certificate that cannot be read, or a port that cannot be listened on.
         """
         most = engine.limits.model_bytes + BESIDE_MODEL_BYTES
         service = Service(
-            engine, COMMANDS, access, redis.place, redis.home, redis.timeout_seconds, most,
+            engine, commands, access, redis.place, redis.home, redis.timeout_seconds, most,
             Joined(engine), JoinedDags(engine, each),
         )  # fmt: skip
-        known = specials(COMMANDS)
+        known = specials(commands)
         server = await asyncio.get_running_loop().create_server(
             lambda: Connection(service, known), sock=listening.listener(), ssl=listening.credentials()
         )

@@ -3,7 +3,7 @@
 import asyncio
 
 from models.connecting import Kind, named
-from models.errors import InsituError, RedisUnavailable
+from models.errors import RedisUnavailable
 from server.inference.reading.places import Place, place_of, unreachable
 from server.inference.reading.sentinels import Sentinels
 from server.resp.service import Service
@@ -68,6 +68,6 @@ async def greeted(upstream: Upstream, place: Place, home: int, session: Session)
             place.check(await upstream.ask(place.greeting))
         elif home:
             await upstream.ask([("SELECT", home)])
-    except InsituError:
+    except BaseException:  # the client may have left meanwhile
         upstream.leave()
         raise

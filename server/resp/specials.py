@@ -23,7 +23,6 @@ from server.resp.wire.replies import OK, RESP2, RESP3
 
 Words = Sequence[bytes]
 JOINED_DAG = b"AI.DAGEXECUTE_RO"
-NESTED = b"-ERR MULTI calls"
 RESET = b"+RESET\r\n"
 HELLO_FIRST = (
     "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> "
@@ -157,10 +156,11 @@ def selecting(client: Connection, data: Bytes, one: Cut) -> bool:
     def chosen(reply: bytes) -> None:
         if reply.startswith(b"+OK"):
             client.session.db = int(words[1])
-        elif multi is not None and reply.startswith(b"+QUEUED"):
-            multi.db = int(words[1]) if words[1].isdigit() else None
 
-    return seen(client, data, one, chosen)
+    begun = seen(client, data, one, chosen)
+    if begun and multi is not None and len(words) == 2 and words[1].isdigit():
+        multi.db = int(words[1])
+    return begun
 
 
 def authenticating(client: Connection, data: Bytes, one: Cut) -> bool:
@@ -214,9 +214,12 @@ async def greeted(client: Connection, words: list[bytes]) -> bytes:
         del words[at : at + 3]
     if not session.scopes:
         raise Refused(HELLO_FIRST)
-    (reply,) = await (await client.connected()).frames([words])
-    if reply[:1] != b"-" and len(words) > 1:
+    upstream = await client.connected()
+    (reply,) = await upstream.frames([words])
+    if reply[:1] in b"*%" and len(words) > 1:
         session.wire = RESP3 if words[1] == b"3" else RESP2
+        if b"AUTH" in upper and not session.by_token:
+            await upstream.frames([("SELECT", session.db)])
     return reply
 
 
@@ -240,18 +243,18 @@ def quitting(client: Connection, _data: Bytes, _one: Cut) -> bool:
 
 def about_client(client: Connection, data: Bytes, one: Cut) -> bool:
     """CLIENT: its replies are silenced here; everything else is for Redis."""
-    words = [word.upper() for word in words_of(data, one)[:3]]
+    words = [word.upper() for word in words_of(data, one)]
     if words[1:2] != [b"REPLY"] or words[2:] not in ([b"ON"], [b"OFF"], [b"SKIP"]):
         return seen(client, data, one)
     if not client.free():
         return False
     session = client.session
-    session.muted = words[2] == b"OFF"
+    session.skip = words[2] == b"SKIP" and not session.muted
     if words[2] == b"ON":
-        session.skip = False
+        session.muted = False
         client.tell(OK)
-    elif words[2] == b"SKIP":
-        session.skip = True
+    elif words[2] == b"OFF":
+        session.muted = True
     return True
 
 
@@ -260,24 +263,24 @@ def about_client(client: Connection, data: Bytes, one: Cut) -> bool:
 
 def beginning(client: Connection, data: Bytes, one: Cut) -> bool:
     """MULTI: what follows is queued."""
-    session, before = client.session, client.session.multi
+    session = client.session
+    if session.multi is not None:
+        return watching(client, data, one)
     if not seen(client, data, one, lambda reply: refused_to_begin(client, begun, reply)):
         return False
-    begun = before or Transaction(client.sent)
-    if before is not None:
-        before.beside -= 1
+    begun = Transaction(client.sent)
     session.multi = begun if session.passes else None
     return True
 
 
 def refused_to_begin(client: Connection, begun: Transaction, reply: bytes) -> None:
     """Forget a transaction that Redis did not begin."""
-    if reply[:1] == b"-" and not reply.startswith(NESTED) and client.session.multi is begun:
+    if reply[:1] == b"-" and client.session.multi is begun:
         client.session.multi = None
 
 
 def watching(client: Connection, data: Bytes, one: Cut) -> bool:
-    """WATCH: not queued inside a transaction."""
+    """WATCH, and another MULTI: not queued inside a transaction."""
     begun = seen(client, data, one)
     if begun and client.session.multi is not None:
         client.session.multi.beside -= 1

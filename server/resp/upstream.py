@@ -6,12 +6,13 @@ comes meanwhile is ours, but for what is pushed.
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 from models.encoding import encoded
 from models.errors import RedisUnavailable
 from server.resp.caller import Word
+from server.resp.wire.frames import Malformed
 from server.resp.wire.reading import read
 from server.resp.wire.scanning import Scanner
 
@@ -55,7 +56,7 @@ class Upstream(asyncio.Protocol):
         self._owner = owner
         self._asked: deque[Asked] = deque()
         self.scanner = Scanner()
-        self._pieces: list[bytes] = []
+        self.pieces: list[bytes] = []  # of what has come in part, and is handed on whole
         self._left = False
         self.transport: Any = None
         self.write: Any = None
@@ -67,23 +68,39 @@ class Upstream(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Hand on what is the client's; take what is ours."""
         if self._asked:
-            self._take(data)
+            try:
+                self._take(data)
+            except Malformed as error:
+                self._owner.lost(str(error))
         else:
             self._owner.replied(data)
 
     def _take(self, data: bytes) -> None:
         """Take replies to what was asked here; a push in between is the client's."""
-        at = 0
-        for end, pushed in self.scanner.ends(data):
-            frame = b"".join((*self._pieces, data[at:end]))
-            self._pieces.clear()
-            at = end
+        for frame, pushed in self.whole(data):
             if pushed:
                 self._owner.pushed(frame)
             elif self._asked:
                 self._one(frame)
+
+    def whole(self, data: bytes) -> Iterator[tuple[bytes, bool]]:
+        """Give each reply that ends in what came, all of it, and whether it was pushed; keep the beginning of the next.
+
+        Raises: Malformed.
+        """
+        at = 0
+        for end, pushed in self.scanner.ends(data):
+            frame = b"".join((*self.pieces, data[at:end]))
+            self.pieces.clear()
+            at = end
+            yield frame, pushed
         if at < len(data):
-            self._pieces.append(data[at:])
+            self.pieces.append(data[at:])
+
+    @property
+    def halfway(self) -> bool:
+        """Whether the client has the beginning of something whose end is still to come."""
+        return not self.pieces and not self.scanner.between
 
     def _one(self, frame: bytes) -> None:
         first = self._asked[0]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from server.resp.refusals import Refused
 
-WORDS_LIMIT = 1 << 20  # of one command
+WORDS_LIMIT = (1 << 31) - 1  # of one command
 BULK_LIMIT = 512 << 20  # bytes of one word: Redis' proto-max-bulk-len
 LINE_LIMIT = 1 << 16  # bytes of a command as a line, or of the line before a word
 NUMBER_DIGITS = 20
@@ -30,6 +30,10 @@ class Malformed(Refused):
         super().__init__(f"ERR Protocol error: {what}")
 
 
+class TooLong(Malformed):
+    """A command that is longer than is taken here."""
+
+
 class Foreign(Refused):
     """A request of HTTP that a page may have been made to send: the connection ends without a word."""
 
@@ -39,7 +43,8 @@ class Cut:
     """One command in a buffer: its name in capitals, how many words, where it, they and what follows begin.
 
     Where not all of it is there, `end` is 0 or less: minus the length that the buffer has to have at
-    the least before it is worth while to look again. A `line` is a command without lengths.
+    the least before it is worth while to look again; `left` words are to be looked for from `reached` on
+    then. A `line` is a command without lengths.
     """
 
     name: bytes
@@ -48,6 +53,25 @@ class Cut:
     at: int
     end: int
     line: bool = False
+    left: int = 0
+    reached: int = 0
+
+    def gone_on(self, data: Bytes) -> "Cut":
+        """Return the same with more of it there, looked at from where that stopped.
+
+        Raises: Malformed.
+        """
+        while self.left:
+            self.end = word_end(data, self.reached)
+            if self.end <= 0:
+                break
+            self.reached, self.left = self.end, self.left - 1
+        return self
+
+    def moved(self, by: int) -> "Cut":
+        """Return the same in a buffer where it stands elsewhere."""
+        self.start, self.at, self.reached = self.start + by, self.at + by, self.reached + by
+        return self
 
 
 def cut(data: Bytes, start: int) -> Cut | None:
@@ -66,12 +90,14 @@ def cut(data: Bytes, start: int) -> Cut | None:
     words = int(count)
     if not words:
         return cut_slowly(data, start)
-    end = name_end + 2
-    for _ in range(words - 1):
-        end = word_end(data, end)
+    reached = end = name_end + 2
+    name, first = bytes(data[at:name_end]).upper(), at - len(size) - 3
+    for done in range(1, words):
+        end = word_end(data, reached)
         if end <= 0:
-            break
-    return Cut(bytes(data[at:name_end]).upper(), words, start, at - len(size) - 3, end)
+            return Cut(name, words, start, first, end, False, words - done, reached)
+        reached = end
+    return Cut(name, words, start, first, end)
 
 
 def word_end(data: Bytes, at: int) -> int:
@@ -126,6 +152,8 @@ class Rest:
                 continue
             line = data.find(END, at)
             if line < 0:
+                if len(data) - at > LINE_LIMIT:
+                    raise Malformed("too big bulk count string")
                 break
             self.skip = word_size(data, at, line) + 2
             self.words -= 1
@@ -171,12 +199,7 @@ def cut_long(data: Bytes, start: int, at: int, words: int) -> Cut | None:
         return None
     else:
         name = bytes(data[line + 2 : line + 2 + size]).upper()
-    end = at
-    for _ in range(words):
-        end = word_end(data, end)
-        if end <= 0:
-            break
-    return Cut(name, words, start, at, end)
+    return Cut(name, words, start, at, 0, left=words, reached=at).gone_on(data)
 
 
 def cut_line(data: Bytes, start: int, line: int) -> Cut:
@@ -186,8 +209,10 @@ def cut_line(data: Bytes, start: int, line: int) -> Cut:
     """
     if line - start > LINE_LIMIT:
         raise Malformed("too big inline request")
-    words = bytes(data[start:line]).split(None, 1)
+    words = bytes(data[start:line]).partition(b"\0")[0].split(None, 1)
     name = words[0].upper() if words else b""
+    if name and (b'"' in name or b"'" in name):
+        name = line_words(b" ".join(words))[0].upper()
     if name in FOREIGN:
         raise Foreign("a request of HTTP came where commands of Redis belong")
     return Cut(name, 1 if words else 0, start, start, line + 1, line=True)
