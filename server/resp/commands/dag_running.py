@@ -6,15 +6,20 @@ after that one has not been, whatever it gave.
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-
-from models.tensor_strings import StoredTensor
+from dataclasses import dataclass, field
+from functools import partial
 
 from models.errors import InsituError
+from models.tensor_strings import StoredTensor
 from server.resp.caller import Caller
 from server.resp.commands.dag_parsing import Dag, Execute, SetTensor
 from server.resp.commands.executing import run
 from server.resp.commands.stored_models import Stored
+
+RUNS_AT_ONCE = 8  # of one DAG
+SMALL_ROWS = (
+    256  # more are a batch of their own: such runs come one after another, and leave room in the queue
+)
 
 
 @dataclass(slots=True)
@@ -38,18 +43,23 @@ class Running:
     tensors: list[StoredTensor | None]
     deadline: float | None
 
+    alone: asyncio.Lock = field(default_factory=asyncio.Lock)
+    few: asyncio.Semaphore = field(default_factory=partial(asyncio.Semaphore, RUNS_AT_ONCE))
+
     async def run(self, step: Execute) -> None:
         """Run a model, and put its outputs in their places.
 
         Raises: as `executing.run`.
         """
-        tensors = self.tensors
-        inputs = [tensor for place in step.inputs if (tensor := tensors[place]) is not None]
-        outputs = await run(self.caller, self.models[step.model], inputs, self.deadline)
-        tensors[step.outputs.start : step.outputs.stop] = outputs
+        outputs = await run(self.caller, self.models[step.model], self.inputs(step), self.deadline)
+        self.tensors[step.outputs.start : step.outputs.stop] = outputs
+
+    def inputs(self, step: Execute) -> list[StoredTensor]:
+        """Return the tensors that a run takes, all of which are there."""
+        return [tensor for place in step.inputs if (tensor := self.tensors[place]) is not None]
 
     async def run_after(self, needed: Sequence["asyncio.Task[None]"], step: Execute) -> None:
-        """Run a model once others have run.
+        """Run a model once others have run, and when it is its turn.
 
         Raises: as `executing.run`; what one of the others raised.
         """
@@ -57,7 +67,9 @@ class Running:
             await asyncio.wait(needed)
             for task in needed:
                 task.result()
-        await self.run(step)
+        small = all(tensor.shape[:1] <= (SMALL_ROWS,) for tensor in self.inputs(step))
+        async with self.few if small else self.alone:
+            await self.run(step)
 
 
 async def ran(
