@@ -16,6 +16,7 @@ from server.resp.commands.command import Command, Words
 from server.resp.commands.lookups import Limit, models_of, refuse, replies_of
 from server.resp.commands.run_parsing import Claim, Misworded, Run, parse_modelexecute, parse_modelrun
 from server.resp.commands.stored_models import Stored
+from server.resp.commands.tensor_values import bounded
 from server.resp.commands.tensors import store_tensors, tensor_of
 from server.resp.refusals import Refused, refused
 from server.resp.wire.replies import OK
@@ -69,7 +70,7 @@ async def executed(caller: Caller, args: Words, parse: Callable[[Words], Run]) -
         if limit is not None and limit.over:
             return TIMED_OUT
         raise
-    await store_tensors(caller, [*zip(said.outputs, outputs, strict=True)])
+    await keep(caller, [*zip(said.outputs, outputs, strict=True)])
     return OK
 
 
@@ -83,6 +84,16 @@ async def outputs_of(caller: Caller, said: Run, limit: Limit | None) -> list[Sto
     stored = (await models_of(caller, [claim], [first], limit))[said.model]
     inputs = [tensor_of(reply) for reply in others]
     return await run(caller, stored, inputs, None if limit is None else limit.at)
+
+
+async def keep(caller: Caller, pairs: Sequence[tuple[bytes, StoredTensor]]) -> None:
+    """Store outputs, all of them or none.
+
+    Raises: Refused, a key holds something else, or an output is larger than any string of Redis; RedisUnavailable.
+    """
+    for _, tensor in pairs:
+        bounded(tensor.shape, tensor.data)
+    await store_tensors(caller, pairs)
 
 
 async def run(
