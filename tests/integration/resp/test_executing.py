@@ -381,3 +381,14 @@ async def test_an_output_that_no_string_of_redis_holds_is_refused(
 
     assert str(error) == "ERR tensor of 8 bytes is too large, a string of Redis holds 16"
     assert not await redis.exists("b")
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (1, 1)])
+async def test_one_number_is_a_scalar_however_many_axes_it_has(
+    store: ModelStore, redis: Redis, asked: Asker, shape: tuple[int, ...]
+) -> None:
+    await store.publish(bundle(passed(FLOAT, []), "m"))
+    await redis.set("a", pack(StoredTensor("FLOAT", shape, f32(7).tobytes())))
+
+    assert await asked("AI.MODELEXECUTE", "m", "INPUTS", 1, "a", "OUTPUTS", 1, "b") == b"OK"
+    assert await numbers_at(redis, "b") == 7
