@@ -6,8 +6,7 @@ after that one has not been, whatever it gave.
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass
 
 from models.errors import InsituError
 from models.tensor_strings import StoredTensor
@@ -43,9 +42,6 @@ class Running:
     tensors: list[StoredTensor | None]
     deadline: float | None
 
-    alone: asyncio.Lock = field(default_factory=asyncio.Lock)
-    few: asyncio.Semaphore = field(default_factory=partial(asyncio.Semaphore, RUNS_AT_ONCE))
-
     async def run(self, step: Execute) -> None:
         """Run a model, and put its outputs in their places.
 
@@ -58,7 +54,7 @@ class Running:
         """Return the tensors that a run takes, all of which are there."""
         return [tensor for place in step.inputs if (tensor := self.tensors[place]) is not None]
 
-    async def run_after(self, needed: Sequence["asyncio.Task[None]"], step: Execute) -> None:
+    async def run_after(self, needed: Sequence["asyncio.Task[None]"], step: Execute, turns: "Turns") -> None:
         """Run a model once others have run, and when it is its turn.
 
         Raises: as `executing.run`; what one of the others raised.
@@ -67,9 +63,21 @@ class Running:
             await asyncio.wait(needed)
             for task in needed:
                 task.result()
-        small = all(tensor.shape[:1] <= (SMALL_ROWS,) for tensor in self.inputs(step))
-        async with self.few if small else self.alone:
+        async with turns.of(self.inputs(step)):
             await self.run(step)
+
+
+class Turns:
+    """How many runs of one DAG are under way at once."""
+
+    def __init__(self) -> None:
+        self._few = asyncio.Semaphore(RUNS_AT_ONCE)
+        self._alone = asyncio.Lock()
+
+    def of(self, inputs: Sequence[StoredTensor]) -> asyncio.Semaphore | asyncio.Lock:
+        """Return what a run of these tensors waits for, and holds until it ends."""
+        small = all(tensor.shape[:1] <= (SMALL_ROWS,) for tensor in inputs)
+        return self._few if small else self._alone
 
 
 async def ran(
@@ -126,9 +134,10 @@ def begun(running: Running, steps: Sequence[Execute]) -> list["asyncio.Task[None
     """Begin to run models, and return a task each."""
     tasks: list[asyncio.Task[None]] = []
     makers: dict[int, asyncio.Task[None]] = {}
+    turns = Turns()
     for step in steps:
         needed = {makers[place] for place in step.inputs if place in makers}
-        task = asyncio.create_task(running.run_after([*needed], step))
+        task = asyncio.create_task(running.run_after([*needed], step, turns))
         tasks.append(task)
         makers.update(dict.fromkeys(step.outputs, task))
     return tasks
