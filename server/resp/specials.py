@@ -83,7 +83,7 @@ async def remembered(
     """Remember the form of a DAG that goes well: the next of that form need not be read."""
     reply = await work
     if reply.startswith(WENT_WELL):
-        client.form = form_in(data, words)
+        client.shortcuts.remember(form_in(data, words))
     return reply
 
 
@@ -165,7 +165,8 @@ def selecting(client: Connection, data: Bytes, one: Cut) -> bool:
 
 def authenticating(client: Connection, data: Bytes, one: Cut) -> bool:
     """AUTH: to Redis, or with a token of ours where there are some."""
-    session, client.form = client.session, None
+    session = client.session
+    client.shortcuts.forget()
     if not session.by_token and not client.service.home:
         return seen(client, data, one)
     if not client.free():
