@@ -53,7 +53,7 @@ FROM base AS server
 COPY --from=server-files /opt/insitu /opt/insitu
 USER 10001:10001
 WORKDIR /home/insitu
-EXPOSE 8000 8001
+EXPOSE 8000 8001 8002
 HEALTHCHECK --interval=5s --timeout=3s --start-period=20s --retries=3 \
     CMD ["python3", "-c", "import os, urllib.request as r; r.urlopen('http://127.0.0.1:' + os.environ.get('INSITU_PORT', '8000') + '/health/ready', timeout=2)"]
 ENTRYPOINT ["insitu"]

@@ -3,7 +3,7 @@
 import errno
 import inspect
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,7 +22,7 @@ from cli.signals import unwind_on_signals
 from cli.terminal import Terminal
 from models.errors import InsituError
 from server.settings import ServerSettings
-from server.workers.listeners import GrpcPortRefused
+from server.workers.listeners import DOORS, PortRefused
 
 OWN_OPTIONS = ("redis_url",)  # serve and up say themselves which Redis it is
 PORT_CURES = {
@@ -34,7 +34,7 @@ PORT_CURES = {
 SERVER_PACKAGES = ("fastapi", "grpc", "grpc_health", "grpc_reflection", "onnxruntime", "uvicorn", "uvloop")
 INSITU_THERE = "an Insitu server already answers there; use that one, or take another --port"
 
-Started = Callable[[str, str | None], None]
+Started = Callable[[str, Mapping[str, str]], None]
 
 
 class CannotListen(InsituError):
@@ -55,7 +55,7 @@ def serve(
     terminal = Terminal(as_json=as_json)
     check_settings(settings, given)
     server = server_settings(settings.redis_url or running_redis(settings), given)
-    run(server, lambda url, grpc: announce(terminal, told(url, grpc)))
+    run(server, lambda url, beside: announce(terminal, {"url": url, **beside}))
 
 
 def up(
@@ -73,7 +73,7 @@ def up(
     with ExitStack() as running:
         inside, shown = redis_for(settings, running)
         server = server_settings(inside, given)
-        run(server, lambda url, grpc: announce(terminal, told(url, grpc) | {"redis_url": shown}))
+        run(server, lambda url, beside: announce(terminal, {"url": url, **beside, "redis_url": shown}))
 
 
 def running_redis(settings: Settings) -> str:
@@ -133,8 +133,8 @@ def run(settings: ServerSettings, started: Started) -> None:
         serve_all = server_program(settings)
     try:
         serve_all(settings, started)
-    except GrpcPortRefused as error:
-        raise grpc_refused(settings, error) from error
+    except PortRefused as error:
+        raise port_refused(settings, error) from error
     except OSError as error:
         cure = PORT_CURES.get(error.errno or 0)
         if cure is None:
@@ -149,11 +149,12 @@ def run(settings: ServerSettings, started: Started) -> None:
         ) from error
 
 
-def grpc_refused(settings: ServerSettings, error: GrpcPortRefused) -> CannotListen:
-    """Return the error of a port of gRPC that cannot be listened on."""
-    cure = PORT_CURES.get(error.errno or 0, "take another --port").replace("--port", "--grpc-port")
+def port_refused(settings: ServerSettings, error: PortRefused) -> CannotListen:
+    """Return the error of a port beside HTTP's that cannot be listened on."""
+    cure = PORT_CURES.get(error.errno or 0, "take another --port").replace("--port", f"--{error.door}-port")
+    spoken, why = DOORS[error.door], os.strerror(error.errno or 0)
     return CannotListen(
-        f"the server cannot listen on {settings.host}:{error.port} for gRPC ({os.strerror(error.errno or 0)}): "
+        f"the server cannot listen on {settings.host}:{error.port} for {spoken} ({why}): "
         f"{cure}; -1 serves none",
         host=settings.host,
         port=error.port,
@@ -187,11 +188,6 @@ def answers_there(settings: ServerSettings) -> bool:
     return is_alive(f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}")
 
 
-def told(url: str, grpc: str | None) -> dict[str, str]:
-    """Return where the server answers, as facts."""
-    return {"url": url} if grpc is None else {"url": url, "grpc": grpc}
-
-
 def announce(terminal: Terminal, facts: dict[str, str]) -> None:
     """Tell where the server answers, once it does."""
     if terminal.as_json:
@@ -199,8 +195,8 @@ def announce(terminal: Terminal, facts: dict[str, str]) -> None:
         return
     url = facts["url"]
     redis = f"; Redis is at {facts['redis_url']}" if "redis_url" in facts else ""
-    grpc = f", gRPC at {facts['grpc']}" if "grpc" in facts else ""
-    terminal.say(f"Insitu serves at {url}{grpc}{redis}")
+    beside = "".join(f", {spoken} at {facts[door]}" for door, spoken in DOORS.items() if door in facts)
+    terminal.say(f"Insitu serves at {url}{beside}{redis}")
     terminal.say(f"API: {url}/docs   models: {program_name()} models   Ctrl-C stops it", "quiet")
 
 

@@ -31,6 +31,7 @@ from models.errors import (
 from models.events import Event, announce
 from models.keys import Keys, as_name, as_version, check_alias, is_alias
 from models.manifest import Manifest
+from models.manifest_reading import read_manifests
 from models.redis_failures import connected
 from models.refusals import Refusals
 from models.scripts import DELETE, PROMOTE, ROLLBACK, TRAFFIC, UNALIAS
@@ -199,12 +200,7 @@ class ModelStore:
 
         Raises: BadName, RedisUnavailable, RedisRefused.
         """
-        pipeline = self.redis.pipeline(transaction=False)
-        for place in places:
-            pipeline.get(self.keys.manifest(*place))
-        async with connected(self.redis):
-            found = await pipeline.execute() if places else []
-        return [read(data, *place) for data, place in zip(found, places, strict=True)]
+        return await read_manifests(self.redis, self.keys, places)
 
     async def _absent(self, name: str, version: int) -> InsituError:
         """Return why a version has no manifest.
@@ -389,16 +385,6 @@ class ModelStore:
             await self.versions(name)
             raise AliasNotFound(name, alias, sorted(await self.aliases(name)))
         await self._tell("unalias", name, 0, alias)
-
-
-def read(data: bytes | None, name: str, version: int) -> Manifest | None:
-    """Return the manifest of a version, None when it is missing or cannot be read."""
-    if data is None:
-        return None
-    try:
-        return Manifest.from_json(data, name, version)
-    except ManifestUnreadable:
-        return None
 
 
 def as_aliases(stored: Mapping[bytes, bytes]) -> dict[str, int]:

@@ -1,6 +1,6 @@
 """Composition root: builds every object once, opens the doors, closes them in reverse.
 
-settings -> Redis client -> store -> catalogue, reader -> predictor -> engine -> REST door, gRPC door, hosting of jobs
+settings -> Redis client -> store -> catalogue, reader -> predictor -> engine -> doors, hosting of jobs
 """
 
 import asyncio
@@ -9,7 +9,7 @@ import logging
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +24,8 @@ from models.keys import Keys
 from models.store import ModelStore
 from server.access import Access
 from server.batch.hosting import Hosting
-from server.cores import threads_of
-from server.inference.batcher import BatchLimits
+from server.cores import Threads, threads_of
+from server.inference.batch_limits import BatchLimits
 from server.inference.blocks import Blocks
 from server.inference.catalogue import Catalogue
 from server.inference.engine import FIRST_SECONDS, Engine, Limits, Parts
@@ -37,16 +37,19 @@ from server.inference.reading.reader import Reader
 from server.inference.sessions import choose_provider
 from server.inference.trials import Trials
 from server.metrics import Metrics
+from server.resp.door import Door as RespDoor
+from server.resp.reaching import Redis
 from server.rest.api import create_api
 from server.rest.connection import Ending
 from server.rest.health import program_version
-from server.rpc.door import Door, Listening
+from server.rpc.door import Door as RpcDoor
 from server.settings import ServerSettings
-from server.workers.listeners import held
+from server.workers.listeners import Held
+from server.workers.opening import Door, Listening
 
 log = logging.getLogger(__name__)
 
-Started = Callable[[str, str | None], None]  # the URL, and the address of gRPC
+Started = Callable[[str, Mapping[str, str]], None]  # the URL, and the addresses of the doors beside it
 BACKLOG = 2048
 KEEP_ALIVE_SECONDS = 75
 ACCEPT_SECONDS = 0.02
@@ -85,7 +88,7 @@ def build_engine(
     store = ModelStore(connect(settings.redis_url), Keys(settings.prefix))
     threads = threads_of(settings)
     pool = ThreadPoolExecutor(threads.runs, thread_name_prefix="run")
-    options = load_options(settings, threads.inside)
+    options = load_options(settings, threads)
     moment = options.moment
     trials = trials or Trials(settings.trial_memory_bytes, settings.trial_seconds)
     catalogue = Catalogue(store, Loader(store, trials, options, pool, metrics))
@@ -109,7 +112,7 @@ def build_engine(
     return Engine(parts, limits, settings.preload_models, settings.resync_seconds)
 
 
-def load_options(settings: ServerSettings, intra_op_threads: int) -> LoadOptions:
+def load_options(settings: ServerSettings, threads: Threads) -> LoadOptions:
     """Return how versions are loaded.
 
     Raises: ProviderUnavailable.
@@ -119,9 +122,10 @@ def load_options(settings: ServerSettings, intra_op_threads: int) -> LoadOptions
     log.info("ONNX Runtime runs on %s", provider)
     return LoadOptions(
         provider=provider,
-        intra_op_threads=intra_op_threads,
+        intra_op_threads=threads.inside,
         memory_bytes=settings.model_memory_bytes,
         batch=BatchLimits(settings.max_batch_rows, settings.max_queue_rows, wait),
+        run_threads=threads.runs,
     )
 
 
@@ -135,7 +139,7 @@ def settle_memory() -> None:
     gc.set_threshold(*GC_THRESHOLDS)
 
 
-def quietly(_url: str, _grpc: str | None) -> None:
+def quietly(_url: str, _beside: Mapping[str, str]) -> None:
     """Start without telling anybody."""
 
 
@@ -148,20 +152,20 @@ async def serve(settings: ServerSettings, started: Started = quietly, place: Pla
     engine = build_engine(settings, place.metrics)
     hosting = Hosting(engine.store, settings, engine.metrics)
     listener = place.listener or listen(settings)
-    held_port = hold(settings) if place.listener is None else None
-    asked, door = ending_signals(), None
+    held = Held(settings.host, settings.beside if place.listener is None else {})
+    asked, doors = ending_signals(), dict[str, Door]()
     log.info("serving %s", without_password(settings.redis_url))
     try:
         await engine.start(place.wait_seconds)
         if place.hosts:
             hosting.start()
-        door = await open_rpc(settings, engine, held_port)
+        await open_beside(settings, engine, held, doors)
         api = create_api(engine, access(settings))
         server = Server(
             http_config(api, settings),
             api.state.ending,
-            lambda: started(address(settings, listener), door.address if door else None),
-            lambda: leave(hosting, door),
+            lambda: started(address(settings, listener), {name: one.address for name, one in doors.items()}),
+            lambda: leave(hosting, doors.values()),
         )
         settle_memory()
         log.info("answers on %s after %.2f s", address(settings, listener), time.perf_counter() - begun)
@@ -169,46 +173,38 @@ async def serve(settings: ServerSettings, started: Started = quietly, place: Pla
         await server.serve([listener])
     finally:
         listener.close()
-        if door is not None:
+        for door in doors.values():
             await door.close()
-        if held_port is not None:
-            held_port.close()
+        held.close()
         await hosting.stop()
         await engine.stop()
         log.info("stopped")
 
 
-def leave(hosting: Hosting, door: Door | None) -> None:
+def leave(hosting: Hosting, doors: Iterable[Door]) -> None:
     """Begin to end what is open beside HTTP."""
     hosting.end()
-    if door is not None:
+    for door in doors:
         door.end()
 
 
-def hold(settings: ServerSettings) -> socket.socket | None:
-    """Return what holds the port of gRPC, so that a taken one is told before models are loaded; None without it.
+async def open_beside(settings: ServerSettings, engine: Engine, held: Held, doors: dict[str, Door]) -> None:
+    """Open the doors beside HTTP, on the ports that are held here or by whoever started this worker.
 
-    Raises: GrpcPortRefused.
+    They are put in `doors` as they open: where one cannot be, the others are still to be closed.
+
+    Raises: OSError, the certificate cannot be read, or a port cannot be listened on.
     """
-    return None if settings.grpc is None else held(settings.host, settings.grpc)
-
-
-async def open_rpc(settings: ServerSettings, engine: Engine, held_port: socket.socket | None) -> Door | None:
-    """Open the gRPC door on the port that is held here, or by whoever started this worker; None without it.
-
-    Raises: OSError, the certificate cannot be read; RuntimeError, the port cannot be listened on.
-    """
-    if settings.grpc is None:
-        return None
-    listening = Listening(
-        settings.host,
-        settings.grpc if held_port is None else held_port.getsockname()[1],
-        settings.max_grpc_message_bytes,
-        settings.shutdown_seconds,
-        settings.tls_cert,
-        settings.tls_key,
-    )
-    return await Door.open(engine, access(settings), listening, program_version())
+    for name, port in (settings.beside | held.ports).items():
+        listening = Listening(
+            settings.host, port, settings.shutdown_seconds, settings.tls_cert, settings.tls_key
+        )
+        if name == "grpc":
+            most = settings.max_grpc_message_bytes
+            doors[name] = await RpcDoor.open(engine, access(settings), listening, most, program_version())
+        else:
+            redis = Redis(settings.redis_url, settings.redis_timeout_ms / 1000)
+            doors[name] = await RespDoor.open(engine, access(settings), listening, redis)
 
 
 def access(settings: ServerSettings) -> Access:

@@ -18,6 +18,7 @@ from server.counting.cells import Cells, Ground, Memory, Name
 from server.counting.exposition import written
 from server.counting.processes import Processes
 from server.counting.series import SECONDS, TRIP
+from server.counting.usage import Usage
 from server.counting.version_metrics import VersionMetrics
 from server.counting.version_statistics import Place, Statistics, of_versions
 from server.counting.worker_files import WorkerFiles
@@ -25,7 +26,7 @@ from server.counting.worker_files import WorkerFiles
 log = logging.getLogger(__name__)
 
 # With numbers of their own; a version has 10 KB of text. Batches are told apart by their sizes.
-MOST = {series.VERSION: 4096, series.FAULT: 16_384, series.BATCHES: 16_384}
+MOST = {series.VERSION: 4096, series.FAULT: 16_384, series.BATCHES: 16_384, series.RESET: 4096}
 TRIP_AT, TRIP_SUM = TRIP.at, TRIP.total
 OTHER = "other"  # the model of those past the most
 
@@ -143,6 +144,21 @@ class Metrics:
         wanted = (model, str(version))
         found = of_versions(self._cells.read(lambda name: name[1:3] == wanted))
         return found.get((model, version)) or Statistics()
+
+    def usage(self, model: str, version: int) -> Usage:
+        """Return what a version was used for since that was reset; as slow as `statistics`."""
+        name = (series.RESET, model, str(version))
+        before = np.zeros(series.USED)
+        for _, values in self._cells.read(lambda one: one == name):
+            before += values
+        return Usage.of(self.statistics(model, version)).since(before.tolist())
+
+    def reset_usage(self, model: str, version: int, usage: Usage) -> None:
+        """Count what a version is used for anew from what it was, for all workers; every other number goes on."""
+        name = (series.RESET, model, str(version))
+        cells = self._take(self._bounded(name, (series.RESET, OTHER, "")))
+        for at, number in enumerate(usage):
+            cells[at] += number
 
     def every_statistics(self, model: str | None = None) -> dict[Place, Statistics]:
         """Return what was counted of each version, of all models or of one; as slow as `statistics`."""

@@ -35,6 +35,9 @@ class ServerSettings(BaseSettings):
     grpc_port: Annotated[int | None, Field(ge=-1, le=65535)] = None
     """TCP port of the Open Inference Protocol over gRPC: 0 takes a free one, -1 opens none, none is `port` and 1."""
 
+    resp_port: Annotated[int | None, Field(ge=-1, le=65535)] = None
+    """TCP port of the Redis protocol: 0 takes a free one, -1 opens none, none is `port` and 2; not for clusters."""
+
     tokens: Annotated[tuple[str, ...], NoDecode] = ()
     """Comma-separated access tokens as SCOPE:SHA256, scope predict or admin; `insitu token` makes one."""
 
@@ -42,7 +45,7 @@ class ServerSettings(BaseSettings):
     """Listen beyond loopback without tokens: whoever reaches the port may do everything."""
 
     tls_cert: Path | None = None
-    """Certificate chain (PEM) to serve HTTPS, and gRPC over TLS, with."""
+    """Certificate chain (PEM) to serve HTTPS with, and gRPC and the Redis protocol over TLS."""
 
     tls_key: Path | None = None
     """Private key (PEM) of tls_cert."""
@@ -116,9 +119,30 @@ class ServerSettings(BaseSettings):
     @property
     def grpc(self) -> int | None:
         """The port of gRPC, 0 a free one; None where it is not served."""
-        if self.grpc_port is None:
-            return self.port + 1 if 0 < self.port < LAST_PORT else 0
-        return None if self.grpc_port < 0 else self.grpc_port
+        return self._beside(self.grpc_port, 1)
+
+    @property
+    def resp(self) -> int | None:
+        """The port of the Redis protocol, 0 a free one; None where it is not served."""
+        if self.resp_port is None and self.of_cluster:
+            return None
+        return self._beside(self.resp_port, 2)
+
+    @property
+    def beside(self) -> dict[str, int]:
+        """The ports beside that of HTTP, by the doors that are opened there: grpc, resp."""
+        ports = {"grpc": self.grpc, "resp": self.resp}
+        return {name: port for name, port in ports.items() if port is not None}
+
+    @property
+    def of_cluster(self) -> bool:
+        """Whether features lie in a Redis Cluster."""
+        return "+cluster:" in self.redis_url
+
+    def _beside(self, port: int | None, distance: int) -> int | None:
+        if port is None:
+            return self.port + distance if 0 < self.port <= LAST_PORT - distance else 0
+        return None if port < 0 else port
 
     @field_validator("provider", "log_level", "log_format", mode="before")
     @classmethod
@@ -149,6 +173,8 @@ class ServerSettings(BaseSettings):
                 f"host {self.host} is beyond loopback and there are no tokens; make one with `insitu token` and "
                 "set INSITU_TOKENS, or say INSITU_ALLOW_ANONYMOUS=true if everybody may do everything"
             )
+        if self.of_cluster and self.resp_port is not None and self.resp_port >= 0:
+            raise ValueError("resp_port is for one Redis: clients of a cluster ask its nodes themselves")
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ValueError("tls_cert and tls_key go together")
         return self

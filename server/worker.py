@@ -44,7 +44,7 @@ def serve(number: int, listener: socket.socket, channel: socket.socket) -> int:
     wait = FIRST_SECONDS if task.wait_seconds is None else task.wait_seconds
     place = app.Place(listener, task.metrics, wait, hosts=number == HOSTING)
     try:
-        app.run(task.settings, lambda url, _grpc: tell(channel, answers(url)), place)
+        app.run(task.settings, lambda url, _beside: tell(channel, answers(url)), place)
     except Exception as error:
         log.debug("cannot serve", exc_info=True)
         tell(channel, cannot(error))

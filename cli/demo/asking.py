@@ -15,6 +15,7 @@ from cli.serving import server_settings
 from cli.terminal import duration_text, size_text
 from models.errors import InsituError
 from server.settings import ServerSettings
+from server.workers.listeners import DOORS
 
 PORTS_TRIED = 50
 LAST_PORT = 65_535
@@ -60,16 +61,15 @@ def start_server(tour: Tour, asked: int | None) -> Child:
     if port != settings.port and settings.port:
         story.result(f"port {settings.port} is taken, the next free one is {port}")
     began = time.monotonic()
-    words = ("--port", str(port), *grpc_port(settings, port), "--log-level", "warning")
+    words = ("--port", str(port), *ports_beside(settings, port), "--log-level", "warning")
     child = Child("serve", *words, *tour.place, quiet=False)
     try:
-        tour.url, grpc = listening(child)
+        tour.url, beside = listening(child)
     except BaseException:
         child.stop()
         raise
     memory = resident_bytes(child.process.pid)
     held = f", {size_text(memory)} of memory" if memory else ""
-    beside = f", gRPC at {grpc}" if grpc else ""
     story.result(f"ready at {tour.url}{beside}{held}", time.monotonic() - began)
     story.repeat_insitu(f"serve --port {port}{tour.shown_place}")
     return child
@@ -92,23 +92,27 @@ def free_port(host: str, wanted: int) -> int:
     )
 
 
-def grpc_port(settings: ServerSettings, port: int) -> tuple[str, ...]:
-    """Return the option for a port of gRPC, where the settings name none: the next free one after HTTP's.
+def ports_beside(settings: ServerSettings, port: int) -> tuple[str, ...]:
+    """Return the options for the ports beside HTTP's, where the settings name none: the next free ones after it.
 
     Raises: NoFreePort.
     """
-    if settings.grpc_port is not None:
-        return ()
-    return ("--grpc-port", str(free_port(settings.host, port + 1) if 0 < port < LAST_PORT else 0))
+    words: list[str] = []
+    for door in settings.beside:
+        if getattr(settings, f"{door}_port") is None:
+            port = free_port(settings.host, port + 1) if 0 < port < LAST_PORT else 0
+            words += (f"--{door}-port", str(port))
+    return tuple(words)
 
 
-def listening(child: Child) -> tuple[str, str | None]:
-    """Return the addresses that the server tells once it answers: of HTTP, and of gRPC where it is open.
+def listening(child: Child) -> tuple[str, str]:
+    """Return the address that the server tells once it answers, and the others in words.
 
     Raises: StepFailed, it ended instead.
     """
     for told in child.lines():
-        return str(told["url"]), told.get("grpc")
+        beside = "".join(f", {spoken} at {told[door]}" for door, spoken in DOORS.items() if door in told)
+        return str(told["url"]), beside
     raise StepFailed("insitu serve", "it ended at once", 0)
 
 

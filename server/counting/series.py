@@ -45,8 +45,15 @@ OF_SIZE, SIZE_MADE, SIZE_RAN, SIZE_HANDED, SIZE_END = range(
 )  # batches of one size, and what was spent on them
 
 VERSION, BATCHES, FAULT, REDIS, LOADED, MEMORY = "version", "batches", "fault", "redis", "loaded", "memory"
+RESET = "reset"  # what a version had counted when somebody began to count it anew, in parts a worker; no text tells it
+USED = 4  # the numbers of `usage.Usage`
 UP, IN_FLIGHT, JOBS, WORKERS, PENDING = "redis_up", "in_flight", "jobs", "workers", "pending"
-SIZES = {VERSION: END, BATCHES: SIZE_END, REDIS: TRIP.end}  # cells of a block; of the others, one
+SIZES = {
+    VERSION: END,
+    BATCHES: SIZE_END,
+    REDIS: TRIP.end,
+    RESET: USED,
+}  # cells of a block; of the others, one
 PASSING = frozenset((LOADED, MEMORY, UP, IN_FLIGHT, JOBS, PENDING))  # they describe a worker, and end with it
 
 Values = Sequence[float]  # of the block of a version

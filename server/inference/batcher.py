@@ -9,12 +9,12 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from models.assembly import Plan
 from models.tensors import Tensor
 from server.counting.version_metrics import VersionMetrics
 from server.inference.answers import Worded, bodies, entire, plain
+from server.inference.batch_limits import BatchLimits
 from server.inference.columns import columns
 from server.inference.errors import DeadlineExceeded, Overloaded, RunFailed
 from server.inference.gathering import Gatherer
@@ -26,18 +26,6 @@ from server.inference.stacking import Batch, Span, rows_of
 RETRY_AFTER_SECONDS = 1.0
 BLAMED_RUNS = 64  # failing runs spent on one caller to find the guilty rows
 AT_ONCE = 8  # short runs in a row before others on the loop have their turn
-
-
-@dataclass(frozen=True, slots=True)
-class BatchLimits:
-    """Bounds of one model's queue.
-
-    Units: rows; wait_seconds, how long a batch that is not full may wait for more.
-    """
-
-    batch_rows: int = 1024
-    queue_rows: int = 16_384
-    wait_seconds: float = 0.0
 
 
 class Batcher:
@@ -57,7 +45,7 @@ class Batcher:
         self._metrics = metrics
         self._runs = Runs(runner)
         self._gatherer = Gatherer(self._manifest, plan, runner.rows, metrics.aged)
-        self._wait = limits.wait_seconds
+        self._wait, self._enough = limits.wait_seconds, limits.enough_rows
         self._loop = asyncio.get_running_loop()
         self._queue: deque[Job] = deque()
         self._queued = 0
@@ -101,14 +89,14 @@ class Batcher:
         self._queued += len(job.rows)
         if self._busy:
             return
-        if self._turn is None or (self._wait and self._queued >= self._limits.batch_rows):
+        if self._turn is None or (self._wait and self._queued >= self._enough):
             self._next(self._later)
 
     def _next(self, soon: Callable[[Callable[[], None]], asyncio.Handle | Later]) -> None:
         """Have the next batch run: soon, or where it may wait for more as long as its first job may."""
         if self._turn is not None:
             self._turn.cancel()
-        if self._wait and self._queued < self._limits.batch_rows:
+        if self._wait and self._queued < self._enough:
             left = self._queue[0].arrived + self._wait - time.monotonic()
             self._turn = self._loop.call_later(left, self._work)
         else:

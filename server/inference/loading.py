@@ -24,7 +24,8 @@ from models.sources import ListSource, VectorSource
 from models.store import ModelStore
 from models.tensors import elements, numpy_dtype
 from server.counting.version_metrics import VersionMetrics
-from server.inference.batcher import Batcher, BatchLimits
+from server.inference.batch_limits import BatchLimits
+from server.inference.batcher import Batcher
 from server.inference.ending import ended
 from server.inference.errors import ModelNotLoadable, Stopping
 from server.inference.failures import Failures, Place
@@ -76,6 +77,8 @@ class Serving:
 class LoadOptions:
     """How versions are loaded.
 
+    `run_threads` is how many batches run at once.
+
     Units: memory_bytes, for all loaded versions together.
     """
 
@@ -83,6 +86,7 @@ class LoadOptions:
     intra_op_threads: int
     memory_bytes: int
     batch: BatchLimits
+    run_threads: int = 1
     moment: Moment = field(default_factory=Moment)
 
 
@@ -214,6 +218,7 @@ class Loader:
             log.warning("%s v%d: rows are %s, so requests share no run", *place, verdict.rows)
         metrics = self._metrics.of(manifest.name, manifest.version)
         runner = Runner(session, verdict.rows, self._pool, options.batch.batch_rows)
+        limits = options.batch.asked(manifest.execution, verdict.rows == "apart")
         return Serving(
             manifest=manifest,
             provider=session.provider,
@@ -221,7 +226,7 @@ class Loader:
             rows=verdict.rows,
             row_bytes=row_bytes(manifest.features),
             plan=plan,
-            batcher=Batcher(runner, plan, options.batch, metrics, options.moment),
+            batcher=Batcher(runner, plan, limits, metrics, options.moment),
             metrics=metrics,
         )
 

@@ -67,6 +67,7 @@ WORDS: dict[type[InsituError], str] = {
     domain.RedisUnavailable: "LOADING",
     domain.RedisRefused: "ERR",
 }
+OF_CONNECTIONS = ("LOADING", "NOAUTH")  # clients give a connection up at these, also inside of an array
 SAID_ON = ("OOM", "READONLY", "NOPERM")
 BROKEN = "ERR internal error; the log of this server says why"
 NOBODY = "NOAUTH this needs a token; send `AUTH TOKEN`"
@@ -107,3 +108,9 @@ def of_redis(error: ResponseError) -> str:
 def answer(error: Exception) -> bytes:
     """Return the reply that an error is."""
     return replies.error(text_of(error))
+
+
+def within(error: Exception) -> bytes:
+    """Return the reply that an error is as one of several in an array."""
+    word, _, rest = text_of(error).partition(" ")
+    return replies.error(f"ERR {rest}" if word in OF_CONNECTIONS else f"{word} {rest}")

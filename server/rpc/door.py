@@ -1,12 +1,8 @@
 """The gRPC door: opened on a port once the engine has started, closed with time for the calls under way."""
 
 import asyncio
-import socket
-import ssl
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, Self
 
 import grpc
@@ -22,36 +18,21 @@ from server.rpc.http2.connection import Connection
 from server.rpc.messages import HEALTH, POOL, REFLECTION, SERVICE
 from server.rpc.reflecting import reflection_handler
 from server.rpc.streaming import Streams
+from server.workers.opening import Listening
 
 CALLS = 16_384  # under way at once; more are refused with RESOURCE_EXHAUSTED
 STREAMS = 4096  # calls under way on one connection; more are refused
-BACKLOG = 2048
 END_SECONDS = 0.02  # between looks whether the last connection has ended
 INFER = "ModelInfer"
+ALPN = "h2"
 Ends = tuple[set[Connection], Streams, Health]  # what is told when a door ends
-
-
-@dataclass(frozen=True, slots=True)
-class Listening:
-    """Where a door listens and how.
-
-    Units: message_bytes, a message may have; shutdown_seconds, calls get to end.
-    """
-
-    host: str
-    port: int
-    message_bytes: int
-    shutdown_seconds: float
-    certificate: Path | None = None
-    key: Path | None = None
 
 
 class Door:
     """An open door."""
 
     def __init__(self, listening: Listening, server: asyncio.Server, service: Service, ends: Ends) -> None:
-        host = f"[{listening.host}]" if ":" in listening.host else listening.host
-        self.address = f"{host}:{listening.port}"
+        self.address = listening.address
         self._grace = listening.shutdown_seconds
         self._server = server
         self._service = service
@@ -59,7 +40,9 @@ class Door:
         self._closing: asyncio.Task[None] | None = None
 
     @classmethod
-    async def open(cls, engine: Engine, access: Access, listening: Listening, version: str) -> Self:
+    async def open(
+        cls, engine: Engine, access: Access, listening: Listening, message_bytes: int, version: str
+    ) -> Self:
         """Answer calls from now on.
 
         Raises: OSError, a certificate that cannot be read, or a port that cannot be listened on.
@@ -73,13 +56,13 @@ class Door:
         }
         service = Service(
             methods, calls.heads, calls.gathered, partial(may, access, "predict"),
-            f"/{SERVICE}/{INFER}".encode(), listening.message_bytes, CALLS,
+            f"/{SERVICE}/{INFER}".encode(), message_bytes, CALLS,
         )  # fmt: skip
         open_: set[Connection] = set()
         server = await asyncio.get_running_loop().create_server(
             lambda: Connection(partial(Exchanges, service), open_, STREAMS),
-            sock=listener(listening.host, listening.port),
-            ssl=credentials(listening),
+            sock=listening.listener(),
+            ssl=listening.credentials(ALPN),
         )
         return cls(listening, server, service, (open_, streams, health))
 
@@ -122,34 +105,3 @@ def services(
     yield HEALTH, health.handlers()
     for name in REFLECTION:
         yield name, reflection_handler(POOL)
-
-
-def listener(host: str, port: int) -> socket.socket:
-    """Return a socket that listens on a port that others listen on too, or hold.
-
-    Raises: OSError.
-    """
-    one = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    try:
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        one.bind((host, port))
-        one.listen(BACKLOG)
-    except OSError:
-        one.close()
-        raise
-    return one
-
-
-def credentials(listening: Listening) -> ssl.SSLContext | None:
-    """Return what TLS is spoken with; None without it.
-
-    Raises: OSError, a file that cannot be read or is no certificate.
-    """
-    if listening.certificate is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(listening.certificate, listening.key)
-    context.set_alpn_protocols(["h2"])
-    return context

@@ -11,7 +11,7 @@ import os
 import socket
 import struct
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Self
 
 log = logging.getLogger(__name__)
@@ -29,12 +29,15 @@ LOAD, MODULO, JUMP_IF_EQUAL, RETURN = 0x20, 0x94, 0x15, 0x06
 RANDOM = 0xFFFFF000 + 56  # SKF_AD_OFF + SKF_AD_RANDOM
 
 
-class GrpcPortRefused(OSError):
-    """The port of gRPC cannot be listened on."""
+DOORS = {"grpc": "gRPC", "resp": "the Redis protocol"}  # beside HTTP
 
-    def __init__(self, number: int, port: int) -> None:
+
+class PortRefused(OSError):
+    """The port of a door beside HTTP cannot be listened on."""
+
+    def __init__(self, number: int, door: str, port: int) -> None:
         super().__init__(number, os.strerror(number))
-        self.port = port
+        self.door, self.port = door, port
 
 
 class Listeners:
@@ -89,19 +92,36 @@ class Listeners:
             one.close()
 
 
-def held(host: str, port: int) -> socket.socket:
-    """Return a socket that holds a port for gRPC, which opens it itself in every worker; it never listens.
+class Held:
+    """Ports that are held for the doors beside HTTP, which open them themselves in every worker.
 
-    It is bound alone, as the first listener is, and only then opened to the others.
-
-    Raises: GrpcPortRefused, the address is taken or none of this machine's.
+    Each is bound alone, as the first listener is, and only then opened to the others; nobody listens
+    on these sockets.
     """
-    try:
-        one = bound(host, port)
-    except OSError as error:
-        raise GrpcPortRefused(error.errno or 0, port) from error
-    one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    return one
+
+    def __init__(self, host: str, ports: Mapping[str, int]) -> None:
+        """Hold ports, by the doors they are for; port 0 takes a free one.
+
+        Raises: PortRefused, one is taken or the address is none of this machine's.
+        """
+        self._sockets: dict[str, socket.socket] = {}
+        for door, port in ports.items():
+            try:
+                one = self._sockets[door] = bound(host, port)
+            except OSError as error:
+                self.close()
+                raise PortRefused(error.errno or 0, door, port) from error
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """The ports by their doors."""
+        return {door: one.getsockname()[1] for door, one in self._sockets.items()}
+
+    def close(self) -> None:
+        """Hold them no longer."""
+        for one in self._sockets.values():
+            one.close()
 
 
 def bound(host: str, port: int, *, shared: bool = False) -> socket.socket:

@@ -9,24 +9,23 @@ import logging
 import os
 import selectors
 import signal
-import socket
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable
-from contextlib import closing, nullcontext
+from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from models.errors import InsituError
 from server.cores import worker_count
 from server.settings import ServerSettings
-from server.workers.listeners import Listeners, held
+from server.workers.listeners import DOORS, Held, Listeners
 from server.workers.processes import Worker
 from server.workers.reports import Task, WorkerFailed
 from server.workers.signals import ENDING, Signals, bury_strangers
 
-Started = Callable[[str, str | None], None]  # the URL, and the address of gRPC
+Started = Callable[[str, Mapping[str, str]], None]  # the URL, and the addresses of the doors beside it
 log = logging.getLogger(__name__)
 
 STEADY_SECONDS = 10.0  # a worker that lived so long did not die of its start
@@ -47,11 +46,11 @@ def supervise(settings: ServerSettings, started: Started) -> None:
     count = worker_count(settings)
     with (
         closing(Listeners.reserve(settings.host, settings.port, count)) as listeners,
-        nullcontext() if settings.grpc is None else closing(held(settings.host, settings.grpc)) as grpc,
+        closing(Held(settings.host, settings.beside)) as held,
         tempfile.TemporaryDirectory(prefix="insitu-metrics-", dir=memory_files()) as metrics,
         closing(Signals()) as signals,
     ):
-        task = Task(share_of(settings, count, grpc), Path(metrics))
+        task = Task(share_of(settings, count, held.ports), Path(metrics))
         Supervisor(task, listeners, signals, started).run()
 
 
@@ -60,11 +59,11 @@ def memory_files() -> Path | None:
     return MEMORY_FILES if os.access(MEMORY_FILES, os.W_OK) else None
 
 
-def share_of(settings: ServerSettings, count: int, grpc: socket.socket | None = None) -> ServerSettings:
-    """Return the settings of one worker of several; all of them open the port of gRPC that is held."""
+def share_of(settings: ServerSettings, count: int, held: Mapping[str, int]) -> ServerSettings:
+    """Return the settings of one worker of several; all of them open the ports that are held."""
     memory = max(LEAST_MEMORY_BYTES, settings.model_memory_bytes // count)
-    port = -1 if grpc is None else grpc.getsockname()[1]
-    return settings.model_copy(update={"workers": count, "model_memory_bytes": memory, "grpc_port": port})
+    ports = {f"{door}_port": held.get(door, -1) for door in DOORS}
+    return settings.model_copy(update={"workers": count, "model_memory_bytes": memory, **ports})
 
 
 @dataclass(eq=False, slots=True)
@@ -169,7 +168,7 @@ class Supervisor:
         worker = self._slots[0].worker
         if worker is not None and worker.url is not None:
             log.info("%d workers answer on %s", len(self._slots), worker.url)
-            self._tell(worker.url, grpc_address(self._task.settings))
+            self._tell(worker.url, addresses(self._task.settings))
 
     def _signalled(self, number: int) -> None:
         if number in ENDING:
@@ -268,10 +267,10 @@ class Supervisor:
         slot.worker, slot.successor = slot.successor, None
 
 
-def grpc_address(settings: ServerSettings) -> str | None:
-    """Return where gRPC answers; None where it is not served."""
+def addresses(settings: ServerSettings) -> dict[str, str]:
+    """Return where the doors beside HTTP answer."""
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    return None if settings.grpc is None else f"{host}:{settings.grpc}"
+    return {door: f"{host}:{port}" for door, port in settings.beside.items()}
 
 
 def backoff_seconds(failures: int) -> float:

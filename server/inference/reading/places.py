@@ -4,15 +4,15 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from ssl import SSLContext, SSLError
-from typing import Any
+from typing import Any, TypeVar
 
 from redis.asyncio.connection import ConnectionPool, SSLConnection
 from redis.exceptions import ResponseError
 
 from models.errors import RedisRefused, RedisUnavailable
-from server.inference.reading.connection import Connection
 from server.inference.reading.faults import AWAY
 
+Spoken = TypeVar("Spoken", bound=asyncio.BaseProtocol)
 Greeting = tuple[tuple[str, ...], ...]
 PING = ("PING",)
 ROLE = ("ROLE",)
@@ -48,7 +48,7 @@ class Place:
         """Return this place: nobody has to be asked where it is."""
         return self
 
-    async def reached(self, make: Callable[[], Connection]) -> Connection:
+    async def reached(self, make: Callable[[], Spoken]) -> Spoken:
         """Connect.
 
         Raises: OSError.

@@ -1,6 +1,6 @@
 """Command: one command that is answered here, and what `COMMAND` tells of it."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +8,7 @@ from server.access import Scope
 from server.resp.caller import Caller, Word
 
 Words = Sequence[bytes]
-Answer = Callable[[Caller, Words], Awaitable[bytes]]
+Answer = Callable[[Caller, Words], Coroutine[Any, Any, bytes]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -132,7 +132,6 @@ def command(name: str, read_only: bool, deprecated: bool, summary: str) -> Comma
         keys=(3, 3, 1),
         names=names_of,
         alongside=read_only,
-        scope="predict",
     )
 
 

@@ -19,6 +19,7 @@ from models.errors import (
     VersionInUse,
     VersionNotFound,
 )
+from models.execution import Execution
 from models.manifest import Manifest
 from models.model_pointers import START, ModelPointer, name_of
 from models.store import PRODUCTION, ModelStore
@@ -71,7 +72,7 @@ async def put(caller: Caller, wanted: Wanted) -> None:
     engine, place = caller.engine, Place.of(caller, wanted.key)
     (there,) = await caller.redis([("GET", wanted.key)])
     pointer_of(there)
-    check_device(caller, wanted)
+    check_device(wanted.execution, engine.catalogue.options.provider)
     size = sum(map(len, wanted.chunks))
     if size > engine.limits.model_bytes:
         raise ModelTooLarge(size, engine.limits.model_bytes)
@@ -79,18 +80,17 @@ async def put(caller: Caller, wanted: Wanted) -> None:
         before = await versions_here(place)
         onnx, wording = b"".join(wanted.chunks), Wording(execution=wanted.execution)
         version = await engine.publisher.publish(place.name, onnx, wording, None)
-        replaced = await pointed(caller, place, version)
+        replaced = await pointed(caller, place, wanted.execution, version)
         await engine.store.promote(place.name, version)
         await prune(place, before, replaced)
 
 
-def check_device(caller: Caller, wanted: Wanted) -> None:
-    """Refuse a GPU that is not there.
+def check_device(execution: Execution, provider: str) -> None:
+    """Refuse a model for a GPU where another provider is the one that runs it.
 
     Raises: Refused.
     """
-    on_gpu = wanted.execution.device.upper().startswith("GPU")
-    if on_gpu and caller.engine.catalogue.options.provider == CPU:
+    if provider == CPU and execution.device.upper().startswith("GPU"):
         raise refused("GPU requested but ONNX couldn't find CUDA")
 
 
@@ -127,7 +127,7 @@ def check_own(place: Place, version: int, manifest: Manifest | None) -> None:
         )
 
 
-async def pointed(caller: Caller, place: Place, version: int) -> ModelPointer | None:
+async def pointed(caller: Caller, place: Place, execution: Execution, version: int) -> ModelPointer | None:
     """Load a version that was just published, let the key point to it, and return where it pointed.
 
     Where that cannot be, the version is deleted again; where it is not known, because Redis went away, it stays.
@@ -135,7 +135,8 @@ async def pointed(caller: Caller, place: Place, version: int) -> ModelPointer | 
     Raises: Refused, ModelNotLoadable, RedisUnavailable, RedisRefused.
     """
     try:
-        await loaded(caller.engine, place.name, version)
+        serving = await loaded(caller.engine, place.name, version)
+        check_device(execution, serving.provider)
         pointer = ModelPointer(place.name, version)
         return was_there(await caller.script(POINT, [place.key], [START, pointer.pack()]))
     except RedisUnavailable:

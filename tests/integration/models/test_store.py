@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
+from random import Random
 
 import pytest
 from redis.crc import key_slot
@@ -107,6 +108,20 @@ async def test_bytes_of_any_length_come_back_from_their_chunks_and_pieces(
     assert (await store.load("churn", 1)).onnx == onnx
 
 
+@pytest.mark.parametrize("size", [(1 << 20) - 1, 1 << 20, (1 << 20) + 1, (5 << 20) + 3])
+async def test_a_large_file_goes_up_in_parts_and_comes_back_whole(
+    client: Client, bundle: MakeBundle, size: int
+) -> None:
+    store = ModelStore(client, chunk_bytes=(2 << 20) + 7)
+    onnx = Random(size).randbytes(size)
+
+    manifest = await store.publish(bundle(onnx))
+
+    assert (await store.load("churn", 1)).onnx == onnx
+    chunks = [store.keys.chunk("churn", 1, index) for index in range(manifest.chunks)]
+    assert [await store.redis.ttl(chunk) for chunk in chunks] == [-1] * manifest.chunks
+
+
 async def test_versions_are_numbered_from_one(store: ModelStore, bundle: MakeBundle) -> None:
     numbers = [(await store.publish(bundle(name=name))).version for name in ("a", "a", "b", "a")]
 
@@ -156,6 +171,19 @@ async def test_names_are_those_with_a_version_sorted(store: ModelStore, bundle: 
     await store.delete("c", 1)
 
     assert await store.names() == ["a", "b"]
+
+
+async def test_manifests_of_many_versions_come_in_order_without_what_cannot_be_read(
+    store: ModelStore, bundle: MakeBundle
+) -> None:
+    published = await store.publish(bundle())
+    await store.publish(bundle())
+    await store.redis.set(store.keys.manifest("churn", 2), b"{}")
+
+    found = await store.manifests([("churn", 2), ("other", 1), ("churn", 1)])
+
+    assert found == [None, None, published]
+    assert await store.manifests([]) == []
 
 
 async def test_no_model_is_no_name(store: ModelStore) -> None:

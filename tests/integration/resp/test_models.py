@@ -13,7 +13,9 @@ from redis.exceptions import ResponseError
 from models.errors import ModelTooLarge
 from models.model_pointers import ModelPointer, name_of
 from models.store import ModelStore
+from server import app
 from server.inference.asking import Ask
+from server.inference.sessions import CUDA
 from server.resp.caller import Caller
 from server.resp.commands.models import COMMANDS
 from server.resp.commands.stored_models import model_at, model_of
@@ -236,6 +238,20 @@ async def test_a_gpu_is_refused_where_there_is_none(asked: Asker) -> None:
     stored = asked("AI.MODELSTORE", "m", "ONNX", "GPU:0", "BLOB", graphs.scaled())
 
     assert await refusal(stored) == "ERR GPU requested but ONNX couldn't find CUDA"
+
+
+@pytest.mark.filterwarnings("ignore:Specified provider")  # ONNX Runtime takes the CPU where it finds no CUDA
+async def test_a_gpu_that_does_not_run_the_model_leaves_nothing_behind(
+    engine: StartEngine, make_caller: MakeCaller, store: ModelStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "choose_provider", lambda _wanted: CUDA)
+    asked = Asker(await make_caller(await engine()), COMMANDS)
+
+    stored = asked("AI.MODELSTORE", "m", "ONNX", "GPU:7", "BLOB", graphs.scaled())
+
+    assert await refusal(stored) == "ERR GPU requested but ONNX couldn't find CUDA"
+    assert await refusal(asked("AI.MODELGET", "m")) == EMPTY
+    assert await store.names() == []
 
 
 async def test_others_are_answered_while_a_model_is_stored(asked: Asker) -> None:

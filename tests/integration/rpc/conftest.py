@@ -17,6 +17,7 @@ from redis.asyncio import Redis
 from models.store import ModelStore
 from server import app
 from server.settings import ServerSettings
+from server.workers.listeners import Held
 from tests.integration.conftest import BuildEngine
 from tests.integration.rpc.calling import Caller
 
@@ -43,11 +44,11 @@ async def open_door(redis_url: str, built: BuildEngine) -> AsyncIterator[OpenDoo
             engine = built(chosen)
             stack.push_async_callback(engine.stop)
             await engine.start()
-            held = app.hold(chosen)
-            assert held is not None
+            held = Held(chosen.host, {"grpc": chosen.grpc_port or 0})
             stack.callback(held.close)
-            door = await app.open_rpc(chosen, engine, held)
-            assert door is not None
+            doors: dict[str, Any] = {}
+            await app.open_beside(chosen.model_copy(update={"resp_port": -1}), engine, held, doors)
+            door = doors["grpc"]
             stack.push_async_callback(door.close)
             caller = Caller(door, engine)
             stack.push_async_callback(caller.close)

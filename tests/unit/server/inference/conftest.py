@@ -16,7 +16,8 @@ import pytest
 from models.assembly import Plan
 from models.bundle import Bundle
 from models.tensors import Tensor
-from server.inference.batcher import Batcher, BatchLimits
+from server.inference.batch_limits import BatchLimits
+from server.inference.batcher import Batcher
 from server.inference.runs import Runner
 from server.inference.samples import Rows
 from server.inference.sessions import Session

@@ -305,6 +305,47 @@ async def test_a_batch_that_stays_small_runs_after_its_wait(held: MakeHeld, batc
     assert time.monotonic() - started >= 0.05
 
 
+async def test_a_batch_with_enough_rows_runs_though_it_is_not_full(
+    held: MakeHeld, batcher: MakeBatcher
+) -> None:
+    session = held(scaled())
+    queue = batcher(session, batch_rows=100, least_rows=3, wait_seconds=30.0)
+
+    first = ask(queue, 1)
+    await asyncio.sleep(0.02)
+    assert session.runs == []
+    await all_of(first, ask(queue, 2, 3))
+
+    assert session.runs == [3]
+
+
+async def test_a_small_batch_waits_from_when_its_first_row_came(held: MakeHeld, batcher: MakeBatcher) -> None:
+    queue = batcher(held(scaled()), least_rows=100, wait_seconds=1.0)
+    started = time.monotonic()
+
+    first = ask(queue, 1)
+    await asyncio.sleep(0.5)
+    await all_of(first, ask(queue, 2))
+
+    assert 1.0 <= time.monotonic() - started < 1.5
+
+
+async def test_what_comes_during_a_run_waits_for_enough_as_well(held: MakeHeld, batcher: MakeBatcher) -> None:
+    session = held(scaled())
+    queue = batcher(session, least_rows=2, wait_seconds=30.0)
+
+    session.hold()
+    first = await held_back(session, ask(queue, 0, 0))
+    second = ask(queue, 1)
+    session.gate.set()
+    await first.answers()
+    await asyncio.sleep(0.02)
+    assert session.runs == [2]
+    await all_of(second, ask(queue, 2))
+
+    assert session.runs == [2, 2]
+
+
 async def test_a_full_batch_does_not_wait(held: MakeHeld, batcher: MakeBatcher) -> None:
     queue = batcher(held(scaled()), batch_rows=2, wait_seconds=30.0)
 

@@ -9,6 +9,7 @@ import onnxruntime as ort
 import pytest
 
 from models.bundle import Bundle
+from models.execution import Execution
 from server.inference import sessions
 from server.inference.errors import ModelNotLoadable, ProviderUnavailable, RunFailed
 from server.inference.memory import heap_bytes
@@ -22,6 +23,7 @@ from server.inference.sessions import (
     choose_provider,
     cuda_runs,
     in_time,
+    meant,
     mentions,
     reason_of,
     shrink_arena,
@@ -205,3 +207,22 @@ def test_the_probe_is_the_file_that_its_comment_names() -> None:
 
     assert [one.op_type for one in probe.graph.node] == ["Relu"]
     assert (probe.ir_version, probe.opset_import[0].version) == (8, 17)
+
+
+@pytest.mark.parametrize(
+    ("device", "providers"),
+    [
+        (None, {CUDA: {}, CPU: {}}),
+        ("GPU", {CUDA: {}, CPU: {}}),
+        ("gpu:2", {CUDA: {"device_id": "2"}, CPU: {}}),
+        ("CPU", {CPU: {}}),
+        ("cpu:1", {CPU: {}}),
+    ],
+)
+def test_a_model_gets_the_device_that_it_was_stored_for(
+    device: str | None, providers: dict[str, dict[str, str]]
+) -> None:
+    execution = Execution(key="m", device=device) if device else None
+
+    assert list(meant(CUDA, execution).items()) == list(providers.items())
+    assert meant(CPU, execution) == {CPU: {}}

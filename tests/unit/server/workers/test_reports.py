@@ -66,8 +66,8 @@ def test_any_other_fault_is_named() -> None:
 def test_a_worker_has_its_share_of_the_memory_for_models() -> None:
     settings = ServerSettings(model_memory_bytes=6 << 20)
 
-    assert share_of(settings, 3).model_memory_bytes == 2 << 20
-    assert share_of(settings, 100).model_memory_bytes == 1 << 20
+    assert share_of(settings, 3, {}).model_memory_bytes == 2 << 20
+    assert share_of(settings, 100, {}).model_memory_bytes == 1 << 20
 
 
 def test_a_worker_that_dies_again_and_again_comes_back_later_and_later() -> None:

@@ -1,0 +1,1 @@
+"""COMMAND, MODULE LIST and INFO: what Redis tells of itself, with our commands in it."""

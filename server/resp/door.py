@@ -1,0 +1,84 @@
+"""The door of the Redis protocol: opened on a port once the engine has started, closed with time for its clients."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Self
+
+from server.access import Access
+from server.inference.engine import Engine
+from server.resp.commands.command import Command
+from server.resp.commands.table import COMMANDS
+from server.resp.connection import Connection
+from server.resp.gathered import Turn
+from server.resp.joined import Joined
+from server.resp.joined_dags import JoinedDags
+from server.resp.reaching import Redis
+from server.resp.service import Service
+from server.resp.specials import specials
+from server.workers.opening import Listening
+
+END_SECONDS = 0.02  # between looks whether the last connection has ended
+BESIDE_MODEL_BYTES = 1 << 20  # that storing a model takes beside its file
+
+
+class Door:
+    """An open door."""
+
+    def __init__(self, listening: Listening, server: asyncio.Server, service: Service) -> None:
+        self.address = listening.address
+        self._grace = listening.shutdown_seconds
+        self._server, self._service = server, service
+        self._closing: asyncio.Task[None] | None = None
+
+    @classmethod
+    async def open(
+        cls,
+        engine: Engine,
+        access: Access,
+        listening: Listening,
+        redis: Redis,
+        commands: Mapping[bytes, Command] = COMMANDS,
+    ) -> Self:
+        """Answer commands from now on; `commands` are those that are not for Redis.
+
+        Raises: OSError, a certificate that cannot be read, or a port that cannot be listened on.
+        """
+        most = engine.limits.model_bytes + BESIDE_MODEL_BYTES
+        service = Service(
+            engine, commands, access, redis.place, redis.home, redis.timeout_seconds, most,
+            Joined(engine), JoinedDags(engine, each),
+        )  # fmt: skip
+        known = specials(commands)
+        server = await asyncio.get_running_loop().create_server(
+            lambda: Connection(service, known), sock=listening.listener(), ssl=listening.credentials()
+        )
+        return cls(listening, server, service)
+
+    def end(self) -> None:
+        """Take no more clients, and let what is under way end within its time."""
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._ended())
+
+    async def _ended(self) -> None:
+        self._server.close()
+        for one in [*self._service.open]:
+            one.leave()
+        try:
+            async with asyncio.timeout(self._grace):
+                while self._service.open:  # noqa: ASYNC110  # connections end one by one, and nobody tells
+                    await asyncio.sleep(END_SECONDS)
+        except TimeoutError:
+            for one in [*self._service.open]:
+                one.drop()
+
+    async def close(self) -> None:
+        """End, and wait until that is done."""
+        self.end()
+        if self._closing is not None:
+            await self._closing
+
+
+def each(turn: Turn) -> None:
+    """Answer the commands of a turn by themselves."""
+    client: Connection = turn.client
+    client.spawn(client.each(turn))

@@ -1,0 +1,46 @@
+"""What the connections of one door share."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from server.access import Access
+from server.inference.engine import Engine
+from server.inference.reading.places import Place
+from server.resp.commands.command import Command
+from server.resp.configuration import Configuration
+from server.resp.joined import Joined
+from server.resp.joined_dags import JoinedDags
+
+
+class Leaving(Protocol):
+    """A connection, as the door ends it."""
+
+    def leave(self) -> None:
+        """End as soon as what was asked has been answered."""
+
+    def drop(self) -> None:
+        """End now."""
+
+
+@dataclass(eq=False, slots=True)
+class Service:
+    """The core, the commands by name, and where Redis is.
+
+    `place` finds Redis, with the credentials and the database of the server's own URL; `home` is
+    that database.
+
+    Units: connect_seconds, until Redis counts as away; own_bytes, one of our commands may have.
+    """
+
+    engine: Engine
+    commands: Mapping[bytes, Command]
+    access: Access
+    place: Callable[[], Awaitable[Place]]
+    home: int
+    connect_seconds: float
+    own_bytes: int
+    joined: Joined
+    dags: JoinedDags
+    configuration: Configuration = field(default_factory=Configuration)
+    open: set[Leaving] = field(default_factory=set)

@@ -1,0 +1,61 @@
+"""A transaction that a client has begun, and what of it is ours: stand-ins, whose replies are turned in EXEC's."""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any
+
+from server.resp.caller import Word
+from server.resp.commands.command import Command
+from server.resp.refusals import IN_TRANSACTION
+from server.resp.wire.frames import END
+from server.resp.wire.reading import read
+from server.resp.wire.scanning import Scanner
+
+UNFIT = ("EVAL", "return 0")  # too few words: Redis then refuses to EXEC, as it does after any such mistake
+Turned = Callable[[Any], bytes]
+
+
+def failing(text: str) -> Sequence[Word]:
+    """Return a command that is queued and then fails with an error."""
+    return ("EVAL", "return redis.error_reply(ARGV[1])", 0, text)
+
+
+def refusing(command: Command) -> Sequence[Word]:
+    """Return what is queued for a command of ours that is not for transactions."""
+    name = command.name
+    return failing(
+        IN_TRANSACTION if name.startswith("AI.") else IN_TRANSACTION.replace("RedisAI command", name)
+    )
+
+
+class Transaction:
+    """What was queued: `begun` is how many commands had been sent through with its MULTI.
+
+    `db` is the database it selects, if it does.
+    """
+
+    __slots__ = ("begun", "beside", "db", "turned")
+
+    def __init__(self, begun: int) -> None:
+        self.begun = begun
+        self.beside = 0  # ours, less what was sent through and not queued
+        self.turned: dict[int, Turned] = {}
+        self.db: int | None = None
+
+    def queue(self, sent: int, turned: Turned | None) -> None:
+        """Take note of one of ours, that is queued after `sent` commands."""
+        if turned is not None:
+            self.turned[sent - self.begun + self.beside] = turned
+        self.beside += 1
+
+    def told(self, frame: bytes) -> bytes:
+        """Return the reply to EXEC with ours turned; an error or nothing is left as it is."""
+        line = frame.index(END) + 2
+        if frame[:1] != b"*" or frame[1:2] == b"-":
+            return frame
+        ends = [line, *(line + end for end, _ in Scanner().ends(frame[line:]))]
+        parts = [frame[start:end] for start, end in pairwise(ends)]
+        for place, turned in self.turned.items():
+            if place < len(parts):
+                parts[place] = turned(read(parts[place]))
+        return frame[:line] + b"".join(parts)

@@ -1,0 +1,71 @@
+"""How a door beside HTTP listens: on a port that others listen on too, or hold."""
+
+import socket
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+BACKLOG = 2048
+
+
+class Door(Protocol):
+    """A door that is open."""
+
+    address: str
+
+    def end(self) -> None:
+        """Take nobody new, and let what is under way end within its time."""
+
+    async def close(self) -> None:
+        """End, and wait until that is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """Where a door listens and how.
+
+    Units: shutdown_seconds, what is under way gets to end.
+    """
+
+    host: str
+    port: int
+    shutdown_seconds: float
+    certificate: Path | None = None
+    key: Path | None = None
+
+    @property
+    def address(self) -> str:
+        """The host and the port as they are told."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+    def listener(self) -> socket.socket:
+        """Return a socket that listens.
+
+        Raises: OSError.
+        """
+        one = socket.socket(socket.AF_INET6 if ":" in self.host else socket.AF_INET)
+        try:
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            one.bind((self.host, self.port))
+            one.listen(BACKLOG)
+        except OSError:
+            one.close()
+            raise
+        return one
+
+    def credentials(self, *protocols: str) -> ssl.SSLContext | None:
+        """Return what TLS is spoken with, None without it; `protocols` are offered by ALPN.
+
+        Raises: OSError, a file that cannot be read or is no certificate.
+        """
+        if self.certificate is None:
+            return None
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(self.certificate, self.key)
+        if protocols:
+            context.set_alpn_protocols(list(protocols))
+        return context
