@@ -139,7 +139,6 @@ COMMANDS = (
         flags=("write", "denyoom", "movablekeys"),
         keys=(4, 4, 1),
         names=names_of(parse_modelexecute),
-        scope="predict",
     ),
     Command(
         "AI.MODELRUN",
@@ -150,6 +149,5 @@ COMMANDS = (
         flags=("write", "denyoom", "movablekeys"),
         keys=(3, 3, 1),
         names=names_of(parse_modelrun),
-        scope="predict",
     ),
 )
