@@ -14,7 +14,7 @@ from redis.exceptions import ResponseError
 from models.tensor_strings import AXES_LIMIT, DTYPES, StoredTensor, pack, unpack
 from server.resp.caller import Caller
 from server.resp.commands.command import Command, Queued, Words
-from server.resp.commands.tensor_scripts import REFUSE, STORE
+from server.resp.commands.tensor_scripts import CHECK, STORE
 from server.resp.commands.tensor_values import of_blob, of_words, values_reply, wrong_shape, zeros
 from server.resp.refusals import WRONG_TYPE, Refused, refused
 from server.resp.wire.replies import OK, Encoder, array, bulk, error, integer
@@ -24,6 +24,9 @@ TYPES = {dtype.encode(): dtype for dtype in DTYPES}
 NO_TENSOR = "ERR tensor key is empty or in a different shard"
 META, BLOB, VALUES = b"META", b"BLOB", b"VALUES"
 HEADS_KEPT = 1024
+# More is looked for by a script and set by a command: Lua makes copies and keeps the memory of them, which Redis
+# does not count. Whoever puts something else at the key between the two is overwritten, as by SET.
+SCRIPT_BYTES = 1 << 20
 
 
 class TensorGet(NamedTuple):
@@ -195,9 +198,24 @@ async def store_tensors(caller: Caller, pairs: Sequence[tuple[bytes, StoredTenso
 
     Raises: Refused; RedisUnavailable.
     """
+    keys, values = [key for key, _ in pairs], [pack(tensor) for _, tensor in pairs]
     if not pairs:
         return
-    reply = await caller.script(STORE, [key for key, _ in pairs], [pack(tensor) for _, tensor in pairs])
+    if sum(map(len, values)) <= SCRIPT_BYTES:
+        allowed(await caller.script(STORE, keys, values))
+        return
+    allowed(await caller.script(CHECK, keys))
+    (reply,) = await caller.redis(
+        [("MSET", *[word for pair in zip(keys, values, strict=True) for word in pair])]
+    )
+    allowed(reply)
+
+
+def allowed(reply: Any) -> None:
+    """Go on where Redis did what it was asked to.
+
+    Raises: Refused, in its words.
+    """
     if isinstance(reply, ResponseError):
         raise Refused(str(reply))
 
@@ -210,7 +228,7 @@ async def set_tensor(caller: Caller, args: Words) -> bytes:
     try:
         pair = parse_tensorset(args)
     except Refused as fault:
-        raise Refused(str(await caller.script(REFUSE, args[:1], [str(fault)]))) from fault
+        raise Refused(str(await caller.script(CHECK, args[:1], [str(fault)]))) from fault
     await store_tensors(caller, [pair])
     return OK
 
@@ -220,7 +238,7 @@ def set_in_transaction(_caller: Caller, args: Words) -> Queued:
     try:
         key, tensor = parse_tensorset(args)
     except Refused as fault:
-        return Queued(("EVAL", REFUSE.text, 1, args[0], str(fault)))
+        return Queued(("EVAL", CHECK.text, 1, args[0], str(fault)))
     return Queued(("EVAL", STORE.text, 1, key, pack(tensor)))
 
 

@@ -20,6 +20,7 @@ from models.tensor_strings import (
     unpack,
 )
 from server.resp.caller import Caller
+from server.resp.commands import tensors
 from server.resp.commands.tensors import COMMANDS, read_tensors, store_tensors
 from server.resp.refusals import Refused
 from server.resp.wire.replies import RESP3
@@ -225,6 +226,41 @@ async def test_tensors_are_stored_all_or_none(caller: Caller, redis: Redis) -> N
     assert await read_tensors(caller, [b"b", b"a"]) == [ones, VECTOR]
     await store_tensors(caller, [])
     assert await read_tensors(caller, []) == []
+
+
+async def test_large_tensors_are_looked_for_first_and_then_set_all_at_once(
+    caller: Caller, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tensors, "SCRIPT_BYTES", 30)
+    await redis.mset({"a": VECTOR.data, "c": "no tensor"})
+    await redis.expire("a", 100)
+    ones = StoredTensor("INT8", (9,), b"1" * 9)
+
+    with pytest.raises(Refused, match=r"^WRONGTYPE"):
+        await store_tensors(caller, [(b"a", ones), (b"b", ones), (b"c", ones)])
+    assert await redis.mget("a", "b", "c") == [VECTOR.data, None, b"no tensor"]
+
+    before = sent(caller)
+    await store_tensors(caller, [(b"a", ones), (b"b", ones)])
+    assert sent(caller) == (before[0] + 2, before[1] + 2)
+    assert await read_tensors(caller, [b"b", b"a"]) == [ones, ones]
+    assert await redis.ttl("a") == -1
+
+    await redis.execute_command("ACL", "SETUSER", "guest", "on", "nopass", "~*", "+@all", "-mset")
+    await caller.redis([("AUTH", "guest", "")])
+    with pytest.raises(Refused, match=r"^NOPERM"):
+        await store_tensors(caller, [(b"a", ones), (b"b", ones)])
+    await redis.acl_deluser("guest")
+
+
+async def test_a_large_tensor_leaves_nothing_behind_in_lua(asked: Asker, redis: Any) -> None:
+    data = bytes(8 << 20)
+
+    for _ in range(2):
+        assert await asked("AI.TENSORSET", "t", "INT8", len(data), "BLOB", data) == b"OK"
+
+    assert await redis.strlen("t") == len(data) + 12
+    assert (await redis.info("memory"))["used_memory_vm_eval"] < 1 << 20
 
 
 async def test_the_first_key_that_holds_no_tensor_is_told(caller: Caller, redis: Redis) -> None:
