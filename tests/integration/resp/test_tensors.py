@@ -121,6 +121,20 @@ async def test_each_command_is_one_round_trip(asked: Asker) -> None:
     assert sent(asked.caller) == (before[0] + 2, before[1] + 2)
 
 
+@pytest.mark.parametrize("tensor", TENSORS, ids=lambda tensor: f"{tensor.dtype}-{tensor.shape}"[:24])
+async def test_type_and_shape_alone_are_told_without_the_numbers(
+    asked: Asker, redis: Redis, tensor: StoredTensor
+) -> None:
+    await redis.set("k", pack(tensor))
+    before = sent(asked.caller)
+
+    told_so = await asked("AI.TENSORGET", "k", "META")
+
+    assert told_so == [b"dtype", tensor.dtype.encode(), b"shape", [*tensor.shape]]
+    assert sent(asked.caller)[0] == before[0] + (2 if tensor.dtype == "STRING" else 1)
+    assert told_so == (await asked("AI.TENSORGET", "k"))[:4] == await asked("AI.TENSORGET", "k", "meta")
+
+
 async def test_a_tensor_that_is_set_again_no_longer_expires(asked: Asker, redis: Redis) -> None:
     await redis.set("t", VECTOR.data, ex=100)
 
@@ -151,6 +165,7 @@ async def test_a_string_that_is_no_tensor_is_left_alone(asked: Asker, redis: Red
     for words in (("FLOAT", 2, "BLOB", VECTOR.data), ("NOTYPE", 2)):
         assert told(await asked("AI.TENSORSET", "k", *words)) == WRONG
     assert told(await asked("AI.TENSORGET", "k", "NOFORM")) == WRONG
+    assert told(await asked("AI.TENSORGET", "k", "META")) == WRONG
     assert await redis.get("k") == value
 
 
@@ -183,11 +198,13 @@ async def test_another_type_is_told_before_what_is_wrong_with_the_words(
     assert told(await asked("AI.TENSORSET", "k", "FLOAT", 2, "BLOB", VECTOR.data)) == WRONG
     assert told(await asked("AI.TENSORSET", "k", "FLOAT", 0)) == WRONG
     assert told(await asked("AI.TENSORGET", "k", "X")) == WRONG
+    assert told(await asked("AI.TENSORGET", "k", "META")) == WRONG
     assert await redis.type("k") != b"string"
 
 
 async def test_what_is_wrong_with_the_words_is_told_where_the_key_is_well(asked: Asker, redis: Redis) -> None:
     assert told(await asked("AI.TENSORGET", "k", "X")) == EMPTY
+    assert told(await asked("AI.TENSORGET", "k", "META")) == EMPTY
     assert told(await asked("AI.TENSORSET", "k", "FLOAT", 0)) == SHAPE
     await redis.set("k", VECTOR.data)
     assert told(await asked("AI.TENSORGET", "k", "X")) == FORMAT
