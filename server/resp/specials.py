@@ -14,6 +14,7 @@ from server.resp.commands.module_info import info_sections
 from server.resp.connection import Connection, Special
 from server.resp.joined_dags import WENT_WELL, form_in
 from server.resp.refusals import Refused, refused
+from server.resp.scripts import worded
 from server.resp.session import Session
 from server.resp.subscriptions import COMMANDS as SUBSCRIBING
 from server.resp.subscriptions import Subscriptions
@@ -22,6 +23,7 @@ from server.resp.wire.frames import Bytes, Cut, words_of
 from server.resp.wire.replies import OK, RESP2, RESP3
 
 Words = Sequence[bytes]
+SCRIPTING = (b"EVAL", b"EVAL_RO", b"EVALSHA", b"EVALSHA_RO", b"SCRIPT")
 JOINED_DAG = b"AI.DAGEXECUTE_RO"
 RESET = b"+RESET\r\n"
 HELLO_FIRST = (
@@ -37,6 +39,7 @@ def specials(commands: Mapping[bytes, Command]) -> dict[bytes, Special]:
         **dict.fromkeys(SUBSCRIBING, subscribing),
         **dict.fromkeys((b"MONITOR", b"SYNC", b"PSYNC"), raw),
         **dict.fromkeys((b"COMMAND", b"INFO", b"MODULE"), telling),
+        **dict.fromkeys(SCRIPTING, scripting),
         b"SELECT": selecting,
         b"AUTH": authenticating,
         b"HELLO": greeting,
@@ -314,6 +317,26 @@ def discarding(client: Connection, data: Bytes, one: Cut) -> bool:
     if begun:
         client.session.multi = None
     return begun
+
+
+def scripting(client: Connection, data: Bytes, one: Cut) -> bool:
+    """EVAL and its like: a script that calls commands of ours is refused in RedisAI's words."""
+    session = client.session
+    if session.multi is not None or session.subscribed or not session.passes:
+        return seen(client, data, one)
+    words = words_of(data, one)
+    if not client.service.scripts.name_us(words):
+        return seen(client, data, one)
+    if not client.free():
+        return False
+    client.answer(scripted(client, words))
+    return True
+
+
+async def scripted(client: Connection, words: Words) -> bytes:
+    """Return the reply to a script that names commands of ours."""
+    (reply,) = await (await client.connected()).frames([words])
+    return worded(reply)
 
 
 # Messages.
