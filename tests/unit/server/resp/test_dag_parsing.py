@@ -246,3 +246,10 @@ def test_bytes_that_are_the_sign_between_steps_are_bytes() -> None:
 )
 def test_a_sign_that_is_no_bytes_is_a_sign(text: str, told: str) -> None:
     assert str(refusal(f"ROUTING r |> {text}")) == told
+
+
+def test_the_tensors_of_a_dag_are_bounded_together() -> None:
+    large = "|> AI.TENSORSET a UINT8 300000000 "
+
+    with pytest.raises(Misworded, match="600000000 bytes, together they may take 536870912"):
+        parsed("ROUTING r " + 2 * large + "|> AI.TENSORGET a")
