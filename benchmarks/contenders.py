@@ -55,7 +55,8 @@ def insitu(
     env = {
         "INSITU_REDIS_URL": stage.url,
         "INSITU_LOG_LEVEL": "warning",
-        "INSITU_GRPC_PORT": "-1",  # a second port is opened only where a case asks by it
+        "INSITU_GRPC_PORT": "-1",  # other ports are opened only where a case asks by them
+        "INSITU_RESP_PORT": "-1",
         **(settings or {}),
     }
     command = ["-m", "cli.main", "serve", "--port", str(port)]

@@ -1,4 +1,4 @@
-"""redis-benchmark: what the Redis of the run answers by itself to the commands that the servers send."""
+"""redis-benchmark: what answers to commands of Redis, the Redis of the run by itself or a server in front of it."""
 
 import csv
 import shutil
@@ -45,7 +45,7 @@ def attempt(stage: Stage, kind: str, connections: int, requests: int) -> Figures
     """Measure a number of requests."""
     key = KEY[kind].format(id="__rand_int__")
     asked = ["HMGET", key, *FIELDS] if kind == "hash" else ["GET", key]
-    return answered(stage, asked, requests, ["-c", str(connections), "-r", str(ROWS)])
+    return answered(of(stage), asked, requests, ["-c", str(connections), "-r", str(ROWS)])
 
 
 def deep(stage: Stage, asked: Sequence[str], requests: int, keys: int) -> Figures:
@@ -53,17 +53,23 @@ def deep(stage: Stage, asked: Sequence[str], requests: int, keys: int) -> Figure
 
     Raises: Missing; BenchmarkFailed.
     """
-    return answered(stage, asked, requests, ["-c", "1", "-P", str(PIPELINE), "-r", str(keys)])
+    return answered(of(stage), asked, requests, ["-c", "1", "-P", str(PIPELINE), "-r", str(keys)])
 
 
-def answered(stage: Stage, asked: Sequence[str], requests: int, more: Sequence[str]) -> Figures:
-    """Measure a number of requests of one command.
+def of(stage: Stage) -> list[str]:
+    """Return how the Redis of the run is found, by its unix socket."""
+    return ["-s", str(stage.redis.socket)]
+
+
+def answered(
+    place: Sequence[str], asked: Sequence[str | bytes], requests: int, more: Sequence[str]
+) -> Figures:
+    """Measure a number of requests of one command at a place, as redis-benchmark is told of it.
 
     Raises: Missing; BenchmarkFailed.
     """
     options = [
-        "-s",
-        str(stage.redis.socket),
+        *place,
         "-n",
         str(requests),
         *more,

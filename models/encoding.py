@@ -80,5 +80,9 @@ def bulk(argument: Argument) -> bytes:
 
 
 def encoded(command: Sequence[Argument]) -> bytes:
-    """Return any command as Redis takes it."""
-    return b"*%d\r\n%b" % (len(command), b"".join(map(bulk, command)))
+    """Return any command as Redis takes it, each argument copied once."""
+    parts = [b"*%d\r\n" % len(command)]
+    for argument in command:
+        data = argument if isinstance(argument, bytes) else str(argument).encode()
+        parts += (b"$%d\r\n" % len(data), data, b"\r\n")
+    return b"".join(parts)

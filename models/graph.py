@@ -23,11 +23,13 @@ from pydantic import ValidationError
 
 from models.errors import BadModelFile, ModelTooLarge, listed, shown
 from models.faults import explain
+from models.graph_outline import outline
 from models.tensors import UNNAMED, Dtype, TensorSpec
 
 MODEL_LIMIT_BYTES = (1 << 31) - 1  # protobuf's own limit for one message
 OPSETS = {"": (7, 26), "ai.onnx.ml": (1, 5), "com.microsoft": (1, 1)}
 IR_VERSIONS = (3, 13)
+LARGE_BYTES = 8 << 20  # reading more than that at once holds every thread up for tens of milliseconds
 NO_ONNX = "these bytes are no ONNX model"
 DTYPES: dict[int, Dtype] = {
     TensorProto.BOOL: "bool",
@@ -91,7 +93,7 @@ def summary(model: ModelProto) -> GraphSummary:
 def parsed(data: bytes) -> ModelProto:
     """Parse and check the file's structure."""
     try:
-        model = onnx.load_model_from_string(data)
+        model = onnx.load_model_from_string(outline(data) if len(data) > LARGE_BYTES else data)
     except (DecodeError, ValueError) as error:
         raise BadModelFile(f"{NO_ONNX}; export one with torch.onnx.export, skl2onnx, tf2onnx, ...") from error
     if not model.opset_import or not model.graph.node:

@@ -1,10 +1,12 @@
 """Sources of whole arrays: raw vectors and lists of steps; replies -> rows, pure, no I/O.
 
 Readers as in `models/text_sources.py`. Raw numbers are little-endian; a stored bool is one byte,
-0 or 1.
+0 or 1. A vector may also be a tensor string of RedisAI's type and as many elements, whatever its
+shape: then the trailer that fits it says so, and it is never read as numbers.
 """
 
 from collections.abc import Sequence
+from operator import methodcaller
 from typing import Any
 
 import numpy as np
@@ -14,10 +16,13 @@ from models.encoding import Form
 from models.errors import KeyMissing, WrongLength, WrongType, shown
 from models.fields import numbers_within
 from models.sources import ListSource, VectorSource
+from models.tensor_strings import FIXED_BYTES, MAGIC, NUMPY, described, trailed, trailing
 from models.tensors import Tensor, elements, numpy_dtype
 from models.values import Place, number
 
 STRINGS = {bytes}
+TENSOR_DTYPES = {numpy.name: dtype for dtype, numpy in NUMPY.items()}
+ends_like_a_tensor = methodcaller("endswith", MAGIC)
 
 
 class Layout:
@@ -29,6 +34,7 @@ class Layout:
         self.count = elements(source.shape)
         self.size = self.count * self.stored.itemsize
         self.sizes = {self.size}
+        self.tensor_dtype = TENSOR_DTYPES.get(source.dtype)
 
     @property
     def wanted(self) -> str:
@@ -37,8 +43,36 @@ class Layout:
 
     def read(self, strings: Sequence[bytes]) -> Tensor:
         """Return strings of the right size as one array, (len(strings), *shape), writable."""
-        flat = np.frombuffer(bytearray().join(strings), self.stored)
-        return flat.reshape(len(strings), *self.shape)
+        return self.array(bytearray().join(strings))
+
+    def array(self, data: bytearray) -> Tensor:
+        """Return the bytes of B vectors as one array, (B, *shape), writable."""
+        return np.frombuffer(data, self.stored).reshape(-1, *self.shape)
+
+    def ends_in_magic(self, data: bytearray) -> bool:
+        """Whether any of joined vectors ends in the byte that tensor strings end in."""
+        return self.size >= FIXED_BYTES and MAGIC[-1] in data[self.size - 1 :: self.size]
+
+    def takes(self, trailer: bytes) -> bool:
+        """Whether tensor strings with a trailer have the type and the number of elements."""
+        told = described(trailer)
+        return told is not None and told[0] == self.tensor_dtype and told[2] == self.size
+
+    def numbers(self, string: bytes) -> bytes | None:
+        """Return the numbers of a stored vector, raw or of a tensor string; None where it is neither."""
+        tensor = trailed(string)
+        if tensor is None:
+            return string if len(string) == self.size else None
+        return tensor.data if self.takes(trailing(string)) else None
+
+    def found(self, string: bytes) -> tuple[str, str]:
+        """Return what a string that is no such vector is, and what is wanted, in words."""
+        tensor = trailed(string)
+        if tensor is None:
+            return f"{len(string)} bytes", self.wanted
+        numbers = f"{self.tensor_dtype} with {self.count} element{'s' * (self.count > 1)}"
+        wanted = f"{numbers if self.tensor_dtype else f'{self.size} bytes'} ({self.dtype} {list(self.shape)})"
+        return f"a tensor of {tensor.dtype} {shown(list(tensor.shape))}", wanted
 
     def finite(self, values: Tensor, dtype: str, place: str) -> Tensor:
         """Return what `read` gave as the input takes it.
@@ -79,7 +113,7 @@ def stand_in(cell: Cell, source: VectorSource | ListSource, shape: tuple[int, ..
 
 
 class VectorReader:
-    """GET of a string of exactly the declared bytes; one reply: bytes."""
+    """GET of a string of exactly the declared bytes, or of a tensor of them; one reply: bytes."""
 
     def __init__(self, source: VectorSource, dtype: str) -> None:
         self._source, self._dtype = source, dtype
@@ -88,10 +122,26 @@ class VectorReader:
         self.columnar = True
 
     def columns(self, replies: Sequence[Any]) -> Tensor | None:
-        """All rows at once: (B, *shape)."""
-        if set(map(type, replies)) != STRINGS or set(map(len, replies)) != self._layout.sizes:
+        """All rows at once, (B, *shape), where all are raw or all are tensors of one trailer."""
+        if set(map(type, replies)) != STRINGS:
             return None
-        return self._layout.quick(self._layout.read(replies), self._dtype)
+        sizes = set(map(len, replies))
+        if sizes != self._layout.sizes:
+            return self._tensors(replies, sizes)
+        data = bytearray().join(replies)
+        if self._layout.ends_in_magic(data) and any(map(ends_like_a_tensor, replies)):
+            return None
+        return self._layout.quick(self._layout.array(data), self._dtype)
+
+    def _tensors(self, strings: Sequence[bytes], sizes: set[int]) -> Tensor | None:
+        """All rows at once, where they are tensors."""
+        size, trailer = self._layout.size, trailing(strings[0])
+        if not trailer or not self._layout.takes(trailer) or sizes != {size + len(trailer)}:
+            return None
+        whole = np.frombuffer(bytearray().join(strings), np.uint8).reshape(len(strings), -1)
+        if not (whole[:, size:] == np.frombuffer(trailer, np.uint8)).all():
+            return None
+        return self._layout.quick(self._layout.array(bytearray(whole[:, :size].tobytes())), self._dtype)
 
     def row(self, cell: Cell) -> Tensor:
         """One row: the declared shape."""
@@ -100,9 +150,10 @@ class VectorReader:
             return stand_in(cell, self._source, self._source.shape, self._dtype)
         if not isinstance(reply, bytes):
             raise WrongType(cell.key, "a string of raw numbers")
-        if len(reply) != self._layout.size:
-            raise WrongLength(cell.key, f"{len(reply)} bytes", self._layout.wanted)
-        return self._layout.finite(self._layout.read([reply])[0], self._dtype, f"key {shown(cell.key)!r}")
+        numbers = self._layout.numbers(reply)
+        if numbers is None:
+            raise WrongLength(cell.key, *self._layout.found(reply))
+        return self._layout.finite(self._layout.read([numbers])[0], self._dtype, f"key {shown(cell.key)!r}")
 
 
 class ListReader:

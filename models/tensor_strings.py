@@ -138,6 +138,21 @@ def trailed(value: bytes) -> StoredTensor | None:
     return StoredTensor(dtype, shape, value[:end]) if size == end else None
 
 
+def glimpsed(size: int, head: bytes, tail: bytes) -> tuple[str, tuple[int, ...]] | None:
+    """Return type and shape of a tensor from the size of its string and both its ends; None where they are not enough.
+
+    Of STRING they never are: its texts have to be counted. `head` is as long as POINTER, `tail` as the longest trailer.
+    """
+    trailer = trailing(tail)
+    told = described(trailer) if trailer else None
+    if told is not None and told[0] == "STRING":
+        return None
+    if told is not None and told[2] == size - len(trailer):
+        return told[0], told[1]
+    count, rest = divmod(size, RAW_ITEM_BYTES)
+    return None if rest or not count or head.startswith(POINTER) else ("FLOAT", (count,))
+
+
 def terminated(data: bytes, count: int) -> bool:
     """Whether bytes are so many texts with a NUL after each."""
     return data.count(b"\0") == count and (not data or data.endswith(b"\0"))

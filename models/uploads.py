@@ -4,6 +4,7 @@ The chunks, and the page of the card, go first and expire by themselves; one scr
 writes the manifest and moves the alias.
 """
 
+import asyncio
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -17,6 +18,7 @@ from models.manifest import Manifest
 from models.scripts import PUBLISH
 
 HISTORY_KEPT = 32
+LARGE_BYTES = 1 << 20  # sending or digesting more than that at once holds the loop for milliseconds
 UPLOAD_SECONDS = 3600  # a chunk that no publish has kept by then is gone
 PUBLISH_MET = {
     -1: "a chunk that was gone before the upload ended; publish it again",
@@ -37,7 +39,11 @@ class Uploads:
 
         Raises: PageTooLarge; RedisRefused, a chunk or the number was lost meanwhile; redis.RedisError.
         """
-        sealed = self._numbered(bundle, await self._next_version(bundle.manifest.name))
+        version = await self._next_version(bundle.manifest.name)
+        if len(bundle.onnx) > LARGE_BYTES:
+            sealed = await asyncio.to_thread(self._numbered, bundle, version)
+        else:
+            sealed = self._numbered(bundle, version)
         await self._write(sealed, alias)
         return sealed.manifest
 
@@ -63,13 +69,22 @@ class Uploads:
         facts = (version, data, created, manifest.description, HISTORY_KEPT, alias or "")
         try:
             for key, piece in pieces.items():
-                await self._redis.set(key, piece, ex=UPLOAD_SECONDS)
+                await self._send(key, piece)
             written = int(await self._redis.eval(PUBLISH, len(keys), *keys, *facts))
         except ResponseError:
             await self._take_back(list(pieces))
             raise
         if written < 0:
             raise RedisRefused(f"version {version} of {name!r} met {PUBLISH_MET[written]}")
+
+    async def _send(self, key: str, data: memoryview | bytes) -> None:
+        """Upload what stands at one key, in parts with room for others on the loop between.
+
+        The last part goes second, so that Redis makes room for all of it once. Any of it may be sent twice.
+        """
+        await self._redis.set(key, data[:LARGE_BYTES], ex=UPLOAD_SECONDS)
+        for at in reversed(range(LARGE_BYTES, len(data), LARGE_BYTES)):
+            await self._redis.setrange(key, at, data[at : at + LARGE_BYTES])
 
     def _pieces(self, bundle: Bundle) -> dict[str, memoryview | bytes]:
         """Return what is uploaded before the manifest, by key: the chunks, and the page of the card."""

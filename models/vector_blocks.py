@@ -13,10 +13,13 @@ from models.encoding import bulk
 from models.raw_sources import Layout
 from models.replies import Bytes, Found, errors_of, parsed
 from models.sources import VectorSource
+from models.tensor_strings import FIXED_BYTES, MAGIC, TRAILER_LIMIT_BYTES, trailing
 from models.tensors import Tensor, numpy_dtype
 
 TOGETHER_KEYS = 512  # of one MGET: more hold other clients up without being faster
 TOGETHER_BYTES = 1 << 18
+MAGIC_BYTES = np.frombuffer(MAGIC, np.uint8)
+LENGTH_BYTES = 24  # no bulk string says its length in more
 
 
 class VectorBlock:
@@ -26,7 +29,7 @@ class VectorBlock:
         self._layout = Layout(source)
         self._dtype = dtype
         self._get, self._key = Around.command("GET"), Around(b"", b"")
-        self._header = np.frombuffer(b"$%d\r\n" % self._layout.size, np.uint8)
+        self._most_bytes = self._layout.size + TRAILER_LIMIT_BYTES + LENGTH_BYTES
         self._together = max(1, min(TOGETHER_KEYS, TOGETHER_BYTES // self._layout.size))
         self.wide = self._together > 1
 
@@ -47,17 +50,32 @@ class VectorBlock:
 
     def _read(self, count: int, groups: Sequence[int], reply: Bytes) -> Found:
         """Read the replies to `count` keys, that were asked one by one or in groups of one array each."""
-        raw = self._strided(count, groups, reply)
+        head = b"*%d\r\n" % groups[0] if groups else b""
+        raw = self._strided(
+            count, groups, reply, self._trailer(reply[: len(head) + self._most_bytes], len(head))
+        )
         if raw is not None:
             return Found(*self._numbers(raw))
         replies = parsed(reply, len(groups) or count)
         each = [*chain.from_iterable(map(spread, replies, groups))] if groups else replies
         return self._sorted_out(each)
 
-    def _strided(self, count: int, groups: Sequence[int], reply: Bytes) -> Tensor | None:
-        """Return the vectors' bytes, (count, size); None when any reply is of another length."""
-        size, before = self._layout.size, len(self._header)
-        stride, at, row = before + size + 2, 0, 0
+    def _trailer(self, reply: Bytes, at: int) -> bytes:
+        """Return the trailer of the first vector, which begins at `at`, where it is such a tensor."""
+        end = reply.find(b"\r\n", at)
+        size = reply[at + 1 : end]
+        if reply[at : at + 1] != b"$" or not size.isdigit() or int(size) <= self._layout.size:
+            return b""
+        trailer = trailing(bytes(reply[end + 2 : end + 2 + int(size)]))
+        fits = len(trailer) + self._layout.size == int(size) and self._layout.takes(trailer)
+        return trailer if trailer and fits else b""
+
+    def _strided(self, count: int, groups: Sequence[int], reply: Bytes, trailer: bytes) -> Tensor | None:
+        """Return the vectors' bytes, (count, size); None when any reply is of another length or trailer."""
+        size, after = self._layout.size, np.frombuffer(trailer, np.uint8)
+        header = np.frombuffer(b"$%d\r\n" % (size + len(trailer)), np.uint8)
+        before = len(header)
+        stride, at, row = before + size + len(trailer) + 2, 0, 0
         result = np.empty((count, size), np.uint8)
         data = np.frombuffer(reply, np.uint8)
         for rows in groups or (count,):
@@ -67,11 +85,13 @@ class VectorBlock:
             if at > len(reply) or reply[start - len(head) : start] != head:
                 return None
             part = data[start:at].reshape(rows, stride)
-            if not (part[:, :before] == self._header).all():
+            if not (part[:, :before] == header).all():
                 return None
-            result[row : row + rows] = part[:, before:-2]
+            if trailer and not (part[:, before + size : -2] == after).all():
+                return None
+            result[row : row + rows] = part[:, before : before + size]
             row += rows
-        return result if at == len(reply) else None
+        return result if at == len(reply) and (trailer or not tensors_among(result)) else None
 
     def _numbers(self, raw: Tensor) -> tuple[Tensor, Tensor]:
         """Return rows as the input takes them, and which of them it does take."""
@@ -82,16 +102,23 @@ class VectorBlock:
 
     def _sorted_out(self, replies: Sequence[Any]) -> Found:
         """Read replies among which some are no vector."""
-        size = self._layout.size
-        good = np.array([type(reply) is bytes and len(reply) == size for reply in replies], np.bool_)
+        numbers = [self._layout.numbers(reply) if type(reply) is bytes else None for reply in replies]
+        good = np.array([one is not None for one in numbers], np.bool_)
         shape = (len(replies), *self._layout.shape)
         found = Found(np.zeros(shape, numpy_dtype(self._dtype)), good, errors_of(replies))
         if good.any():
-            data = bytearray().join([replies[at] for at in np.flatnonzero(good).tolist()])
-            values, well = self._numbers(np.frombuffer(data, np.uint8).reshape(-1, size))
+            data = bytearray().join([one for one in numbers if one is not None])
+            values, well = self._numbers(np.frombuffer(data, np.uint8).reshape(-1, self._layout.size))
             found.values[good] = values
             good[good] = well
         return found
+
+
+def tensors_among(vectors: Tensor) -> bool:
+    """Whether any of raw vectors, (B, size), ends as tensor strings do: it may be one of another type or number."""
+    if vectors.shape[1] < FIXED_BYTES or MAGIC[-1] not in vectors[:, -1].tobytes():
+        return False
+    return bool((vectors[:, -len(MAGIC) :] == MAGIC_BYTES).all(axis=1).any())
 
 
 def spread(reply: Any, count: int) -> list[Any]:

@@ -8,65 +8,36 @@ the other side waits. So one of ours sees everything the client sent before it, 
 """
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from models.errors import InsituError, RedisUnavailable
-from server.resp.caller import Caller
+from server.resp.answering import Answering
 from server.resp.errors import answer as error_reply
-from server.resp.gathered import Turn
-from server.resp.joined import HEAD as PREDICTIONS
-from server.resp.joined import predictions_in
-from server.resp.joined_dags import Form
-from server.resp.reaching import opened
+from server.resp.passing import CLIENT
 from server.resp.service import Service
-from server.resp.session import Session
-from server.resp.slots import Slot, Slots
-from server.resp.upstream import Upstream
-from server.resp.wire.frames import Bytes, Cut, Foreign, Malformed, Rest, TooLong, cut, words_of
-from server.resp.wire.scanning import whole
+from server.resp.wire.frames import Bytes, Cut, Foreign, Malformed, Rest, TooLong, cut
 
 INPUT_BYTES = 1 << 20  # held while something else has its turn; then the client is not read from
 STREAMED_BYTES = 1 << 16  # a command that is longer goes through in parts
 UNKNOWN_BYTES = 1 << 16  # of a command of somebody who has not said who they are
 LEAVING_SECONDS = 1.0
 BLOCKED_SECONDS = 0.1  # after the client closed its side, Redis still has for what it was asked
-SIDE_BY_SIDE = 4096  # replies of ours to one client that are worked on at once
-
-Observer = Callable[[bytes], None]
-Special = Callable[["Connection", Bytes, Cut], bool]
-CLIENT, REDIS = 1, 2  # who takes no more for now
 PONG = b"+PONG\r\n"
 
+Special = Callable[["Connection", Bytes, Cut], bool]
 
-class Connection(asyncio.Protocol):
+
+class Connection(Answering, asyncio.Protocol):
     """One client's connection."""
 
     def __init__(self, service: Service, specials: Mapping[bytes, Special]) -> None:
-        self.service, self.specials = service, specials
-        self.session = Session(service.access, service.home)
-        self.upstream: Upstream | None = None
-        self.transport: Any = None
-        self._write: Any = None
+        super().__init__(service)
+        self.specials = specials
         self._input: Bytes = b""
         self._need = 0  # bytes of input before it is worth while to look
         self._part: Cut | None = None  # what the input begins with, as far as it was looked at
         self._rest: Rest | None = None
-        self._held = False  # input waits for something else than the client
         self._reading = False
-        self._stopped = False  # the client is not read from
-        self._full = 0  # who takes no more for now: nothing is begun until they do
-        self._alone = False  # what is worked on changes something: nothing beside it
-        self._slots = Slots(self._tell, self._freed)
-        self.sent = self.got = 0  # commands that went through, and their replies
-        self._observers: deque[tuple[int, Observer]] = deque()
-        self._silent: deque[int] = deque()  # those whose replies nobody wants
-        self._making = asyncio.Lock()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._leaving = False
-        self.form: Form | None = None  # of the DAG that went well last
-        self.raw = False  # nothing is looked at any more
 
     # The client.
 
@@ -79,11 +50,7 @@ class Connection(asyncio.Protocol):
         """Take what the client sent."""
         if self._input:
             self._more(data)
-        elif (data.startswith(PREDICTIONS) and (after := self._predictions(data))) or (
-            self.form is not None
-            and data.startswith(self.form.before)
-            and (after := self._dags(data, self.form))
-        ):
+        elif after := self.shortcuts.take(data):
             self._input = data[after:]
         elif self.raw and self.upstream is not None:
             self.upstream.write(data)
@@ -100,50 +67,6 @@ class Connection(asyncio.Protocol):
         if not isinstance(self._input, bytearray):
             self._input = bytearray(self._input)
         self._input += data
-
-    def _predictions(self, data: bytes) -> int:
-        """Begin predictions of one key each together with those of others; return where they end, 0 for none."""
-        session = self.session
-        if self._held or self._full or self.raw or not session.predicts or not self.free(alongside=True):
-            return 0
-        found = predictions_in(data)
-        if found is None:
-            return 0
-        model, keys, end = found
-        turn = Turn(self, self.slot(alongside=True), len(keys))
-        self.service.joined.take(model, keys, session.wire, turn)
-        return end
-
-    def _dags(self, data: bytes, form: Form) -> int:
-        """Begin DAGs of the client's form together with those of others; return where they end, 0 for none."""
-        session = self.session
-        if self._held or self._full or self.raw or not session.joins or not self.free(alongside=True):
-            return 0
-        found = form.tensors_in(data) if len(data) >= form.size else None
-        if found is None:
-            return 0
-        tensors, count = found
-        end = count * form.size
-        turn = Turn(self, self.slot(alongside=True), count, data[:end])
-        self.service.dags.take(form, tensors, session.wire, turn)
-        return end
-
-    async def each(self, turn: Turn) -> None:
-        """Answer the commands of a turn one after the other."""
-        replies, at, caller = [], 0, self.caller()
-        while at < len(turn.data) and (one := cut(turn.data, at)) is not None:
-            command = self.service.commands[one.name]
-            try:
-                replies.append(await command.answer(caller, words_of(turn.data, one)[1:]))
-            except Exception as error:  # noqa: BLE001  # whatever it is, who asked must hear of it
-                replies.append(error_reply(error))
-            at = one.end
-        self.fill(turn.slot, b"".join(replies))
-
-    def _stop(self) -> None:
-        if not self._stopped and not self.transport.is_closing():
-            self._stopped = True
-            self.transport.pause_reading()
 
     def eof_received(self) -> bool:
         """Answer what was asked before the client closed its side, if that takes no time, then end."""
@@ -175,26 +98,11 @@ class Connection(asyncio.Protocol):
         if not self._slots:
             self._quieten()
 
-    def _quieten(self) -> None:
-        """Read no more of what is for the client; what is asked for here has come."""
-        if self.upstream is not None and not self.upstream.transport.is_closing():
-            self.upstream.transport.pause_reading()
-
     def resume_writing(self) -> None:
         """Go on."""
         self._full &= ~CLIENT
         if self.upstream is not None and not self.upstream.transport.is_closing():
             self.upstream.transport.resume_reading()
-        self.read()
-
-    def hold(self) -> None:
-        """Read no more from the client for now: Redis does not take it."""
-        self._full |= REDIS
-        self._stop()
-
-    def let(self) -> None:
-        """Go on: Redis takes more."""
-        self._full &= ~REDIS
         self.read()
 
     def leave(self) -> None:
@@ -205,10 +113,6 @@ class Connection(asyncio.Protocol):
     def drop(self) -> None:
         """End now."""
         self.transport.abort()
-
-    def _end_if_done(self) -> None:
-        if self._leaving and not self._slots and self.sent == self.got and not self._held:
-            self.transport.close()
 
     # Its commands.
 
@@ -309,19 +213,6 @@ class Connection(asyncio.Protocol):
             self.through(data if at - start == len(data) else data[start:at], count)
         return at
 
-    def open(self) -> bool:
-        """Whether commands may go through now; else they are held until they may."""
-        subscriptions = self.session.subscriptions
-        if self._slots or (subscriptions is not None and subscriptions.awaited):
-            self._held = True
-            return False
-        if self.upstream is None:
-            self._held = True
-            if not self._making.locked():
-                self.spawn(self._reach())
-            return False
-        return True
-
     def _continued(self, data: Bytes, at: int) -> int:
         """Pass on more of a command whose beginning has gone through.
 
@@ -379,190 +270,3 @@ class Connection(asyncio.Protocol):
             self._input = b""
         else:
             self.open()
-
-    # What goes through.
-
-    def through(self, data: Bytes, count: int, observer: Observer | None = None) -> None:
-        """Send commands through to Redis; `observer` hears the reply to the last one."""
-        session = self.session
-        if session.muted or session.skip:
-            self._silent.extend(range(self.sent + 1, self.sent + 1 + (count if session.muted else 1)))
-            session.skip = False
-        self.sent += count
-        if observer is not None:
-            self._observers.append((self.sent, observer))
-        if self.upstream is not None:
-            self.upstream.write(data)
-
-    def replied(self, data: bytes) -> None:
-        """Hand on what Redis sent to the client."""
-        upstream = self.upstream
-        if upstream is None:
-            return
-        if self.raw:
-            self._write(data)
-            return
-        try:
-            if (
-                self.got >= self.sent
-                or self._observers
-                or self._silent
-                or upstream.pieces
-                or self.session.subscriptions is not None
-            ):
-                data = self._looked_at(data, upstream)
-            elif upstream.scanner.between and whole(data):
-                self.got += 1
-            else:
-                self.got += sum(not pushed for _, pushed in upstream.scanner.ends(data))
-        except Malformed as error:
-            self.lost(str(error))
-            return
-        self._write(data)
-        if self._held and self.got >= self.sent:
-            self.read()
-        elif self._leaving:
-            self._end_if_done()
-
-    def pushed(self, data: bytes) -> None:
-        """Hand on what Redis pushed between replies of ours."""
-        self._write(data)
-
-    def _looked_at(self, data: bytes, upstream: Upstream) -> bytes:
-        """Look at replies on their way; return what the client is to have of them."""
-        wanted: list[bytes] = []
-        for frame, pushed in upstream.whole(data):
-            if pushed | self._published(frame, pushed) or self._counted(frame):
-                wanted.append(frame)
-        return b"".join(wanted)
-
-    def _published(self, frame: bytes, pushed: bool) -> bool:
-        """Whether something is a message or a confirmation, and no reply that was counted on."""
-        subscriptions = self.session.subscriptions
-        if subscriptions is None:
-            return False
-        heard = (pushed or self.session.wire.version < 3 or frame[:1] == b"-") and subscriptions.hear(
-            frame, pushed
-        )
-        if not subscriptions.awaited and not subscriptions.any:
-            self.session.subscriptions = None
-        return heard
-
-    def _counted(self, frame: bytes) -> bool:
-        """Count a reply, and tell whoever looks for it; whether the client wants it."""
-        self.got += 1
-        while self._observers and self._observers[0][0] <= self.got:
-            self._observers.popleft()[1](frame)
-        if self._silent and self._silent[0] == self.got:
-            self._silent.popleft()
-            return False
-        return True
-
-    def lost(self, reason: str) -> None:
-        """End with the connection to Redis: nobody could say any more which reply is to what."""
-        upstream, self.upstream = self.upstream, None
-        if self.transport.is_closing():
-            return
-        if upstream is not None and upstream.scanner.between and self.sent > self.got:
-            self._write(error_reply(RedisUnavailable(reason)))
-        if upstream is not None:
-            upstream.leave()
-        self.transport.close()
-
-    async def connected(self) -> Upstream:
-        """Return the client's connection to Redis, made when it is first needed.
-
-        Raises: RedisUnavailable, RedisRefused.
-        """
-        if self.upstream is None:
-            async with self._making:
-                if self.upstream is None:
-                    self.upstream = await opened(self.service, self.session, self)
-        return self.upstream
-
-    async def _reach(self) -> None:
-        """Connect to Redis for what is held; where that fails it is told, and the connection ends."""
-        try:
-            await self.connected()
-        except InsituError as error:
-            self._write(error_reply(error))
-            self.transport.close()
-        else:
-            self.read()
-
-    # What is answered here.
-
-    def free(self, *, alongside: bool = False) -> bool:
-        """Whether one of ours may begin: every reply to what came before is there, or it bears company."""
-        subscriptions = self.session.subscriptions
-        if self.got < self.sent or (subscriptions is not None and subscriptions.awaited):
-            return False
-        if self.upstream is not None and self.upstream.halfway:
-            return False
-        return not self._slots or (alongside and not self._alone and len(self._slots) < SIDE_BY_SIDE)
-
-    def slot(self, *, alongside: bool = False) -> Slot:
-        """Take the place of a reply."""
-        session = self.session
-        silent, session.skip = session.muted or session.skip, False
-        self._alone = not alongside
-        return self._slots.add(silent=silent)
-
-    def fill(self, slot: Slot, reply: bytes) -> None:
-        """Say what a reply is."""
-        self._slots.fill(slot, reply)
-
-    def tell(self, reply: bytes) -> None:
-        """Answer at once."""
-        self.fill(self.slot(), reply)
-
-    def fail(self, error: Exception) -> None:
-        """Answer at once with an error."""
-        self.tell(error_reply(error))
-
-    def answer(self, work: Coroutine[Any, Any, bytes], *, alongside: bool = False) -> None:
-        """Answer with what work returns, or the error it raises."""
-        self.spawn(self._worked(self.slot(alongside=alongside), work))
-
-    async def _worked(self, slot: Slot, work: Coroutine[Any, Any, bytes]) -> None:
-        try:
-            reply = await work
-        except Exception as error:  # noqa: BLE001  # whatever it is, who asked must hear of it
-            reply = error_reply(error)
-        self.fill(slot, reply)
-
-    def caller(self) -> Caller:
-        """Return this client as commands see it."""
-        service, session = self.service, self.session
-        return Caller(
-            service.engine, self._ask, session.wire, session.db, session.home, service.configuration
-        )
-
-    async def _ask(self, commands: Any) -> list[Any]:
-        return await (await self.connected()).ask(commands)
-
-    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Have something done beside; it ends with the client."""
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    def begin_anew(self) -> None:
-        """Forget everything the client has said of itself, and its connection to Redis."""
-        upstream, self.upstream = self.upstream, None
-        if upstream is not None:
-            upstream.leave()
-        self.session, self.form = Session(self.service.access, self.service.home), None
-
-    def _tell(self, reply: bytes) -> None:
-        if not self.transport.is_closing():
-            self._write(reply)
-
-    def _freed(self) -> None:
-        """Go on with what waited for our replies."""
-        if self._full & CLIENT:
-            self._quieten()
-        if self._held:
-            self.read()
-        elif self._leaving and not self._reading:
-            self._end_if_done()

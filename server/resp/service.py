@@ -11,6 +11,7 @@ from server.resp.commands.command import Command
 from server.resp.configuration import Configuration
 from server.resp.joined import Joined
 from server.resp.joined_dags import JoinedDags
+from server.resp.scripts import Scripts
 
 
 class Leaving(Protocol):
@@ -43,4 +44,5 @@ class Service:
     joined: Joined
     dags: JoinedDags
     configuration: Configuration = field(default_factory=Configuration)
+    scripts: Scripts = field(default_factory=Scripts)
     open: set[Leaving] = field(default_factory=set)

@@ -10,9 +10,11 @@ from typing import Any
 
 from server.resp.catalog.rewriting import asked, concerns, rewritten
 from server.resp.commands.command import Command, Queued
+from server.resp.commands.module_info import info_sections
 from server.resp.connection import Connection, Special
 from server.resp.joined_dags import WENT_WELL, form_in
 from server.resp.refusals import Refused, refused
+from server.resp.scripts import worded
 from server.resp.session import Session
 from server.resp.subscriptions import COMMANDS as SUBSCRIBING
 from server.resp.subscriptions import Subscriptions
@@ -21,6 +23,7 @@ from server.resp.wire.frames import Bytes, Cut, words_of
 from server.resp.wire.replies import OK, RESP2, RESP3
 
 Words = Sequence[bytes]
+SCRIPTING = (b"EVAL", b"EVAL_RO", b"EVALSHA", b"EVALSHA_RO", b"SCRIPT")
 JOINED_DAG = b"AI.DAGEXECUTE_RO"
 RESET = b"+RESET\r\n"
 HELLO_FIRST = (
@@ -36,6 +39,7 @@ def specials(commands: Mapping[bytes, Command]) -> dict[bytes, Special]:
         **dict.fromkeys(SUBSCRIBING, subscribing),
         **dict.fromkeys((b"MONITOR", b"SYNC", b"PSYNC"), raw),
         **dict.fromkeys((b"COMMAND", b"INFO", b"MODULE"), telling),
+        **dict.fromkeys(SCRIPTING, scripting),
         b"SELECT": selecting,
         b"AUTH": authenticating,
         b"HELLO": greeting,
@@ -82,7 +86,7 @@ async def remembered(
     """Remember the form of a DAG that goes well: the next of that form need not be read."""
     reply = await work
     if reply.startswith(WENT_WELL):
-        client.form = form_in(data, words)
+        client.shortcuts.remember(form_in(data, words))
     return reply
 
 
@@ -164,7 +168,8 @@ def selecting(client: Connection, data: Bytes, one: Cut) -> bool:
 
 def authenticating(client: Connection, data: Bytes, one: Cut) -> bool:
     """AUTH: to Redis, or with a token of ours where there are some."""
-    session, client.form = client.session, None
+    session = client.session
+    client.shortcuts.forget()
     if not session.by_token and not client.service.home:
         return seen(client, data, one)
     if not client.free():
@@ -315,6 +320,26 @@ def discarding(client: Connection, data: Bytes, one: Cut) -> bool:
     return begun
 
 
+def scripting(client: Connection, data: Bytes, one: Cut) -> bool:
+    """EVAL and its like: a script that calls commands of ours is refused in RedisAI's words."""
+    session = client.session
+    if session.multi is not None or session.subscribed or not session.passes:
+        return seen(client, data, one)
+    words = words_of(data, one)
+    if not client.service.scripts.name_us(words):
+        return seen(client, data, one)
+    if not client.free():
+        return False
+    client.answer(scripted(client, words))
+    return True
+
+
+async def scripted(client: Connection, words: Words) -> bytes:
+    """Return the reply to a script that names commands of ours."""
+    (reply,) = await (await client.connected()).frames([words])
+    return worded(reply)
+
+
 # Messages.
 
 
@@ -368,4 +393,4 @@ async def told(client: Connection, words: Words) -> bytes:
     through, reply = asked(words, commands), b""
     if through is not None:
         (reply,) = await (await client.connected()).frames([through])
-    return rewritten(words, reply, wire, commands)
+    return rewritten(words, reply, wire, commands, info_sections(client.service.engine))

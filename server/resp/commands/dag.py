@@ -13,10 +13,10 @@ from server.resp.commands.dag_forms import Forms
 from server.resp.commands.dag_parsing import Dag, Execute, GetTensor, SetTensor, parted
 from server.resp.commands.dag_running import Course, ran
 from server.resp.commands.dag_sections import THEN
-from server.resp.commands.executing import TIMED_OUT
+from server.resp.commands.executing import TIMED_OUT, keep
 from server.resp.commands.lookups import Limit, refuse, tensors_and_models
 from server.resp.commands.run_parsing import Misworded, whole
-from server.resp.commands.tensors import store_tensors, tensor_reply
+from server.resp.commands.tensors import tensor_reply
 from server.resp.refusals import Refused
 from server.resp.wire.replies import OK, Encoder, array
 
@@ -75,7 +75,7 @@ async def kept(caller: Caller, dag: Dag, course: Course) -> list[bytes]:
     """
     pairs = [(name, tensor) for name, place in dag.persists if (tensor := course.tensors[place]) is not None]
     try:
-        await store_tensors(caller, pairs)
+        await keep(caller, pairs)
     except RedisUnavailable:
         raise
     except InsituError as error:

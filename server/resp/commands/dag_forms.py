@@ -55,7 +55,8 @@ class Forms:
 
     def known(self, args: Words) -> Form | None:
         """Return the form of a command, None where it has none or was not read lately."""
-        return self._kept.get(key_of(args, blobs_of(args)))
+        blobs = blobs_of(args)
+        return self._kept.get(key_of(args, blobs)) if is_small(args, blobs) else None
 
     def dag(self, args: Words) -> Dag:
         """Read a command, as `parse_dag` does.
@@ -63,6 +64,8 @@ class Forms:
         Raises: Misworded.
         """
         blobs = blobs_of(args)
+        if not is_small(args, blobs):
+            return parse_dag(args, self._read_only, self._deprecated)
         key = key_of(args, blobs)
         form = self._kept.get(key)
         if form is not None:
@@ -89,6 +92,12 @@ def blobs_of(args: Words) -> list[int]:
     return found
 
 
+def is_small(args: Words, blobs: Sequence[int]) -> bool:
+    """Whether a command is small enough beside its tensors to be compared with others."""
+    size = sum(map(len, args)) - sum([len(args[at]) for at in blobs])
+    return len(args) <= WORDS_LIMIT and size <= WORDS_LIMIT_BYTES
+
+
 def key_of(args: Words, blobs: Sequence[int]) -> Key:
     """Return what commands of one form have in common."""
     words: list[bytes | int] = [*args]
@@ -98,10 +107,9 @@ def key_of(args: Words, blobs: Sequence[int]) -> Key:
 
 
 def form_of(dag: Dag, args: Words, blobs: Sequence[int]) -> Form | None:
-    """Return the form of a command, None where it has none or one that is not kept."""
+    """Return the form of a command, None where it has none."""
     sets = [at for at, step in enumerate(dag.steps) if isinstance(step, SetTensor)]
-    size = sum(map(len, args)) - sum(len(args[at]) for at in blobs)
-    if len(sets) != len(blobs) or len(args) > WORDS_LIMIT or size > WORDS_LIMIT_BYTES:
+    if len(sets) != len(blobs):
         return None
     given = [*zip(sets, blobs, strict=True)]
     if not all(is_given(dag.steps[at], args, word) for at, word in given):

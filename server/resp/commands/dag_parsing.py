@@ -19,6 +19,7 @@ from server.resp.commands.run_parsing import (
     parse_modelexecute,
     parse_modelrun,
 )
+from server.resp.commands.tensor_values import STRING_LIMIT_BYTES
 from server.resp.commands.tensors import TensorGet, parse_tensorget, parse_tensorset
 from server.resp.refusals import Refused, refused
 
@@ -130,13 +131,14 @@ def sign_after(args: Words, at: int) -> int:
 class Steps:
     """The steps so far, and the place where each name is now."""
 
-    __slots__ = ("_at", "_readers", "_unfound", "made", "places")
+    __slots__ = ("_at", "_bytes", "_readers", "_unfound", "made", "places")
 
     def __init__(self, loads: Words, readers: "Readers") -> None:
         self.made: list[Step] = []
         self.places = len(loads)
         self._at = {name: place for place, name in enumerate(loads)}
         self._readers = readers
+        self._bytes = 0  # of the tensors that are given, zeros too
         self._unfound = False
 
     def add(self, words: Words) -> None:
@@ -155,6 +157,11 @@ class Steps:
         Raises: Refused.
         """
         name, tensor = parse_tensorset(words[1:])
+        self._bytes += len(tensor.data)
+        if self._bytes > STRING_LIMIT_BYTES:
+            raise refused(
+                f"the tensors of a DAG take {self._bytes} bytes, together they may take {STRING_LIMIT_BYTES}"
+            )
         self.made.append(SetTensor(tensor, self._put(name)))
 
     def tensorget(self, words: Words) -> None:

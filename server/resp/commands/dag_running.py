@@ -15,6 +15,11 @@ from server.resp.commands.dag_parsing import Dag, Execute, SetTensor
 from server.resp.commands.executing import run
 from server.resp.commands.stored_models import Stored
 
+RUNS_AT_ONCE = 8  # of one DAG
+SMALL_ROWS = (
+    256  # more are a batch of their own: such runs come one after another, and leave room in the queue
+)
+
 
 @dataclass(slots=True)
 class Course:
@@ -42,13 +47,15 @@ class Running:
 
         Raises: as `executing.run`.
         """
-        tensors = self.tensors
-        inputs = [tensor for place in step.inputs if (tensor := tensors[place]) is not None]
-        outputs = await run(self.caller, self.models[step.model], inputs, self.deadline)
-        tensors[step.outputs.start : step.outputs.stop] = outputs
+        outputs = await run(self.caller, self.models[step.model], self.inputs(step), self.deadline)
+        self.tensors[step.outputs.start : step.outputs.stop] = outputs
 
-    async def run_after(self, needed: Sequence["asyncio.Task[None]"], step: Execute) -> None:
-        """Run a model once others have run.
+    def inputs(self, step: Execute) -> list[StoredTensor]:
+        """Return the tensors that a run takes, all of which are there."""
+        return [tensor for place in step.inputs if (tensor := self.tensors[place]) is not None]
+
+    async def run_after(self, needed: Sequence["asyncio.Task[None]"], step: Execute, turns: "Turns") -> None:
+        """Run a model once others have run, and when it is its turn.
 
         Raises: as `executing.run`; what one of the others raised.
         """
@@ -56,7 +63,21 @@ class Running:
             await asyncio.wait(needed)
             for task in needed:
                 task.result()
-        await self.run(step)
+        async with turns.of(self.inputs(step)):
+            await self.run(step)
+
+
+class Turns:
+    """How many runs of one DAG are under way at once."""
+
+    def __init__(self) -> None:
+        self._few = asyncio.Semaphore(RUNS_AT_ONCE)
+        self._alone = asyncio.Lock()
+
+    def of(self, inputs: Sequence[StoredTensor]) -> asyncio.Semaphore | asyncio.Lock:
+        """Return what a run of these tensors waits for, and holds until it ends."""
+        small = all(tensor.shape[:1] <= (SMALL_ROWS,) for tensor in inputs)
+        return self._few if small else self._alone
 
 
 async def ran(
@@ -113,9 +134,10 @@ def begun(running: Running, steps: Sequence[Execute]) -> list["asyncio.Task[None
     """Begin to run models, and return a task each."""
     tasks: list[asyncio.Task[None]] = []
     makers: dict[int, asyncio.Task[None]] = {}
+    turns = Turns()
     for step in steps:
         needed = {makers[place] for place in step.inputs if place in makers}
-        task = asyncio.create_task(running.run_after([*needed], step))
+        task = asyncio.create_task(running.run_after([*needed], step, turns))
         tasks.append(task)
         makers.update(dict.fromkeys(step.outputs, task))
     return tasks

@@ -1,40 +1,26 @@
 """AI.MODELEXECUTE and AI.MODELRUN: a model run on stored tensors, its outputs stored as tensors.
 
-What does not fit a model is refused in ONNX Runtime's own words, as RedisAI hands them on: without a
-code word. Rows of many callers share a run; a bad one fails alone.
+Rows of many callers share a run; a bad one fails alone.
 """
 
 from collections.abc import Callable, Sequence
 
-from models.manifest import Manifest
-from models.tensor_strings import StoredTensor, array_of, of_array
-from models.tensors import Dtype, Tensor, TensorSpec
+from models.tensor_strings import StoredTensor, of_array
+from models.tensors import Tensor
 from server.inference.asking import Ask
 from server.inference.errors import BadInput, DeadlineExceeded, RunFailed
 from server.resp.caller import Caller
 from server.resp.commands.command import Command, Words
+from server.resp.commands.feeding import feeds_of
 from server.resp.commands.lookups import Limit, models_of, refuse, replies_of
 from server.resp.commands.run_parsing import Claim, Misworded, Run, parse_modelexecute, parse_modelrun
 from server.resp.commands.stored_models import Stored
+from server.resp.commands.tensor_values import bounded
 from server.resp.commands.tensors import store_tensors, tensor_of
 from server.resp.refusals import Refused, refused
 from server.resp.wire.replies import OK
 
 TIMED_OUT = b"+TIMEDOUT\r\n"
-DTYPES: dict[Dtype, str] = {
-    "float32": "FLOAT",
-    "float64": "DOUBLE",
-    "int8": "INT8",
-    "int16": "INT16",
-    "int32": "INT32",
-    "int64": "INT64",
-    "uint8": "UINT8",
-    "uint16": "UINT16",
-    "bool": "BOOL",
-    "string": "STRING",
-}
-"""RedisAI's words for the element types of graphs; it has none for the others."""
-IN_ONNX = {"FLOAT": "float", "DOUBLE": "double", "float32": "float", "float64": "double"}
 
 
 async def modelexecute(caller: Caller, args: Words) -> bytes:
@@ -69,7 +55,7 @@ async def executed(caller: Caller, args: Words, parse: Callable[[Words], Run]) -
         if limit is not None and limit.over:
             return TIMED_OUT
         raise
-    await store_tensors(caller, [*zip(said.outputs, outputs, strict=True)])
+    await keep(caller, [*zip(said.outputs, outputs, strict=True)])
     return OK
 
 
@@ -83,6 +69,16 @@ async def outputs_of(caller: Caller, said: Run, limit: Limit | None) -> list[Sto
     stored = (await models_of(caller, [claim], [first], limit))[said.model]
     inputs = [tensor_of(reply) for reply in others]
     return await run(caller, stored, inputs, None if limit is None else limit.at)
+
+
+async def keep(caller: Caller, pairs: Sequence[tuple[bytes, StoredTensor]]) -> None:
+    """Store outputs, all of them or none.
+
+    Raises: Refused, a key holds something else, or an output is larger than any string of Redis; RedisUnavailable.
+    """
+    for _, tensor in pairs:
+        bounded(tensor.shape, tensor.data)
+    await store_tensors(caller, pairs)
 
 
 async def run(
@@ -113,73 +109,11 @@ def fed(caller: Caller, stored: Stored, inputs: Sequence[StoredTensor]) -> dict[
     Raises: Refused.
     """
     try:
-        check_outputs(stored.manifest)
-        check_inputs(stored, inputs)
+        return feeds_of(stored.manifest, stored.serving.rows, inputs)
     except Refused:
         caller.engine.metrics.failed(stored.name, BadInput.code, version=stored.version)
         stored.serving.metrics.failed(0.0)
         raise
-    pairs = zip(stored.manifest.inputs, inputs, strict=True)
-    return {spec.name: array_of(tensor) for spec, tensor in pairs}
-
-
-def check_outputs(manifest: Manifest) -> None:
-    """Refuse a graph with outputs that no stored tensor can be.
-
-    Raises: Refused.
-    """
-    for spec in manifest.outputs:
-        if spec.dtype not in DTYPES:
-            raise refused(
-                f"output {spec.name} of the model is {spec.dtype.upper()}, which is no type of a tensor here; "
-                f"end the graph in a Cast to one of {', '.join(DTYPES.values())}"
-            )
-
-
-def check_inputs(stored: Stored, inputs: Sequence[StoredTensor]) -> None:
-    """Refuse tensors of another type or shape than the graph takes, the first one in its order.
-
-    Raises: Refused.
-    """
-    manifest = stored.manifest
-    # Rows that do not see one another are filled up to a fixed number, or run in several parts.
-    any_rows = manifest.batching == "fixed" and stored.serving.rows == "apart"
-    for spec, tensor in zip(manifest.inputs, inputs, strict=True):
-        if DTYPES.get(spec.dtype) != tensor.dtype:
-            raise Refused(
-                f"Unexpected input data type. Actual: (tensor({in_onnx(tensor.dtype)})) , "
-                f"expected: (tensor({in_onnx(spec.dtype)}))"
-            )
-        check_shape(spec, tensor.shape, any_rows)
-
-
-def in_onnx(dtype: str) -> str:
-    """Return an element type as ONNX Runtime writes it."""
-    return IN_ONNX.get(dtype, dtype.lower())
-
-
-def check_shape(spec: TensorSpec, shape: Sequence[int], any_rows: bool) -> None:
-    """Refuse another shape than an input has; `any_rows` leaves the first axis open.
-
-    Raises: Refused.
-    """
-    wanted = spec.shape
-    if len(shape) != len(wanted):
-        raise Refused(
-            f"Invalid rank for input: {spec.name} Got: {len(shape)} Expected: {len(wanted)} "
-            "Please fix either the inputs or the model."
-        )
-    wrong = [
-        f" index: {axis} Got: {dim} Expected: {want}"
-        for axis, (dim, want) in enumerate(zip(shape, wanted, strict=True))
-        if dim != want and not isinstance(want, str) and (axis or not any_rows)
-    ]
-    if wrong:
-        told = " ".join(wrong)
-        raise Refused(
-            f"Got invalid dimensions for input: {spec.name} for the following indices {told}  "
-            "Please fix either the inputs or the model."
-        )
 
 
 def names_of(parse: Callable[[Words], Run]) -> Callable[[Words], list[bytes]]:
@@ -205,7 +139,6 @@ COMMANDS = (
         flags=("write", "denyoom", "movablekeys"),
         keys=(4, 4, 1),
         names=names_of(parse_modelexecute),
-        scope="predict",
     ),
     Command(
         "AI.MODELRUN",
@@ -216,6 +149,5 @@ COMMANDS = (
         flags=("write", "denyoom", "movablekeys"),
         keys=(3, 3, 1),
         names=names_of(parse_modelrun),
-        scope="predict",
     ),
 )

@@ -1,6 +1,6 @@
 """INSITU.EXPLAIN: what each feature of a key adds to its prediction, the largest first."""
 
-from models.errors import BadRequest, InsituError, listed, shown
+from models.errors import BadRequest, listed, shown
 from server.inference.asking import Ask
 from server.inference.explaining.asking import Wish
 from server.resp.caller import Caller
@@ -8,6 +8,7 @@ from server.resp.commands.command import Command, Words
 from server.resp.commands.options import (
     Given,
     check_home,
+    counted,
     deadline_of,
     missing_of,
     parted,
@@ -60,11 +61,8 @@ async def explain(caller: Caller, words: Words) -> bytes:
     Raises: Refused, InsituError.
     """
     check_home(caller)
-    try:
+    with counted(caller):
         ask, wish = asked(words)
-    except InsituError as error:
-        caller.engine.metrics.failed("unknown", error.code)
-        raise
     answer = await caller.engine.explainer.explain(ask, wish)
     row = answer.rows[0]
     if row.error is not None:

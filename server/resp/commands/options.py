@@ -1,9 +1,10 @@
 """Options: the words at the end of a command that say how, and what they may be."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
-from models.errors import BadRequest, shown
+from models.errors import BadRequest, InsituError, shown
 from models.keys import as_version
 from models.values import Missing
 from server.inference.catalogue import Reference
@@ -110,6 +111,16 @@ def whole_of(given: Given, name: str) -> int | None:
     if number is None:
         raise BadRequest(f"{name} is {shown(given[name])!r}; send a whole number from 0 on", field=name)
     return number
+
+
+@contextmanager
+def counted(caller: Caller) -> Iterator[None]:
+    """Count a command that the core never gets to see; the model it names may be any text."""
+    try:
+        yield
+    except InsituError as error:
+        caller.engine.metrics.failed("unknown", error.code)
+        raise
 
 
 def check_home(caller: Caller) -> None:

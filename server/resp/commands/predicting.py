@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from models.errors import FeatureError, InsituError
+from models.errors import FeatureError
 from models.manifest import Manifest
 from models.tensors import numpy_dtype
 from server.inference.asking import Answer, Ask, Row
@@ -18,7 +18,15 @@ from server.inference.errors import BadInput, RunFailed
 from server.resp import errors
 from server.resp.caller import Caller
 from server.resp.commands.command import Command, Words
-from server.resp.commands.options import check_home, deadline_of, missing_of, parted, text, version_of
+from server.resp.commands.options import (
+    check_home,
+    counted,
+    deadline_of,
+    missing_of,
+    parted,
+    text,
+    version_of,
+)
 from server.resp.rows import of_tensors, replies_of
 from server.resp.wire.replies import Encoder, array
 
@@ -54,11 +62,8 @@ async def predict(caller: Caller, words: Words) -> bytes:
     Raises: Refused; InsituError for what concerns all rows.
     """
     check_home(caller)
-    try:
+    with counted(caller):
         ask = asked(words)
-    except InsituError as error:
-        caller.engine.metrics.failed("unknown", error.code)
-        raise
     if ask.raw:
         return array(await raw_replies(caller.engine, caller.wire, ask))
     return array(replies_of(caller.wire, await caller.engine.predictor.predict(ask)))

@@ -40,6 +40,8 @@ async def model_at(caller: Caller, key: bytes) -> Stored:
 async def model_of(caller: Caller, key: bytes, reply: Any) -> Stored:
     """Return the model at a key, of which Redis has said what is there: the reply to GET.
 
+    Where that version was deleted since, because others were stored in its place, the newest one is meant.
+
     Raises: as `model_at`.
     """
     pointer = pointer_of(reply)
@@ -47,8 +49,11 @@ async def model_of(caller: Caller, key: bytes, reply: Any) -> Stored:
         return await published_as(caller.engine, key)
     try:
         serving = await loaded(caller.engine, pointer.name, pointer.version)
-    except ABSENT:  # it was deleted by its name
-        raise refused(EMPTY) from None
+    except ABSENT:
+        (now,) = await caller.redis([("GET", key)])
+        if now == reply:  # it was deleted by its name
+            raise refused(EMPTY) from None
+        return await model_of(caller, key, now)
     return stored(serving)
 
 

@@ -77,10 +77,14 @@ return reply
 """
 )
 
-# KEYS: where a tensor would have gone. ARGV: what is wrong with it.
-REFUSE = Script(
+# KEYS: where tensors would go. ARGV: what is wrong with them, or nothing.
+CHECK = Script(
     FAULT
     + """
-return fault(KEYS[1]) or redis.error_reply(ARGV[1])
+for i = 1, #KEYS do
+  local found = fault(KEYS[i])
+  if found then return found end
+end
+return ARGV[1] and redis.error_reply(ARGV[1]) or redis.status_reply('OK')
 """
 )

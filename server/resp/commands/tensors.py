@@ -11,10 +11,20 @@ from typing import Any, NamedTuple
 
 from redis.exceptions import ResponseError
 
-from models.tensor_strings import AXES_LIMIT, DTYPES, StoredTensor, pack, unpack
+from models.tensor_strings import (
+    AXES_LIMIT,
+    DTYPES,
+    POINTER,
+    TRAILER_LIMIT_BYTES,
+    StoredTensor,
+    glimpsed,
+    pack,
+    unpack,
+)
 from server.resp.caller import Caller
 from server.resp.commands.command import Command, Queued, Words
-from server.resp.commands.tensor_scripts import REFUSE, STORE
+from server.resp.commands.tensor_heads import Heads
+from server.resp.commands.tensor_scripts import CHECK, STORE
 from server.resp.commands.tensor_values import of_blob, of_words, values_reply, wrong_shape, zeros
 from server.resp.refusals import WRONG_TYPE, Refused, refused
 from server.resp.wire.replies import OK, Encoder, array, bulk, error, integer
@@ -23,7 +33,9 @@ DIM_DIGITS = 19  # of a 64-bit number
 TYPES = {dtype.encode(): dtype for dtype in DTYPES}
 NO_TENSOR = "ERR tensor key is empty or in a different shard"
 META, BLOB, VALUES = b"META", b"BLOB", b"VALUES"
-HEADS_KEPT = 1024
+# More is looked for by a script and set by a command: Lua makes copies and keeps the memory of them, which Redis
+# does not count. Whoever puts something else at the key between the two is overwritten, as by SET.
+SCRIPT_BYTES = 1 << 20
 
 
 class TensorGet(NamedTuple):
@@ -32,31 +44,6 @@ class TensorGet(NamedTuple):
     key: bytes
     meta: bool
     form: str | None
-
-
-class Heads:
-    """What was said before the bytes of tensors of numbers, which most callers say again and again: their form."""
-
-    def __init__(self) -> None:
-        self._known: dict[tuple[bytes, ...], tuple[str, tuple[int, ...], int]] = {}
-
-    def __len__(self) -> int:
-        return len(self._known)
-
-    def tensor(self, args: Words) -> StoredTensor | None:
-        """Return the tensor of words whose head is known and whose bytes fit it."""
-        known = self._known.get(tuple(args[1:-1]))
-        if known is None or len(args[-1]) != known[2]:
-            return None
-        return StoredTensor(known[0], known[1], args[-1])
-
-    def keep(self, args: Words, tensor: StoredTensor) -> None:
-        """Know the head of words that gave a tensor by BLOB; of texts and truth values the bytes tell more."""
-        if tensor.dtype in {"STRING", "BOOL"}:
-            return
-        if len(self._known) >= HEADS_KEPT:
-            self._known.clear()
-        self._known[tuple(args[1:-1])] = (tensor.dtype, tensor.shape, len(tensor.data))
 
 
 heads = Heads()
@@ -138,9 +125,10 @@ def parsed_form(words: Words) -> tuple[bool, str | None]:
     return META in said, "blob" if BLOB in said else "values" if VALUES in said else None
 
 
+ONLY_META = (True, None)
 FORMS: dict[tuple[bytes, ...], tuple[bool, str | None]] = {
     (): (True, "blob"),
-    (META,): (True, None),
+    (META,): ONLY_META,
     (BLOB,): (False, "blob"),
     (VALUES,): (False, "values"),
     (META, BLOB): (True, "blob"),
@@ -195,9 +183,24 @@ async def store_tensors(caller: Caller, pairs: Sequence[tuple[bytes, StoredTenso
 
     Raises: Refused; RedisUnavailable.
     """
+    keys, values = [key for key, _ in pairs], [pack(tensor) for _, tensor in pairs]
     if not pairs:
         return
-    reply = await caller.script(STORE, [key for key, _ in pairs], [pack(tensor) for _, tensor in pairs])
+    if sum(map(len, values)) <= SCRIPT_BYTES:
+        allowed(await caller.script(STORE, keys, values))
+        return
+    allowed(await caller.script(CHECK, keys))
+    (reply,) = await caller.redis(
+        [("MSET", *[word for pair in zip(keys, values, strict=True) for word in pair])]
+    )
+    allowed(reply)
+
+
+def allowed(reply: Any) -> None:
+    """Go on where Redis did what it was asked to.
+
+    Raises: Refused, in its words.
+    """
     if isinstance(reply, ResponseError):
         raise Refused(str(reply))
 
@@ -210,7 +213,7 @@ async def set_tensor(caller: Caller, args: Words) -> bytes:
     try:
         pair = parse_tensorset(args)
     except Refused as fault:
-        raise Refused(str(await caller.script(REFUSE, args[:1], [str(fault)]))) from fault
+        raise Refused(str(await caller.script(CHECK, args[:1], [str(fault)]))) from fault
     await store_tensors(caller, [pair])
     return OK
 
@@ -220,7 +223,7 @@ def set_in_transaction(_caller: Caller, args: Words) -> Queued:
     try:
         key, tensor = parse_tensorset(args)
     except Refused as fault:
-        return Queued(("EVAL", REFUSE.text, 1, args[0], str(fault)))
+        return Queued(("EVAL", CHECK.text, 1, args[0], str(fault)))
     return Queued(("EVAL", STORE.text, 1, key, pack(tensor)))
 
 
@@ -231,8 +234,20 @@ async def get_tensor(caller: Caller, args: Words) -> bytes:
     """
     if len(args) > 3:
         raise too_many_words()
+    if FORMS.get(tuple(args[1:])) == ONLY_META and (told := await glimpse(caller, args[0])) is not None:
+        return b"*4\r\n" + described(*told)
     (reply,) = await caller.redis([("GET", args[0])])
     return tensor_reply(caller.wire, tensor_of(reply), parse_tensorget(args))
+
+
+async def glimpse(caller: Caller, key: bytes) -> tuple[str, tuple[int, ...]] | None:
+    """Return type and shape of the tensor at a key without its numbers, None where a look at both ends does not tell.
+
+    Raises: RedisUnavailable.
+    """
+    ends = [(0, len(POINTER) - 1), (-TRAILER_LIMIT_BYTES, -1)]
+    size, head, tail = await caller.redis([("STRLEN", key), *[("GETRANGE", key, *end) for end in ends]])
+    return glimpsed(size, head, tail) if isinstance(size, int) and type(head) is type(tail) is bytes else None
 
 
 def get_in_transaction(caller: Caller, args: Words) -> Queued:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from server.resp.wire.replies import RESP2, Encoder, array, bulk, integer
 
+LARGEST = 1 << 63
 LENGTHS = [b"$%d\r\n" % size for size in range(32)]  # no double has more characters
 
 
@@ -35,8 +36,15 @@ def single(wire: Encoder, value: Any) -> bytes:
         case bool():
             return truth(wire, value)
         case int():
-            return integer(value)
+            return whole(wire, value)
     return number(wire, float(value))
+
+
+def whole(wire: Encoder, value: int) -> bytes:
+    """Return a whole number; one of more than 64 bits with its sign is a text in RESP2."""
+    if -LARGEST <= value < LARGEST:
+        return integer(value)
+    return b"(%d\r\n" % value if wire.version > RESP2.version else bulk(str(value))
 
 
 def truth(wire: Encoder, value: bool) -> bytes:

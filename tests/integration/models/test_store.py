@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
+from random import Random
 
 import pytest
 from redis.crc import key_slot
@@ -105,6 +106,20 @@ async def test_bytes_of_any_length_come_back_from_their_chunks_and_pieces(
 
     assert manifest.chunks == max(1, -(-size // 10))
     assert (await store.load("churn", 1)).onnx == onnx
+
+
+@pytest.mark.parametrize("size", [(1 << 20) - 1, 1 << 20, (1 << 20) + 1, (5 << 20) + 3])
+async def test_a_large_file_goes_up_in_parts_and_comes_back_whole(
+    client: Client, bundle: MakeBundle, size: int
+) -> None:
+    store = ModelStore(client, chunk_bytes=(2 << 20) + 7)
+    onnx = Random(size).randbytes(size)
+
+    manifest = await store.publish(bundle(onnx))
+
+    assert (await store.load("churn", 1)).onnx == onnx
+    chunks = [store.keys.chunk("churn", 1, index) for index in range(manifest.chunks)]
+    assert [await store.redis.ttl(chunk) for chunk in chunks] == [-1] * manifest.chunks
 
 
 async def test_versions_are_numbered_from_one(store: ModelStore, bundle: MakeBundle) -> None:

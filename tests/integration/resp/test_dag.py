@@ -18,7 +18,7 @@ from server.resp.commands import dag
 from server.resp.wire.replies import RESP3
 from tests.graphs import bundle, f32, looked_up, looping, scaled
 from tests.integration.resp.callers import Asker, OwnConnection
-from tests.integration.resp.conftest import MakeCaller
+from tests.integration.resp.conftest import WAIT_SECONDS, MakeCaller, StartEngine
 
 WRONG_TYPE = "WRONGTYPE Operation against a key holding the wrong kind of value"
 EMPTY = "ERR tensor key is empty or in a different shard"
@@ -294,3 +294,30 @@ async def test_resp3_has_numbers_of_its_own(dags: Dags, make_caller: MakeCaller)
     )
 
     assert reply == b"*2\r\n*2\r\n,1\r\n,2\r\n+OK\r\n"
+
+
+async def test_large_runs_of_one_dag_do_not_fill_the_queue(
+    store: ModelStore, redis: Redis, make_caller: MakeCaller, engine: StartEngine
+) -> None:
+    await store.publish(bundle(scaled(), "m"))
+    await redis.set("t", pack(of_array(np.ones((400, 2), "<f4"))))
+    dags = Dags(await make_caller(await engine(max_queue_rows=512)), dag.COMMANDS)
+
+    reply = await dags.execute(" |> ".join(["LOAD 1 t", *[double("t", f"b{at}") for at in range(12)]]))
+
+    assert reply == [b"OK"] * 12
+
+
+async def test_a_caller_who_leaves_takes_the_runs_along(dags: Dags) -> None:
+    text = f"LOAD 2 x many |> {slow('many', 's')} |> {slow('many', 't')} |> {slow('many', 'u')}"
+    predictor = dags.caller.engine.predictor
+    asked = asyncio.create_task(dags.execute(text))
+    async with asyncio.timeout(WAIT_SECONDS):
+        while predictor.under_way < 3:  # noqa: ASYNC110  # nobody tells a test
+            await asyncio.sleep(0.01)
+
+    asked.cancel()
+    await asyncio.wait([asked])
+
+    assert asked.cancelled()
+    assert predictor.under_way == 0

@@ -15,7 +15,7 @@ from models.store import ModelStore
 from models.tensor_strings import StoredTensor, of_array, pack, unpack
 from server.inference.errors import DeadlineExceeded
 from server.resp.caller import Caller
-from server.resp.commands import executing
+from server.resp.commands import executing, tensor_values
 from server.resp.commands.stored_models import model_at
 from tests.graphs import (
     FLOAT,
@@ -368,3 +368,27 @@ async def test_the_own_limit_of_the_server_is_an_error(
     words = [b"m", b"INPUTS", b"2", *names, b"OUTPUTS", b"1", b"b", b"TIMEOUT", b"60000"]
     with pytest.raises(DeadlineExceeded):
         await executing.modelexecute(caller, words)
+
+
+async def test_an_output_that_no_string_of_redis_holds_is_refused(
+    store: ModelStore, redis: Redis, asked: Asker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store.publish(bundle(scaled(), "m"))
+    await redis.set("a", stored([1, 2]))
+    monkeypatch.setattr(tensor_values, "STRING_LIMIT_BYTES", 16)
+
+    error = await asked("AI.MODELEXECUTE", "m", "INPUTS", 1, "a", "OUTPUTS", 1, "b")
+
+    assert str(error) == "ERR tensor of 8 bytes is too large, a string of Redis holds 16"
+    assert not await redis.exists("b")
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (1, 1)])
+async def test_one_number_is_a_scalar_however_many_axes_it_has(
+    store: ModelStore, redis: Redis, asked: Asker, shape: tuple[int, ...]
+) -> None:
+    await store.publish(bundle(passed(FLOAT, []), "m"))
+    await redis.set("a", pack(StoredTensor("FLOAT", shape, f32(7).tobytes())))
+
+    assert await asked("AI.MODELEXECUTE", "m", "INPUTS", 1, "a", "OUTPUTS", 1, "b") == b"OK"
+    assert await numbers_at(redis, "b") == 7

@@ -117,6 +117,26 @@ async def test_a_new_model_has_no_expiry_of_the_one_before(asked: Asker, redis: 
     assert await redis.ttl("m") == -1
 
 
+async def test_two_servers_that_store_at_one_key_leave_one_of_the_models_there(
+    engine: StartEngine, make_caller: MakeCaller, store: ModelStore
+) -> None:
+    callers = [await make_caller(await engine()) for _ in range(2)]
+
+    async def store_many(caller: Caller, first: int) -> None:
+        for answer in range(first, first + 5):
+            await store_model(Asker(caller, COMMANDS), "m", float(answer))
+            assert await ran(caller, b"m") >= 0
+
+    await asyncio.gather(*(store_many(caller, 10 * at) for at, caller in enumerate(callers)))
+
+    answers = {await ran(caller, b"m") for caller in callers}
+    assert len(answers) == 1
+    assert answers <= {4.0, 14.0}
+    assert len(await store.versions("m")) <= 4
+    await store_model(Asker(callers[0], COMMANDS), "m", 20.0)
+    assert len(await store.versions("m")) == 2
+
+
 async def test_each_database_has_its_own_model_at_a_key(
     make_caller: MakeCaller, caller: Caller, store: ModelStore
 ) -> None:
@@ -346,6 +366,18 @@ async def test_a_key_may_name_a_model_of_which_redis_has_said_what_is_there(call
             await model_of(caller, b"m", reply)
 
         assert str(refused.value) == told
+
+
+async def test_a_version_that_was_replaced_and_deleted_meanwhile_is_not_missed(
+    asked: Asker, redis: Redis
+) -> None:
+    await store_model(asked, "m", 1.0)
+    seen = await redis.get("m")
+    for answer in (2.0, 3.0):
+        await store_model(asked, "m", answer)
+    await asked.caller.engine.catalogue.sync()
+
+    assert (await model_of(asked.caller, b"m", seen)).version == 3
 
 
 async def test_what_is_known_of_a_model_comes_in_redisais_order(asked: Asker) -> None:

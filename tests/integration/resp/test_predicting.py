@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from onnx import TensorProto
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
@@ -14,13 +15,36 @@ from server.resp.caller import Caller
 from server.resp.commands import explaining, predicting
 from server.resp.refusals import Refused
 from server.resp.wire.replies import RESP3
-from tests.graphs import TEXT, bundle, constant, dense, f32, model, node, scaled, value
+from tests.graphs import (
+    BOOL,
+    HALF,
+    INT64,
+    TEXT,
+    bundle,
+    constant,
+    dense,
+    f32,
+    model,
+    node,
+    positions,
+    scaled,
+    value,
+)
 from tests.integration.resp.callers import Asker
 from tests.integration.resp.conftest import MakeCaller, StartEngine
 
 VIEW = {"inputs": [{"name": "x", "sources": [{"key": "k:{id}", "as": "hash", "fields": ["a", "b"]}]}]}
 WEIGHTS = f32([[1, 0], [0, 1]])
+BFLOAT16 = TensorProto.BFLOAT16
 KEYS = ("k:1", "k:2", "k:3")
+
+
+def f16(*numbers: float) -> bytes:
+    return np.array(numbers, "<f2").tobytes()
+
+
+def i64(*numbers: int) -> bytes:
+    return np.array(numbers, "<i8").tobytes()
 
 
 def named_and_scaled() -> bytes:
@@ -88,6 +112,34 @@ async def test_raw_is_the_bytes_of_the_output(store: ModelStore, asking: Asker) 
         found = await asking("INSITU.PREDICT", "m", "k:1", "k:2", "RAW")
 
         assert [np.frombuffer(one, "<f4").tolist() for one in found] == [[2, 4], [6, 2]]
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        (BFLOAT16, [b"\x80?\x00@", b"@@\x80?"]),
+        (HALF, [f16(1, 2), f16(3, 1)]),
+        (INT64, [i64(1, 2), i64(3, 1)]),
+        (BOOL, [b"\1\1", b"\1\1"]),
+    ],
+)
+async def test_raw_is_of_the_type_of_the_graph(
+    store: ModelStore, asking: Asker, kind: int, expected: list[bytes]
+) -> None:
+    cast = model(
+        [node("Cast", "x", "y", to=kind)], [value("x", ["rows", 2])], [value("y", ["rows", 2], kind)]
+    )
+    await store.publish(bundle(cast, view=VIEW))
+
+    for _ in range(2):
+        assert await asking("INSITU.PREDICT", "m", "k:1", "k:2", "RAW") == expected
+
+
+async def test_raw_is_the_whole_output_of_a_graph_that_has_no_rows(store: ModelStore, asking: Asker) -> None:
+    await store.publish(bundle(positions(), view=VIEW))
+
+    for _ in range(2):
+        assert await asking("INSITU.PREDICT", "m", "k:1", "k:2", "RAW") == [i64(0, 0, 0, 1)] * 2
 
 
 async def test_raw_is_an_array_where_the_graph_has_several_outputs(store: ModelStore, asking: Asker) -> None:

@@ -3,7 +3,7 @@
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from server.resp.commands.command import Command, Words
 from server.resp.refusals import refused
 from server.resp.wire.replies import OK, RESP2, RESP3, Encoder
 from tests.integration.resp.rewritten import Upstream, read, relayed
+from tests.integration.resp.terminal import printed
 from tests.servers import RedisServer, bundled_server
 
 SERVERS = [path for path in (bundled_server(), shutil.which("redis-server")) if path is not None]
@@ -92,6 +93,11 @@ def test_the_count_counts_ours(upstream: Upstream) -> None:
     assert after == before + len(COMMANDS)
 
 
+def settled(entry: Sequence[Any]) -> str:
+    """An entry as text, its subcommands in order: Redis tells them in another one each time."""
+    return repr((entry[:9], sorted(map(repr, entry[9]))))
+
+
 @pytest.mark.parametrize("line", ["COMMAND", "command info"])
 def test_every_command_is_told_and_ours_after_those_of_redis(upstream: Upstream, line: str) -> None:
     before, after = asked(upstream, line)
@@ -99,8 +105,7 @@ def test_every_command_is_told_and_ours_after_those_of_redis(upstream: Upstream,
     assert {one[0] for one in before} | set(NAMES) == {one[0] for one in after}
     assert [one[0] for one in after[len(before) :]] == NAMES
     assert {len(one) for one in after} == {10}
-    for theirs, ours in zip(sorted(map(repr, before)), sorted(map(repr, after[: len(before)])), strict=True):
-        assert theirs == ours
+    assert sorted(map(settled, before)) == sorted(map(settled, after[: len(before)]))
 
 
 def test_an_entry_has_the_types_of_those_of_redis(upstream: Upstream) -> None:
@@ -293,3 +298,22 @@ def test_redis_cli_helps_with_our_commands(server: RedisServer) -> None:
     ) in found
     assert "summary: Stores a tensor\n" in found
     assert "group: module" in found
+
+
+@pytest.mark.skipif(CLI is None, reason="no redis-cli")
+@pytest.mark.parametrize(
+    "line", ["COMMAND INFO nosuch ai.tensorset set", "COMMAND DOCS ai.tensorset", "GET x", "LRANGE x 0 -1"]
+)
+def test_the_pages_print_replies_as_redis_cli_does(server: RedisServer, line: str) -> None:
+    with relayed(server.socket, COMMANDS) as port, Upstream(server.socket, RESP2, COMMANDS) as upstream:
+        upstream.raw(b"SET", b"x", bytes(range(256)))
+        found = subprocess.run(
+            [str(CLI), "--no-raw", "-p", str(port), *line.split()],
+            capture_output=True,
+            text=True,
+            timeout=CLI_SECONDS,
+            check=True,
+        ).stdout
+        reply = upstream.rewritten(*(word.encode() for word in line.split()))
+
+    assert found.rstrip("\n") == printed(reply)

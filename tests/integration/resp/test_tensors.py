@@ -20,6 +20,7 @@ from models.tensor_strings import (
     unpack,
 )
 from server.resp.caller import Caller
+from server.resp.commands import tensors
 from server.resp.commands.tensors import COMMANDS, read_tensors, store_tensors
 from server.resp.refusals import Refused
 from server.resp.wire.replies import RESP3
@@ -120,6 +121,20 @@ async def test_each_command_is_one_round_trip(asked: Asker) -> None:
     assert sent(asked.caller) == (before[0] + 2, before[1] + 2)
 
 
+@pytest.mark.parametrize("tensor", TENSORS, ids=lambda tensor: f"{tensor.dtype}-{tensor.shape}"[:24])
+async def test_type_and_shape_alone_are_told_without_the_numbers(
+    asked: Asker, redis: Redis, tensor: StoredTensor
+) -> None:
+    await redis.set("k", pack(tensor))
+    before = sent(asked.caller)
+
+    told_so = await asked("AI.TENSORGET", "k", "META")
+
+    assert told_so == [b"dtype", tensor.dtype.encode(), b"shape", [*tensor.shape]]
+    assert sent(asked.caller)[0] == before[0] + (2 if tensor.dtype == "STRING" else 1)
+    assert told_so == (await asked("AI.TENSORGET", "k"))[:4] == await asked("AI.TENSORGET", "k", "meta")
+
+
 async def test_a_tensor_that_is_set_again_no_longer_expires(asked: Asker, redis: Redis) -> None:
     await redis.set("t", VECTOR.data, ex=100)
 
@@ -150,6 +165,7 @@ async def test_a_string_that_is_no_tensor_is_left_alone(asked: Asker, redis: Red
     for words in (("FLOAT", 2, "BLOB", VECTOR.data), ("NOTYPE", 2)):
         assert told(await asked("AI.TENSORSET", "k", *words)) == WRONG
     assert told(await asked("AI.TENSORGET", "k", "NOFORM")) == WRONG
+    assert told(await asked("AI.TENSORGET", "k", "META")) == WRONG
     assert await redis.get("k") == value
 
 
@@ -182,11 +198,13 @@ async def test_another_type_is_told_before_what_is_wrong_with_the_words(
     assert told(await asked("AI.TENSORSET", "k", "FLOAT", 2, "BLOB", VECTOR.data)) == WRONG
     assert told(await asked("AI.TENSORSET", "k", "FLOAT", 0)) == WRONG
     assert told(await asked("AI.TENSORGET", "k", "X")) == WRONG
+    assert told(await asked("AI.TENSORGET", "k", "META")) == WRONG
     assert await redis.type("k") != b"string"
 
 
 async def test_what_is_wrong_with_the_words_is_told_where_the_key_is_well(asked: Asker, redis: Redis) -> None:
     assert told(await asked("AI.TENSORGET", "k", "X")) == EMPTY
+    assert told(await asked("AI.TENSORGET", "k", "META")) == EMPTY
     assert told(await asked("AI.TENSORSET", "k", "FLOAT", 0)) == SHAPE
     await redis.set("k", VECTOR.data)
     assert told(await asked("AI.TENSORGET", "k", "X")) == FORMAT
@@ -225,6 +243,41 @@ async def test_tensors_are_stored_all_or_none(caller: Caller, redis: Redis) -> N
     assert await read_tensors(caller, [b"b", b"a"]) == [ones, VECTOR]
     await store_tensors(caller, [])
     assert await read_tensors(caller, []) == []
+
+
+async def test_large_tensors_are_looked_for_first_and_then_set_all_at_once(
+    caller: Caller, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tensors, "SCRIPT_BYTES", 30)
+    await redis.mset({"a": VECTOR.data, "c": "no tensor"})
+    await redis.expire("a", 100)
+    ones = StoredTensor("INT8", (9,), b"1" * 9)
+
+    with pytest.raises(Refused, match=r"^WRONGTYPE"):
+        await store_tensors(caller, [(b"a", ones), (b"b", ones), (b"c", ones)])
+    assert await redis.mget("a", "b", "c") == [VECTOR.data, None, b"no tensor"]
+
+    before = sent(caller)
+    await store_tensors(caller, [(b"a", ones), (b"b", ones)])
+    assert sent(caller) == (before[0] + 2, before[1] + 2)
+    assert await read_tensors(caller, [b"b", b"a"]) == [ones, ones]
+    assert await redis.ttl("a") == -1
+
+    await redis.execute_command("ACL", "SETUSER", "guest", "on", "nopass", "~*", "+@all", "-mset")
+    await caller.redis([("AUTH", "guest", "")])
+    with pytest.raises(Refused, match=r"^NOPERM"):
+        await store_tensors(caller, [(b"a", ones), (b"b", ones)])
+    await redis.acl_deluser("guest")
+
+
+async def test_a_large_tensor_leaves_nothing_behind_in_lua(asked: Asker, redis: Any) -> None:
+    data = bytes(8 << 20)
+
+    for _ in range(2):
+        assert await asked("AI.TENSORSET", "t", "INT8", len(data), "BLOB", data) == b"OK"
+
+    assert await redis.strlen("t") == len(data) + 12
+    assert (await redis.info("memory"))["used_memory_vm_eval"] < 1 << 20
 
 
 async def test_the_first_key_that_holds_no_tensor_is_told(caller: Caller, redis: Redis) -> None:

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from redis.asyncio import Redis
 
-from models import hash_blocks, text_columns  # noqa: F401  # with pyarrow loaded, few rows are read in columns too
+from models import hash_blocks, text_columns, vector_blocks  # noqa: F401  # with pyarrow loaded, few rows are read in columns too
 from models.errors import RedisRefused, RedisUnavailable
 from models.store import ModelStore
+from models.tensor_strings import of_array, pack
 from server.inference.asking import Ask
 from server.inference.blocks import Block
 from server.inference.columns import columns_of
@@ -68,6 +69,11 @@ async def fill_vectors(redis: Any, count: int = COUNT) -> list[str]:
     return [f"v:{at}" for at in range(count)]
 
 
+async def fill_tensors(redis: Any, count: int = COUNT) -> list[str]:
+    await redis.mset({f"v:{at}": pack(of_array(f32([at, 1, 2]))) for at in range(count)})
+    return [f"v:{at}" for at in range(count)]
+
+
 async def test_vectors_are_answered_in_columns(store: ModelStore, engine: StartEngine, redis: Redis) -> None:
     keys = await fill_vectors(redis)
     await store.publish(bundle(WEIGHTS, view=view(VECTOR), **SUM))
@@ -76,6 +82,51 @@ async def test_vectors_are_answered_in_columns(store: ModelStore, engine: StartE
 
     assert not scored.odd
     assert numbers(await read(running, keys)) == [at + 10.0 for at in range(COUNT)]
+
+
+async def test_vectors_that_are_tensors_are_answered_in_columns(
+    store: ModelStore, engine: StartEngine, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = await fill_tensors(redis)
+    await store.publish(bundle(WEIGHTS, view=view(VECTOR), **SUM))
+    running = await engine()
+    assert not (await agreed(running, keys)).odd
+    monkeypatch.setattr(vector_blocks, "parsed", None)  # what makes objects of replies
+
+    assert numbers(await read(running, keys)) == [at + 10.0 for at in range(COUNT)]
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        None,
+        f32([1, 2]),
+        np.array([1, 2, 3], np.int32),
+        np.array(["a", "b", "c"], object),
+        f32([1, np.inf, 2]),
+    ],
+)
+async def test_an_odd_tensor_costs_only_itself(
+    store: ModelStore, engine: StartEngine, redis: Redis, odd: Any
+) -> None:
+    for keys in (await fill_tensors(redis, 60), await fill_vectors(redis, 60)):
+        await redis.set(keys[7], b"" if odd is None else pack(of_array(odd)))
+        await redis.set(keys[8], pack(of_array(f32([[8], [1], [2]]))))
+        await store.publish(bundle(WEIGHTS, view=view(VECTOR), **SUM))
+
+        assert list((await agreed(await engine(), keys)).odd) == [7]
+
+
+async def test_a_tensor_of_another_type_is_named_to_who_asks_for_its_key(
+    store: ModelStore, engine: StartEngine, redis: Redis
+) -> None:
+    await redis.set("v:1", pack(of_array(np.array([[1, 2, 3]], np.int64))))
+    await store.publish(bundle(WEIGHTS, view=view(VECTOR), **SUM))
+
+    answer = await (await engine()).predictor.predict(Ask("m", keys=["v:1"]))
+
+    wanted = "FLOAT with 3 elements (float32 [3])"
+    assert str(answer.rows[0].error) == f"key 'v:1' has a tensor of INT64 [1, 3], the model wants {wanted}"
 
 
 async def test_hashes_are_answered_in_columns(

@@ -9,12 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from redis.exceptions import ResponseError
 
-from models import hash_blocks, text_columns  # noqa: F401  # with pyarrow loaded, few rows are read in columns too
+from models import hash_blocks, text_columns, vector_blocks  # noqa: F401  # with pyarrow loaded, few rows are read in columns too
 from models.assembly import Plan
 from models.blocks import PlanBlocks, supports
 from models.features import FeatureView
 from models.hash_blocks import HashBlock
 from models.replies import after, parsed
+from models.tensor_strings import MAGIC, StoredTensor, pack
 from models.vector_blocks import TOGETHER_KEYS
 from tests.unit.models.views import plan
 
@@ -156,11 +157,33 @@ def test_categories_agree_with_the_plan(unknown: Mapping[str, Any], rows: list[t
     agreed(compiled, replies, [*map(encode, replies)])
 
 
-@settings(deadline=None, max_examples=100)
+stored_vectors = (
+    st.binary(min_size=8, max_size=8)
+    | st.binary(max_size=9)
+    | st.sampled_from([b"\x01\x09" + MAGIC, b"12345678\x00\x02" + MAGIC])
+    | st.builds(
+        lambda dtype, shape, data: pack(StoredTensor(dtype, shape, data)),
+        st.sampled_from(["FLOAT", "DOUBLE", "INT32", "UINT8", "BOOL"]),
+        st.sampled_from([(1,), (2,), (8,), (2, 4), (1, 2)]),
+        st.binary(min_size=8, max_size=8),
+    )
+)
+
+
+@settings(deadline=None, max_examples=200)
 @given(
-    st.lists(st.none() | st.binary(min_size=8, max_size=8) | st.binary(max_size=9), min_size=1, max_size=20),
+    st.lists(st.none() | stored_vectors, min_size=1, max_size=20)
+    | st.tuples(stored_vectors, st.integers(1, 20)).map(lambda one: [one[0]] * one[1]),
     st.sampled_from(
-        [("float32", 2), ("float64", 1), ("int32", 2), ("uint8", 8), ("bool", 8), ("float16", 4)]
+        [
+            ("float32", 2),
+            ("float64", 1),
+            ("int32", 2),
+            ("uint8", 8),
+            ("bool", 8),
+            ("float16", 4),
+            ("uint8", 10),
+        ]
     ),
     dtypes,
     st.booleans(),
@@ -173,6 +196,72 @@ def test_vectors_agree_with_the_plan(
     sent = [*map(encode, rows)] if apart else [encode(rows)]
 
     agreed(compiled, rows, sent, wide=not apart)
+
+
+FLOATS = StoredTensor("FLOAT", (2,), np.array([1.5, -2], "<f4").tobytes())
+FIRST = {
+    "raw": FLOATS.data,
+    "a tensor": pack(FLOATS),
+    "of another shape": pack(FLOATS._replace(shape=(1, 2))),
+}
+ODD_VECTORS = [
+    None,
+    b"short",
+    pack(StoredTensor("INT32", (2,), FLOATS.data)),
+    pack(StoredTensor("FLOAT", (1,), FLOATS.data[:4])),
+    pack(FLOATS)[:-1] + b"\x02",
+]
+
+
+@pytest.mark.parametrize("apart", [False, True])
+@pytest.mark.parametrize("first", FIRST.values(), ids=FIRST)
+def test_one_odd_vector_among_many_costs_only_itself(first: bytes, apart: bool) -> None:
+    compiled = plan({"key": "k:{id}", "as": "vector", "shape": [2]})
+    for odd in ODD_VECTORS:
+        for place in (0, 50, 99):
+            replies: list[Any] = [first] * 100
+            replies[place] = odd
+            sent = [*map(encode, replies)] if apart else [encode(replies)]
+
+            assert agreed(compiled, replies, sent, wide=not apart) == 99
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_vectors_and_tensors_of_several_shapes_are_all_read(apart: bool) -> None:
+    compiled = plan({"key": "k:{id}", "as": "vector", "shape": [2]})
+    replies = [*FIRST.values()] * 20
+
+    assert (
+        agreed(compiled, replies, [*map(encode, replies)] if apart else [encode(replies)], wide=not apart)
+        == 60
+    )
+
+
+@pytest.mark.parametrize("apart", [False, True])
+@pytest.mark.parametrize("first", FIRST.values(), ids=FIRST)
+def test_vectors_of_one_form_are_read_with_no_object_a_row(
+    first: bytes, apart: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vector_blocks, "parsed", None)  # what makes objects
+    compiled = plan({"key": "k:{id}", "as": "vector", "shape": [2]})
+    replies = [first] * 700
+    sent = [*map(encode, replies)] if apart else [encode(replies[:512]), encode(replies[512:])]
+
+    assert agreed(compiled, replies, sent, wide=not apart) == 700
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_a_tensor_as_long_as_the_raw_vectors_is_none_of_them(apart: bool) -> None:
+    compiled = plan({"key": "k:{id}", "as": "vector", "shape": [6]})
+    other = pack(StoredTensor("FLOAT", (3,), b"\0" * 12))
+    replies = [b"\0" * 24] * 10 + [other] + [b"\1" * 24]
+
+    assert len(other) == 24
+    assert (
+        agreed(compiled, replies, [*map(encode, replies)] if apart else [encode(replies)], wide=not apart)
+        == 11
+    )
+    assert agreed(compiled, [other], [encode(other) if apart else encode([other])], wide=not apart) == 0
 
 
 class without_arrow:  # noqa: N801  # a context, as functions are

@@ -11,6 +11,7 @@ from redis.exceptions import ResponseError
 
 from models.assembly import Plan
 from models.errors import FeatureError, KeyMissing, NotANumber, SourceUnsupported, WrongLength, WrongType
+from models.tensor_strings import MAGIC, StoredTensor, of_array, pack
 from tests.unit.models.views import assembled, plan
 
 NUMERIC = ["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32",
@@ -108,6 +109,94 @@ def test_a_vector_of_another_length_is_named_with_both(reply: bytes) -> None:
 
     assert isinstance(error, WrongLength)
     assert str(error) == f"key 'v:0' has {len(reply)} bytes, the model wants 12 (float32 [3])"
+
+
+def tensor(*numbers: float, dtype: str = "float32", shape: tuple[int, ...] | None = None) -> bytes:
+    """A tensor string of numbers."""
+    array = np.array(numbers, dtype)
+    return pack(of_array(array.reshape(shape or array.shape)))
+
+
+@given(
+    data=st.data(),
+    dtype=st.sampled_from([name for name in NUMERIC if name not in {"uint32", "uint64", "float16"}]),
+    shape=arrays.array_shapes(min_dims=1, max_dims=3, max_side=3),
+    rows=st.integers(1, 3),
+)
+def test_a_vector_may_be_a_tensor_of_its_type_and_any_shape_of_as_many_elements(
+    data: st.DataObject, dtype: str, shape: tuple[int, ...], rows: int
+) -> None:
+    finite = {} if dtype == "bool" or "int" in dtype else {"allow_nan": False, "allow_infinity": False}
+    elements = arrays.from_dtype(np.dtype(dtype), **finite)  # type: ignore[arg-type]  # only for floats
+    stored = data.draw(arrays.arrays(np.dtype(dtype), (rows, *shape), elements=elements))
+    other = data.draw(st.sampled_from([shape, (1, *shape), (stored[0].size,)]))
+
+    found = assembled(
+        vectors(list(shape), dtype, dtype), [pack(of_array(row.reshape(other))) for row in stored]
+    )
+
+    read = found.groups[0].feeds["x"]
+    assert read.dtype == np.dtype(dtype)
+    assert read.flags.writeable
+    np.testing.assert_array_equal(read, stored)
+
+
+def test_raw_vectors_and_tensors_may_lie_beside_one_another() -> None:
+    strings = [raw(1, 2), tensor(3, 4), tensor(5, 6, shape=(2, 1)), raw(7, 8)]
+
+    found = assembled(vectors([2]), strings)
+
+    assert found.groups[0].feeds["x"].tolist() == [[1, 2], [3, 4], [5, 6], [7, 8]]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "reply", "found", "wanted"),
+    [
+        ("float32", tensor(1, 2), "FLOAT [2]", "FLOAT with 3 elements (float32 [3])"),
+        ("float32", tensor(1, 2, 3, 4), "FLOAT [4]", "FLOAT with 3 elements (float32 [3])"),
+        ("float32", tensor(1, 2, 3, dtype="int32"), "INT32 [3]", "FLOAT with 3 elements (float32 [3])"),
+        ("int32", tensor(1, 2, 3, shape=(1, 3)), "FLOAT [1, 3]", "INT32 with 3 elements (int32 [3])"),
+        ("bool", tensor(1, 2, 3, dtype="uint8"), "UINT8 [3]", "BOOL with 3 elements (bool [3])"),
+        ("float16", tensor(1, 2, 3), "FLOAT [3]", "6 bytes (float16 [3])"),
+        ("uint8", pack(of_array(np.array(["a"] * 3))), "STRING [3]", "UINT8 with 3 elements (uint8 [3])"),
+    ],
+)
+def test_a_tensor_of_another_type_or_number_is_named_with_both(
+    dtype: str, reply: bytes, found: str, wanted: str
+) -> None:
+    error = only(vectors([3], dtype), reply)
+
+    assert isinstance(error, WrongLength)
+    assert str(error) == f"key 'v:0' has a tensor of {found}, the model wants {wanted}"
+
+
+@pytest.mark.parametrize("reply", [tensor(1, 2, 3)[1:], b"." + tensor(1, 2, 3), tensor(1, 2, 3) + MAGIC])
+def test_a_tensor_that_its_trailer_does_not_fit_is_a_vector_of_another_length(reply: bytes) -> None:
+    error = only(vectors([3]), reply)
+
+    assert str(error) == f"key 'v:0' has {len(reply)} bytes, the model wants 12 (float32 [3])"
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_a_tensor_is_never_read_as_numbers_for_its_length(rows: int) -> None:
+    """A FLOAT tensor of 3 elements has 24 bytes, as 6 raw ones have."""
+    assert len(tensor(1, 2, 3)) == len(raw(*range(6)))
+
+    found = assembled(vectors([6]), [raw(*range(6))] * (rows - 1) + [tensor(1, 2, 3)])
+
+    assert sorted(found.errors) == [rows - 1]
+    assert "a tensor of FLOAT [3]" in str(found.errors[rows - 1])
+
+
+def test_raw_numbers_that_only_end_like_a_tensor_are_numbers() -> None:
+    bytes_of_image = b"\x01\x02" + MAGIC
+
+    assert only(vectors([8], "uint8"), bytes_of_image).tolist() == [*map(float, bytes_of_image)]
+
+
+def test_a_tensor_of_numbers_that_are_not_finite_is_refused_like_raw_ones() -> None:
+    assert str(only(vectors([2]), tensor(1, np.nan))).startswith("element 1 of key 'v:0' holds 'nan'")
+    assert isinstance(only(vectors([1], "bool"), pack(StoredTensor("BOOL", (1,), b"\2"))), NotANumber)
 
 
 def test_a_vector_that_is_not_there_is_missing() -> None:
@@ -253,6 +342,7 @@ def test_text_and_raw_steps_of_the_same_numbers_are_the_same(steps: list[list[fl
     rows=st.lists(
         st.none()
         | st.binary(max_size=9)
+        | st.lists(st.floats(width=32), min_size=1, max_size=3).map(lambda numbers: tensor(*numbers))
         | st.lists(st.floats(width=32), min_size=2, max_size=2).map(lambda numbers: raw(*numbers)),
         min_size=1,
         max_size=5,

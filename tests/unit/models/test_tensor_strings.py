@@ -23,6 +23,7 @@ from models.tensor_strings import (
     TRAILER_LIMIT_BYTES,
     StoredTensor,
     array_of,
+    glimpsed,
     numpy_of,
     of_array,
     pack,
@@ -150,6 +151,32 @@ def test_any_string_is_a_tensor_or_is_none_and_says_so_without_a_fault(value: by
     else:
         assert value.startswith(read.data)
         assert array_of(read).shape == read.shape
+
+
+def looked_at(value: bytes) -> tuple[str, tuple[int, ...]] | None:
+    return glimpsed(len(value), value[: len(POINTER)], value[-TRAILER_LIMIT_BYTES:])
+
+
+@given(
+    st.binary(max_size=300)
+    | st.builds(packed, st.binary(max_size=9), st.integers(0, 10), st.integers(0, 4), st.integers(0, 4))
+    | st.binary(max_size=300).map(POINTER.__add__)
+)
+def test_both_ends_of_a_string_tell_what_all_of_it_tells(value: bytes) -> None:
+    tensor, told = unpack(value), looked_at(value)
+
+    if tensor is None:
+        assert told is None
+    else:
+        assert told == (tensor.dtype, tensor.shape) or (told is None and value[-7:-6] == b"\x09")
+
+
+@pytest.mark.parametrize(
+    "tensor", [floats(), floats(3, 200), floats(*[1] * AXES_LIMIT), StoredTensor("BOOL", (0,), b"")]
+)
+def test_both_ends_of_a_tensor_of_numbers_are_enough(tensor: StoredTensor) -> None:
+    assert looked_at(pack(tensor)) == (tensor.dtype, tensor.shape)
+    assert looked_at(pack(StoredTensor("STRING", (1,), b"a\0"))) is None
 
 
 def test_a_raw_vector_is_a_float_tensor_of_one_axis() -> None:

@@ -226,3 +226,30 @@ def test_a_model_gets_the_device_that_it_was_stored_for(
 
     assert list(meant(CUDA, execution).items()) == list(providers.items())
     assert meant(CPU, execution) == {CPU: {}}
+
+
+def test_a_large_file_is_loaded_by_a_path_that_is_gone_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions, "LARGE_BYTES", 0)
+    before = set(sessions.OPEN_FILES.iterdir()) if sessions.OPEN_FILES.is_dir() else set()
+
+    session = Session(numbered(bundle(scaled())))
+
+    assert session.run({"x": f32([[1, 2]])})["y"].tolist() == [[2, 4]]
+    assert before == (set(sessions.OPEN_FILES.iterdir()) if before else set())
+
+
+def test_a_file_is_refused_in_the_same_words_by_a_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = bundle(scaled())
+    model = onnx.load_model_from_string(whole.onnx)
+    model.graph.node[0].op_type = "Nope"
+    broken = numbered(Bundle(whole.manifest, model.SerializeToString()))
+    told = []
+
+    for limit in (1 << 20, 0):
+        monkeypatch.setattr(sessions, "LARGE_BYTES", limit)
+        with pytest.raises(ModelNotLoadable) as refused:
+            Session(broken)
+        told.append(str(refused.value))
+
+    assert told[0] == told[1]
+    assert "This is an invalid model" in told[0]

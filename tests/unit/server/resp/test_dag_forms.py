@@ -4,7 +4,7 @@ import pytest
 
 from models.tensor_strings import StoredTensor
 from server.resp.commands.command import Words
-from server.resp.commands.dag_forms import FORMS_KEPT, Forms
+from server.resp.commands.dag_forms import FORMS_KEPT, WORDS_LIMIT, WORDS_LIMIT_BYTES, Forms
 from server.resp.commands.dag_parsing import SetTensor, parse_dag
 from server.resp.commands.run_parsing import Misworded
 
@@ -59,6 +59,8 @@ def test_a_dag_that_sets_nothing_has_a_form() -> None:
         (f"ROUTING r |> AI.TENSORSET a STRING 1 BLOB % {RUN}", [b"a\0"]),
         (f"ROUTING r |> AI.TENSORSET BLOB FLOAT 1 VALUES 1 |> AI.TENSORSET a INT8 2 BLOB % {RUN}", [b"ab"]),
         (f"ROUTING r |> AI.TENSORSET a INT8 2 BLOB % {RUN}", [b"|>"]),
+        (f"ROUTING {'r' * WORDS_LIMIT_BYTES} |> AI.TENSORSET a INT8 2 BLOB % {RUN}", [b"ab"]),
+        (f"LOAD {WORDS_LIMIT} {'a ' * WORDS_LIMIT} {RUN}", []),
     ],
 )
 def test_what_has_to_be_read_each_time_has_no_form(text: str, blobs: list[bytes]) -> None:

@@ -226,11 +226,10 @@ def test_the_keys_of_a_dag_are_found(text: str, keys: str) -> None:
 
 
 def test_bytes_that_are_the_sign_between_steps_are_bytes() -> None:
-    dag = parsed(
-        "PERSIST 2 a b |> AI.TENSORSET a INT8 2 BLOB |> |> AI.TENSORGET a BLOB |> AI.TENSORSET b UINT16 1 BLOB |>"
-    )
+    last = "AI.TENSORSET b UINT16 1 BLOB |>"
+    dag = parsed(f"PERSIST 2 a b |> AI.TENSORSET a INT8 2 BLOB |> |> AI.TENSORGET a BLOB |> {last}")
 
-    assert [type(step) for step in dag.steps] == [SetTensor, GetTensor, SetTensor]
+    assert isinstance(dag.steps[1], GetTensor)
     assert dag.steps[0] == SetTensor(StoredTensor("INT8", (2,), b"|>"), 0)
     assert dag.steps[2] == SetTensor(StoredTensor("UINT16", (1,), b"|>"), 1)
 
@@ -247,3 +246,10 @@ def test_bytes_that_are_the_sign_between_steps_are_bytes() -> None:
 )
 def test_a_sign_that_is_no_bytes_is_a_sign(text: str, told: str) -> None:
     assert str(refusal(f"ROUTING r |> {text}")) == told
+
+
+def test_the_tensors_of_a_dag_are_bounded_together() -> None:
+    large = "|> AI.TENSORSET a UINT8 300000000 "
+
+    with pytest.raises(Misworded, match="600000000 bytes, together they may take 536870912"):
+        parsed("ROUTING r " + 2 * large + "|> AI.TENSORGET a")

@@ -2,6 +2,7 @@
 
 import pytest
 
+from server.resp.commands.command import Command
 from server.resp.commands.executing import COMMANDS
 from server.resp.commands.run_parsing import Claim, Misworded, Run, parse_modelexecute, parse_modelrun, whole
 
@@ -152,3 +153,8 @@ def test_the_keys_of_a_command_are_found(name: str, text: str, keys: list[bytes]
 
     assert names is not None
     assert names(words(text)) == keys
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda one: one.name)
+def test_who_may_only_predict_may_not_write_keys_by_a_run(command: Command) -> None:
+    assert command.scope == "admin"

@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as arrays
 from redis.exceptions import ResponseError
 
 from models.tensor_strings import DTYPES, POINTER, StoredTensor, array_of, numpy_of, of_array, pack
-from server.resp.commands import tensors
+from server.resp.commands import tensor_heads, tensors
 from server.resp.commands.tensor_values import STRING_LIMIT_BYTES
 from server.resp.commands.tensors import (
     COMMANDS,
@@ -235,7 +235,7 @@ def test_a_known_head_does_not_pass_for_bytes_that_do_not_fit_it() -> None:
 
 
 def test_the_heads_that_are_known_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tensors, "HEADS_KEPT", 3)
+    monkeypatch.setattr(tensor_heads, "HEADS_KEPT", 3)
 
     for size in range(1, 20):
         assert parsed("INT8", size, "BLOB", b"1" * size).shape == (size,)

@@ -27,6 +27,8 @@ def read(reply: bytes) -> Any:
         (True, 1, True),
         (False, 0, False),
         (-7, -7, -7),
+        (2**63 - 1, 2**63 - 1, 2**63 - 1),
+        (2**64 - 1, b"18446744073709551615", b"18446744073709551615"),  # hiredis has no larger numbers
         (0.1, b"0.1", 0.1),
         (np.float16(0.5), b"0.5", 0.5),
         ("größe", "größe".encode(), "größe".encode()),
