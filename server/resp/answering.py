@@ -12,7 +12,10 @@ from server.resp.shortcuts import Shortcuts
 from server.resp.slots import Slot
 from server.resp.wire.frames import cut, words_of
 
-SIDE_BY_SIDE = 4096  # replies of ours to one client that are worked on at once
+SIDE_BY_SIDE = 4096  # replies of ours to one client that are worked on at once, as long as they are short
+BEGINNING = 64  # of them, before it is known how long they are
+LONG_BYTES = 1 << 16
+SIDE_BYTES = 16 << 20  # that replies which are long may have together
 
 
 class Answering(Passing):
@@ -22,6 +25,7 @@ class Answering(Passing):
         super().__init__(service)
         self.shortcuts = Shortcuts(self)
         self._alone = False  # what is worked on changes something: nothing beside it
+        self._beside = BEGINNING  # replies that may be worked on at once
 
     def free(self, *, alongside: bool = False) -> bool:
         """Whether one of ours may begin: every reply to what came before is there, or it bears company."""
@@ -30,7 +34,7 @@ class Answering(Passing):
             return False
         if self.upstream is not None and self.upstream.halfway:
             return False
-        return not self._slots or (alongside and not self._alone and len(self._slots) < SIDE_BY_SIDE)
+        return not self._slots or (alongside and not self._alone and len(self._slots) < self._beside)
 
     def bears_company(self) -> bool:
         """Whether what changes nothing may begin at once."""
@@ -47,6 +51,10 @@ class Answering(Passing):
 
     def fill(self, slot: Slot, reply: bytes) -> None:
         """Say what a reply is."""
+        if len(reply) > LONG_BYTES:
+            self._beside = max(1, SIDE_BYTES // len(reply))
+        elif self._beside < SIDE_BY_SIDE:
+            self._beside += 1
         self._slots.fill(slot, reply)
 
     def tell(self, reply: bytes) -> None:
