@@ -9,11 +9,11 @@ from server.inference.engine import Engine
 from server.resp.commands.command import Command
 from server.resp.commands.table import COMMANDS
 from server.resp.connection import Connection
-from server.resp.gathered import Turn
 from server.resp.joined import Joined
 from server.resp.joined_dags import JoinedDags
 from server.resp.reaching import Redis
 from server.resp.service import Service
+from server.resp.slots import Slot
 from server.resp.specials import specials
 from server.workers.opening import BACKLOG, Listening
 
@@ -79,7 +79,7 @@ class Door:
             await self._closing
 
 
-def each(turn: Turn) -> None:
-    """Answer the commands of a turn by themselves."""
-    client: Connection = turn.client
-    client.spawn(client.each(turn))
+def each(slot: Slot) -> None:
+    """Answer the commands of a slot by themselves."""
+    client: Connection = slot.client
+    client.spawn(client.each(slot))

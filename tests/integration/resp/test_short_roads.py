@@ -250,3 +250,29 @@ async def test_scripts_that_call_commands_of_ours_are_refused_in_their_words(
     assert await client.eval("return redis.call('SET', 'k', 'v')", 0) == b"OK"
     with pytest.raises(ResponseError, match=r"(?i)unknown"):
         await client.eval("return redis.call('NOSUCH')", 0)
+
+
+@pytest.mark.usefixtures("rows")
+async def test_keys_of_other_lengths_and_models_in_one_pipeline_are_told_apart(
+    door: OpenedDoor, redis: Redis
+) -> None:
+    await redis.set("k:10", np.array([10, 11], "<f4").tobytes())
+    commands = [predict("m", key) for key in ("k:1", "k:10", "k:2", "k:7", "k:10", "k:10")]
+    commands += [
+        predict("c", "k:1"),
+        predict("m", "k:1"),
+        predict("m", "k:3"),
+        predict("m", "k:é"),
+        predict("m", "k:4"),
+    ]
+    alone = await one_by_one(door, commands)
+
+    for parts in ([commands], [commands[:2], commands[2:]], [[one] for one in commands * 2]):
+        line = await door.line()
+        heard = b""
+        for part in parts:
+            await line.say(b"".join(part))
+            heard += await line.until_quiet()
+        assert heard.replace(b"$32\r\nMARK\r\n", b"") == b"".join(alone) * (
+            2 if len(parts) > len(commands) else 1
+        )
