@@ -182,40 +182,18 @@ async def test_a_client_of_another_database_takes_the_model_from_there(
     door: OpenedDoor, redis: Redis
 ) -> None:
     client = door.client()
-    run = (
-        "AI.DAGEXECUTE_RO",
-        "ROUTING",
-        "r",
-        "|>",
-        "AI.TENSORSET",
-        "x",
-        "FLOAT",
-        1,
-        2,
-        "BLOB",
-        f32([[1, 1]]).tobytes(),
+    given, got = (
+        ("AI.TENSORSET", "x", "FLOAT", 1, 2, "BLOB", f32([[1, 1]]).tobytes()),
+        ("AI.TENSORGET", "y", "BLOB"),
     )
-    run += (
-        "|>",
-        "AI.MODELEXECUTE",
-        "key",
-        "INPUTS",
-        1,
-        "x",
-        "OUTPUTS",
-        1,
-        "y",
-        "|>",
-        "AI.TENSORGET",
-        "y",
-        "BLOB",
-    )
+    run = ("AI.MODELEXECUTE", "key", "INPUTS", 1, "x", "OUTPUTS", 1, "y")
+    asked: tuple[Any, ...] = ("AI.DAGEXECUTE_RO", "ROUTING", "r", "|>", *given, "|>", *run, "|>", *got)
     await redis.set("key", ModelPointer("plain", 1).pack())
 
-    assert len(await client.execute_command(*run)) == 3
+    assert len(await client.execute_command(*asked)) == 3
     other = door.client(db=5)
     with pytest.raises(ResponseError, match="model key is empty"):
-        await other.execute_command(*run)
+        await other.execute_command(*asked)
 
 
 @pytest.mark.usefixtures("rows")
