@@ -15,7 +15,7 @@ from server.resp.reaching import Redis
 from server.resp.service import Service
 from server.resp.slots import Slot
 from server.resp.specials import specials
-from server.workers.opening import Listening
+from server.workers.opening import BACKLOG, Listening
 
 END_SECONDS = 0.02  # between looks whether the last connection has ended
 BESIDE_MODEL_BYTES = 1 << 20  # that storing a model takes beside its file
@@ -50,8 +50,9 @@ class Door:
         )  # fmt: skip
         known = specials(commands)
         server = await asyncio.get_running_loop().create_server(
-            lambda: Connection(service, known), sock=listening.listener(), ssl=listening.credentials()
-        )
+            lambda: Connection(service, known), sock=listening.listener(),
+            backlog=BACKLOG, ssl=listening.credentials(),
+        )  # fmt: skip
         return cls(listening, server, service)
 
     def end(self) -> None:
