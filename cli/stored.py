@@ -139,7 +139,7 @@ def confirm(terminal: Terminal, question: str) -> None:
     if not sys.stdin.isatty() or terminal.as_json:
         raise WrongUsage("nobody can be asked here; add --yes to go on without a question")
     if not typer.confirm(question, err=True):
-        terminal.note("nothing was deleted")
+        terminal.note("nothing was changed")
         raise typer.Exit(ExitCode.FAILED)
 
 

@@ -188,7 +188,7 @@ async def allowed(terminal: Terminal, mover: "Mover", found: "Sequence[Found]", 
     if not chosen.overwrite:
         raise KeysInTheWay([one.name for one in others])
     if not chosen.yes and not chosen.dry_run:
-        confirm(terminal, f"Replace what {count_text(len(others), 'key')} hold?")
+        confirm(terminal, f"Replace what lies at {count_text(len(others), 'key')}?")
 
 
 async def moved(terminal: Terminal, mover: "Mover", found: "Sequence[Found]") -> "Summary":

@@ -95,7 +95,7 @@ class FileSource:
 
         Raises: ValueUnreadable, FileDamaged, EncodingUnknown, OSError.
         """
-        return await asyncio.to_thread(read_value, found)
+        return read_value(found)
 
 
 def read_value(found: Found) -> Value:

@@ -19,6 +19,7 @@ from models.tensor_strings import pack as packed
 
 BATCH_BYTES = 8 << 20  # of tensors in one write
 BATCH_KEYS = 500
+WATCH_KEYS = 64
 
 LEFT_OUT = {
     "TORCH": "a TorchScript model; export it to ONNX with torch.onnx.export and store it with AI.MODELSTORE",
@@ -58,6 +59,7 @@ class Mover:
         self._verifier = verifier
         self._dry_run = dry_run
         self._batch: list[Packed] = []
+        self._batch_bytes = 0
         self._same: set[tuple[int, bytes]] = set()
         self.summary = Summary(dry_run)
 
@@ -81,12 +83,13 @@ class Mover:
         return others
 
     async def move(self, found: Sequence[Found], watch: Callable[[int, str], None]) -> Summary:
-        """Move keys; `watch` is told how many are done and which one is next.
+        """Move keys; `watch` is told now and then how many are done and which one is next.
 
         Raises: RedisUnavailable, RedisRefused; FileDamaged, EncodingUnknown, OSError.
         """
         for done, one in enumerate(found):
-            watch(done, one.name)
+            if one.kind != "tensor" or done % WATCH_KEYS == 0:
+                watch(done, one.name)
             if (one.db, one.key) in self._same:
                 self.summary.add(Outcome.of(one, "same"))
                 continue
@@ -117,12 +120,13 @@ class Mover:
         if self._batch and self._batch[0].found.db != found.db:
             await self._flush()
         self._batch.append(Packed(found, packed(tensor)))
-        if len(self._batch) >= BATCH_KEYS or sum(len(one.value) for one in self._batch) >= BATCH_BYTES:
+        self._batch_bytes += len(tensor.data)
+        if len(self._batch) >= BATCH_KEYS or self._batch_bytes >= BATCH_BYTES:
             await self._flush()
 
     async def _flush(self) -> None:
         """Write the tensors that were read."""
-        batch, self._batch = self._batch, []
+        batch, self._batch, self._batch_bytes = self._batch, [], 0
         taken = [] if self._dry_run else await self._destination.put(batch)
         for one in batch:
             if one.found in taken:

@@ -16,13 +16,14 @@ from cli.importing.errors import EncodingUnknown, FileDamaged
 from cli.importing.lzf import decompressed
 
 BLOCK_BYTES = 1 << 22
+VALUE_BLOCK_BYTES = 1 << 14
 LENGTH_32, LENGTH_64 = 0x80, 0x81
 INTEGERS = {0: struct.Struct("<b"), 1: struct.Struct("<h"), 2: struct.Struct("<i")}
 COMPRESSED = 3
 
 
 class RdbBytes:
-    """A place in a file that moves forward; `summed` says whether what it passes is summed."""
+    """A place in a file that moves forward; `summed` says whether what it passes is summed, in large blocks."""
 
     def __init__(self, stream: BinaryIO, path: Path, *, summed: bool = True) -> None:
         self.path = path
@@ -34,6 +35,7 @@ class RdbBytes:
         self._summed_to = 0  # within the block
         self._crc = 0
         self._summed = summed
+        self._block_bytes = BLOCK_BYTES if summed else VALUE_BLOCK_BYTES
 
     @property
     def offset(self) -> int:
@@ -69,7 +71,7 @@ class RdbBytes:
         pieces = []
         while count:
             if self._at == len(self._block):
-                self._next_block()
+                self._next_block(count)
             piece = self._block[self._at : self._at + count]
             self._at += len(piece)
             count -= len(piece)
@@ -98,15 +100,16 @@ class RdbBytes:
         if count > left:
             raise self.damaged(f"{count} bytes should follow, the file has {left} more")
 
-    def _next_block(self) -> None:
-        """Read the next block.
+    def _next_block(self, wanted: int = 0) -> None:
+        """Read the next block, all at once what is wanted and not summed.
 
         Raises: FileDamaged, the file became shorter while it is read.
         """
         if self._summed:
             self.crc()
         self._base += len(self._block)
-        self._block = self._stream.read(BLOCK_BYTES)
+        most = self._block_bytes if self._summed else max(wanted, self._block_bytes)
+        self._block = self._stream.read(most)
         self._at = self._summed_to = 0
         if not self._block:
             raise self.damaged("the file ends here, it was longer a moment ago")

@@ -5,6 +5,7 @@ Our door says of a tensor that it is a string, as it is; so the search by type i
 
 import asyncio
 import re
+import struct
 import textwrap
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -25,7 +26,8 @@ from models.connecting import connect
 from models.errors import BadModelFile
 from models.tensor_strings import StoredTensor, array_of, of_array
 from tests import graphs
-from tests.integration.cli.conftest import Running
+from tests.data import make_redisai as made
+from tests.integration.cli.conftest import Result, Running
 from tests.servers import RedisServer, free_port
 
 PAGE = Path(__file__).parents[3] / "docs" / "leaving-redisai.md"
@@ -72,13 +74,22 @@ async def test_tensors_are_read_from_their_database(door: str) -> None:
     assert read == tensors
 
 
-def test_the_client_of_the_page_gets_its_answer(door: str, capsys: pytest.CaptureFixture[str]) -> None:
-    stored(door, "model:{1}", graphs.scaled(3.0))
+def test_what_was_imported_is_there_for_the_client_of_the_page(
+    insitu: Callable[..., Result], door: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     (code,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    insitu("import", "redisai", str(made.FOLDER / "encoding-4.rdb"))
 
     exec(textwrap.dedent(code).replace("8002", door.rsplit(":", 1)[1]), {})  # noqa: S102  # what a reader does
 
     assert capsys.readouterr().out == "[120.   37.5]\n"
+    with Redis.from_url(door, protocol=2) as redis:
+        assert redis.execute_command("AI.TENSORGET", "texts", "VALUES") == [b"one", b"two"]
+        assert redis.execute_command("AI.TENSORGET", "flags", "META")[1] == b"BOOL"
+        assert redis.execute_command("AI.MODELGET", "model:{1}", "BLOB") == made.MODEL
+        assert redis.execute_command("AI._MODELSCAN") == [[b"model:{1}", b"v1"]]
+        redis.select(3)
+        assert redis.execute_command("AI.TENSORGET", "scalar", "META", "BLOB")[5] == struct.pack("<d", 2.5)
 
 
 async def test_a_model_is_read_with_how_it_was_stored(door: str) -> None:

@@ -10,6 +10,7 @@ from cli.importing.checksum import crc64
 from cli.importing.errors import EncodingUnknown, FileDamaged, NotAFile, ValueUnreadable
 from cli.importing.files import read_value
 from cli.importing.inventory import Found
+from cli.importing.rdb_bytes import VALUE_BLOCK_BYTES
 from cli.importing.rdb_walk import walk_rdb
 from cli.importing.values import RaiModel, RaiScript
 from models.tensor_strings import StoredTensor, array_of
@@ -229,3 +230,12 @@ def test_the_whole_is_told_of_on_the_way(tmp_path: Path) -> None:
 
     assert told == sorted(told)
     assert told[-1] == (path.stat().st_size, path.stat().st_size)
+
+
+def test_a_value_larger_than_a_block_is_read_whole(tmp_path: Path) -> None:
+    numbers = np.arange(VALUE_BLOCK_BYTES, dtype=np.float32)
+
+    value = read_value(one(tmp_path, made.tensor(4, (2, 32), numbers.shape, numbers.tobytes())))
+
+    assert isinstance(value, StoredTensor)
+    np.testing.assert_array_equal(array_of(value), numbers)
