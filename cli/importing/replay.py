@@ -106,7 +106,7 @@ class Replay:
             for place, one in waiting if line.name == b"EXEC" else ():
                 self._apply(place, one)
         elif self._waiting is not None:
-            self._waiting.append((path, line))
+            self._waiting += [(path, line)] * (line.name in self._effects)
         else:
             self._apply(path, line)
 

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from redis import Redis
+from redis import Redis, RedisCluster
 
 from models.model_pointers import ModelPointer
 from models.tensor_strings import array_of, unpack
 from tests import graphs
 from tests.data import make_redisai as made
 from tests.integration.cli.conftest import ROOT, Result
-from tests.servers import RedisServer
+from tests.servers import RedisNodes, RedisServer
 
 Insitu = Callable[..., Result]
 FILES = made.FOLDER
@@ -242,6 +242,23 @@ def test_models_of_one_key_in_two_databases_are_two_versions_and_both_stay(
         with Redis.from_url(redis_url, db=db) as redis:
             assert pointer_at(redis, "m") == ModelPointer("m", version)
     assert insitu("models", "m", "--json").json["versions"] == [1, 2]
+
+
+def test_a_cluster_gets_database_0_and_no_other(insitu: Insitu, redis_cluster: RedisNodes) -> None:
+    url = redis_cluster.url.replace("redis://", "redis+cluster://")
+    words = ("import", "redisai", str(FILES / "encoding-4.rdb"), "--redis-url", url)
+
+    refused = insitu(*words)
+    done = insitu(*words, "--db", "0", "--json")
+
+    assert refused.code == 2
+    assert "a Redis Cluster has database 0 alone" in refused.error
+    assert "add --db 0" in refused.error
+    assert done.code == 0, done.err
+    assert (done.json["tensors"], len(done.json["models"])) == (4, 1)
+    with RedisCluster.from_url(redis_cluster.url) as redis:
+        assert redis.exists("numbers", "counts", "flags", "texts") == 4
+        assert redis.get("model:{1}") == b'{"insitu_model":"model-1-1a04e6ae","version":1}'
 
 
 def test_a_key_that_is_no_text_moves_in(insitu: Insitu, redis_url: str, tmp_path: Path) -> None:

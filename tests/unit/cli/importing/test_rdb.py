@@ -14,6 +14,7 @@ from cli.importing.rdb_bytes import VALUE_BLOCK_BYTES
 from cli.importing.rdb_walk import walk_rdb
 from cli.importing.values import RaiModel, RaiScript
 from models.tensor_strings import StoredTensor, array_of
+from tests.data import make_redis_8
 from tests.data import make_redisai as made
 
 REFUSALS = (FileDamaged, EncodingUnknown, NotAFile)
@@ -95,6 +96,12 @@ def test_models_and_scripts_of_every_encoding_are_read(encoding: int) -> None:
     assert said.min_batch_wait_ms == (5 if encoding >= 2 else 0)
     assert (torch.backend, torch.file) == ("TORCH", b"")
     assert isinstance(values[b"script"], RaiScript)
+
+
+def test_a_file_of_redis_8_is_walked_through_with_hashes_whose_fields_expire() -> None:
+    found, met = walk_rdb(make_redis_8.FILE, lambda _done, _of: None)
+
+    assert (found, met.keys, met.checked, met.db) == ([], make_redis_8.KEYS, True, 1)
 
 
 def test_a_file_that_ends_anywhere_too_early_is_refused(tmp_path: Path) -> None:
