@@ -26,6 +26,10 @@ BENCH_STAMP := $(VENV)/.bench
 RIVALS := nvidia-pytriton==0.7.0 mlserver==1.7.1
 RIVALS_VENV := $(VENV)/rivals
 RIVALS_STAMP := $(RIVALS_VENV)/.installed
+# RedisAI's own client wants an older redis-py than ours; tests run it where EXTRAS names `clients`.
+REDISAI := redisai==1.3.0 redis==4.6.0 numpy==2.2.6
+REDISAI_VENV := $(VENV)/redisai
+REDISAI_STAMP := $(REDISAI_VENV)/.installed
 PIP_INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off \
     $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -c constraints.txt
 
@@ -42,7 +46,7 @@ help: ## Show the targets
 demo: install ## Train three models, keep them in Redis, serve them, predict from keys
 	@$(BIN)/insitu demo
 
-install: $(STAMP) ## Put everything into .venv
+install: $(STAMP) $(if $(findstring clients,$(EXTRAS)),$(REDISAI_STAMP)) ## Put everything into .venv
 	@:
 
 test: install ## Run the whole test suite
@@ -126,3 +130,8 @@ $(RIVALS_STAMP): | $(VENV)/bin/python
 	  fi; \
 	done; \
 	if [ -e $(RIVALS_VENV)/.all ]; then mv $(RIVALS_VENV)/.all $@; fi
+
+$(REDISAI_STAMP): Makefile | $(VENV)/bin/python
+	@$(BIN)/python -m venv $(REDISAI_VENV)
+	@$(REDISAI_VENV)/bin/python -m pip install -q --disable-pip-version-check $(REDISAI)
+	@touch $@

@@ -73,8 +73,10 @@ class Blocks:
         """Return how many keys one block has at the most; three blocks at a time keep everybody busy."""
         return max(1, min(self._most, BLOCK_BYTES // serving.row_bytes))
 
-    async def read_and_run(self, serving: Serving, keys: Sequence[str]) -> Block:
+    async def read_and_run(self, serving: Serving, keys: Sequence[str], callers: int = 1) -> Block:
         """Read and run the keys of one block, later while others fill the version's queue.
+
+        `callers` is how many asked for them: one, or each for one of the keys.
 
         Raises: RedisUnavailable, RedisRefused; DeadlineExceeded, the run took too long;
                 what concerns the run as a whole.
@@ -83,18 +85,19 @@ class Blocks:
         waiting, started = len(keys), time.monotonic()
         try:
             feeds, at, odd = await self._plan(serving).read(keys)
-            serving.metrics.read(time.monotonic() - started)
+            serving.metrics.read(time.monotonic() - started, callers)
             serving.batcher.release(len(odd))
             waiting -= len(odd)
             rows = KeyedRows(keys if not odd else [keys[one] for one in at])
             if not rows:
                 return Block(rows, at, odd)
             job = BlockJob(rows.keys, feeds, time.monotonic() + self._timeout)
+            job.callers = min(callers, len(rows))
             waiting = 0
         finally:
             serving.batcher.release(waiting)
         await self._run(serving, job)
-        serving.metrics.request(len(at), time.monotonic() - started)
+        serving.metrics.request(len(at), time.monotonic() - started, job.callers)
         return Block(job.answered, at, odd)
 
     async def _admitted(self, serving: Serving, rows: int) -> None:

@@ -5,7 +5,6 @@ from typing import Any
 
 from server.resp.caller import Caller
 from server.resp.errors import answer as error_reply
-from server.resp.gathered import Turn
 from server.resp.passing import Passing
 from server.resp.service import Service
 from server.resp.session import Session
@@ -13,7 +12,10 @@ from server.resp.shortcuts import Shortcuts
 from server.resp.slots import Slot
 from server.resp.wire.frames import cut, words_of
 
-SIDE_BY_SIDE = 4096  # replies of ours to one client that are worked on at once
+SIDE_BY_SIDE = 4096  # replies of ours to one client that are worked on at once, as long as they are short
+BEGINNING = 64  # of them, before it is known how long they are
+LONG_BYTES = 1 << 16
+SIDE_BYTES = 16 << 20  # that replies which are long may have together
 
 
 class Answering(Passing):
@@ -23,6 +25,7 @@ class Answering(Passing):
         super().__init__(service)
         self.shortcuts = Shortcuts(self)
         self._alone = False  # what is worked on changes something: nothing beside it
+        self._beside = BEGINNING  # replies that may be worked on at once
 
     def free(self, *, alongside: bool = False) -> bool:
         """Whether one of ours may begin: every reply to what came before is there, or it bears company."""
@@ -31,21 +34,27 @@ class Answering(Passing):
             return False
         if self.upstream is not None and self.upstream.halfway:
             return False
-        return not self._slots or (alongside and not self._alone and len(self._slots) < SIDE_BY_SIDE)
+        return not self._slots or (alongside and not self._alone and len(self._slots) < self._beside)
 
     def bears_company(self) -> bool:
         """Whether what changes nothing may begin at once."""
         return not (self._held or self._full or self.raw) and self.free(alongside=True)
 
-    def slot(self, *, alongside: bool = False) -> Slot:
-        """Take the place of a reply."""
+    def slot(self, *, alongside: bool = False, count: int = 1) -> Slot:
+        """Take the place of a reply, or of several."""
         session = self.session
-        silent, session.skip = session.muted or session.skip, False
+        slot = Slot(self, session.muted or session.skip, count)
+        session.skip = False
         self._alone = not alongside
-        return self._slots.add(silent=silent)
+        self._slots.queue.append(slot)
+        return slot
 
     def fill(self, slot: Slot, reply: bytes) -> None:
         """Say what a reply is."""
+        if len(reply) > LONG_BYTES:
+            self._beside = max(1, SIDE_BYTES // len(reply))
+        elif self._beside < SIDE_BY_SIDE:
+            self._beside += 1
         self._slots.fill(slot, reply)
 
     def tell(self, reply: bytes) -> None:
@@ -85,14 +94,14 @@ class Answering(Passing):
         self.session = Session(self.service.access, self.service.home)
         self.shortcuts.forget()
 
-    async def each(self, turn: Turn) -> None:
-        """Answer the commands of a turn one after the other."""
+    async def each(self, slot: Slot) -> None:
+        """Answer the commands of a slot one after the other."""
         replies, at, caller = [], 0, self.caller()
-        while at < len(turn.data) and (one := cut(turn.data, at)) is not None:
+        while at < len(slot.data) and (one := cut(slot.data, at)) is not None:
             command = self.service.commands[one.name]
             try:
-                replies.append(await command.answer(caller, words_of(turn.data, one)[1:]))
+                replies.append(await command.answer(caller, words_of(slot.data, one)[1:]))
             except Exception as error:  # noqa: BLE001  # whatever it is, who asked must hear of it
                 replies.append(error_reply(error))
             at = one.end
-        self.fill(turn.slot, b"".join(replies))
+        self.fill(slot, b"".join(replies))

@@ -9,13 +9,13 @@ from server.inference.engine import Engine
 from server.resp.commands.command import Command
 from server.resp.commands.table import COMMANDS
 from server.resp.connection import Connection
-from server.resp.gathered import Turn
 from server.resp.joined import Joined
 from server.resp.joined_dags import JoinedDags
 from server.resp.reaching import Redis
 from server.resp.service import Service
+from server.resp.slots import Slot
 from server.resp.specials import specials
-from server.workers.opening import Listening
+from server.workers.opening import BACKLOG, Listening
 
 END_SECONDS = 0.02  # between looks whether the last connection has ended
 BESIDE_MODEL_BYTES = 1 << 20  # that storing a model takes beside its file
@@ -50,8 +50,9 @@ class Door:
         )  # fmt: skip
         known = specials(commands)
         server = await asyncio.get_running_loop().create_server(
-            lambda: Connection(service, known), sock=listening.listener(), ssl=listening.credentials()
-        )
+            lambda: Connection(service, known), sock=listening.listener(),
+            backlog=BACKLOG, ssl=listening.credentials(),
+        )  # fmt: skip
         return cls(listening, server, service)
 
     def end(self) -> None:
@@ -78,7 +79,7 @@ class Door:
             await self._closing
 
 
-def each(turn: Turn) -> None:
-    """Answer the commands of a turn by themselves."""
-    client: Connection = turn.client
-    client.spawn(client.each(turn))
+def each(slot: Slot) -> None:
+    """Answer the commands of a slot by themselves."""
+    client: Connection = slot.client
+    client.spawn(client.each(slot))

@@ -2,39 +2,24 @@
 
 import asyncio
 from collections.abc import Callable, Hashable, Sequence
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 from server.inference.engine import Engine
 from server.resp.slots import Slot
 
+SIDE_BY_SIDE = 2  # groups under way that are alike: one is read for while the other is run
+LARGE = 256  # commands
 Target = TypeVar("Target", bound=Hashable)
 
 
-class Client(Protocol):
-    """Whoever hears of replies."""
-
-    def fill(self, slot: Slot, reply: bytes) -> None:
-        """Take the replies that belong in a slot."""
-
-
-class Turn:
-    """Commands of one client that came one after the other: where their replies go, and how many they are."""
-
-    __slots__ = ("client", "count", "data", "slot")
-
-    def __init__(self, client: Any, slot: Slot, count: int, data: bytes = b"") -> None:
-        self.client, self.slot = client, slot
-        self.count, self.data = count, data
-
-
 class Group:
-    """What is asked for together: `parts` of it in the order of the turns."""
+    """What is asked for together: `parts` of it in the order of the slots, `count` commands in all."""
 
-    __slots__ = ("count", "parts", "turns")
+    __slots__ = ("count", "parts", "slots")
 
     def __init__(self) -> None:
         self.parts: list[Any] = []
-        self.turns: list[Turn] = []
+        self.slots: list[Slot] = []
         self.count = 0
 
 
@@ -65,11 +50,11 @@ class Gathered(Generic[Target]):
             group = self._groups[target] = Group()
         return group
 
-    def add(self, target: Target, group: Group, turn: Turn) -> None:
-        """Add a turn to its group."""
-        group.turns.append(turn)
-        group.count += turn.count
-        enough = target not in self._under_way and self._asked + group.count >= self._expected
+    def add(self, target: Target, group: Group, slot: Slot) -> None:
+        """Add commands of one client, whose replies go to this slot, to their group."""
+        group.slots.append(slot)
+        group.count += slot.count
+        enough = self._may_leave(target, group) and self._asked + group.count >= self._expected
         if enough or group.count >= self._most:
             with self._moment:
                 self._leave(target)
@@ -85,26 +70,34 @@ class Gathered(Generic[Target]):
         left = self._under_way.pop(target) - 1
         if left:
             self._under_way[target] = left
-        elif target in self._groups:
-            self._leave(target)
+        if (
+            target in self._groups and not self._begun
+        ):  # what has come meanwhile, but is not read yet, goes along
+            self._begun = True
+            self._loop.call_soon(self._end)
+
+    def _may_leave(self, target: Target, group: Group) -> bool:
+        """Whether a group need not wait for those under way: there is none, or both are large."""
+        under_way = self._under_way.get(target, 0)
+        return not under_way or (under_way < SIDE_BY_SIDE and group.count >= LARGE)
 
     def _end(self) -> None:
         """End a moment: ask for everything that came in it."""
         with self._moment:
-            for target in [*self._groups]:
-                if target not in self._under_way:
+            for target, group in [*self._groups.items()]:
+                if self._may_leave(target, group):
                     self._leave(target)
         self._expected, self._asked, self._begun = self._asked, 0, False
 
 
-def hand_out(turns: Sequence[Turn], replies: Sequence[bytes]) -> None:
+def hand_out(slots: Sequence[Slot], replies: Sequence[bytes]) -> None:
     """Give every client its replies, one for each command."""
-    if len(turns) == len(replies):
-        for turn, reply in zip(turns, replies, strict=True):
-            turn.client.fill(turn.slot, reply)
+    if len(slots) == len(replies):
+        for slot, reply in zip(slots, replies, strict=True):
+            slot.client.fill(slot, reply)
         return
     at = 0
-    for turn in turns:
-        after = at + turn.count
-        turn.client.fill(turn.slot, b"".join(replies[at:after]))
+    for slot in slots:
+        after = at + slot.count
+        slot.client.fill(slot, b"".join(replies[at:after]))
         at = after

@@ -4,17 +4,24 @@ What a request costs is then paid once a moment. Where not all can be answered a
 for by itself, and gets the error that is its own.
 """
 
+import asyncio
+from collections.abc import Sequence
 from functools import partial
 
+from models.errors import InsituError
 from server.inference.asking import Answer, Ask
 from server.inference.engine import Engine
 from server.inference.errors import TOO_MUCH_AT_ONCE
+from server.inference.loading import Serving
 from server.resp.errors import answer as error_reply
-from server.resp.gathered import Gathered, Group, Turn, hand_out
+from server.resp.gathered import Gathered, Group, hand_out
 from server.resp.rows import replies_of
+from server.resp.slots import Slot
 from server.resp.wire.replies import Encoder
 
 HEAD = b"*3\r\n$14\r\nINSITU.PREDICT\r\n"
+BLOCK_ROWS = 48  # from so many on keys are read as a block
+MOST_LOAD = 0.5  # of a queue: nearer to its end each key is told by itself that it is full
 WORDS = 7  # lines of a prediction of one key
 LISTED = b"*1\r\n"  # before the one row of a reply
 Target = tuple[bytes, Encoder]
@@ -24,17 +31,76 @@ class Joined:
     """Asks for groups of keys, each of one model, and hands their answers out."""
 
     def __init__(self, engine: Engine) -> None:
-        self._predictor = engine.predictor
+        self._engine, self._predictor = engine, engine.predictor
         self._gathered: Gathered[Target] = Gathered(engine, self._ask)
+        self._tasks: set[asyncio.Task[None]] = set()
 
-    def take(self, model: bytes, keys: list[str], wire: Encoder, turn: Turn) -> None:
-        """Answer predictions of one client; the turn's slot is filled with all their replies."""
+    def take(self, model: bytes, keys: list[str], wire: Encoder, slot: Slot) -> None:
+        """Answer predictions of one client; their slot is filled with all their replies."""
         target = model, wire
         group = self._gathered.group(target)
         group.parts += keys
-        self._gathered.add(target, group, turn)
+        self._gathered.add(target, group, slot)
 
     def _ask(self, target: Target, group: Group) -> None:
+        model = target[0].decode("utf-8", "replace")
+        serving = self._read_in_blocks(model) if group.count >= BLOCK_ROWS else None
+        if serving is None:
+            self._submit(target, group)
+            return
+        task = asyncio.create_task(self._in_block(target, group, serving))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _read_in_blocks(self, model: str) -> Serving | None:
+        """Return the version that answers a model, where many of its keys are best read as a block."""
+        route = self._engine.catalogue.route(model, None)
+        if route is None or route.split is not None or route.shadow is not None:
+            return None
+        serving = route.serving
+        ready = serving.batcher.load <= MOST_LOAD and self._engine.blocks.supports(serving)
+        return serving if ready else None
+
+    async def _in_block(self, target: Target, group: Group, serving: Serving) -> None:
+        """Read and run many keys at once; the odd ones, or all where that fails, are asked for as ever."""
+        name, version = serving.manifest.name, serving.manifest.version
+        try:
+            block = await self._engine.blocks.read_and_run(serving, group.parts, group.count)
+        except InsituError:
+            self._submit(target, group)
+            return
+        told = replies_of(target[1], Answer(name, version, block.rows), LISTED)
+        if not block.odd:
+            self._gathered.done(target)
+            hand_out(group.slots, told)
+            return
+        replies = [b""] * group.count
+        for at, one in zip(block.at, told, strict=True):
+            replies[at] = one
+        odd = [group.parts[at] for at in block.odd]
+        heard = partial(self._odd, target, group, replies, block.odd)
+        self._predictor.submit(Ask(name, version, odd, callers=len(odd)), heard)
+
+    def _odd(
+        self,
+        target: Target,
+        group: Group,
+        replies: list[bytes],
+        at: Sequence[int],
+        outcome: Answer | Exception,
+    ) -> None:
+        """Hand out the replies of a block, now that its odd keys are answered too."""
+        self._gathered.done(target)
+        if isinstance(outcome, Exception):
+            told = [error_reply(outcome)] * len(at)
+        else:
+            told = replies_of(target[1], outcome, LISTED)
+        for place, one in zip(at, told, strict=True):
+            replies[place] = one
+        hand_out(group.slots, replies)
+
+    def _submit(self, target: Target, group: Group) -> None:
+        """Ask the core for a group."""
         model = target[0].decode("utf-8", "replace")
         ask = Ask(model, None, group.parts, callers=group.count)
         self._predictor.submit(ask, partial(self._answered, target, group))
@@ -45,9 +111,9 @@ class Joined:
         if isinstance(outcome, TOO_MUCH_AT_ONCE) and group.count > 1:
             self._one_by_one(target, group)
         elif isinstance(outcome, Exception):
-            hand_out(group.turns, [error_reply(outcome)] * group.count)
+            hand_out(group.slots, [error_reply(outcome)] * group.count)
         else:
-            hand_out(group.turns, [LISTED + one for one in replies_of(target[1], outcome)])
+            hand_out(group.slots, replies_of(target[1], outcome, LISTED))
 
     def _one_by_one(self, target: Target, group: Group) -> None:
         every = Apart(group, target[1])
@@ -60,7 +126,7 @@ class Apart:
     """Keys of a group that are asked for one by one."""
 
     def __init__(self, group: Group, wire: Encoder) -> None:
-        self._turns, self._wire, self._left = group.turns, wire, group.count
+        self._slots, self._wire, self._left = group.slots, wire, group.count
         self._replies = [b""] * group.count
 
     def heard(self, at: int, outcome: Answer | Exception) -> None:
@@ -68,10 +134,10 @@ class Apart:
         if isinstance(outcome, Exception):
             self._replies[at] = error_reply(outcome)
         else:
-            self._replies[at] = LISTED + replies_of(self._wire, outcome)[0]
+            (self._replies[at],) = replies_of(self._wire, outcome, LISTED)
         self._left -= 1
         if not self._left:
-            hand_out(self._turns, self._replies)
+            hand_out(self._slots, self._replies)
 
 
 def predictions_in(data: bytes) -> tuple[bytes, list[str], int] | None:

@@ -23,7 +23,8 @@ from server.resp.commands.dag_forms import blobs_of
 from server.resp.commands.dag_parsing import Dag, Execute, GetTensor, SetTensor, parse_dag
 from server.resp.commands.stored_models import pointer_of
 from server.resp.commands.tensors import TensorGet, tensor_reply
-from server.resp.gathered import Gathered, Group, Turn
+from server.resp.gathered import Gathered, Group
+from server.resp.slots import Slot
 from server.resp.wire.frames import cut, words_of
 from server.resp.wire.replies import Encoder
 
@@ -107,7 +108,7 @@ def form_in(data: bytes, words: Words) -> Form | None:
 
 
 Target = tuple[Form, Encoder]
-Alone = Callable[[Turn], None]
+Alone = Callable[[Slot], None]
 
 
 class JoinedDags:
@@ -120,12 +121,12 @@ class JoinedDags:
         self._engine, self._alone = engine, alone
         self._gathered: Gathered[Target] = Gathered(engine, self._ask)
 
-    def take(self, form: Form, tensors: bytes, wire: Encoder, turn: Turn) -> None:
-        """Run DAGs of one client; the turn's slot is filled with all their replies."""
+    def take(self, form: Form, tensors: bytes, wire: Encoder, slot: Slot) -> None:
+        """Run DAGs of one client; their slot is filled with all their replies."""
         target = form, wire
         group = self._gathered.group(target)
         group.parts.append(tensors)
-        self._gathered.add(target, group, turn)
+        self._gathered.add(target, group, slot)
 
     def _ask(self, target: Target, group: Group) -> None:
         """Look at what is at the model's key, as each of them would."""
@@ -171,15 +172,15 @@ class JoinedDags:
         (output,) = outcome.outputs.values()
         replies, size = replies_of(*target, output)
         at = 0
-        for turn in group.turns:
-            after = at + turn.count * size
-            turn.client.fill(turn.slot, replies[at:after])
+        for slot in group.slots:
+            after = at + slot.count * size
+            slot.client.fill(slot, replies[at:after])
             at = after
 
     def _each(self, target: Target, group: Group) -> None:
         self._gathered.done(target)
-        for turn in group.turns:
-            self._alone(turn)
+        for slot in group.slots:
+            self._alone(slot)
 
 
 def fits(form: Form, serving: Serving) -> bool:

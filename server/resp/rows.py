@@ -20,23 +20,26 @@ VERSION = bulk("version")
 VALUE = bulk("value")
 
 
-def replies_of(wire: Encoder, answer: Answer) -> list[bytes]:
-    """Return a reply for each row: what its task says and its version, its tensors, or its error."""
+def replies_of(wire: Encoder, answer: Answer, before: bytes = b"") -> list[bytes]:
+    """Return a reply for each row: what its task says and its version, its tensors, or its error.
+
+    Each begins with what comes `before` it.
+    """
     if answer.outputs is not None:
-        return of_tensors(list(answer.outputs.values()), len(answer.rows))
+        return [before + one for one in of_tensors(list(answer.outputs.values()), len(answer.rows))]
     if (found := columns_of(answer.rows)) is not None:
-        return of_columns(wire, found[1], answer.version)
-    return [of_row(wire, row, answer.version) for row in answer.rows]
+        return of_columns(wire, found[1], answer.version, before)
+    return [before + of_row(wire, row, answer.version) for row in answer.rows]
 
 
-def of_columns(wire: Encoder, columns: Columns, version: int) -> list[bytes]:
+def of_columns(wire: Encoder, columns: Columns, version: int, before: bytes = b"") -> list[bytes]:
     """Return the replies of rows that are all well; no object is made for any."""
     written = numbers(wire, columns.numbers.reshape(-1).astype(np.float64))
     tail = VERSION + integer(version)
     if columns.manifest.task == "regression":
-        head = opening(wire, 2) + VALUE
+        head = before + opening(wire, 2) + VALUE
         return [head + one + tail for one in written]
-    labels, form = form_of(wire, columns.manifest.labels)
+    labels, form = form_of(wire, columns.manifest.labels, before)
     best, width = said(columns.manifest, columns.numbers), len(labels)
     places = (
         [labels[at] for at in best],
@@ -48,12 +51,12 @@ def of_columns(wire: Encoder, columns: Columns, version: int) -> list[bytes]:
 
 
 @lru_cache(FORMS)
-def form_of(wire: Encoder, labels: tuple[str, ...]) -> tuple[list[bytes], bytes]:
+def form_of(wire: Encoder, labels: tuple[str, ...], before: bytes) -> tuple[list[bytes], bytes]:
     """Return each label, and a row with `%b` for its label, its probability, all of them, and its end."""
     names = [bulk(label) for label in labels]
     shares = [name.replace(b"%", b"%%") + b"%b" for name in names]
     parts = (
-        escaped(opening(wire, 4)),
+        escaped(before + opening(wire, 4)),
         bulk("label") + b"%b",
         bulk("probability") + b"%b",
         bulk("probabilities") + escaped(opening(wire, len(labels))),

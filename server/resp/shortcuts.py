@@ -5,7 +5,8 @@ Whatever is not plainly that takes the long road; so does all when the client is
 
 from typing import Protocol
 
-from server.resp.gathered import Client, Turn
+import numpy as np
+
 from server.resp.joined import HEAD, predictions_in
 from server.resp.joined_dags import Form
 from server.resp.service import Service
@@ -13,9 +14,10 @@ from server.resp.session import Session
 from server.resp.slots import Slot
 
 ENDING = b"\r\n"
+CRLF = np.frombuffer(ENDING, np.uint8)
 
 
-class Asking(Client, Protocol):
+class Asking(Protocol):
     """A client that asks."""
 
     service: Service
@@ -24,8 +26,8 @@ class Asking(Client, Protocol):
     def bears_company(self) -> bool:
         """Whether what changes nothing may begin at once."""
 
-    def slot(self, *, alongside: bool = False) -> Slot:
-        """Take the place of a reply."""
+    def slot(self, *, alongside: bool = False, count: int = 1) -> Slot:
+        """Take the place of so many replies."""
 
 
 class Shortcuts:
@@ -40,7 +42,7 @@ class Shortcuts:
     def forget(self) -> None:
         """Remember nothing: who the client is may have changed."""
         self._form: Form | None = None
-        self._head, self._model, self._size = HEAD, b"", 0
+        self._head, self._model, self._size = HEAD, b"", len(HEAD)
 
     def remember(self, form: Form | None) -> None:
         """Remember the form of a DAG that went well."""
@@ -61,23 +63,35 @@ class Shortcuts:
         session = client.session
         if not session.predicts or not client.bears_company():
             return 0
-        head, size = self._head, len(data)
-        if size == self._size and data.startswith(head) and data.endswith(ENDING):
-            try:
-                keys = [data[len(head) : -2].decode()]
-            except UnicodeDecodeError:
-                return 0
-        else:
+        keys, size = self._like_the_last(data), len(data)
+        if not keys:
             found = predictions_in(data)
             if found is None:
                 return 0
             self._model, keys, size = found
-            if len(keys) == 1:
-                self._size = size
-                self._head = data[: size - len(keys[0].encode()) - 2]
-        turn = Turn(client, client.slot(alongside=True), len(keys))
-        client.service.joined.take(self._model, keys, session.wire, turn)
+            last = len(keys[-1].encode())
+            self._head = b"%b$%d\r\n%b\r\n$%d\r\n" % (HEAD, len(self._model), self._model, last)
+            self._size = len(self._head) + last + len(ENDING)
+        slot = client.slot(alongside=True, count=len(keys))
+        client.service.joined.take(self._model, keys, session.wire, slot)
         return size
+
+    def _like_the_last(self, data: bytes) -> list[str]:
+        """Return the keys of predictions that differ from the last one in their key alone, all as long as its."""
+        head, size = self._head, self._size
+        count, rest = divmod(len(data), size)
+        if rest or not count or not data.isascii():
+            return []
+        at, end = len(head), size - 2
+        if count == 1:
+            return [data[at:end].decode()] if data.startswith(head) and data.endswith(ENDING) else []
+        every = np.frombuffer(data, np.uint8).reshape(count, size)
+        if not (every[:, :at] == every[0, :at]).all() or not (every[:, end:] == CRLF).all():
+            return []
+        text = data.decode()
+        return (
+            [text[one + at : one + end] for one in range(0, len(text), size)] if data.startswith(head) else []
+        )
 
     def _dags(self, form: Form, data: bytes) -> int:
         """Begin DAGs of a form."""
@@ -90,6 +104,7 @@ class Shortcuts:
             return 0
         tensors, count = found
         end = count * form.size
-        turn = Turn(client, client.slot(alongside=True), count, data if len(data) == end else data[:end])
-        client.service.dags.take(form, tensors, session.wire, turn)
+        slot = client.slot(alongside=True, count=count)
+        slot.data = data if len(data) == end else data[:end]
+        client.service.dags.take(form, tensors, session.wire, slot)
         return end

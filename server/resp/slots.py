@@ -2,49 +2,49 @@
 
 from collections import deque
 from collections.abc import Callable
+from typing import Any
 
 
 class Slot:
-    """The place of one reply."""
+    """The place of a reply, or of the replies to so many commands that came one after the other.
 
-    __slots__ = ("reply", "silent")
+    `data` are the commands, where they may have to be answered one by one. Of a silent one nothing is
+    written.
+    """
 
-    def __init__(self, silent: bool) -> None:
-        self.reply: bytes | None = None
+    __slots__ = ("client", "count", "data", "reply", "silent")
+
+    def __init__(self, client: Any, silent: bool, count: int = 1) -> None:
+        self.client = client
+        self.count = count
         self.silent = silent
+        self.reply: bytes | None = None
+        self.data = b""
 
 
 class Slots:
     """The places that are not written yet."""
 
-    __slots__ = ("_freed", "_queue", "_write")
+    __slots__ = ("_freed", "_write", "queue")
 
     def __init__(self, write: Callable[[bytes], None], freed: Callable[[], None]) -> None:
         """Take what writes, and what hears that every reply has left."""
         self._write, self._freed = write, freed
-        self._queue: deque[Slot] = deque()
+        self.queue: deque[Slot] = deque()
 
     def __len__(self) -> int:
-        return len(self._queue)
-
-    def add(self, *, silent: bool = False) -> Slot:
-        """Take the place after all others; of a silent one nothing is written."""
-        slot = Slot(silent)
-        self._queue.append(slot)
-        return slot
+        return len(self.queue)
 
     def fill(self, slot: Slot, reply: bytes) -> None:
         """Say what a place holds, and write what can be written."""
         slot.reply = reply
-        self.flush()
-
-    def flush(self) -> None:
-        """Write every reply whose turn it is, in one go."""
-        queue = self._queue
+        queue = self.queue
+        if queue[0] is not slot:
+            return
         ready: list[bytes] = []
-        while queue and (reply := queue[0].reply) is not None:
+        while queue and (said := queue[0].reply) is not None:
             if not queue.popleft().silent:
-                ready.append(reply)
+                ready.append(said)
         if ready:
             self._write(ready[0] if len(ready) == 1 else b"".join(ready))
         if not queue:

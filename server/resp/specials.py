@@ -248,7 +248,8 @@ def quitting(client: Connection, _data: Bytes, _one: Cut) -> bool:
 def about_client(client: Connection, data: Bytes, one: Cut) -> bool:
     """CLIENT: its replies are silenced here; everything else is for Redis."""
     words = [word.upper() for word in words_of(data, one)]
-    if words[1:2] != [b"REPLY"] or words[2:] not in ([b"ON"], [b"OFF"], [b"SKIP"]):
+    replies = words[1:2] == [b"REPLY"] and words[2:] in ([b"ON"], [b"OFF"], [b"SKIP"])
+    if not replies or not client.session.passes:
         return seen(client, data, one)
     if not client.free():
         return False

@@ -4,7 +4,8 @@ store            models in the test's Redis
 engine(...)      a factory: a started engine with these settings, stopped after the test
 make_caller(...) a factory: a caller with a connection of its own, of the engine given or a usual one
 caller           one of them, in RESP2
-open_door(...)   a factory: a door with these settings on a free port; `commands` beside those of the product
+open_door(...)   a factory: a door with these settings on a free port; `commands` beside those of the product;
+                 `clients_url` sends its clients elsewhere than its engine
 door             one with the usual settings and the commands of own_commands.py
 certificates     for TLS
 """
@@ -88,7 +89,9 @@ async def caller(make_caller: MakeCaller) -> Caller:
 async def open_door(redis_url: str, built: BuildEngine) -> AsyncIterator[OpenDoor]:
     async with AsyncExitStack() as stack:
 
-        async def opened(*, commands: Mapping[bytes, Command] = OWN, **settings: Any) -> OpenedDoor:
+        async def opened(
+            *, commands: Mapping[bytes, Command] = OWN, clients_url: str = "", **settings: Any
+        ) -> OpenedDoor:
             chosen = ServerSettings(**{"redis_url": redis_url, "shutdown_seconds": 1, **settings})
             engine = built(chosen)
             stack.push_async_callback(engine.stop)
@@ -98,7 +101,7 @@ async def open_door(redis_url: str, built: BuildEngine) -> AsyncIterator[OpenDoo
             listening = Listening(
                 chosen.host, held.ports["resp"], chosen.shutdown_seconds, chosen.tls_cert, chosen.tls_key
             )
-            reached = Reached(chosen.redis_url, chosen.redis_timeout_ms / 1000)
+            reached = Reached(clients_url or chosen.redis_url, chosen.redis_timeout_ms / 1000)
             door = await Door.open(engine, app.access(chosen), listening, reached, {**COMMANDS, **commands})
             stack.push_async_callback(door.close)
             return OpenedDoor(door, engine, stack)

@@ -62,6 +62,11 @@ class Line:
         async with asyncio.timeout(HEAR_SECONDS):
             return await self.reader.readexactly(count)
 
+    async def line(self) -> bytes:
+        """Read up to the end of a line."""
+        async with asyncio.timeout(HEAR_SECONDS):
+            return await self.reader.readline()
+
     async def ask(self, data: bytes, reply: bytes) -> None:
         """Say something that has one certain reply."""
         await self.say(data)
@@ -85,7 +90,7 @@ class Line:
             with suppress(ConnectionResetError):
                 while mark not in heard and (data := await self.reader.read(READ_BYTES)):
                     heard += data
-        return heard.replace(mark, b"MARK")
+        return heard.replace(b"$32\r\n%b\r\n" % mark, b"MARK")
 
 
 @asynccontextmanager

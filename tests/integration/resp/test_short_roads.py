@@ -36,9 +36,7 @@ async def one_by_one(door: OpenedDoor, commands: list[bytes]) -> list[bytes]:
     for one in commands:
         line = await door.line()
         await line.say(one)
-        replies.append(
-            (await line.until_quiet()).partition(b"$32\r\nMARK")[0].removesuffix(b"$4\r\nMARK\r\n")
-        )
+        replies.append((await line.until_quiet()).removesuffix(b"MARK"))
     return replies
 
 
@@ -75,7 +73,7 @@ async def test_predictions_of_many_clients_are_those_of_each_alone(door: OpenedD
 
     for deep in (1, 30):
         heard = await at_once(door, commands, deep)
-        assert heard == b"".join(alone) * deep + b"$32\r\nMARK\r\n"
+        assert heard == b"".join(alone) * deep + b"MARK"
 
 
 @pytest.mark.usefixtures("rows")
@@ -85,7 +83,7 @@ async def test_a_prediction_of_no_such_model_is_an_error_of_its_own(door: Opened
     alone = await one_by_one(door, commands)
 
     assert alone[1].startswith(b"-NOMODEL")
-    assert await at_once(door, commands) == b"".join(alone) + b"$32\r\nMARK\r\n"
+    assert await at_once(door, commands) == b"".join(alone) + b"MARK"
 
 
 @pytest.mark.usefixtures("rows")
@@ -136,7 +134,7 @@ async def test_dags_of_many_clients_are_those_of_each_alone(door: OpenedDoor, mo
 
     for deep in (1, 2, 30):  # the first of a client is read word by word, the others are known by their bytes
         heard = await at_once(door, commands, deep)
-        assert heard == b"".join(alone) * deep + b"$32\r\nMARK\r\n"
+        assert heard == b"".join(alone) * deep + b"MARK"
 
 
 @pytest.mark.usefixtures("rows")
@@ -182,40 +180,18 @@ async def test_a_client_of_another_database_takes_the_model_from_there(
     door: OpenedDoor, redis: Redis
 ) -> None:
     client = door.client()
-    run = (
-        "AI.DAGEXECUTE_RO",
-        "ROUTING",
-        "r",
-        "|>",
-        "AI.TENSORSET",
-        "x",
-        "FLOAT",
-        1,
-        2,
-        "BLOB",
-        f32([[1, 1]]).tobytes(),
+    given, got = (
+        ("AI.TENSORSET", "x", "FLOAT", 1, 2, "BLOB", f32([[1, 1]]).tobytes()),
+        ("AI.TENSORGET", "y", "BLOB"),
     )
-    run += (
-        "|>",
-        "AI.MODELEXECUTE",
-        "key",
-        "INPUTS",
-        1,
-        "x",
-        "OUTPUTS",
-        1,
-        "y",
-        "|>",
-        "AI.TENSORGET",
-        "y",
-        "BLOB",
-    )
+    run = ("AI.MODELEXECUTE", "key", "INPUTS", 1, "x", "OUTPUTS", 1, "y")
+    asked: tuple[Any, ...] = ("AI.DAGEXECUTE_RO", "ROUTING", "r", "|>", *given, "|>", *run, "|>", *got)
     await redis.set("key", ModelPointer("plain", 1).pack())
 
-    assert len(await client.execute_command(*run)) == 3
+    assert len(await client.execute_command(*asked)) == 3
     other = door.client(db=5)
     with pytest.raises(ResponseError, match="model key is empty"):
-        await other.execute_command(*run)
+        await other.execute_command(*asked)
 
 
 @pytest.mark.usefixtures("rows")
@@ -250,3 +226,27 @@ async def test_scripts_that_call_commands_of_ours_are_refused_in_their_words(
     assert await client.eval("return redis.call('SET', 'k', 'v')", 0) == b"OK"
     with pytest.raises(ResponseError, match=r"(?i)unknown"):
         await client.eval("return redis.call('NOSUCH')", 0)
+
+
+@pytest.mark.usefixtures("rows")
+async def test_keys_of_other_lengths_and_models_in_one_pipeline_are_told_apart(
+    door: OpenedDoor, redis: Redis
+) -> None:
+    await redis.set("k:10", np.array([10, 11], "<f4").tobytes())
+    commands = [predict("m", key) for key in ("k:1", "k:10", "k:2", "k:7", "k:10", "k:10")]
+    commands += [
+        predict("c", "k:1"),
+        predict("m", "k:1"),
+        predict("m", "k:3"),
+        predict("m", "k:é"),
+        predict("m", "k:4"),
+    ]
+    alone = await one_by_one(door, commands)
+
+    for parts in ([commands], [commands[:2], commands[2:]], [[one] for one in commands * 2]):
+        line = await door.line()
+        heard = b""
+        for part in parts:
+            await line.say(b"".join(part))
+            heard += await line.until_quiet()
+        assert heard.replace(b"MARK", b"") == b"".join(alone) * (2 if len(parts) > len(commands) else 1)
