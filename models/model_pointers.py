@@ -5,6 +5,7 @@ It is a plain string, so that DEL, EXPIRE, RENAME and COPY do to it what they sa
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
@@ -14,6 +15,7 @@ from models.keys import NAME, VERSION_DIGITS
 
 START = b'{"insitu_model":'
 FIELDS = {"insitu_model", "version"}
+POINTERS_KEPT = 1024
 POINTER_BYTES = 512  # a name has 128 characters at most
 OTHERS = re.compile(r"[^A-Za-z0-9._-]+")
 READABLE_CHARACTERS = 100
@@ -36,11 +38,17 @@ class ModelPointer:
         """Return the pointer that a string is, None when it is none."""
         if not value.startswith(START) or len(value) > POINTER_BYTES:
             return None
-        try:
-            said = orjson.loads(value)
-        except orjson.JSONDecodeError:
-            return None
-        return of_facts(said) if isinstance(said, dict) and set(said) == FIELDS else None
+        return parsed(value)
+
+
+@lru_cache(POINTERS_KEPT)
+def parsed(value: bytes) -> ModelPointer | None:
+    """Return the pointer that a short string is, which begins as one does."""
+    try:
+        said = orjson.loads(value)
+    except orjson.JSONDecodeError:
+        return None
+    return of_facts(said) if isinstance(said, dict) and set(said) == FIELDS else None
 
 
 def of_facts(said: dict[str, Any]) -> ModelPointer | None:

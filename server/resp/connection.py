@@ -15,13 +15,15 @@ from server.resp.answering import Answering
 from server.resp.errors import answer as error_reply
 from server.resp.passing import CLIENT
 from server.resp.service import Service
-from server.resp.wire.frames import Bytes, Cut, Foreign, Malformed, Rest, TooLong, cut
+from server.resp.wire.frames import Bytes, Cut, Foreign, Malformed, Rest, TooLong, cut, word_end
 
 INPUT_BYTES = 1 << 20  # held while something else has its turn; then the client is not read from
 STREAMED_BYTES = 1 << 16  # a command that is longer goes through in parts
 UNKNOWN_BYTES = 1 << 16  # of a command of somebody who has not said who they are
 LEAVING_SECONDS = 1.0
 BLOCKED_SECONDS = 0.1  # after the client closed its side, Redis still has for what it was asked
+STRAIGHT_WORDS = 4  # of a command that is known by its beginning
+NO_HEAD = b"\0"  # begins no command
 PONG = b"+PONG\r\n"
 
 Special = Callable[["Connection", Bytes, Cut], bool]
@@ -38,6 +40,10 @@ class Connection(Answering, asyncio.Protocol):
         self._part: Cut | None = None  # what the input begins with, as far as it was looked at
         self._rest: Rest | None = None
         self._reading = False
+        self._head, self._words = (
+            NO_HEAD,
+            0,
+        )  # of the last command that went through alone, and how many follow
 
     # The client.
 
@@ -52,6 +58,8 @@ class Connection(Answering, asyncio.Protocol):
             self._more(data)
         elif after := self.shortcuts.take(data):
             self._input = data[after:]
+        elif data.startswith(self._head) and self._straight(data):
+            return
         elif self.raw and self.upstream is not None:
             self.upstream.write(data)
         else:
@@ -61,6 +69,24 @@ class Connection(Answering, asyncio.Protocol):
                 self._stop()
         elif self._input and len(self._input) >= self._need:
             self.read()
+
+    def _straight(self, data: bytes) -> bool:
+        """Pass on a command like the last one, which went through too, if it is all there and alone; whether it was."""
+        upstream, session = self.upstream, self.session
+        if upstream is None or self._held or self._full or self._slots.queue or self._rest is not None:
+            return False
+        if self.raw or not session.is_plain:
+            return False
+        at = len(self._head)
+        for _ in range(self._words):
+            at = word_end(data, at)
+            if at <= 0:
+                return False
+        if at != len(data):
+            return False
+        self.sent += 1
+        upstream.write(data)
+        return True
 
     def _more(self, data: bytes) -> None:
         """Put what came to what is there."""
@@ -191,15 +217,12 @@ class Connection(Answering, asyncio.Protocol):
             return self._forbidden(data, start, one)
         if not self.open():
             return start
-        at, count, specials = start, 0, self.specials
+        at, count = start, 0
         while one.end > 0:
             at = one.end
             count += one.words > 0
-            try:
-                following = cut(data, at) if at < len(data) else None
-            except Malformed:  # is said after the replies to these
-                break
-            if following is None or following.name in specials:
+            following = self._following(data, at)
+            if following is None:
                 break
             one = following
         else:
@@ -209,9 +232,26 @@ class Connection(Answering, asyncio.Protocol):
                 count += 1
             else:
                 self._need = min(-one.end - at, STREAMED_BYTES + 1)
-        if at > start:
-            self.through(data if at - start == len(data) else data[start:at], count)
+        if at - start == len(data) and count == 1 and self._rest is None:
+            self._remember(data, one)
+            self.through(data, count)
+        elif at > start:
+            self.through(data[start:at], count)
         return at
+
+    def _following(self, data: Bytes, at: int) -> Cut | None:
+        """Return the next command if it goes through too."""
+        try:
+            one = cut(data, at) if at < len(data) else None
+        except Malformed:  # is said after the replies to those before
+            return None
+        return None if one is None or one.name in self.specials else one
+
+    def _remember(self, data: Bytes, one: Cut) -> None:
+        """Remember how a command begins that went through alone: the next may be like it."""
+        if not one.line and 1 < one.words <= STRAIGHT_WORDS:
+            self._head = bytes(data[: one.at + len(b"$%d\r\n%b\r\n" % (len(one.name), one.name))])
+            self._words = one.words - 1
 
     def _continued(self, data: Bytes, at: int) -> int:
         """Pass on more of a command whose beginning has gone through.

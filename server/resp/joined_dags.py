@@ -5,8 +5,9 @@ well is remembered as its form; what it sends next is compared with that, as byt
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -35,8 +36,11 @@ WENT_WELL = b"*3\r\n+OK\r\n+OK\r\n"
 ENDING = np.frombuffer(b"\r\n", np.uint8)
 
 
-class Form(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False)
+class Form:
     """One form: the bytes before the tensor's and after them, how many it has, and what they mean.
+
+    There is one object a form. `size` is how many bytes a whole command has.
 
     Shape: of the tensor, its first axis 1.
     """
@@ -48,11 +52,7 @@ class Form(NamedTuple):
     shape: tuple[int, ...]
     model: bytes
     wanted: TensorGet
-
-    @property
-    def size(self) -> int:
-        """Bytes of a whole command."""
-        return len(self.before) + self.given + len(self.after)
+    size: int
 
     def tensors_in(self, data: bytes) -> tuple[bytes, int] | None:
         """Return the tensors' bytes of the commands that data begins with, and how many; None where one is another."""
@@ -93,7 +93,8 @@ def of_steps(before: bytes, after: bytes, dag: Dag) -> Form | None:
     chained = [*run.inputs] == [given.place] and [*run.outputs] == [got.place]
     if not chained or tensor.dtype not in PLAIN or tensor.shape[:1] != (1,) or wanted.form != "blob":
         return None
-    return Form(before, after, len(tensor.data), tensor.dtype, tensor.shape, run.model, wanted)
+    size = len(before) + len(tensor.data) + len(after)
+    return Form(before, after, len(tensor.data), tensor.dtype, tensor.shape, run.model, wanted, size)
 
 
 def form_in(data: bytes, words: Words) -> Form | None:

@@ -43,6 +43,11 @@ class Session:
         return not other and self.db == self.home and "predict" in self.scopes
 
     @property
+    def is_plain(self) -> bool:
+        """Whether a command for Redis just goes there."""
+        return self.passes and not self.muted and not self.skip and self.subscriptions is None
+
+    @property
     def joins(self) -> bool:
         """Whether a command that changes nothing may be worked on together with those of others."""
         return self.passes and self.predicts

@@ -18,7 +18,7 @@ from server.rpc.http2.connection import Connection
 from server.rpc.messages import HEALTH, POOL, REFLECTION, SERVICE
 from server.rpc.reflecting import reflection_handler
 from server.rpc.streaming import Streams
-from server.workers.opening import Listening
+from server.workers.opening import BACKLOG, Listening
 
 CALLS = 16_384  # under way at once; more are refused with RESOURCE_EXHAUSTED
 STREAMS = 4096  # calls under way on one connection; more are refused
@@ -62,6 +62,7 @@ class Door:
         server = await asyncio.get_running_loop().create_server(
             lambda: Connection(partial(Exchanges, service), open_, STREAMS),
             sock=listening.listener(),
+            backlog=BACKLOG,
             ssl=listening.credentials(ALPN),
         )
         return cls(listening, server, service, (open_, streams, health))

@@ -35,6 +35,16 @@ class Scanner:
 
         Raises: Malformed, this is no reply.
         """
+        try:
+            return self._ends(data)
+        except ValueError:
+            raise Malformed("a reply of Redis has no length where one belongs") from None
+
+    def _ends(self, data: bytes) -> list[tuple[int, bool]]:
+        """Return the same.
+
+        Raises: Malformed, ValueError.
+        """
         found: list[tuple[int, bool]] = []
         at = 0
         while True:
@@ -65,7 +75,10 @@ class Scanner:
             raise Malformed("too long a line in a reply of Redis")
 
     def _begun(self, head: bytes) -> bool:
-        """Take the line that an element begins with; whether it is all of it."""
+        """Take the line that an element begins with; whether it is all of it.
+
+        Raises: Malformed, ValueError.
+        """
         kind = head[0]
         if not self._left:
             self._pushed = kind == PUSH
@@ -78,7 +91,7 @@ class Scanner:
         if kind in PAIRS:
             size *= 2
         elif kind not in AGGREGATES:
-            raise Malformed(f"{head[:1]!r} begins no reply")
+            raise Malformed(f"a reply of Redis cannot begin with {head[:40]!r}")
         if kind == ATTRIBUTE:  # what it is said of follows
             self._left.append(size + 1)
             return False
