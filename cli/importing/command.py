@@ -1,7 +1,7 @@
 """import redisai: models and tensors of RedisAI, from its files or the running server, into our layout."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Sequence, Set
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +20,10 @@ from models.errors import InsituError, shown
 
 if TYPE_CHECKING:
     from cli.importing.inventory import Found, Inventory
-    from cli.importing.moving import Mover, Source
+    from cli.importing.moving import Mover
     from cli.importing.outcome import Summary
+    from cli.importing.source import Source
+    from cli.importing.standing import Standing
     from cli.importing.verifying import Asked
 
 GROUP = "import"
@@ -119,6 +121,7 @@ async def imported(terminal: Terminal, settings: Settings, chosen: Chosen) -> "S
     from cli.connection import opened, redis_url
     from cli.importing.destination import Destination
     from cli.importing.moving import Mover
+    from cli.importing.standing import Standing
     from cli.importing.verifying import Verifier
 
     async with opened_source(chosen.source) as (source, asked), opened(settings) as store:
@@ -126,14 +129,13 @@ async def imported(terminal: Terminal, settings: Settings, chosen: Chosen) -> "S
         found = [one for one in inventory.found if chosen.takes(one)]
         if not found:
             raise nothing(chosen, inventory)
-        destination, verifier = (
-            Destination(store, redis_url(settings), overwrite=chosen.overwrite),
-            Verifier(asked),
-        )
+        destination = Destination(store, redis_url(settings), overwrite=chosen.overwrite)
+        standing, verifier = Standing(source, destination), Verifier(asked)
         try:
-            mover = Mover(source, destination, verifier, dry_run=chosen.dry_run)
-            await allowed(terminal, mover, found, chosen)
-            summary = await moved(terminal, mover, found)
+            await compared(terminal, standing, found)
+            allow(terminal, standing.others, chosen)
+            mover = Mover(source, destination, verifier, chosen.dry_run)
+            summary = await moved(terminal, mover, found, standing.same)
         finally:
             await verifier.close()
             await destination.close()
@@ -175,14 +177,19 @@ async def looked(terminal: Terminal, source: "Source") -> "Inventory":
         return await source.look(work.update)
 
 
-async def allowed(terminal: Terminal, mover: "Mover", found: "Sequence[Found]", chosen: Chosen) -> None:
-    """Look whether keys hold something else, and ask where they are to be replaced.
+async def compared(terminal: Terminal, standing: "Standing", found: "Sequence[Found]") -> None:
+    """Look what lies at the keys already, with a bar."""
+    with Work(terminal, "comparing with what is there", 1) as work:
+        await standing.look(found, work.update)
+
+
+def allow(terminal: Terminal, others: "Sequence[Found]", chosen: Chosen) -> None:
+    """Ask where keys that hold something else are to be replaced.
 
     Raises: KeysInTheWay; WrongUsage, nobody can be asked; typer.Exit, the answer is no.
     """
     from cli.importing.errors import KeysInTheWay
 
-    others = await mover.in_the_way(found)
     if not others:
         return
     if not chosen.overwrite:
@@ -191,10 +198,12 @@ async def allowed(terminal: Terminal, mover: "Mover", found: "Sequence[Found]", 
         confirm(terminal, f"Replace what lies at {count_text(len(others), 'key')}?")
 
 
-async def moved(terminal: Terminal, mover: "Mover", found: "Sequence[Found]") -> "Summary":
+async def moved(
+    terminal: Terminal, mover: "Mover", found: "Sequence[Found]", same: "Set[Found]"
+) -> "Summary":
     """Move the keys, with a bar."""
     with Work(terminal, "importing", len(found)) as work:
-        return await mover.move(found, lambda done, name: work.update(done, len(found), shown(name)))
+        return await mover.move(found, same, lambda done, name: work.update(done, len(found), shown(name)))
 
 
 def nothing(chosen: Chosen, inventory: "Inventory") -> NothingFound:

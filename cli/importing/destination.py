@@ -9,15 +9,13 @@ from cli.importing.databases import Databases, database_of
 from cli.importing.errors import NotMixed
 from cli.importing.inventory import Found
 from cli.importing.replay import now_ms
-from cli.importing.values import RaiModel, Value
+from cli.importing.values import RaiModel
 from models.bundle import Bundle
 from models.errors import InsituError
 from models.manifest import Manifest
 from models.model_pointers import ModelPointer, name_of
 from models.redis_failures import connected
 from models.store import ModelStore
-from models.tensor_strings import StoredTensor
-from models.tensor_strings import pack as packed
 from server.resp.commands.model_storing import Place, prune, versions_here
 from server.resp.refusals import Refused
 
@@ -49,36 +47,49 @@ class Destination:
         """Close what was opened here."""
         await self._databases.close()
 
-    async def there(self, found: Sequence[Found]) -> list[Found]:
-        """Return the keys that hold something already.
+    async def there(self, found: Sequence[Found]) -> list[tuple[Found, int]]:
+        """Return the keys that hold something already, with the bytes of the string there; -1 where it is none.
 
         Raises: WrongUsage, RedisUnavailable, RedisRefused.
         """
-        taken: list[Found] = []
+        taken: list[tuple[Found, int]] = []
         for db in sorted({one.db for one in found}):
             keys = [one for one in found if one.db == db]
             for at in range(0, len(keys), AT_ONCE):
-                part = keys[at : at + AT_ONCE]
-                replies = await self._sent(db, [("EXISTS", one.key) for one in part])
-                taken += [one for one, exists in zip(part, replies, strict=True) if exists]
+                taken += await self._lengths(keys[at : at + AT_ONCE])
         return taken
 
-    async def holds(self, found: Found, value: Value) -> bool:
-        """Whether a key holds exactly this already.
+    async def _lengths(self, found: Sequence[Found]) -> list[tuple[Found, int]]:
+        """Return what `there` returns, of a few keys of one database."""
+        replies = await self._sent(found[0].db, [("TYPE", one.key) for one in found])
+        there = [(one, kind) for one, kind in zip(found, replies, strict=True) if kind != b"none"]
+        strings = [one for one, kind in there if kind == b"string"]
+        sizes = await self._sent(found[0].db, [("STRLEN", one.key) for one in strings]) if strings else []
+        known = dict(zip(strings, sizes, strict=True))
+        return [(one, known.get(one, -1)) for one, _ in there]
+
+    async def same(self, strings: Sequence[Packed]) -> list[bool]:
+        """Whether keys of one database, which are known to hold strings, hold exactly these.
+
+        Raises: RedisUnavailable, RedisRefused.
+        """
+        replies = await self._sent(strings[0].found.db, [("GET", one.found.key) for one in strings])
+        return [reply == one.value for one, reply in zip(strings, replies, strict=True)]
+
+    async def holds(self, found: Found, model: RaiModel) -> bool:
+        """Whether a key points to exactly this model already.
 
         Raises: RedisUnavailable, RedisRefused.
         """
         there = await self._read(found)
-        if there is None or isinstance(value, StoredTensor):
-            return there is not None and isinstance(value, StoredTensor) and there == packed(value)
-        pointer = ModelPointer.parse(there)
-        if pointer is None or not isinstance(value, RaiModel):
+        pointer = ModelPointer.parse(there) if there is not None else None
+        if pointer is None:
             return False
         try:
             manifest = await self.store.manifest(pointer.name, pointer.version)
         except InsituError:
             return False
-        return manifest.digest == sha256(value.file).hexdigest() and manifest.execution == value.execution
+        return manifest.digest == sha256(model.file).hexdigest() and manifest.execution == model.execution
 
     async def _read(self, found: Found) -> bytes | None:
         """Return the string at a key, None where there is something else or nothing."""

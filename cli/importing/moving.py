@@ -1,15 +1,15 @@
 """Keys moved one after the other: read, checked, tried, written; what is wrong with one stops none of the others."""
 
 import asyncio
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence, Set
+from typing import Any
 
 from cli.importing.destination import Destination, Packed
 from cli.importing.errors import AnswersDiffer, NotMixed, ValueUnreadable
-from cli.importing.inventory import Found, Inventory
+from cli.importing.inventory import Found
 from cli.importing.outcome import Outcome, Summary
-from cli.importing.rdb_walk import Watch
-from cli.importing.values import ONNX, RaiModel, RaiScript, Value
+from cli.importing.source import Source
+from cli.importing.values import ONNX, RaiModel, RaiScript
 from cli.importing.verifying import Verifier
 from models.composing import Wording, compose_bundle
 from models.errors import BadModelFile, ModelTooLarge
@@ -36,61 +36,29 @@ FAILURES = (ValueUnreadable, BadModelFile, ModelTooLarge, AnswersDiffer, NotMixe
 """What is wrong with one key alone."""
 
 
-class Source(Protocol):
-    """Where RedisAI's keys are: files, or a running server."""
-
-    async def look(self, watch: Watch) -> Inventory:
-        """Find every key."""
-        ...
-
-    async def read(self, found: Found) -> Value:
-        """Read what one key holds."""
-        ...
-
-
 class Mover:
     """Moves what a source has to a destination; `verifier` tries the models, and nothing is written in a dry run."""
 
-    def __init__(
-        self, source: Source, destination: Destination, verifier: Verifier, *, dry_run: bool
-    ) -> None:
+    def __init__(self, source: Source, destination: Destination, verifier: Verifier, dry_run: bool) -> None:
         self._source = source
         self._destination = destination
         self._verifier = verifier
         self._dry_run = dry_run
         self._batch: list[Packed] = []
         self._batch_bytes = 0
-        self._same: set[tuple[int, bytes]] = set()
         self.summary = Summary(dry_run)
 
-    async def in_the_way(self, found: Sequence[Found]) -> list[Found]:
-        """Return the keys that hold something else; what an import before has brought is known and left.
-
-        Raises: WrongUsage, RedisUnavailable, RedisRefused; what reading a file raises.
-        """
-        others = []
-        for one in await self._destination.there([one for one in found if one.kind != "script"]):
-            try:
-                value = await self._source.read(one)
-            except ValueUnreadable:
-                continue  # told when it is its turn
-            if not importable(value):
-                continue
-            if await self._destination.holds(one, value):
-                self._same.add((one.db, one.key))
-            else:
-                others.append(one)
-        return others
-
-    async def move(self, found: Sequence[Found], watch: Callable[[int, str], None]) -> Summary:
-        """Move keys; `watch` is told now and then how many are done and which one is next.
+    async def move(
+        self, found: Sequence[Found], same: Set[Found], watch: Callable[[int, str], None]
+    ) -> Summary:
+        """Move keys but those that are there; `watch` is told now and then how many are done and which one is next.
 
         Raises: RedisUnavailable, RedisRefused; FileDamaged, EncodingUnknown, OSError.
         """
         for done, one in enumerate(found):
             if one.kind != "tensor" or done % WATCH_KEYS == 0:
                 watch(done, one.name)
-            if (one.db, one.key) in self._same:
+            if one in same:
                 self.summary.add(Outcome.of(one, "same"))
                 continue
             try:
@@ -149,8 +117,3 @@ class Mover:
             self.summary.add(Outcome.of(found, "failed", TAKEN))
         else:
             self.summary.add(Outcome.of(found, "imported", version=manifest.version, **facts))
-
-
-def importable(value: Value) -> bool:
-    """Whether a value is one that is written here."""
-    return isinstance(value, StoredTensor) or (isinstance(value, RaiModel) and value.backend == ONNX)

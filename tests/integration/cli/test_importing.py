@@ -116,6 +116,21 @@ def snapshot(redis: Redis) -> dict[bytes, bytes | None]:
     return {bytes(key): redis.dump(key) for key in redis.scan_iter()}
 
 
+def test_a_tensor_of_the_same_size_and_other_numbers_is_something_else(
+    insitu: Insitu, redis_url: str
+) -> None:
+    words = ("import", "redisai", str(FILES / "encoding-4.rdb"))
+    insitu(*words)
+    with Redis.from_url(redis_url) as redis:
+        redis.setrange("counts", 0, "\x01")
+    with Redis.from_url(redis_url, db=3) as redis:
+        redis.setrange("scalar", 0, "\x01")
+
+    refused = insitu(*words)
+
+    assert "2 keys hold something else already (counts, scalar)" in refused.error
+
+
 def test_keys_that_hold_something_else_are_named_and_nothing_is_written(
     insitu: Insitu, redis_url: str
 ) -> None:
