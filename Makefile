@@ -72,7 +72,7 @@ format: install ## Format the code and mend what the linter can
 e2e: install ## Run the tests that need a browser (apt install chromium) and the extra e2e
 	@$(BIN)/python -m pytest tests/e2e --e2e $(ARGS)
 
-bench: $(BENCH_STAMP) $(RIVALS_STAMP) ## Measure Insitu beside its rivals, 19 minutes (ARGS=--quick: four); needs wrk
+bench: $(BENCH_STAMP) $(RIVALS_STAMP) ## Measure Insitu beside its rivals, 21 minutes (ARGS=--quick: four); needs wrk
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 bench-models: install ## Compare trained networks with scikit-learn on held-out rows, some minutes (ARGS='--only wine')

@@ -25,6 +25,8 @@ class Command:
     """What 0 and 1 mean here; the others mean the same everywhere."""
     instead: dict[str, str] = field(default_factory=dict)
     """What to do instead of giving options that it does not have but people try."""
+    group: str = ""
+    """The word before its own, where several commands share one."""
 
     @property
     def name(self) -> str:

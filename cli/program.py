@@ -27,7 +27,8 @@ from cli import (
 )
 from cli.demo import command as demo
 from cli.errors import ExitCode, exit_code
-from cli.manual import Chapters, exit_codes, listed
+from cli.importing import command as importing
+from cli.manual import MODELS, Chapters, exit_codes, listed
 from cli.settings import decline_telemetry, unknown_environment
 from cli.terminal import console, styled
 from models.errors import InsituError
@@ -104,6 +105,7 @@ COMMANDS = (
     *loading.COMMANDS,
     *training.COMMANDS,
     *publishing.COMMANDS,
+    *importing.COMMANDS,
     *stored.COMMANDS,
     *traffic.COMMANDS,
     *predicting.COMMANDS,
@@ -114,8 +116,31 @@ COMMANDS = (
 )
 INSTEAD = {(command.name, option): cure for command in COMMANDS for option, cure in command.instead.items()}
 
+GROUPS = {importing.GROUP: (MODELS, "Move in from another system that keeps its models in Redis.")}
+
+
+def begin_group(context: typer.Context) -> None:
+    """Show what a group has when none of it is named."""
+    if context.invoked_subcommand is None:
+        sys.stdout.write(context.get_help() + "\n")
+        raise typer.Exit(ExitCode.USAGE)
+
+
+def grouped(name: str) -> typer.Typer:
+    """Return a group of commands, made part of the command line."""
+    panel, summary = GROUPS[name]
+    group = typer.Typer(
+        help=summary, invoke_without_command=True, callback=begin_group, rich_markup_mode=None
+    )
+    app.add_typer(group, name=name, rich_help_panel=panel)
+    return group
+
+
+OF_GROUPS = {name: grouped(name) for name in GROUPS}
+
 for command in COMMANDS:
-    app.command(command.name, epilog=command.epilog, rich_help_panel=command.panel)(command.run)
+    place = OF_GROUPS[command.group] if command.group else app
+    place.command(command.name, epilog=command.epilog, rich_help_panel=command.panel)(command.run)
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -137,9 +137,9 @@ def confirm(terminal: Terminal, question: str) -> None:
     import sys
 
     if not sys.stdin.isatty() or terminal.as_json:
-        raise WrongUsage("nobody can be asked here; add --yes to delete without a question")
+        raise WrongUsage("nobody can be asked here; add --yes to go on without a question")
     if not typer.confirm(question, err=True):
-        terminal.note("nothing was deleted")
+        terminal.note("nothing was changed")
         raise typer.Exit(ExitCode.FAILED)
 
 

@@ -5,6 +5,9 @@ import socket
 import time
 from typing import Any
 
+from redis import Redis
+from redis.exceptions import RedisError
+
 from cli.client import ServerClient
 from cli.demo.children import Child, resident_bytes
 from cli.demo.measuring import measure
@@ -64,12 +67,14 @@ def start_server(tour: Tour, asked: int | None) -> Child:
     words = ("--port", str(port), *ports_beside(settings, port), "--log-level", "warning")
     child = Child("serve", *words, *tour.place, quiet=False)
     try:
-        tour.url, beside = listening(child)
+        tour.url, others = listening(child)
     except BaseException:
         child.stop()
         raise
     memory = resident_bytes(child.process.pid)
     held = f", {size_text(memory)} of memory" if memory else ""
+    tour.resp = others.get("resp", "")
+    beside = "".join(f", {spoken} at {others[door]}" for door, spoken in DOORS.items() if door in others)
     story.result(f"ready at {tour.url}{beside}{held}", time.monotonic() - began)
     story.repeat_insitu(f"serve --port {port}{tour.shown_place}")
     return child
@@ -105,14 +110,13 @@ def ports_beside(settings: ServerSettings, port: int) -> tuple[str, ...]:
     return tuple(words)
 
 
-def listening(child: Child) -> tuple[str, str]:
-    """Return the address that the server tells once it answers, and the others in words.
+def listening(child: Child) -> tuple[str, dict[str, str]]:
+    """Return the address that the server tells once it answers, and the others by their doors.
 
     Raises: StepFailed, it ended instead.
     """
     for told in child.lines():
-        beside = "".join(f", {spoken} at {told[door]}" for door, spoken in DOORS.items() if door in told)
-        return str(told["url"]), beside
+        return str(told["url"]), {door: str(told[door]) for door in DOORS if door in told}
     raise StepFailed("insitu serve", "it ended at once", 0)
 
 
@@ -142,6 +146,32 @@ def predict_one(tour: Tour, server: ServerClient, made: Made) -> None:
     bearer = ' -H "Authorization: Bearer $INSITU_TOKEN"' if tour.settings.token else ""
     tour.story.repeat(f"curl{bearer} '{tour.url}/v1/models/{made.name}/predict?key={key}'")
     tour.story.detail(shortened(json.dumps(answer, separators=(",", ":"))))
+
+
+def ask_as_redis(tour: Tour) -> None:
+    """Ask for the same row from a client of Redis, where the server speaks its protocol.
+
+    Raises: StepFailed, it was not answered.
+    """
+    if not tour.resp:
+        return
+    made, (host, _, port) = tour.made[SCORED], tour.resp.rpartition(":")
+    key, token = made.keys[0], tour.settings.token
+    secret = None if token is None else token.get_secret_value()
+    tour.story.step("The same from any client of Redis: the server passes on what is for Redis")
+    began = time.monotonic()
+    try:
+        with Redis(host.strip("[]"), int(port), password=secret, protocol=3) as client:
+            (row,) = client.execute_command("INSITU.PREDICT", made.name, key)
+    except RedisError as error:
+        raise StepFailed("INSITU.PREDICT", str(error), 1) from error
+    if isinstance(row, RedisError):
+        raise StepFailed("INSITU.PREDICT", str(row), 1)
+    facts = {name.decode(): value for name, value in row.items()}
+    probability = share_text(facts["probability"])
+    tour.story.result(f"{key} is {facts['label'].decode()} ({probability})", time.monotonic() - began)
+    bearer = ' --pass "$INSITU_TOKEN"' if token else ""
+    tour.story.repeat(f"redis-cli -p {port}{bearer} INSITU.PREDICT {made.name} {key}")
 
 
 def said(answer: dict[str, Any]) -> str:

@@ -67,6 +67,7 @@ def tell(tour: "Tour", port: int | None, *, once: bool) -> None:
             making.train_all(tour)
             server = running.enter_context(asking.start_server(tour, port))
             asking.predict_all(tour)
+            asking.ask_as_redis(tour)
             asking.score_all(tour)
             report(tour)
             if not once:

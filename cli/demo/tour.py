@@ -40,13 +40,14 @@ class Made:
 
 @dataclass(slots=True)
 class Tour:
-    """The demo under way."""
+    """The demo under way; `resp` is the host and the port of the Redis protocol, nothing where it is not spoken."""
 
     story: Story
     settings: Settings
     redis: str = ""
     reached: str = ""
     url: str = ""
+    resp: str = ""
     made: dict[str, Made] = field(default_factory=dict)
     scored: dict[str, Any] = field(default_factory=dict)
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import Any, Generic, TypeVar
 
 from server.inference.engine import Engine
+from server.resp.errors import answer as error_reply
 from server.resp.slots import Slot
 
 SIDE_BY_SIDE = 2  # groups under way that are alike: one is read for while the other is run
@@ -15,9 +16,11 @@ Target = TypeVar("Target", bound=Hashable)
 class Group:
     """What is asked for together: `parts` of it in the order of the slots, `count` commands in all."""
 
-    __slots__ = ("count", "parts", "slots")
+    __slots__ = ("answered", "count", "parts", "slots", "target")
 
-    def __init__(self) -> None:
+    def __init__(self, target: Any) -> None:
+        self.target = target
+        self.answered = False
         self.parts: list[Any] = []
         self.slots: list[Slot] = []
         self.count = 0
@@ -47,7 +50,7 @@ class Gathered(Generic[Target]):
             if not self._begun:
                 self._begun = True
                 self._loop.call_soon(self._end)
-            group = self._groups[target] = Group()
+            group = self._groups[target] = Group(target)
         return group
 
     def add(self, target: Target, group: Group, slot: Slot) -> None:
@@ -63,10 +66,31 @@ class Gathered(Generic[Target]):
         group = self._groups.pop(target)
         self._asked += group.count
         self._under_way[target] = self._under_way.get(target, 0) + 1
-        self._ask(target, group)
+        try:
+            self._ask(target, group)
+        except Exception as error:  # noqa: BLE001  # whatever it is, who asked must hear of it
+            self.fail(group, error)
 
-    def done(self, target: Target) -> None:
-        """Take note that what was asked for has been answered, and let what waits for that go."""
+    def finish(self, group: Group, replies: Callable[[], Sequence[bytes]]) -> None:
+        """Hand out the replies to a group, one for each command; a fault in making them is the reply to each."""
+        try:
+            told = replies()
+        except Exception as error:  # noqa: BLE001  # as in _leave
+            self.fail(group, error)
+        else:
+            self.done(group)
+            hand_out(group.slots, told)
+
+    def fail(self, group: Group, error: Exception) -> None:
+        """Answer every command of a group with an error."""
+        self.done(group)
+        hand_out(group.slots, [error_reply(error)] * group.count)
+
+    def done(self, group: Group) -> None:
+        """Take note that a group has been answered, or will be by others, and let what waits for that go."""
+        if group.answered:
+            return
+        group.answered, target = True, group.target
         left = self._under_way.pop(target) - 1
         if left:
             self._under_way[target] = left

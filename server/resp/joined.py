@@ -5,11 +5,11 @@ for by itself, and gets the error that is its own.
 """
 
 import asyncio
-from collections.abc import Sequence
 from functools import partial
 
 from models.errors import InsituError
 from server.inference.asking import Answer, Ask
+from server.inference.blocks import Block
 from server.inference.engine import Engine
 from server.inference.errors import TOO_MUCH_AT_ONCE
 from server.inference.loading import Serving
@@ -69,35 +69,30 @@ class Joined:
         except InsituError:
             self._submit(target, group)
             return
-        told = replies_of(target[1], Answer(name, version, block.rows), LISTED)
-        if not block.odd:
-            self._gathered.done(target)
-            hand_out(group.slots, told)
+        except Exception as error:  # noqa: BLE001  # whatever it is, who asked must hear of it
+            self._gathered.fail(group, error)
             return
-        replies = [b""] * group.count
-        for at, one in zip(block.at, told, strict=True):
-            replies[at] = one
+        if not block.odd:
+            answer = Answer(name, version, block.rows)
+            self._gathered.finish(group, partial(replies_of, target[1], answer, LISTED))
+            return
         odd = [group.parts[at] for at in block.odd]
-        heard = partial(self._odd, target, group, replies, block.odd)
+        heard = partial(self._odd, target, group, block, Answer(name, version, block.rows))
         self._predictor.submit(Ask(name, version, odd, callers=len(odd)), heard)
 
     def _odd(
-        self,
-        target: Target,
-        group: Group,
-        replies: list[bytes],
-        at: Sequence[int],
-        outcome: Answer | Exception,
+        self, target: Target, group: Group, block: Block, even: Answer, outcome: Answer | Exception
     ) -> None:
         """Hand out the replies of a block, now that its odd keys are answered too."""
-        self._gathered.done(target)
-        if isinstance(outcome, Exception):
-            told = [error_reply(outcome)] * len(at)
-        else:
-            told = replies_of(target[1], outcome, LISTED)
-        for place, one in zip(at, told, strict=True):
-            replies[place] = one
-        hand_out(group.slots, replies)
+
+        def replies() -> list[bytes]:
+            told = [b""] * group.count
+            for places, answer in ((block.at, even), (block.odd, outcome)):
+                for at, one in zip(places, of_outcome(target[1], answer, len(places)), strict=True):
+                    told[at] = one
+            return told
+
+        self._gathered.finish(group, replies)
 
     def _submit(self, target: Target, group: Group) -> None:
         """Ask the core for a group."""
@@ -107,19 +102,24 @@ class Joined:
 
     def _answered(self, target: Target, group: Group, outcome: Answer | Exception) -> None:
         """Hand out the answer to a group; where it was too much at once, each is asked for by itself."""
-        self._gathered.done(target)
         if isinstance(outcome, TOO_MUCH_AT_ONCE) and group.count > 1:
+            self._gathered.done(group)
             self._one_by_one(target, group)
-        elif isinstance(outcome, Exception):
-            hand_out(group.slots, [error_reply(outcome)] * group.count)
         else:
-            hand_out(group.slots, replies_of(target[1], outcome, LISTED))
+            self._gathered.finish(group, partial(of_outcome, target[1], outcome, group.count))
 
     def _one_by_one(self, target: Target, group: Group) -> None:
         every = Apart(group, target[1])
         model = target[0].decode("utf-8", "replace")
         for at, key in enumerate(group.parts):
             self._predictor.submit(Ask(model, None, (key,)), partial(every.heard, at))
+
+
+def of_outcome(wire: Encoder, outcome: Answer | Exception, rows: int) -> list[bytes]:
+    """Return the reply to each of so many predictions of one key."""
+    if isinstance(outcome, Exception):
+        return [error_reply(outcome)] * rows
+    return replies_of(wire, outcome, LISTED)
 
 
 class Apart:
@@ -131,10 +131,7 @@ class Apart:
 
     def heard(self, at: int, outcome: Answer | Exception) -> None:
         """Take the answer for one of them."""
-        if isinstance(outcome, Exception):
-            self._replies[at] = error_reply(outcome)
-        else:
-            (self._replies[at],) = replies_of(self._wire, outcome, LISTED)
+        (self._replies[at],) = of_outcome(self._wire, outcome, 1)
         self._left -= 1
         if not self._left:
             hand_out(self._slots, self._replies)

@@ -134,15 +134,17 @@ class JoinedDags:
         try:
             self._engine.ask([encoded(("GET", target[0].model))], partial(self._pointed, target, group))
         except InsituError:
-            self._each(target, group)
+            self._each(group)
 
     def _pointed(self, target: Target, group: Group, outcome: list[Any] | InsituError) -> None:
         """Run the model at the key."""
-        ask = None
-        if not isinstance(outcome, InsituError):
-            ask = self._asked(target[0], group, outcome[0])
+        try:
+            ask = None if isinstance(outcome, InsituError) else self._asked(target[0], group, outcome[0])
+        except Exception as error:  # noqa: BLE001  # whatever it is, who asked must hear of it
+            self._gathered.fail(group, error)
+            return
         if ask is None:
-            self._each(target, group)
+            self._each(group)
         else:
             self._engine.predictor.submit(ask, partial(self._answered, target, group))
 
@@ -167,19 +169,14 @@ class JoinedDags:
     def _answered(self, target: Target, group: Group, outcome: Answer | Exception) -> None:
         """Hand out what a run gave, row by row."""
         if isinstance(outcome, Exception) or not outcome.outputs:
-            self._each(target, group)
+            self._each(group)
             return
-        self._gathered.done(target)
         (output,) = outcome.outputs.values()
-        replies, size = replies_of(*target, output)
-        at = 0
-        for slot in group.slots:
-            after = at + slot.count * size
-            slot.client.fill(slot, replies[at:after])
-            at = after
+        self._gathered.finish(group, partial(replies_of, *target, output))
 
-    def _each(self, target: Target, group: Group) -> None:
-        self._gathered.done(target)
+    def _each(self, group: Group) -> None:
+        """Have each command answered by itself."""
+        self._gathered.done(group)
         for slot in group.slots:
             self._alone(slot)
 
@@ -199,8 +196,8 @@ def fits(form: Form, serving: Serving) -> bool:
     )
 
 
-def replies_of(form: Form, wire: Encoder, output: Tensor) -> tuple[bytes, int]:
-    """Return the replies to DAGs, one row of the output each, one after the other; and the size of one.
+def replies_of(form: Form, wire: Encoder, output: Tensor) -> list[bytes]:
+    """Return the replies to DAGs, a row of the output each.
 
     Shape: output (B, ...).
     """
@@ -212,7 +209,8 @@ def replies_of(form: Form, wire: Encoder, output: Tensor) -> tuple[bytes, int]:
     replies[:, : len(head)] = np.frombuffer(head, np.uint8)
     replies[:, len(head) : -2] = payload
     replies[:, -2:] = ENDING
-    return replies.tobytes(), replies.shape[1]
+    data, size = replies.tobytes(), replies.shape[1]
+    return [data[at : at + size] for at in range(0, len(data), size)]
 
 
 @lru_cache(FORMS_KEPT)

@@ -39,7 +39,7 @@ class Slots:
         """Say what a place holds, and write what can be written."""
         slot.reply = reply
         queue = self.queue
-        if queue[0] is not slot:
+        if not queue or queue[0] is not slot:
             return
         ready: list[bytes] = []
         while queue and (said := queue[0].reply) is not None:

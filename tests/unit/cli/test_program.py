@@ -19,7 +19,7 @@ from cli.errors import (
 from models.errors import BadName, InsituError, ModelNotFound, RedisUnavailable
 
 COMMANDS = [
-    *("demo", "up", "serve", "train", "publish", "models", "promote", "rollback", "delete"),
+    *("demo", "up", "serve", "train", "publish", "import redisai", "models", "promote", "rollback", "delete"),
     *("traffic", "predict", "explain", "score", "jobs", "check", "token"),
 ]
 
@@ -29,7 +29,7 @@ def test_help_names_every_command_and_exit_code(capsys: pytest.CaptureFixture[st
 
     shown = capsys.readouterr().out
     assert code == ExitCode.DONE
-    assert [name for name in COMMANDS if f"\n  {name} " not in shown] == []
+    assert [name for name in COMMANDS if f"\n  {name.split()[0]} " not in shown] == []
     assert [meaning for meaning in MEANINGS.values() if meaning not in shown] == []
 
 
@@ -37,12 +37,17 @@ def test_help_names_every_command_and_exit_code(capsys: pytest.CaptureFixture[st
 def test_every_command_has_help_with_an_example_and_its_exit_codes(
     command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code = program.run([command, "--help"])
+    code = program.run([*command.split(), "--help"])
 
     shown = capsys.readouterr().out
     assert code == ExitCode.DONE
     assert f"$ insitu {command}" in shown
     assert "Exit codes: 0 " in shown
+
+
+def test_a_group_alone_shows_its_commands_and_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    assert program.run(["import"]) == ExitCode.USAGE
+    assert "\n  redisai " in capsys.readouterr().out
 
 
 def test_the_version_is_shown(capsys: pytest.CaptureFixture[str]) -> None:

@@ -109,7 +109,7 @@ def test_no_extra_mixes_the_two_builds_of_the_runtime(extras: dict[str, list[str
 def test_every_port_is_published_on_loopback_alone(compose: dict[str, Any]) -> None:
     ports = [port for service in compose["services"].values() for port in service.get("ports", [])]
 
-    assert len(ports) == 3
+    assert len(ports) == 4
     assert all(port.startswith("127.0.0.1:") for port in ports)
 
 
