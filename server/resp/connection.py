@@ -104,9 +104,10 @@ class Connection(Answering, asyncio.Protocol):
     def eof_received(self) -> bool:
         """Answer what was asked before the client closed its side, if that takes no time, then end."""
         self.leave()
-        loop = asyncio.get_running_loop()
-        loop.call_later(BLOCKED_SECONDS, self._gone)
-        loop.call_later(LEAVING_SECONDS, self.transport.abort)
+        if not self.transport.is_closing():
+            loop = asyncio.get_running_loop()
+            loop.call_later(BLOCKED_SECONDS, self._gone)
+            loop.call_later(LEAVING_SECONDS, self.transport.abort)
         return self.transport.get_extra_info("sslcontext") is None
 
     def _gone(self) -> None:
@@ -323,7 +324,7 @@ class Connection(Answering, asyncio.Protocol):
             self._held = True
         elif not self.session.passes or isinstance(error, TooLong):
             self._write(error_reply(error))
-            self.transport.close()
+            self.finish()
         elif self.upstream is not None:
             self.raw = True
             self._pass_all()

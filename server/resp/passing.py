@@ -19,6 +19,9 @@ CLIENT, REDIS = 1, 2  # who takes no more for now
 Observer = Callable[[bytes], None]
 
 
+ENDING_SECONDS = 30.0
+
+
 class Passing:
     """The side of a connection that Redis is on; what reads the client's commands is built upon it."""
 
@@ -163,7 +166,7 @@ class Passing:
             self._write(error_reply(RedisUnavailable(reason)))
         if upstream is not None:
             upstream.leave()
-        self.transport.close()
+        self.finish()
 
     async def connected(self) -> Upstream:
         """Return the client's connection to Redis, made when it is first needed.
@@ -182,7 +185,7 @@ class Passing:
             await self.connected()
         except InsituError as error:
             self._write(error_reply(error))
-            self.transport.close()
+            self.finish()
         else:
             self.read()
 
@@ -191,9 +194,15 @@ class Passing:
         if self.upstream is not None and not self.upstream.transport.is_closing():
             self.upstream.transport.pause_reading()
 
+    def finish(self) -> None:
+        """End once the client has read what is written; one that does not read it in time is not waited for."""
+        self.transport.close()
+        if self.transport.get_write_buffer_size():
+            asyncio.get_running_loop().call_later(ENDING_SECONDS, self.transport.abort)
+
     def _end_if_done(self) -> None:
         if self._leaving and not self._slots and self.sent == self.got and not self._held:
-            self.transport.close()
+            self.finish()
 
     def _tell(self, reply: bytes) -> None:
         if not self.transport.is_closing():

@@ -241,7 +241,7 @@ def quitting(client: Connection, _data: Bytes, _one: Cut) -> bool:
     if not client.free():
         return False
     client.tell(OK)
-    client.transport.close()
+    client.finish()
     return True
 
 

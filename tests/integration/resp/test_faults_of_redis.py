@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from server.resp import passing
 from tests.integration.resp.conftest import OpenDoor
 from tests.integration.resp.doors import OpenedDoor, command, line
 from tests.servers import RedisServer
@@ -276,6 +277,42 @@ async def test_a_redis_that_takes_nothing_holds_the_client(
     assert grown < 24 * MIB
     assert taken < 32 * MIB
     assert await one.until_quiet() == b"+OK\r\n:67108864\r\nMARK"
+
+
+async def test_a_client_that_never_reads_is_not_waited_for_in_the_end(
+    mortal: tuple[RedisServer, OpenedDoor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, door = mortal
+    monkeypatch.setattr(passing, "ENDING_SECONDS", 0.3)
+    one = await door.line()
+    with server.connect() as client:
+        client.setrange("big", BIG - 1, b"x")
+    one.writer.write(command("GET", "big") * 3)
+    await asyncio.sleep(0.3)
+
+    server.kill()
+    await asyncio.sleep(0.6)
+
+    assert len(await one.until_end()) < BIG
+
+
+async def test_a_door_that_closes_lets_what_is_asked_end(door: OpenedDoor, redis: Redis) -> None:
+    idle, asked, blocked, hearing, watching = [await door.line() for _ in range(5)]
+    await asked.say(command("T.WAIT", 300, "done") + command("GET", "a"))
+    await blocked.say(command("BLPOP", "l", 0))
+    await hearing.say(command("SUBSCRIBE", "c"))
+    await watching.say(command("MONITOR"))
+    await asyncio.sleep(0.1)
+
+    door.door.end()
+
+    assert await idle.until_end() == b""
+    assert await asked.until_end() == b"$4\r\ndone\r\n$-1\r\n"
+    assert await hearing.until_end() == b"*3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n"
+    assert (await watching.until_end()).startswith(b"+OK\r\n")
+    assert await blocked.until_end() == b""
+    with pytest.raises(OSError, match=r"refused|reset"):
+        await door.line()
 
 
 # Nonsense.
