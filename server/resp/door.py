@@ -14,7 +14,7 @@ from server.resp.joined_dags import JoinedDags
 from server.resp.reaching import Redis
 from server.resp.service import Service
 from server.resp.slots import Slot
-from server.resp.specials import specials
+from server.resp.specials.table import specials
 from server.workers.opening import BACKLOG, Listening
 
 END_SECONDS = 0.02  # between looks whether the last connection has ended

@@ -1,0 +1,128 @@
+"""What a client says of itself: who it is, which protocol and which database it wants, and that it leaves."""
+
+from collections.abc import Sequence
+
+from server.resp.connection import Connection
+from server.resp.refusals import Refused, refused
+from server.resp.specials.passing import seen
+from server.resp.wire.frames import Bytes, Cut, words_of
+from server.resp.wire.replies import OK, RESP2, RESP3
+
+Words = Sequence[bytes]
+RESET = b"+RESET\r\n"
+HELLO_FIRST = (
+    "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> "
+    "option can be used to authenticate the client and select the RESP protocol version at the same time"
+)
+
+
+def selecting(client: Connection, data: Bytes, one: Cut) -> bool:
+    """SELECT: note the database."""
+    words = words_of(data, one)
+    multi = client.session.multi
+
+    def chosen(reply: bytes) -> None:
+        if reply.startswith(b"+OK"):
+            client.session.db = int(words[1])
+
+    begun = seen(client, data, one, chosen)
+    if begun and multi is not None and len(words) == 2 and words[1].isdigit():
+        multi.db = int(words[1])
+    return begun
+
+
+def authenticating(client: Connection, data: Bytes, one: Cut) -> bool:
+    """AUTH: to Redis, or with a token of ours where there are some."""
+    session = client.session
+    client.shortcuts.forget()
+    if not session.by_token and not client.service.home:
+        return seen(client, data, one)
+    if not client.free():
+        return False
+    words = words_of(data, one)
+    if not session.by_token:
+        client.answer(authenticated(client, words))
+        return True
+    try:
+        if len(words) not in (2, 3):
+            raise refused("wrong number of arguments for 'auth' command")
+        session.log_in(words[-1])
+    except Refused as error:
+        client.fail(error)
+    else:
+        client.tell(OK)
+    return True
+
+
+async def authenticated(client: Connection, words: Words) -> bytes:
+    """Pass AUTH on, and choose the database that could not be chosen before."""
+    upstream = await client.connected()
+    (reply,) = await upstream.frames([words])
+    if reply.startswith(b"+OK"):
+        await upstream.frames([("SELECT", client.session.db)])
+    return reply
+
+
+def greeting(client: Connection, data: Bytes, one: Cut) -> bool:
+    """HELLO: note the version of the protocol; a token may come with it."""
+    if not client.free():
+        return False
+    client.answer(greeted(client, words_of(data, one)))
+    return True
+
+
+async def greeted(client: Connection, words: list[bytes]) -> bytes:
+    """Pass HELLO on and return its reply."""
+    session = client.session
+    upper = [word.upper() for word in words]
+    if session.by_token and b"AUTH" in upper[2:]:
+        at = upper.index(b"AUTH", 2)
+        if len(words) < at + 3:
+            raise refused("Syntax error in HELLO option 'auth'")
+        session.log_in(words[at + 2])
+        del words[at : at + 3]
+    if not session.scopes:
+        raise Refused(HELLO_FIRST)
+    upstream = await client.connected()
+    (reply,) = await upstream.frames([words])
+    if reply[:1] in b"*%" and len(words) > 1:
+        session.wire = RESP3 if words[1] == b"3" else RESP2
+        if b"AUTH" in upper and not session.by_token:
+            await upstream.frames([("SELECT", session.db)])
+    return reply
+
+
+def resetting(client: Connection, _data: Bytes, _one: Cut) -> bool:
+    """RESET: begin anew, with a new connection to Redis when one is needed."""
+    if not client.free():
+        return False
+    client.begin_anew()
+    client.tell(RESET)
+    return True
+
+
+def quitting(client: Connection, _data: Bytes, _one: Cut) -> bool:
+    """QUIT: say goodbye and end."""
+    if not client.free():
+        return False
+    client.tell(OK)
+    client.finish()
+    return True
+
+
+def about_client(client: Connection, data: Bytes, one: Cut) -> bool:
+    """CLIENT: its replies are silenced here; everything else is for Redis."""
+    words = [word.upper() for word in words_of(data, one)]
+    session = client.session
+    replies = words[1:2] == [b"REPLY"] and words[2:] in ([b"ON"], [b"OFF"], [b"SKIP"])
+    if not replies or session.subscribed or session.multi is not None or not session.passes:
+        return seen(client, data, one)
+    if not client.free():
+        return False
+    session.skip = words[2] == b"SKIP" and not session.muted
+    if words[2] == b"ON":
+        session.muted = False
+        client.tell(OK)
+    elif words[2] == b"OFF":
+        session.muted = True
+    return True

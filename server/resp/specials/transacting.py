@@ -1,0 +1,86 @@
+"""Transactions and scripts: what of them is ours."""
+
+from collections.abc import Sequence
+
+from server.resp.connection import Connection
+from server.resp.scripts import worded
+from server.resp.specials.passing import seen
+from server.resp.transactions import Transaction
+from server.resp.wire.frames import Bytes, Cut, words_of
+
+Words = Sequence[bytes]
+SCRIPTING = (b"EVAL", b"EVAL_RO", b"EVALSHA", b"EVALSHA_RO", b"SCRIPT")
+
+
+def beginning(client: Connection, data: Bytes, one: Cut) -> bool:
+    """MULTI: what follows is queued."""
+    session = client.session
+    if session.multi is not None:
+        return watching(client, data, one)
+    if not seen(client, data, one, lambda reply: refused_to_begin(client, begun, reply)):
+        return False
+    begun = Transaction(client.sent)
+    session.multi = begun if session.passes else None
+    return True
+
+
+def refused_to_begin(client: Connection, begun: Transaction, reply: bytes) -> None:
+    """Forget a transaction that Redis did not begin."""
+    if reply[:1] == b"-" and client.session.multi is begun:
+        client.session.multi = None
+
+
+def watching(client: Connection, data: Bytes, one: Cut) -> bool:
+    """WATCH, and another MULTI: not queued inside a transaction."""
+    begun = seen(client, data, one)
+    if begun and client.session.multi is not None:
+        client.session.multi.beside -= 1
+    return begun
+
+
+def executing(client: Connection, data: Bytes, one: Cut) -> bool:
+    """EXEC: its reply holds those of our commands, turned."""
+    multi = client.session.multi
+    if multi is None or not (multi.turned or multi.db is not None):
+        begun = seen(client, data, one)
+    elif begun := client.free():
+        client.answer(executed(client, multi, words_of(data, one)))
+    if begun:
+        client.session.multi = None
+    return begun
+
+
+async def executed(client: Connection, multi: Transaction, words: Words) -> bytes:
+    """Return the reply to EXEC."""
+    (reply,) = await (await client.connected()).frames([words])
+    if multi.db is not None and reply[:1] == b"*" and reply[1:2] != b"-":
+        client.session.db = multi.db
+    return multi.told(reply)
+
+
+def discarding(client: Connection, data: Bytes, one: Cut) -> bool:
+    """DISCARD: nothing is queued any more."""
+    begun = seen(client, data, one)
+    if begun:
+        client.session.multi = None
+    return begun
+
+
+def scripting(client: Connection, data: Bytes, one: Cut) -> bool:
+    """EVAL and its like: a script that calls commands of ours is refused in RedisAI's words."""
+    session = client.session
+    if session.multi is not None or session.subscribed or not session.passes:
+        return seen(client, data, one)
+    words = words_of(data, one)
+    if not client.service.scripts.name_us(words):
+        return seen(client, data, one)
+    if not client.free():
+        return False
+    client.answer(scripted(client, words))
+    return True
+
+
+async def scripted(client: Connection, words: Words) -> bytes:
+    """Return the reply to a script that names commands of ours."""
+    (reply,) = await (await client.connected()).frames([words])
+    return worded(reply)
