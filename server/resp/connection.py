@@ -36,8 +36,9 @@ class Connection(Answering, asyncio.Protocol):
         super().__init__(service)
         self.specials = specials
         self._input: Bytes = b""
+        self._at = 0  # of which so much has been begun
         self._need = 0  # bytes of input before it is worth while to look
-        self._part: Cut | None = None  # what the input begins with, as far as it was looked at
+        self._part: Cut | None = None  # what is next in the input, as far as it was looked at
         self._rest: Rest | None = None
         self._reading = False
         self._head, self._words = (
@@ -90,9 +91,15 @@ class Connection(Answering, asyncio.Protocol):
 
     def _more(self, data: bytes) -> None:
         """Put what came to what is there."""
-        if not isinstance(self._input, bytearray):
-            self._input = bytearray(self._input)
+        at, self._at = self._at, 0
+        if isinstance(self._input, bytearray):
+            del self._input[:at]
+        else:
+            self._input = bytearray(self._input[at:])
         self._input += data
+        self._need -= at
+        if self._part is not None:
+            self._part.moved(-at)
 
     def eof_received(self) -> bool:
         """Answer what was asked before the client closed its side, if that takes no time, then end."""
@@ -161,7 +168,7 @@ class Connection(Answering, asyncio.Protocol):
 
     def _resume(self) -> None:
         """Read from the client again, unless something is full."""
-        full = self._full or (self._held and len(self._input) > INPUT_BYTES)
+        full = self._full or (self._held and len(self._input) - self._at > INPUT_BYTES)
         if self._stopped and not full and not self.transport.is_closing():
             self._stopped = False
             self.transport.resume_reading()
@@ -171,7 +178,7 @@ class Connection(Answering, asyncio.Protocol):
 
         Raises: Malformed, Foreign.
         """
-        data, at = self._input, 0
+        data, at = self._input, self._at
         try:
             while at < len(data) and not self.raw and not self._full and not self.transport.is_closing():
                 after = self._one(data, at)
@@ -179,13 +186,26 @@ class Connection(Answering, asyncio.Protocol):
                     break
                 at = after
         finally:
-            if at:
-                self._input = data[at:] if at < len(data) else b""
+            self._keep(data, at)
         if self._full and at < len(data):
             self._held = True
-        if self.raw and self.upstream is not None:
-            self.upstream.write(self._input)
-            self._input = b""
+        if self.raw:
+            self._pass_all()
+
+    def _keep(self, data: Bytes, at: int) -> None:
+        """Keep what was not begun; what was is dropped once it is worth while."""
+        if at >= len(data):
+            self._input, self._at = b"", 0
+        elif at > INPUT_BYTES:
+            self._input, self._at = data[at:], 0
+        else:
+            self._at = at
+
+    def _pass_all(self) -> None:
+        """Pass on everything there is as it is."""
+        if self.upstream is not None:
+            self.upstream.write(self._input[self._at :])
+            self._input, self._at = b"", 0
 
     def _one(self, data: Bytes, at: int) -> int:
         """Begin what is next in the input; return where it ends, or `at` where it has to wait.
@@ -231,7 +251,7 @@ class Connection(Answering, asyncio.Protocol):
                 at = self._rest.take(data, one.at)
                 count += 1
             else:
-                self._need = min(-one.end - at, STREAMED_BYTES + 1)
+                self._need = min(-one.end, at + STREAMED_BYTES + 1)
         if at - start == len(data) and count == 1 and self._rest is None:
             self._remember(data, one)
             self.through(data, count)
@@ -272,11 +292,11 @@ class Connection(Answering, asyncio.Protocol):
 
         Raises: Malformed, it is longer than is taken.
         """
-        self._need = max(0, -one.end - at)
+        self._need = -one.end
         most = self.service.own_bytes if self.session.scopes else UNKNOWN_BYTES
-        if max(self._need, len(self._input) - at) > most:
+        if max(self._need, len(self._input)) - at > most:
             raise TooLong(f"{one.name.decode('ascii', 'replace')} is longer than {most} bytes")
-        self._part = one.moved(-at)
+        self._part = one
         return at
 
     def _forbidden(self, data: Bytes, start: int, one: Cut) -> int:
@@ -306,7 +326,6 @@ class Connection(Answering, asyncio.Protocol):
             self.transport.close()
         elif self.upstream is not None:
             self.raw = True
-            self.upstream.write(self._input)
-            self._input = b""
+            self._pass_all()
         else:
             self.open()

@@ -81,7 +81,7 @@ class Passing:
     def through(self, data: Bytes, count: int, observer: Observer | None = None) -> None:
         """Send commands through to Redis; `observer` hears the reply to the last one."""
         session = self.session
-        if session.muted or session.skip:
+        if count and (session.muted or session.skip):
             self._silent.extend(range(self.sent + 1, self.sent + 1 + (count if session.muted else 1)))
             session.skip = False
         self.sent += count

@@ -113,12 +113,12 @@ def quitting(client: Connection, _data: Bytes, _one: Cut) -> bool:
 def about_client(client: Connection, data: Bytes, one: Cut) -> bool:
     """CLIENT: its replies are silenced here; everything else is for Redis."""
     words = [word.upper() for word in words_of(data, one)]
+    session = client.session
     replies = words[1:2] == [b"REPLY"] and words[2:] in ([b"ON"], [b"OFF"], [b"SKIP"])
-    if not replies or not client.session.passes:
+    if not replies or session.subscribed or session.multi is not None or not session.passes:
         return seen(client, data, one)
     if not client.free():
         return False
-    session = client.session
     session.skip = words[2] == b"SKIP" and not session.muted
     if words[2] == b"ON":
         session.muted = False

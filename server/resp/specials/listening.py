@@ -18,6 +18,7 @@ def subscribing(client: Connection, data: Bytes, one: Cut) -> bool:
     words = words_of(data, one)
     session.subscriptions = session.subscriptions or Subscriptions()
     session.subscriptions.expect(one.name, words[1:])
+    session.skip = False  # what is pushed is told all the same
     client.through(data[one.start : one.end], 0)
     return True
 

@@ -68,10 +68,9 @@ class Cut:
             self.reached, self.left = self.end, self.left - 1
         return self
 
-    def moved(self, by: int) -> "Cut":
-        """Return the same in a buffer where it stands elsewhere."""
+    def moved(self, by: int) -> None:
+        """Take note that it stands elsewhere in the buffer now."""
         self.start, self.at, self.reached = self.start + by, self.at + by, self.reached + by
-        return self
 
 
 def cut(data: Bytes, start: int) -> Cut | None:

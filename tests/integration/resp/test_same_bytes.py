@@ -2,9 +2,12 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from redis.asyncio import Redis
 
 from tests.integration.resp.doors import OpenedDoor, command, line
@@ -173,6 +176,36 @@ def redis_url(speaking_freely: RedisServer) -> str:
 @pytest.fixture
 def place(speaking_freely: RedisServer) -> str:
     return str(speaking_freely.socket)
+
+
+TEXTS = """
+    PING|ECHO x|SET a 1|GET a|GET none|INCR a|DEL a l|RPUSH l 1 2|LRANGE l 0 -1|HSET h f 1|HGETALL h|HGETALL l
+    |NOSUCH|GET|SELECT 1|SELECT 0|SELECT 99|MULTI|EXEC|DISCARD|WATCH a|UNWATCH|SUBSCRIBE c|SUBSCRIBE c d
+    |PSUBSCRIBE c*|UNSUBSCRIBE|UNSUBSCRIBE c|PUNSUBSCRIBE|SSUBSCRIBE s|SUNSUBSCRIBE|PUBLISH c m|PUBLISH d m
+    |SPUBLISH s m|RESET|HELLO 3|HELLO 2|HELLO 9|AUTH x|CLIENT REPLY ON|CLIENT REPLY SKIP|CLIENT TRACKING ON
+    |CLIENT TRACKING OFF|CLIENT GETNAME|EXPIRE a 9|BLPOP l 0.01|BLPOP none 0.01|EVAL x 0|DEBUG PROTOCOL attrib
+    |DEBUG PROTOCOL map|DEBUG PROTOCOL push
+"""
+LINES = [b"PING\r\n", b"set a 'b c'\n", b"\r\n", b"*0\r\n", b'"select" 1\r\n']
+MORE = [C("SET b", BIG), C("GET b"), C("EVAL", "return {1,{2,'x'}}", 0)]
+ANYTHING = st.sampled_from([*(C(text) for text in TEXTS.split("|")), *LINES, *MORE])
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(parts=st.lists(ANYTHING, min_size=1, max_size=14), cuts=st.lists(st.floats(0, 1), max_size=5))
+async def test_any_commands_in_any_pieces_are_answered_as_redis_answers(
+    door: OpenedDoor, redis: Redis, place: str, parts: list[bytes], cuts: list[float]
+) -> None:
+    data = b"".join(parts) + C("CLIENT REPLY ON") + C("DISCARD")
+    places = sorted({0, len(data), *(int(one * len(data)) for one in cuts)})
+    heard = []
+    for host, port in ((place, 0), (door.host, door.port)):
+        await redis.flushall()
+        async with line(host, port) as one:
+            await one.say(*(data[start:end] for start, end in pairwise(places)))
+            heard.append(told(await one.until_quiet()))
+
+    assert heard[1] == heard[0]
 
 
 def told(heard: bytes) -> bytes:
