@@ -61,6 +61,13 @@ class Answering(Passing):
         """Answer at once."""
         self.fill(self.slot(), reply)
 
+    def tell_when_free(self, reply: bytes) -> bool:
+        """Answer as soon as every reply to what came before is there; whether it was."""
+        if not self.free():
+            return False
+        self.tell(reply)
+        return True
+
     def fail(self, error: Exception) -> None:
         """Answer at once with an error."""
         self.tell(error_reply(error))

@@ -16,10 +16,17 @@ HELLO_FIRST = (
 )
 
 
+def only_predicts(client: Connection) -> bool:
+    """Whether a client may predict and never reaches Redis: what pools say to begin with is then answered here."""
+    return bool(client.session.scopes) and not client.session.passes
+
+
 def selecting(client: Connection, data: Bytes, one: Cut) -> bool:
     """SELECT: note the database."""
     words = words_of(data, one)
     multi = client.session.multi
+    if only_predicts(client) and words[1:] == [b"%d" % client.service.home]:
+        return client.tell_when_free(OK)
 
     def chosen(reply: bytes) -> None:
         if reply.startswith(b"+OK"):
@@ -114,6 +121,8 @@ def about_client(client: Connection, data: Bytes, one: Cut) -> bool:
     """CLIENT: its replies are silenced here; everything else is for Redis."""
     words = [word.upper() for word in words_of(data, one)]
     session = client.session
+    if only_predicts(client) and words[1:2] in ([b"SETNAME"], [b"SETINFO"]):
+        return client.tell_when_free(OK)
     replies = words[1:2] == [b"REPLY"] and words[2:] in ([b"ON"], [b"OFF"], [b"SKIP"])
     if not replies or session.subscribed or session.multi is not None or not session.passes:
         return seen(client, data, one)

@@ -227,3 +227,14 @@ async def test_everything_goes_over_tls(open_door: OpenDoor, certificates: Certi
     await plain.say(command("PING"))
     assert b"PONG" not in await plain.until_end()
     assert await client.ping()
+
+
+async def test_a_token_for_predictions_may_say_what_pools_say_first(guarded: OpenedDoor) -> None:
+    client = guarded.client(password="predict", db=0, client_name="me")
+
+    assert await client.execute_command("T.PREDICT", "x") == b"x"
+    assert await client.execute_command("SELECT", 0) is True
+    with pytest.raises(NoPermissionError, match="scope admin"):
+        await client.execute_command("SELECT", 1)
+    with pytest.raises(NoPermissionError, match="scope admin"):
+        await client.client_list()
