@@ -97,9 +97,13 @@ class Connection(Answering, asyncio.Protocol):
         else:
             self._input = bytearray(self._input[at:])
         self._input += data
-        self._need -= at
+        self._moved(at)
+
+    def _moved(self, by: int) -> None:
+        """Take note that so much of the beginning of the input is gone."""
+        self._need -= by
         if self._part is not None:
-            self._part.moved(-at)
+            self._part.moved(-by)
 
     def eof_received(self) -> bool:
         """Answer what was asked before the client closed its side, if that takes no time, then end."""
@@ -198,6 +202,7 @@ class Connection(Answering, asyncio.Protocol):
             self._input, self._at = b"", 0
         elif at > INPUT_BYTES:
             self._input, self._at = data[at:], 0
+            self._moved(at)
         else:
             self._at = at
 

@@ -1,0 +1,22 @@
+"""What a client sends in odd pieces, or not as it should, is answered as if it had come whole, each in its turn."""
+
+import pytest
+
+from tests.integration.resp.doors import OpenedDoor, command
+
+WORD = b"v" * 21_000
+MANY = 55  # such words are more than is kept of what was begun
+
+
+@pytest.mark.parametrize("cut", [20, 30, 9000])
+async def test_a_part_of_a_command_behind_much_that_was_held_is_gone_on_with(
+    door: OpenedDoor, cut: int
+) -> None:
+    line = await door.line()
+    last = command("AI.TENSORSET", "t", "FLOAT", 5000, "BLOB", bytes(20_000))
+
+    await line.say(command("BLPOP", "none", "0.3"), command("T.WAIT", 1, WORD) * MANY + last[:cut])
+    await line.hear(len(b"*-1\r\n") + MANY * (len(WORD) + len(b"$21000\r\n\r\n")))
+    await line.say(last[cut:])
+
+    assert await line.hear(5) == b"+OK\r\n"
