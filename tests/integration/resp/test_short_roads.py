@@ -87,6 +87,19 @@ async def test_a_prediction_of_no_such_model_is_an_error_of_its_own(door: Opened
 
 
 @pytest.mark.usefixtures("rows")
+async def test_a_first_prediction_that_comes_in_two_pieces_is_one(door: OpenedDoor) -> None:
+    asked = predict("m", "k:1")
+    (alone,) = await one_by_one(door, [asked])
+
+    for cut in range(1, len(asked)):
+        line = await door.line()
+        await line.say(asked[:cut])
+        await asyncio.sleep(0.002)
+        await line.say(asked[cut:])
+        assert await line.until_quiet() == alone + b"MARK"
+
+
+@pytest.mark.usefixtures("rows")
 async def test_keys_that_are_no_text_or_look_like_the_protocol_are_keys(door: OpenedDoor) -> None:
     line = await door.line()
 
