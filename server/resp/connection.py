@@ -79,10 +79,13 @@ class Connection(Answering, asyncio.Protocol):
         if self.raw or not session.is_plain:
             return False
         at = len(self._head)
-        for _ in range(self._words):
-            at = word_end(data, at)
-            if at <= 0:
-                return False
+        try:
+            for _ in range(self._words):
+                at = word_end(data, at)
+                if at <= 0:
+                    return False
+        except Malformed:  # is said on the long road
+            return False
         if at != len(data):
             return False
         self.sent += 1

@@ -20,3 +20,18 @@ async def test_a_part_of_a_command_behind_much_that_was_held_is_gone_on_with(
     await line.say(last[cut:])
 
     assert await line.hear(5) == b"+OK\r\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "fault"),
+    [(b"!1\r\na\r\n", b"expected '$', got '!'"), (b"$one\r\na\r\n", b"invalid bulk length")],
+)
+async def test_what_begins_like_the_last_command_and_is_none_is_told_so(
+    door: OpenedDoor, words: bytes, fault: bytes
+) -> None:
+    line = await door.line()
+    await line.ask(command("GET", "none"), b"$-1\r\n")
+
+    await line.say(b"*2\r\n$3\r\nGET\r\n" + words)
+
+    assert await line.until_end() == b"-ERR Protocol error: %b\r\n" % fault
