@@ -40,7 +40,6 @@ class Connection(Answering, asyncio.Protocol):
         self._need = 0  # bytes of input before it is worth while to look
         self._part: Cut | None = None  # what is next in the input, as far as it was looked at
         self._rest: Rest | None = None
-        self._reading = False
         self._head, self._words = (
             NO_HEAD,
             0,

@@ -35,3 +35,15 @@ async def test_what_begins_like_the_last_command_and_is_none_is_told_so(
     await line.say(b"*2\r\n$3\r\nGET\r\n" + words)
 
     assert await line.until_end() == b"-ERR Protocol error: %b\r\n" % fault
+
+
+async def test_all_that_was_asked_is_answered_before_the_end_whatever_of_it_is_refused(
+    door: OpenedDoor,
+) -> None:
+    line = await door.line()
+
+    await line.say(command("T.WAIT", 30, "a") + command("T.SAY") + command("T.SAY", "b") + command("PING"))
+    line.writer.write_eof()
+
+    refused = b"-ERR wrong number of arguments for 't.say' command\r\n"
+    assert await line.until_end() == b"$1\r\na\r\n" + refused + b"$1\r\nb\r\n+PONG\r\n"
