@@ -67,6 +67,7 @@ async def authenticated(client: Connection, words: Words) -> bytes:
 def greeting(client: Connection, data: Bytes, one: Cut) -> bool:
     """HELLO: note the version of the protocol; a token may come with it."""
     session, multi = client.session, client.session.multi
+    client.shortcuts.forget()
     if session.subscribed:
         return seen(client, data, one)
     if multi is None:

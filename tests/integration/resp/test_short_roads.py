@@ -263,3 +263,23 @@ async def test_keys_of_other_lengths_and_models_in_one_pipeline_are_told_apart(
             await line.say(b"".join(part))
             heard += await line.until_quiet()
         assert heard.replace(b"MARK", b"") == b"".join(alone) * (2 if len(parts) > len(commands) else 1)
+
+
+@pytest.mark.usefixtures("rows")
+@pytest.mark.parametrize("words", [("AUTH", "ann", "pw"), ("HELLO", 2, "AUTH", "ann", "pw")])
+async def test_another_user_of_redis_is_not_answered_as_the_one_before(
+    door: OpenedDoor, redis: Redis, words: tuple[str | int, ...]
+) -> None:
+    await redis.execute_command("ACL", "SETUSER", "ann", "on", ">pw", "+@all", "~none")
+    line = await door.line()
+    for _ in range(2):
+        await line.say(dag("plain", 1, 2))
+        await line.until_quiet()
+
+    await line.say(command(*words))
+    await line.until_quiet()
+    await line.say(dag("plain", 1, 2))
+    heard = await line.until_quiet()
+    await redis.execute_command("ACL", "DELUSER", "ann")
+
+    assert heard.startswith(b"-NOPERM")
