@@ -40,7 +40,6 @@ class Connection(Answering, asyncio.Protocol):
         self._need = 0  # bytes of input before it is worth while to look
         self._part: Cut | None = None  # what is next in the input, as far as it was looked at
         self._rest: Rest | None = None
-        self._reading = False
         self._head, self._words = (
             NO_HEAD,
             0,
@@ -79,10 +78,13 @@ class Connection(Answering, asyncio.Protocol):
         if self.raw or not session.is_plain:
             return False
         at = len(self._head)
-        for _ in range(self._words):
-            at = word_end(data, at)
-            if at <= 0:
-                return False
+        try:
+            for _ in range(self._words):
+                at = word_end(data, at)
+                if at <= 0:
+                    return False
+        except Malformed:  # is said on the long road
+            return False
         if at != len(data):
             return False
         self.sent += 1
@@ -97,9 +99,13 @@ class Connection(Answering, asyncio.Protocol):
         else:
             self._input = bytearray(self._input[at:])
         self._input += data
-        self._need -= at
+        self._moved(at)
+
+    def _moved(self, by: int) -> None:
+        """Take note that so much of the beginning of the input is gone."""
+        self._need -= by
         if self._part is not None:
-            self._part.moved(-at)
+            self._part.moved(-by)
 
     def eof_received(self) -> bool:
         """Answer what was asked before the client closed its side, if that takes no time, then end."""
@@ -199,6 +205,7 @@ class Connection(Answering, asyncio.Protocol):
             self._input, self._at = b"", 0
         elif at > INPUT_BYTES:
             self._input, self._at = data[at:], 0
+            self._moved(at)
         else:
             self._at = at
 

@@ -37,6 +37,7 @@ class Passing:
         self._full = 0  # who takes no more for now: nothing is begun until they do
         self._stopped = False  # the client is not read from
         self._leaving = False
+        self._reading = False  # what came is being begun
         self._slots = Slots(self._tell, self._freed)
         self._observers: deque[tuple[int, Observer]] = deque()
         self._silent: deque[int] = deque()  # those whose replies nobody wants
@@ -201,7 +202,8 @@ class Passing:
             asyncio.get_running_loop().call_later(ENDING_SECONDS, self.transport.abort)
 
     def _end_if_done(self) -> None:
-        if self._leaving and not self._slots and self.sent == self.got and not self._held:
+        begun = not self._reading and not self._held
+        if self._leaving and begun and not self._slots and self.sent == self.got:
             self.finish()
 
     def _tell(self, reply: bytes) -> None:

@@ -14,6 +14,7 @@ from server.resp.session import Session
 from server.resp.slots import Slot
 
 ENDING = b"\r\n"
+NEVER_BYTES = 1 << 62  # as long as no command is
 CRLF = np.frombuffer(ENDING, np.uint8)
 
 
@@ -42,7 +43,7 @@ class Shortcuts:
     def forget(self) -> None:
         """Remember nothing: who the client is may have changed."""
         self._form: Form | None = None
-        self._head, self._model, self._size = HEAD, b"", len(HEAD)
+        self._head, self._model, self._size = HEAD, b"", NEVER_BYTES
 
     def remember(self, form: Form | None) -> None:
         """Remember the form of a DAG that went well."""

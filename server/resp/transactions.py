@@ -13,6 +13,7 @@ from server.resp.wire.scanning import Scanner
 
 UNFIT = ("EVAL", "return 0")  # too few words: Redis then refuses to EXEC, as it does after any such mistake
 Turned = Callable[[Any], bytes]
+Noted = Callable[[bytes], None]
 
 
 def failing(text: str) -> Sequence[Word]:
@@ -31,22 +32,26 @@ def refusing(command: Command) -> Sequence[Word]:
 class Transaction:
     """What was queued: `begun` is how many commands had been sent through with its MULTI.
 
-    `db` is the database it selects, if it does.
+    `turned` makes other replies of some, `noted` looks at those of others, by their places in EXEC's.
     """
 
-    __slots__ = ("begun", "beside", "db", "turned")
+    __slots__ = ("begun", "beside", "noted", "turned")
 
     def __init__(self, begun: int) -> None:
         self.begun = begun
         self.beside = 0  # ours, less what was sent through and not queued
         self.turned: dict[int, Turned] = {}
-        self.db: int | None = None
+        self.noted: dict[int, Noted] = {}
 
     def queue(self, sent: int, turned: Turned | None) -> None:
         """Take note of one of ours, that is queued after `sent` commands."""
         if turned is not None:
             self.turned[sent - self.begun + self.beside] = turned
         self.beside += 1
+
+    def note(self, sent: int, noted: Noted) -> None:
+        """Have the reply looked at that EXEC gives to what was sent through last, `sent` commands with it."""
+        self.noted[sent - self.begun + self.beside - 1] = noted
 
     def told(self, frame: bytes) -> bytes:
         """Return the reply to EXEC with ours turned; an error or nothing is left as it is."""
@@ -55,6 +60,9 @@ class Transaction:
             return frame
         ends = [line, *(line + end for end, _ in Scanner().ends(frame[line:]))]
         parts = [frame[start:end] for start, end in pairwise(ends)]
+        for place, noted in self.noted.items():
+            if place < len(parts):
+                noted(parts[place])
         for place, turned in self.turned.items():
             if place < len(parts):
                 parts[place] = turned(read(parts[place]))

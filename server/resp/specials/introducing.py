@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from server.resp.connection import Connection
 from server.resp.refusals import Refused, refused
+from server.resp.session import Session
 from server.resp.specials.passing import seen
 from server.resp.wire.frames import Bytes, Cut, words_of
 from server.resp.wire.replies import OK, RESP2, RESP3
@@ -33,8 +34,8 @@ def selecting(client: Connection, data: Bytes, one: Cut) -> bool:
             client.session.db = int(words[1])
 
     begun = seen(client, data, one, chosen)
-    if begun and multi is not None and len(words) == 2 and words[1].isdigit():
-        multi.db = int(words[1])
+    if begun and multi is not None:
+        multi.note(client.sent, chosen)
     return begun
 
 
@@ -72,10 +73,24 @@ async def authenticated(client: Connection, words: Words) -> bytes:
 
 def greeting(client: Connection, data: Bytes, one: Cut) -> bool:
     """HELLO: note the version of the protocol; a token may come with it."""
-    if not client.free():
-        return False
-    client.answer(greeted(client, words_of(data, one)))
-    return True
+    session, multi = client.session, client.session.multi
+    client.shortcuts.forget()
+    if session.subscribed:
+        return seen(client, data, one)
+    if multi is None:
+        if not client.free():
+            return False
+        client.answer(greeted(client, words_of(data, one)))
+        return True
+    words = words_of(data, one)
+
+    def taken(reply: bytes) -> None:
+        take_version(session, words, reply)
+
+    begun = seen(client, data, one, taken)
+    if begun:
+        multi.note(client.sent, taken)
+    return begun
 
 
 async def greeted(client: Connection, words: list[bytes]) -> bytes:
@@ -92,11 +107,17 @@ async def greeted(client: Connection, words: list[bytes]) -> bytes:
         raise Refused(HELLO_FIRST)
     upstream = await client.connected()
     (reply,) = await upstream.frames([words])
-    if reply[:1] in b"*%" and len(words) > 1:
-        session.wire = RESP3 if words[1] == b"3" else RESP2
-        if b"AUTH" in upper and not session.by_token:
-            await upstream.frames([("SELECT", session.db)])
+    if take_version(session, words, reply) and b"AUTH" in upper and not session.by_token:
+        await upstream.frames([("SELECT", session.db)])
     return reply
+
+
+def take_version(session: Session, words: Words, reply: bytes) -> bool:
+    """Note the version of the protocol that HELLO named, where Redis took it; whether it did."""
+    taken = reply[:1] in b"*%" and len(words) > 1
+    if taken:
+        session.wire = RESP3 if words[1] == b"3" else RESP2
+    return taken
 
 
 def resetting(client: Connection, _data: Bytes, _one: Cut) -> bool:

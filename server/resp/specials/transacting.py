@@ -41,7 +41,7 @@ def watching(client: Connection, data: Bytes, one: Cut) -> bool:
 def executing(client: Connection, data: Bytes, one: Cut) -> bool:
     """EXEC: its reply holds those of our commands, turned."""
     multi = client.session.multi
-    if multi is None or not (multi.turned or multi.db is not None):
+    if multi is None or not (multi.turned or multi.noted):
         begun = seen(client, data, one)
     elif begun := client.free():
         client.answer(executed(client, multi, words_of(data, one)))
@@ -53,8 +53,6 @@ def executing(client: Connection, data: Bytes, one: Cut) -> bool:
 async def executed(client: Connection, multi: Transaction, words: Words) -> bytes:
     """Return the reply to EXEC."""
     (reply,) = await (await client.connected()).frames([words])
-    if multi.db is not None and reply[:1] == b"*" and reply[1:2] != b"-":
-        client.session.db = multi.db
     return multi.told(reply)
 
 

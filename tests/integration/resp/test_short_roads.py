@@ -87,6 +87,19 @@ async def test_a_prediction_of_no_such_model_is_an_error_of_its_own(door: Opened
 
 
 @pytest.mark.usefixtures("rows")
+async def test_a_first_prediction_that_comes_in_two_pieces_is_one(door: OpenedDoor) -> None:
+    asked = predict("m", "k:1")
+    (alone,) = await one_by_one(door, [asked])
+
+    for cut in range(1, len(asked)):
+        line = await door.line()
+        await line.say(asked[:cut])
+        await asyncio.sleep(0.002)
+        await line.say(asked[cut:])
+        assert await line.until_quiet() == alone + b"MARK"
+
+
+@pytest.mark.usefixtures("rows")
 async def test_keys_that_are_no_text_or_look_like_the_protocol_are_keys(door: OpenedDoor) -> None:
     line = await door.line()
 
@@ -250,3 +263,23 @@ async def test_keys_of_other_lengths_and_models_in_one_pipeline_are_told_apart(
             await line.say(b"".join(part))
             heard += await line.until_quiet()
         assert heard.replace(b"MARK", b"") == b"".join(alone) * (2 if len(parts) > len(commands) else 1)
+
+
+@pytest.mark.usefixtures("rows")
+@pytest.mark.parametrize("words", [("AUTH", "ann", "pw"), ("HELLO", 2, "AUTH", "ann", "pw")])
+async def test_another_user_of_redis_is_not_answered_as_the_one_before(
+    door: OpenedDoor, redis: Redis, words: tuple[str | int, ...]
+) -> None:
+    await redis.execute_command("ACL", "SETUSER", "ann", "on", ">pw", "+@all", "~none")
+    line = await door.line()
+    for _ in range(2):
+        await line.say(dag("plain", 1, 2))
+        await line.until_quiet()
+
+    await line.say(command(*words))
+    await line.until_quiet()
+    await line.say(dag("plain", 1, 2))
+    heard = await line.until_quiet()
+    await redis.execute_command("ACL", "DELUSER", "ann")
+
+    assert heard.startswith(b"-NOPERM")

@@ -29,3 +29,16 @@ def test_a_transaction_that_did_not_happen_is_left_as_it_is(reply: bytes) -> Non
     multi.queue(0, turned)
 
     assert multi.told(reply) == reply
+
+
+def test_what_is_sent_through_is_looked_at_in_its_place() -> None:
+    multi = Transaction(begun=5)
+    heard: list[bytes] = []
+    multi.queue(5, turned)
+    multi.note(6, heard.append)
+    multi.queue(6, None)
+    multi.note(7, heard.append)
+
+    multi.told(b"*4\r\n:0\r\n+OK\r\n:2\r\n-ERR x\r\n")
+
+    assert heard == [b"+OK\r\n", b"-ERR x\r\n"]
