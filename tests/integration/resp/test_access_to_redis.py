@@ -227,3 +227,12 @@ async def test_everything_goes_over_tls(open_door: OpenDoor, certificates: Certi
     await plain.say(command("PING"))
     assert b"PONG" not in await plain.until_end()
     assert await client.ping()
+
+
+async def test_a_transaction_goes_on_when_its_client_may_go_on(guarded: OpenedDoor) -> None:
+    one = await guarded.line()
+    await one.ask(command("AUTH", "admin") + command("MULTI"), b"+OK\r\n" * 2)
+    await one.ask(command("AUTH", "predict") + command("EXEC"), b"+OK\r\n" + NOPERM)
+
+    await one.ask(command("AUTH", "admin") + command("INCR", "a"), b"+OK\r\n+QUEUED\r\n")
+    await one.ask(command("EXEC") + command("T.GET", "a"), b"*1\r\n:1\r\n$1\r\n1\r\n")
