@@ -236,3 +236,16 @@ async def test_a_transaction_goes_on_when_its_client_may_go_on(guarded: OpenedDo
 
     await one.ask(command("AUTH", "admin") + command("INCR", "a"), b"+OK\r\n+QUEUED\r\n")
     await one.ask(command("EXEC") + command("T.GET", "a"), b"*1\r\n:1\r\n$1\r\n1\r\n")
+
+
+async def test_a_token_for_predictions_reads_what_was_counted_and_does_not_reset_it(
+    guarded: OpenedDoor,
+) -> None:
+    one = await guarded.line()
+    unknown = b"-ERR cannot find run info for key\r\n"
+    await one.ask(command("AUTH", "predict") + command("AI.INFO", "m"), b"+OK\r\n" + unknown)
+
+    refused = b"-NOPERM this token may predict; RESETSTAT needs a token of scope admin\r\n"
+    await one.ask(command("AI.INFO", "m", "resetstat"), refused)
+
+    await one.ask(command("AUTH", "admin") + command("AI.INFO", "m", "resetstat"), b"+OK\r\n" + unknown)
