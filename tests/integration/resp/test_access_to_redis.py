@@ -249,3 +249,16 @@ async def test_a_token_for_predictions_reads_what_was_counted_and_does_not_reset
     await one.ask(command("AI.INFO", "m", "resetstat"), refused)
 
     await one.ask(command("AUTH", "admin") + command("AI.INFO", "m", "resetstat"), b"+OK\r\n" + unknown)
+
+
+async def test_a_token_for_predictions_has_no_more_bytes_kept_than_a_request_over_http(
+    open_door: OpenDoor,
+) -> None:
+    door = await open_door(tokens=tuple(TOKENS), max_body_bytes=2048)
+    one = await door.line()
+    model = command("AI.MODELSTORE", "m", "ONNX", "CPU", "BLOB", bytes(4096))
+    await one.ask(command("AUTH", "predict"), b"+OK\r\n")
+
+    await one.say(model[:1000])
+
+    assert await one.until_end() == b"-ERR Protocol error: AI.MODELSTORE is longer than 2048 bytes\r\n"
