@@ -87,8 +87,9 @@ class Answering(Passing):
         """Return this client as commands see it."""
         service, session = self.service, self.session
         return Caller(
-            service.engine, self._ask, session.wire, session.db, session.home, service.configuration
-        )
+            service.engine, self._ask, session.wire, session.db, session.home, service.configuration,
+            session.passes,
+        )  # fmt: skip
 
     async def _ask(self, commands: Any) -> list[Any]:
         return await (await self.connected()).ask(commands)

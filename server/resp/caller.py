@@ -30,7 +30,7 @@ class Caller:
     `redis` sends commands to Redis on the client's own connection, in one write, and returns their
     replies: bytes, int, list, None, and an error as a ResponseError in its place. `db` is the
     database the client has selected, `home` the one that features and models are read from.
-    `configuration` is the door's, the same for all its clients.
+    `configuration` is the door's, the same for all its clients. `changes` says whether they may change anything.
     """
 
     engine: Engine
@@ -39,6 +39,7 @@ class Caller:
     db: int = 0
     home: int = 0
     configuration: Configuration = field(default_factory=Configuration)
+    changes: bool = True
 
     async def script(self, script: Script, keys: Sequence[Word], arguments: Sequence[Word] = ()) -> Any:
         """Run a script on the client's own connection and return its reply, an error too.

@@ -301,11 +301,17 @@ class Connection(Answering, asyncio.Protocol):
         Raises: Malformed, it is longer than is taken.
         """
         self._need = -one.end
-        most = self.service.own_bytes if self.session.scopes else UNKNOWN_BYTES
+        most = self._most_bytes()
         if max(self._need, len(self._input)) - at > most:
             raise TooLong(f"{one.name.decode('ascii', 'replace')} is longer than {most} bytes")
         self._part = one
         return at
+
+    def _most_bytes(self) -> int:
+        """Return how long one of our commands may be: a model with all rights, else a request as over HTTP."""
+        if self.session.passes:
+            return self.service.own_bytes
+        return self.service.engine.limits.body_bytes if self.session.scopes else UNKNOWN_BYTES
 
     def _forbidden(self, data: Bytes, start: int, one: Cut) -> int:
         """Refuse a command of somebody who may not reach Redis.

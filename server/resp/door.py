@@ -80,6 +80,7 @@ class Door:
 
 
 def each(slot: Slot) -> None:
-    """Answer the commands of a slot by themselves."""
+    """Answer the commands of a slot by themselves, unless their client has left."""
     client: Connection = slot.client
-    client.spawn(client.each(slot))
+    if not client.transport.is_closing():
+        client.spawn(client.each(slot))

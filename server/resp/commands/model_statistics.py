@@ -11,6 +11,7 @@ from server.resp.commands.stored_models import EMPTY, manifest_at
 from server.resp.refusals import WRONG_TYPE, Refused, refused
 from server.resp.wire.replies import OK, array, bulk, integer
 
+MAY_NOT_RESET = "NOPERM this token may predict; RESETSTAT needs a token of scope admin"
 NO_MODEL = (WRONG_TYPE, f"ERR {EMPTY}")
 
 
@@ -27,10 +28,13 @@ async def info(caller: Caller, args: Words) -> bytes:
     """
     if len(args) > 2:
         raise Refused("ERR wrong number of arguments for 'ai.info' command")
+    resets = [word.upper() for word in args[1:]] == [b"RESETSTAT"]
+    if resets and not caller.changes:
+        raise Refused(MAY_NOT_RESET)
     manifest = await counted_at(caller, args[0])
     metrics, place = caller.engine.metrics, (manifest.name, manifest.version)
     usage = await asyncio.to_thread(metrics.usage, *place)
-    if args[1:] and args[1].upper() == b"RESETSTAT":
+    if resets:
         metrics.reset_usage(*place, usage)
         return OK
     return told(caller, args[0], manifest, usage)

@@ -45,7 +45,7 @@ def executing(client: Connection, data: Bytes, one: Cut) -> bool:
         begun = seen(client, data, one)
     elif begun := client.free():
         client.answer(executed(client, multi, words_of(data, one)))
-    if begun:
+    if begun and client.session.passes:
         client.session.multi = None
     return begun
 
@@ -59,7 +59,7 @@ async def executed(client: Connection, multi: Transaction, words: Words) -> byte
 def discarding(client: Connection, data: Bytes, one: Cut) -> bool:
     """DISCARD: nothing is queued any more."""
     begun = seen(client, data, one)
-    if begun:
+    if begun and client.session.passes:
         client.session.multi = None
     return begun
 

@@ -238,3 +238,38 @@ async def test_a_token_for_predictions_may_say_what_pools_say_first(guarded: Ope
         await client.execute_command("SELECT", 1)
     with pytest.raises(NoPermissionError, match="scope admin"):
         await client.client_list()
+
+
+async def test_a_transaction_goes_on_when_its_client_may_go_on(guarded: OpenedDoor) -> None:
+    one = await guarded.line()
+    await one.ask(command("AUTH", "admin") + command("MULTI"), b"+OK\r\n" * 2)
+    await one.ask(command("AUTH", "predict") + command("EXEC"), b"+OK\r\n" + NOPERM)
+
+    await one.ask(command("AUTH", "admin") + command("INCR", "a"), b"+OK\r\n+QUEUED\r\n")
+    await one.ask(command("EXEC") + command("T.GET", "a"), b"*1\r\n:1\r\n$1\r\n1\r\n")
+
+
+async def test_a_token_for_predictions_reads_what_was_counted_and_does_not_reset_it(
+    guarded: OpenedDoor,
+) -> None:
+    one = await guarded.line()
+    unknown = b"-ERR cannot find run info for key\r\n"
+    await one.ask(command("AUTH", "predict") + command("AI.INFO", "m"), b"+OK\r\n" + unknown)
+
+    refused = b"-NOPERM this token may predict; RESETSTAT needs a token of scope admin\r\n"
+    await one.ask(command("AI.INFO", "m", "resetstat"), refused)
+
+    await one.ask(command("AUTH", "admin") + command("AI.INFO", "m", "resetstat"), b"+OK\r\n" + unknown)
+
+
+async def test_a_token_for_predictions_has_no_more_bytes_kept_than_a_request_over_http(
+    open_door: OpenDoor,
+) -> None:
+    door = await open_door(tokens=tuple(TOKENS), max_body_bytes=2048)
+    one = await door.line()
+    model = command("AI.MODELSTORE", "m", "ONNX", "CPU", "BLOB", bytes(4096))
+    await one.ask(command("AUTH", "predict"), b"+OK\r\n")
+
+    await one.say(model[:1000])
+
+    assert await one.until_end() == b"-ERR Protocol error: AI.MODELSTORE is longer than 2048 bytes\r\n"

@@ -2,6 +2,8 @@
 
 import asyncio
 import itertools
+import socket
+import struct
 from typing import Any
 
 import numpy as np
@@ -283,3 +285,24 @@ async def test_another_user_of_redis_is_not_answered_as_the_one_before(
     await redis.execute_command("ACL", "DELUSER", "ann")
 
     assert heard.startswith(b"-NOPERM")
+
+
+@pytest.mark.usefixtures("rows")
+async def test_for_a_client_that_has_left_nobody_connects_to_redis(door: OpenedDoor, redis: Redis) -> None:
+    line = await door.line()
+    for _ in range(2):
+        await line.say(dag("plain", 1, 2))
+        await line.until_quiet()
+    await redis.set("plain", "no pointer")  # each has to be answered by itself from now on
+    before = await redis.info("stats")
+
+    await redis.execute_command("CLIENT", "PAUSE", 200, "ALL")
+    line.writer.write(dag("plain", 1, 2))
+    await asyncio.sleep(0.05)
+    reset = struct.pack("ii", 1, 0)
+    line.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
+    line.writer.transport.abort()
+    await asyncio.sleep(0.3)
+
+    after = await redis.info("stats")
+    assert after["total_connections_received"] == before["total_connections_received"]
