@@ -55,7 +55,8 @@ def serve(
     terminal = Terminal(as_json=as_json)
     check_settings(settings, given)
     server = server_settings(settings.redis_url or running_redis(settings), given)
-    run(server, lambda url, beside: announce(terminal, {"url": url, **beside}))
+    place = options(redis_url, data_dir)
+    run(server, lambda url, beside: announce(terminal, {"url": url, **beside}, place))
 
 
 def up(
@@ -73,7 +74,11 @@ def up(
     with ExitStack() as running:
         inside, shown = redis_for(settings, running)
         server = server_settings(inside, given)
-        run(server, lambda url, beside: announce(terminal, {"url": url, **beside, "redis_url": shown}))
+        place = options(redis_url, data_dir)
+        run(
+            server,
+            lambda url, beside: announce(terminal, {"url": url, **beside, "redis_url": shown}, place),
+        )
 
 
 def running_redis(settings: Settings) -> str:
@@ -188,8 +193,14 @@ def answers_there(settings: ServerSettings) -> bool:
     return is_alive(f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}")
 
 
-def announce(terminal: Terminal, facts: dict[str, str]) -> None:
-    """Tell where the server answers, once it does."""
+def options(redis_url: RedisUrl, data_dir: DataDir) -> str:
+    """Return the options by which another command finds the same Redis; a password is not repeated."""
+    url = f" --redis-url {redis_url}" if redis_url and "@" not in redis_url else ""
+    return url + (f" --data-dir {data_dir}" if data_dir else "")
+
+
+def announce(terminal: Terminal, facts: dict[str, str], place: str = "") -> None:
+    """Tell where the server answers, once it does; `place` are the options that a command needs to find its Redis."""
     if terminal.as_json:
         terminal.emit(facts)
         return
@@ -197,7 +208,7 @@ def announce(terminal: Terminal, facts: dict[str, str]) -> None:
     redis = f"; Redis is at {facts['redis_url']}" if "redis_url" in facts else ""
     beside = "".join(f", {spoken} at {facts[door]}" for door, spoken in DOORS.items() if door in facts)
     terminal.say(f"Insitu serves at {url}{beside}{redis}")
-    terminal.say(f"API: {url}/docs   models: {program_name()} models   Ctrl-C stops it", "quiet")
+    terminal.say(f"API: {url}/docs   models: {program_name()} models{place}   Ctrl-C stops it", "quiet")
 
 
 def as_parameter(name: str, field: FieldInfo) -> inspect.Parameter:
