@@ -34,11 +34,11 @@ def replies_of(wire: Encoder, answer: Answer, before: bytes = b"") -> list[bytes
 
 def of_columns(wire: Encoder, columns: Columns, version: int, before: bytes = b"") -> list[bytes]:
     """Return the replies of rows that are all well; no object is made for any."""
-    written = numbers(wire, columns.numbers.reshape(-1).astype(np.float64))
+    values = columns.numbers.reshape(-1).astype(np.float64)
     tail = VERSION + integer(version)
     if columns.manifest.task == "regression":
-        head = before + opening(wire, 2) + VALUE
-        return [head + one + tail for one in written]
+        return numbers(wire, values, before + opening(wire, 2) + VALUE, tail)
+    written = numbers(wire, values)
     labels, form = form_of(wire, columns.manifest.labels, before)
     best, width = said(columns.manifest, columns.numbers), len(labels)
     places = (

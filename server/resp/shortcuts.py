@@ -5,8 +5,6 @@ Whatever is not plainly that takes the long road; so does all when the client is
 
 from typing import Protocol
 
-import numpy as np
-
 from server.resp.joined import HEAD, predictions_in
 from server.resp.joined_dags import Form
 from server.resp.service import Service
@@ -15,7 +13,6 @@ from server.resp.slots import Slot
 
 ENDING = b"\r\n"
 NEVER_BYTES = 1 << 62  # as long as no command is
-CRLF = np.frombuffer(ENDING, np.uint8)
 
 
 class Asking(Protocol):
@@ -83,16 +80,13 @@ class Shortcuts:
         count, rest = divmod(len(data), size)
         if rest or not count or not data.isascii():
             return []
-        at, end = len(head), size - 2
         if count == 1:
-            return [data[at:end].decode()] if data.startswith(head) and data.endswith(ENDING) else []
-        every = np.frombuffer(data, np.uint8).reshape(count, size)
-        if not (every[:, :at] == every[0, :at]).all() or not (every[:, end:] == CRLF).all():
+            return [data[len(head) : -2].decode()] if data.startswith(head) and data.endswith(ENDING) else []
+        parts, width = data.split(head), size - len(head)
+        if parts.pop(0) or len(parts) != count or set(map(len, parts)) != {width}:
             return []
-        text = data.decode()
-        return (
-            [text[one + at : one + end] for one in range(0, len(text), size)] if data.startswith(head) else []
-        )
+        keys = b"".join(parts).decode().split("\r\n")
+        return keys if not keys.pop() and len(keys) == count and set(map(len, keys)) == {width - 2} else []
 
     def _dags(self, form: Form, data: bytes) -> int:
         """Begin DAGs of a form."""

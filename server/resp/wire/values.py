@@ -1,6 +1,7 @@
 """Values of Python as replies: what an answer says, whatever it is made of."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from math import isfinite
 from typing import Any
 
@@ -62,12 +63,23 @@ def number(wire: Encoder, value: float) -> bytes:
     return b",%b\r\n" % text if wire.version > RESP2.version else LENGTHS[len(text)] + text + b"\r\n"
 
 
-def numbers(wire: Encoder, values: NDArray[np.float64]) -> list[bytes]:
-    """Return finite doubles as `number` does each, all written by one call.
+def numbers(
+    wire: Encoder, values: NDArray[np.float64], before: bytes = b"", after: bytes = b""
+) -> list[bytes]:
+    """Return finite doubles as `number` does each, all written by one call, between what is always the same.
 
     Shape: values (n,), contiguous.
     """
     texts = orjson.dumps(values, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].split(b",")
+    end = b"\r\n" + after
     if wire.version > RESP2.version:
-        return [b",%b\r\n" % text for text in texts]
-    return [LENGTHS[len(text)] + text + b"\r\n" for text in texts]
+        begin = before + b","
+        return [begin + text + end for text in texts]
+    begins = lengths_after(before)
+    return [begins[len(text)] + text + end for text in texts]
+
+
+@lru_cache(64)
+def lengths_after(before: bytes) -> list[bytes]:
+    """Return the heads of numbers by their length, each after what comes before it."""
+    return [before + one for one in LENGTHS]
