@@ -47,7 +47,7 @@ async def opened(service: Service, session: Session, owner: Owner) -> Upstream:
     """
     place = Place(())
     try:
-        async with asyncio.timeout(service.connect_seconds):
+        async with service.connecting, asyncio.timeout(service.connect_seconds):
             place = await service.place()
             upstream = await place.reached(lambda: Upstream(owner))
             await greeted(upstream, place, service.home, session)

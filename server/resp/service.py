@@ -1,5 +1,6 @@
 """What the connections of one door share."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -12,6 +13,8 @@ from server.resp.configuration import Configuration
 from server.resp.joined import Joined
 from server.resp.joined_dags import JoinedDags
 from server.resp.scripts import Scripts
+
+CONNECTING = 128  # connections to Redis made at once: of a crowd, each has its time when its turn comes
 
 
 class Leaving(Protocol):
@@ -43,6 +46,7 @@ class Service:
     own_bytes: int
     joined: Joined
     dags: JoinedDags
+    connecting: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(CONNECTING))
     configuration: Configuration = field(default_factory=Configuration)
     scripts: Scripts = field(default_factory=Scripts)
     open: set[Leaving] = field(default_factory=set)
