@@ -29,7 +29,7 @@ from tests.servers import RedisServer, free_port, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are read from /proc")
 
-REPLACED_SECONDS = 90.0  # each worker loads its code while others have the processors
+REPLACED_SECONDS = 180.0  # each worker loads its code while others have the processors
 PREDICT = "/v1/models/m/predict"
 BODY = dumps({"keys": ["k:1"]})
 JSON = {"content-type": "application/json"}
@@ -305,6 +305,7 @@ def test_workers_end_when_their_supervisor_is_killed(serve: Serve, stored: str) 
     wait_until(lambda: not folder.exists(), "the directory of metrics is left")
 
 
+@pytest.mark.timeout(600)
 def test_a_restart_one_after_the_other_fails_no_request(serve: Serve, stored: str, callers: Connect) -> None:
     server = serve(stored, INSITU_WORKERS="2")
     before = workers_of(server.pid)
@@ -338,6 +339,7 @@ def test_a_restart_one_after_the_other_fails_no_request(serve: Serve, stored: st
     assert {one.pid for one in callers(server.url, 16)} == set(workers_of(server.pid))
 
 
+@pytest.mark.timeout(600)
 def test_a_worker_that_dies_while_it_is_replaced_is_replaced_once(
     serve: Serve, stored: str, callers: Connect
 ) -> None:
