@@ -45,6 +45,7 @@ from server.rest.health import program_version
 from server.rpc.door import Door as RpcDoor
 from server.settings import ServerSettings
 from server.workers.listeners import Held
+from server.workers.listeners import place as where
 from server.workers.opening import Door, Listening
 
 log = logging.getLogger(__name__)
@@ -221,8 +222,7 @@ def listen(settings: ServerSettings) -> socket.socket:
 def address(settings: ServerSettings, listener: socket.socket) -> str:
     """Return the URL the server answers at."""
     scheme = "https" if settings.tls_cert else "http"
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    return f"{scheme}://{host}:{listener.getsockname()[1]}"
+    return f"{scheme}://{where(settings.host, listener.getsockname()[1])}"
 
 
 def http_config(api: FastAPI, settings: ServerSettings) -> uvicorn.Config:

@@ -17,6 +17,7 @@ from cli.settings import Settings, read_settings
 from cli.stored import confirm
 from cli.terminal import Terminal, count_text
 from models.errors import InsituError, shown
+from models.patterns import Pattern
 
 if TYPE_CHECKING:
     from cli.importing.inventory import Found, Inventory
@@ -42,18 +43,16 @@ class Chosen:
 
     source: str
     databases: frozenset[int]
-    pattern: str | None
+    pattern: Pattern | None
     dry_run: bool
     overwrite: bool
     yes: bool
 
     def takes(self, found: "Found") -> bool:
         """Whether a key is one of them."""
-        from cli.importing.patterns import matches
-
         if self.databases and found.db not in self.databases:
             return False
-        return self.pattern is None or matches(self.pattern.encode("utf-8", "surrogateescape"), found.key)
+        return self.pattern is None or self.pattern.matches(found.key)
 
 
 def redisai(
@@ -101,7 +100,8 @@ def redisai(
     """
     settings = read_settings(redis_url=redis_url, data_dir=data_dir, prefix=prefix)
     terminal = Terminal(as_json=as_json)
-    chosen = Chosen(source, frozenset(db or ()), match, dry_run, overwrite, yes)
+    pattern = None if match is None else Pattern(match.encode("utf-8", "surrogateescape"))
+    chosen = Chosen(source, frozenset(db or ()), pattern, dry_run, overwrite, yes)
     with needs("server"):
         import cli.importing.verifying  # noqa: F401  # says at once what is not installed
     from cli.importing.report import show

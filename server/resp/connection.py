@@ -40,10 +40,8 @@ class Connection(Answering, asyncio.Protocol):
         self._need = 0  # bytes of input before it is worth while to look
         self._part: Cut | None = None  # what is next in the input, as far as it was looked at
         self._rest: Rest | None = None
-        self._head, self._words = (
-            NO_HEAD,
-            0,
-        )  # of the last command that went through alone, and how many follow
+        self._head = NO_HEAD  # of the last command that went through alone
+        self._words = 0  # that follow it
 
     # The client.
 

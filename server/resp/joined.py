@@ -24,7 +24,7 @@ BLOCK_ROWS = 48  # from so many on keys are read as a block
 MOST_LOAD = 0.5  # of a queue: nearer to its end each key is told by itself that it is full
 WORDS = 7  # lines of a prediction of one key
 LISTED = b"*1\r\n"  # before the one row of a reply
-Target = tuple[bytes, Encoder]
+Target = tuple[str, Encoder]
 
 
 class Joined:
@@ -35,7 +35,7 @@ class Joined:
         self._gathered: Gathered[Target] = Gathered(engine, self._ask)
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def take(self, model: bytes, keys: list[str], wire: Encoder, slot: Slot) -> None:
+    def take(self, model: str, keys: list[str], wire: Encoder, slot: Slot) -> None:
         """Answer predictions of one client; their slot is filled with all their replies."""
         target = model, wire
         group = self._gathered.group(target)
@@ -43,8 +43,7 @@ class Joined:
         self._gathered.add(target, group, slot)
 
     def _ask(self, target: Target, group: Group) -> None:
-        model = target[0].decode("utf-8", "replace")
-        serving = self._read_in_blocks(model) if group.count >= BLOCK_ROWS else None
+        serving = self._read_in_blocks(target[0]) if group.count >= BLOCK_ROWS else None
         if serving is None:
             self._submit(target, group)
             return
@@ -96,8 +95,7 @@ class Joined:
 
     def _submit(self, target: Target, group: Group) -> None:
         """Ask the core for a group."""
-        model = target[0].decode("utf-8", "replace")
-        ask = Ask(model, None, group.parts, callers=group.count)
+        ask = Ask(target[0], None, group.parts, callers=group.count)
         self._predictor.submit(ask, partial(self._answered, target, group))
 
     def _answered(self, target: Target, group: Group, outcome: Answer | Exception) -> None:
@@ -110,9 +108,8 @@ class Joined:
 
     def _one_by_one(self, target: Target, group: Group) -> None:
         every = Apart(group, target[1])
-        model = target[0].decode("utf-8", "replace")
         for at, key in enumerate(group.parts):
-            self._predictor.submit(Ask(model, None, (key,)), partial(every.heard, at))
+            self._predictor.submit(Ask(target[0], None, (key,)), partial(every.heard, at))
 
 
 def of_outcome(wire: Encoder, outcome: Answer | Exception, rows: int) -> list[bytes]:

@@ -16,10 +16,8 @@ from server.resp.wire.frames import Bytes, Malformed
 from server.resp.wire.scanning import whole
 
 CLIENT, REDIS = 1, 2  # who takes no more for now
+ENDING_SECONDS = 30.0  # in which a client reads what is left for it
 Observer = Callable[[bytes], None]
-
-
-ENDING_SECONDS = 30.0
 
 
 class Passing:

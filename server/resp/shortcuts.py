@@ -40,7 +40,7 @@ class Shortcuts:
     def forget(self) -> None:
         """Remember nothing: who the client is may have changed."""
         self._form: Form | None = None
-        self._head, self._model, self._size = HEAD, b"", NEVER_BYTES
+        self._head, self._model, self._size = HEAD, "", NEVER_BYTES
 
     def remember(self, form: Form | None) -> None:
         """Remember the form of a DAG that went well."""
@@ -66,9 +66,10 @@ class Shortcuts:
             found = predictions_in(data)
             if found is None:
                 return 0
-            self._model, keys, size = found
+            model, keys, size = found
             last = len(keys[-1].encode())
-            self._head = b"%b$%d\r\n%b\r\n$%d\r\n" % (HEAD, len(self._model), self._model, last)
+            self._model = model.decode("utf-8", "replace")
+            self._head = b"%b$%d\r\n%b\r\n$%d\r\n" % (HEAD, len(model), model, last)
             self._size = len(self._head) + last + len(ENDING)
         slot = client.slot(alongside=True, count=len(keys))
         client.service.joined.take(self._model, keys, session.wire, slot)

@@ -124,6 +124,11 @@ class Held:
             one.close()
 
 
+def place(host: str, port: int) -> str:
+    """Return an address as it stands in a URL."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def bound(host: str, port: int, *, shared: bool = False) -> socket.socket:
     """Return a socket that is bound to an address and does not listen yet."""
     one = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)

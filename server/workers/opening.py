@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from server.workers.listeners import place
+
 BACKLOG = 2048
 
 
@@ -37,8 +39,7 @@ class Listening:
     @property
     def address(self) -> str:
         """The host and the port as they are told."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.port}"
+        return place(self.host, self.port)
 
     def listener(self) -> socket.socket:
         """Return a socket that listens.

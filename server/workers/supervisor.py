@@ -20,7 +20,7 @@ from pathlib import Path
 from models.errors import InsituError
 from server.cores import worker_count
 from server.settings import ServerSettings
-from server.workers.listeners import DOORS, Held, Listeners
+from server.workers.listeners import DOORS, Held, Listeners, place
 from server.workers.processes import Worker
 from server.workers.reports import Task, WorkerFailed
 from server.workers.signals import ENDING, Signals, bury_strangers
@@ -269,8 +269,7 @@ class Supervisor:
 
 def addresses(settings: ServerSettings) -> dict[str, str]:
     """Return where the doors beside HTTP answer."""
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    return {door: f"{host}:{port}" for door, port in settings.beside.items()}
+    return {door: place(settings.host, port) for door, port in settings.beside.items()}
 
 
 def backoff_seconds(failures: int) -> float:

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 
+from models.patterns import Pattern
 from server.resp.catalog.entries import categories_of
-from server.resp.catalog.patterns import Pattern
 from server.resp.commands.command import Command
 
 FILTERED = 5  # words: COMMAND LIST FILTERBY kind value
+PATTERN_BYTES = 1024  # no name of a command needs more
 
 
 def listed(words: Sequence[bytes], commands: Iterable[Command]) -> list[Command]:
@@ -19,5 +20,7 @@ def listed(words: Sequence[bytes], commands: Iterable[Command]) -> list[Command]
             return [one for one in commands if one.group == wanted]
         case b"ACLCAT":
             return [one for one in commands if wanted in categories_of(one)]
-    pattern = Pattern(wanted)
-    return [one for one in commands if pattern.matches(one.name)]
+    if len(words[4]) > PATTERN_BYTES:
+        return []
+    pattern = Pattern(words[4], folded=True)
+    return [one for one in commands if pattern.matches(one.name.encode())]

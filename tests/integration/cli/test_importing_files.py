@@ -13,9 +13,9 @@ from redis import Redis
 from cli.importing.checksum import crc64
 from cli.importing.files import FileSource
 from cli.importing.inventory import Inventory
-from cli.importing.patterns import matches
 from cli.importing.rdb_bytes import RdbBytes
 from cli.importing.rdb_walk import walk_rdb
+from models.patterns import Pattern
 from tests.data import make_redisai as made
 from tests.servers import RedisServer, bundled_server, stack_module
 
@@ -247,5 +247,5 @@ def test_patterns_choose_the_keys_that_redis_chooses(redis_url: str) -> None:
 
         for pattern in patterns:
             theirs = sorted(redis.keys(pattern))
-            ours = sorted(name.encode() for name in names if matches(pattern.encode(), name.encode()))
+            ours = sorted(name.encode() for name in names if Pattern(pattern.encode()).matches(name.encode()))
             assert (pattern, ours) == (pattern, theirs)

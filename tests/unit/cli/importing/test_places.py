@@ -4,8 +4,8 @@ import pytest
 from redis.asyncio.connection import parse_url
 
 from cli.importing.databases import with_database
-from cli.importing.patterns import matches
 from models.connecting import named
+from models.patterns import Pattern
 
 
 @pytest.mark.parametrize(
@@ -46,5 +46,5 @@ def test_a_url_leads_to_another_database_of_the_same_redis(url: str, other: str)
     ],
 )
 def test_patterns_are_those_of_redis(pattern: str, keys: list[str], others: list[str]) -> None:
-    assert [key for key in keys if not matches(pattern.encode(), key.encode())] == []
-    assert [key for key in others if matches(pattern.encode(), key.encode())] == []
+    assert [key for key in keys if not Pattern(pattern.encode()).matches(key.encode())] == []
+    assert [key for key in others if Pattern(pattern.encode()).matches(key.encode())] == []

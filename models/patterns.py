@@ -1,4 +1,4 @@
-"""Patterns of Redis: `*`, `?`, `[a-c]`, `[^x]`, and a backslash before what is meant as it stands.
+"""Patterns of Redis for keys and names: `*`, `?`, `[a-c]`, `[^x]`, and a backslash before what is meant as it stands.
 
 Matching takes time by the length of a name times that of a pattern, whatever the pattern is.
 
@@ -9,20 +9,23 @@ import re
 
 PARTS = re.compile(r"\\.|\[(?:\\.|[^\]])*\]?|.", re.DOTALL)
 RANGES = re.compile(r"(\\.|.)-(\\.|.)|(\\.|.)", re.DOTALL)
-PATTERN_CHARACTERS = 1024  # no name of a command needs more
+BYTES = "latin-1"  # a character a byte, as Redis compares them
 ANY, ONE = "*", "?"
 
 
 class Pattern:
-    """A pattern that does not look at the case."""
+    """A pattern of bytes; `folded` does not look at the case of ASCII letters."""
 
-    def __init__(self, pattern: str) -> None:
-        """Take a pattern; one that is too long for any name matches none."""
-        self._parts = PARTS.findall(pattern.lower()) if len(pattern) <= PATTERN_CHARACTERS else ["\\\0"]
+    def __init__(self, pattern: bytes, *, folded: bool = False) -> None:
+        self._folded = folded
+        self._parts = PARTS.findall(self._text(pattern))
 
-    def matches(self, name: str) -> bool:
-        """Whether a name is as the pattern says: all of it."""
-        parts, name = self._parts, name.lower()
+    def _text(self, data: bytes) -> str:
+        return (data.lower() if self._folded else data).decode(BYTES)
+
+    def matches(self, data: bytes) -> bool:
+        """Whether a key or a name is as the pattern says: all of it."""
+        parts, name = self._parts, self._text(data)
         at = place = again = 0
         star = -1
         while at < len(name):

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from server.resp.catalog.patterns import Pattern
+from models.patterns import Pattern
 
 
 @pytest.mark.parametrize(
@@ -22,21 +22,20 @@ from server.resp.catalog.patterns import Pattern
         ("a[b", ["ab"], ["a[b"]),
         ("*get*", ["ai.tensorget", "get"], ["ai.tensorset"]),
         ("*.*o*l*", ["ai.modelget"], ["ai.info"]),
-        ("a" * 2000, [], ["a" * 2000, ""]),
     ],
 )
 def test_a_pattern_matches_what_it_does_in_redis(
     pattern: str, matching: list[str], others: list[str]
 ) -> None:
-    one = Pattern(pattern)
+    one = Pattern(pattern.encode(), folded=True)
 
-    assert [name for name in matching if not one.matches(name)] == []
-    assert [name for name in others if one.matches(name)] == []
+    assert [name for name in matching if not one.matches(name.encode())] == []
+    assert [name for name in others if one.matches(name.encode())] == []
 
 
 def test_no_pattern_takes_long() -> None:
     started = time.perf_counter()
 
-    assert not Pattern("*a" * 400 + "b").matches("a" * 400)
+    assert not Pattern(b"*a" * 400 + b"b").matches(b"a" * 400)
 
     assert time.perf_counter() - started < 1
