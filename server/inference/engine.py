@@ -14,9 +14,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from models.entries import read_entries
-from models.errors import InsituError, RedisRefused, RedisUnavailable
+from models.errors import (
+    BundleCorrupt,
+    InsituError,
+    ManifestUnreadable,
+    RedisRefused,
+    RedisUnavailable,
+    VersionNotFound,
+)
 from models.events import LOAD, UNLOAD
 from models.keys import as_name
+from models.manifest import Manifest
 from models.redis_failures import connected
 from models.store import ModelStore
 from server.inference.blocks import Blocks
@@ -110,6 +118,24 @@ class Engine:
         if self._preloaded:
             return True, "" if self.redis_ok else f"Redis is away: {self._reason or self._reader.reason}"
         return False, self._reason or "starting"
+
+    async def manifest(self, name: str, version: int) -> Manifest:
+        """Return the manifest of a version, which need not be loaded.
+
+        Raises: as ModelStore.manifest.
+        """
+        serving = self.catalogue.find(name, version)
+        return serving.manifest if serving is not None else await self.store.manifest(name, version)
+
+    async def readable_manifest(self, name: str, version: int) -> Manifest | None:
+        """Return the manifest of a version; None where it is gone or cannot be read.
+
+        Raises: BadName, ModelNotFound, RedisUnavailable, RedisRefused.
+        """
+        try:
+            return await self.manifest(name, version)
+        except (ManifestUnreadable, BundleCorrupt, VersionNotFound):
+            return None
 
     async def start(self, wait_seconds: float = FIRST_SECONDS) -> None:
         """Load what is stored, if Redis answers soon, and follow what changes from then on.

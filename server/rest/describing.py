@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from models.errors import BadTraffic, BundleCorrupt, InsituError, ManifestUnreadable, VersionNotFound
+from models.errors import BadTraffic, InsituError
 from models.features import FeatureView
 from models.manifest import Manifest
 from models.store import PRODUCTION, Pointers
@@ -24,7 +24,7 @@ async def summary(engine: Engine, name: str) -> Facts:
     pointers = await engine.store.pointers(name)
     aliases = pointers.aliases
     meant = aliases.get(PRODUCTION, versions[-1])
-    shown = await readable(engine, name, meant)
+    shown = await engine.readable_manifest(name, meant)
     loaded = [version for version in versions if engine.catalogue.find(name, version) is not None]
     return {
         "name": name,
@@ -56,7 +56,7 @@ async def detail(engine: Engine, name: str) -> Facts:
 async def brief(engine: Engine, model: Facts, version: int) -> Facts:
     """Return one version of a model's list; one whose manifest cannot be read says so."""
     name = model["name"]
-    manifest = await readable(engine, name, version)
+    manifest = await engine.readable_manifest(name, version)
     return {
         "version": version,
         "created": manifest.created if manifest else None,
@@ -108,17 +108,6 @@ def view_facts(view: FeatureView) -> Facts:
             {"inline": True, **source} if "as" not in source else source for source in one["sources"]
         ]
     return facts
-
-
-async def readable(engine: Engine, name: str, version: int) -> Manifest | None:
-    """Return a manifest; None when it is gone or cannot be read."""
-    serving = engine.catalogue.find(name, version)
-    if serving is not None:
-        return serving.manifest
-    try:
-        return await engine.store.manifest(name, version)
-    except (ManifestUnreadable, BundleCorrupt, VersionNotFound):
-        return None
 
 
 def provider(serving: Serving | None) -> str | None:

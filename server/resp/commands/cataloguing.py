@@ -5,7 +5,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any
 
-from models.errors import BadRequest, BundleCorrupt, ManifestUnreadable, ModelNotFound, VersionNotFound, shown
+from models.errors import BadRequest, ModelNotFound, shown
 from models.keys import as_version
 from models.manifest import Manifest
 from models.store import PRODUCTION
@@ -63,7 +63,7 @@ async def facts_of(engine: Engine, name: str) -> Facts:
     versions = await engine.store.versions(name)
     aliases = (await engine.store.pointers(name)).aliases
     production = aliases.get(PRODUCTION)
-    manifest = await readable(engine, name, versions[-1] if production is None else production)
+    manifest = await engine.readable_manifest(name, versions[-1] if production is None else production)
     return {
         "name": name,
         "production": production,
@@ -90,17 +90,6 @@ def facts_in(manifest: Manifest) -> Facts:
 def of_spec(spec: TensorSpec) -> Facts:
     """Return an input or output; a free dimension is its name, `?` without one."""
     return {"name": spec.name, "dtype": spec.dtype, "shape": list(spec.shape)}
-
-
-async def readable(engine: Engine, name: str, version: int) -> Manifest | None:
-    """Return a manifest; None where it is gone or cannot be read."""
-    serving = engine.catalogue.find(name, version)
-    if serving is not None:
-        return serving.manifest
-    try:
-        return await engine.store.manifest(name, version)
-    except (ManifestUnreadable, BundleCorrupt, VersionNotFound):
-        return None
 
 
 async def promote(caller: Caller, words: Words) -> bytes:

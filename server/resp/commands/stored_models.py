@@ -68,9 +68,8 @@ async def manifest_at(caller: Caller, key: bytes) -> Manifest:
     version = pointer.version if pointer else (await engine.store.aliases(name)).get(PRODUCTION)
     if version is None:
         raise refused(EMPTY)
-    serving = engine.catalogue.find(name, version)
     try:
-        manifest = serving.manifest if serving else await engine.store.manifest(name, version)
+        manifest = await engine.manifest(name, version)
     except ABSENT:
         raise refused(EMPTY) from None
     if pointer is None and manifest.execution is not None:
