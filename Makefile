@@ -22,7 +22,7 @@ comma := ,
 STAMP := $(VENV)/.installed-$(subst $(comma),-,$(EXTRAS))
 # Beside whatever EXTRAS put there: the rivals of `make bench`.
 BENCH_STAMP := $(VENV)/.bench
-# Those that pin packages of their own, apart from ours: their versions, and where they lie.
+# Those that pin packages of their own, apart from ours: their versions, and where they lie. pytriton takes no newer numpy than 1.
 RIVALS := nvidia-pytriton==0.7.0 mlserver==1.7.1
 RIVALS_VENV := $(VENV)/rivals
 RIVALS_STAMP := $(RIVALS_VENV)/.installed
@@ -52,7 +52,7 @@ install: $(STAMP) $(if $(findstring clients,$(EXTRAS)),$(REDISAI_STAMP)) ## Put 
 test: install ## Run the whole test suite
 ifeq ($(strip $(ARGS)),)
 	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m 'not alone'
-	@$(BIN)/python -m pytest -m alone tests/integration
+	@$(BIN)/python -m pytest -m alone $$(grep -rlw --include='test_*.py' mark.alone tests)
 else
 	@$(BIN)/python -m pytest $(ARGS)
 endif
@@ -124,7 +124,7 @@ $(RIVALS_STAMP): | $(VENV)/bin/python
 	$(BIN)/python -m venv $(RIVALS_VENV); \
 	touch $(RIVALS_VENV)/.all; \
 	for rival in $(RIVALS); do \
-	  if ! $(RIVALS_VENV)/bin/python -m pip install -q --disable-pip-version-check "$$rival" onnxruntime; then \
+	  if ! $(RIVALS_VENV)/bin/python -m pip install -q --disable-pip-version-check "$$rival" onnxruntime 'numpy<2'; then \
 	    rm -f $(RIVALS_VENV)/.all; \
 	    echo "$$rival could not be installed: open-inference leaves it out, the next \`make bench\` tries again" >&2; \
 	  fi; \

@@ -67,9 +67,19 @@ def rival(stage: Stage, name: str) -> Iterator[OpenServer]:
     words = [str(stage.model), str(port), str(grpc_port), str(folder)]
     command = ["-m", f"benchmarks.rivals.{name.lower()}_service", *words]
     with running(name, command, stage.log(name), python=str(PYTHON)) as child:
-        server = OpenServer(name, child, port, 0 if name == MLSERVER else grpc_port, name != MLSERVER)
+        server = OpenServer(name, child, port, grpc_port if by_grpc(name) else 0, in_binary(name))
         wait_until_ready(server)
         yield server
+
+
+def by_grpc(name: str) -> bool:
+    """Return whether a rival is asked by gRPC too."""
+    return name != MLSERVER
+
+
+def in_binary(name: str) -> bool:
+    """Return whether a rival takes binary tensors over HTTP."""
+    return name != MLSERVER
 
 
 def installed(package: str) -> bool:

@@ -36,6 +36,8 @@ def numbers(value: Value, recipe: Recipe) -> Tensor:
         return np.frombuffer(value, np.uint8).reshape(8, 8)
     if isinstance(value, tuple):
         return np.stack([np.frombuffer(step, "<f4") for step in value])
+    if not isinstance(value, Mapping):
+        raise TypeError(f"recipe {recipe.name} has no rows of documents")
     return np.array([float(text) for name, text in value.items() if name != TARGETS[recipe.name]], np.float32)
 
 

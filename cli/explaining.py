@@ -112,7 +112,7 @@ def headline(named: str, row: dict[str, Any]) -> str:
     if "label" in row:
         found, instead = share_text(row["prediction"]), share_text(row["baseline"])
         return f"{named}: {row['label']} {found}, {instead} for the reference"
-    of = f"{row['output']}[{row['element']}]" if row["element"] else row["output"]
+    of = row.get("part") or (f"{row['output']}[{row['element']}]" if row["element"] else row["output"])
     return f"{named}: {of} {plain(row['prediction'])}, {plain(row['baseline'])} for the reference"
 
 

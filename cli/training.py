@@ -214,7 +214,7 @@ def make(
         result = train_recipe(recipe, settings.redis_url, view, place)
         if plan.out is not None:
             write(result, plan.out)
-        contest = asyncio.run(contested(recipe, result, settings, plan))
+        contest = asyncio.run(contested(recipe, result, settings, (plan, folder)))
         published = asyncio.run(publish_bundle(result, settings, contest)) if plan.publish else None
         if checkpoint is not None:
             checkpoint.remove()
@@ -274,7 +274,9 @@ class Standing:
     contest: "Contest | None" = None
 
 
-async def contested(recipe: "Recipe", result: "TrainResult", settings: Settings, plan: Plan) -> Standing:
+async def contested(
+    recipe: "Recipe", result: "TrainResult", settings: Settings, planned: tuple[Plan, Path | None]
+) -> Standing:
     """Return the alias that the model shall get, after a contest with the champion where one is asked for.
 
     Raises: BundleCorrupt, ManifestUnreadable, RedisUnavailable, RedisRefused.
@@ -282,12 +284,13 @@ async def contested(recipe: "Recipe", result: "TrainResult", settings: Settings,
     from cli.connection import opened
     from trainer.contest.contest import challenge
 
+    plan, folder = planned
     if not plan.publish or plan.alias is None or plan.promote_if is Promotion.NEVER:
         return Standing(None)
     if plan.promote_if is Promotion.ALWAYS:
         return Standing(plan.alias)
     async with opened(settings) as store:
-        contest = await challenge(store, recipe, result, plan.alias)
+        contest = await challenge(store, recipe, result, plan.alias, folder)
     return Standing(plan.alias if contest.promoted else None, contest)
 
 

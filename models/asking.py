@@ -1,22 +1,35 @@
-"""Asked: commands for many keys as one payload, and how the bytes of their replies are read."""
+"""Asked: commands for many keys in portions, and how the bytes of their replies are read."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from models.encoding import SHORT_BYTES, Argument, bulk
 from models.replies import Found
 
+PORTION_BYTES = 1 << 16  # of replies, about: so much Redis hands over before it turns to its next client
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What is asked for the keys of a block: whoever has a connection sends `payload`, and `read`s what comes.
+    """What is asked for the keys of a block: whoever has a connection sends the portions, and `read`s what comes.
 
     `wide` is the faster way that Redis may refuse, or that may not pay for these keys.
     """
 
-    payload: bytes
+    portions: Sequence[bytes]
     read: Callable[[bytearray], Found]
     wide: bool
+
+
+def mget(keys: Sequence[str]) -> bytes:
+    """Return MGET of keys."""
+    return b"*%d\r\n$4\r\nMGET\r\n%b" % (len(keys) + 1, ALONE.joined(keys))
+
+
+def portions_of(keys: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    """Yield the keys of one portion after the other."""
+    for at in range(0, len(keys), size):
+        yield keys[at : at + size]
 
 
 class Around:
@@ -45,3 +58,6 @@ class Around:
             except IndexError:  # one is long
                 pass
         return b"".join([b"%b%b%b" % (self._before, bulk(key), self._after) for key in keys])
+
+
+ALONE = Around(b"", b"")

@@ -85,11 +85,17 @@ class Prepared:
         """The commands as a Redis client takes them."""
         return [form.of(key) for keys in self.keys for form, key in zip(self.forms, keys, strict=True)]
 
-    def encoded(self) -> list[bytes]:
-        """Return the commands as Redis takes them."""
+    def encoded(self, forms: Sequence[Form] = ()) -> list[bytes]:
+        """Return the commands as Redis takes them, by other forms than the plan's where some are given."""
+        forms = forms or self.forms
         if self.lone:
-            return self.forms[0].encoded_for(self.lone)
-        return [form.encoded(key) for keys in self.keys for form, key in zip(self.forms, keys, strict=True)]
+            return forms[0].encoded_for(self.lone)
+        return [form.encoded(key) for keys in self.keys for form, key in zip(forms, keys, strict=True)]
+
+    def encoded_rows(self, rows: Sequence[int]) -> list[bytes]:
+        """Return the commands of some of the live rows, by their places among them."""
+        every = self.keys
+        return [form.encoded(key) for row in rows for form, key in zip(self.forms, every[row], strict=True)]
 
 
 @dataclass(slots=True)
@@ -139,13 +145,13 @@ class Plan:
             one for source in every if isinstance(source, InlineSource) for one in source.fields
         )
         self.fillable = tuple(dict.fromkeys(name for source in every for name in fillable(source)))
-        self._readers: list[KeyedReader] = []
+        self.readers: list[KeyedReader] = []
         self._inputs = [self._input(one) for one in view.inputs]
-        self._forms = [reader.form for reader in self._readers]
+        self.forms = [reader.form for reader in self.readers]
         self._beyond_key = self._needs_beyond_first_key()
         self._key_is_all = len(self.templates) == 1 and not self.inline
         # whether replies of many rows can become tensors at once
-        self.columnar = not self.inline and all(reader.columnar for reader in self._readers)
+        self.columnar = not self.inline and all(reader.columnar for reader in self.readers)
 
     def _input(self, view: InputView) -> InputReader:
         dtype = view.dtype or "float32"
@@ -156,8 +162,8 @@ class Plan:
                 readers.append(InlineReader(source, dtype))
                 continue
             reader = keyed_reader(source, dtype)
-            readers.append((len(self._readers), reader))
-            self._readers.append(reader)
+            readers.append((len(self.readers), reader))
+            self.readers.append(reader)
         return InputReader(view, readers)
 
     def _needs_beyond_first_key(self) -> tuple[str, ...]:
@@ -204,7 +210,7 @@ class Plan:
         Raises: BadFeatureView, when the view reads no key.
         """
         if self._key_is_all and self.templates[0].accepts_all(keys):
-            return Prepared.of_keys(self._forms, keys)
+            return Prepared.of_keys(self.forms, keys)
         return self._prepared(keys, self.instance)
 
     def prepare(self, instances: Sequence[Instance]) -> Prepared:
@@ -225,7 +231,7 @@ class Plan:
                 continue
             instances.append(instance)
             live.append(row)
-        return Prepared(self._forms, live, keys, instances, errors)
+        return Prepared(self.forms, live, keys, instances, errors)
 
     def columns(self, replies: Sequence[Any]) -> dict[str, Tensor] | None:
         """Make tensors of the replies of any number of requests at once, when every one is regular.
@@ -234,7 +240,7 @@ class Plan:
         """
         if not self.columnar:
             return None
-        width = len(self._readers)
+        width = len(self.readers)
         feeds: dict[str, Tensor] = {}
         for one in self._inputs:
             parts: list[Tensor] = []
@@ -262,7 +268,7 @@ class Plan:
         Units:  now, Unix seconds; the present when not given.
         Raises: ValueError, another number of replies than commands.
         """
-        if len(replies) != len(prepared.keys) * len(self._forms):
+        if len(replies) != len(prepared.keys) * len(self.forms):
             raise ValueError(f"{len(replies)} replies to {len(prepared.commands)} commands")
         live = prepared.live
         if not live:

@@ -1,7 +1,7 @@
 """Blocks: many keys of one plan -> what to ask, and bytes of replies -> tensors, with no object a row.
 
     rows = keyed(plan, keys)                  the keys of each source, and which rows have them
-    source.asked(keys, apart=False).payload   whoever has a connection sends it ...
+    source.asked(keys, apart=False).portions  whoever has a connection sends them ...
     asked.read(reply)                         ... and has what came for it read
     feeds(block, found)                       the tensors of the rows that every source has
 

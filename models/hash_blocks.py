@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from models.asking import Around, Asked
+from models.asking import PORTION_BYTES, Around, Asked, portions_of
 from models.encoding import encoded
 from models.fields import FieldsReader
 from models.hash_places import Located, Pattern, Places, located, of_all, of_some
@@ -21,8 +21,10 @@ from models.replies import Found, errors_of, parsed
 from models.sources import FeatureField, HashSource
 from models.tensors import Tensor, numpy_dtype
 from models.values import BOUNDS, EXACT_INTEGER, INTEGERS
+from models.whole_hashes import WholeHash
 
 COLUMN_BYTES = 1 << 30  # pyarrow counts the bytes of one array in 31 bits
+FIELD_BYTES = 24  # of a reply, about: a short name, a number, and their lengths
 UNWANTED = 3  # fields to one that is wanted: with more of them HGETALL does not pay
 FEW_ROWS = 1024  # loading pyarrow takes a third of a second: fewer rows alone are not worth it
 ASIDE_SHARE = 4  # nor where more than 1 row in 4 has its fields in another order
@@ -45,8 +47,10 @@ class HashBlock:
     def __init__(self, source: HashSource, dtype: str) -> None:
         self.wide = False
         self.looks = len(LOOK)  # replies to `looked_at`, a key
+        self.portion = max(1, PORTION_BYTES // (FIELD_BYTES * len(source.fields)))  # keys
         self._dtype, self._fields = dtype, source.fields
         self._names = [field.name.encode() for field in source.fields]
+        self._whole = WholeHash(self._names)
         self._reader = FieldsReader(source.fields, dtype)
         self._some, self._all = Around.command("HMGET", *self._names), Around.command("HGETALL")
         self._pattern = of_some(len(self._names))
@@ -54,7 +58,8 @@ class HashBlock:
     def asked(self, keys: Sequence[str], _apart: bool) -> Asked:
         """Return what is asked for keys."""
         form = self._all if self.wide else self._some
-        return Asked(form.joined(keys), partial(self._read, len(keys), self.wide), self.wide)
+        portions = [*map(form.joined, portions_of(keys, self.portion))]
+        return Asked(portions, partial(self._read, len(keys), self.wide), self.wide)
 
     def looked_at(self, keys: Sequence[str]) -> bytes:
         """Return what is asked to see whether HGETALL is worth while for keys such as these."""
@@ -123,7 +128,7 @@ class HashBlock:
 
     def _each(self, replies: Sequence[Any], wide: bool) -> Found:
         """Read replies as Python has them."""
-        rows = [self._chosen(reply) for reply in replies] if wide else replies
+        rows = [*map(self._whole.chosen, replies)] if wide else replies
         values = np.zeros((len(rows), len(self._names)), numpy_dtype(self._dtype))
         good = np.array([type(row) is list and None not in row for row in rows], np.bool_)
         likely = np.flatnonzero(good)
@@ -131,13 +136,6 @@ class HashBlock:
         aside = int(good.sum())
         fields = sum(len(reply) // 2 for reply in replies if isinstance(reply, list)) if wide else 0
         return Found(values, good, errors_of(replies), aside, wide and self._pays(fields, aside, len(rows)))
-
-    def _chosen(self, reply: Any) -> Any:
-        """Return the wanted values of all that a hash holds."""
-        if type(reply) is not list:
-            return reply
-        held = dict(zip(reply[::2], reply[1::2], strict=True))
-        return [*map(held.get, self._names)]
 
     def _halved(self, rows: Sequence[Any], at: Tensor, found: Found) -> None:
         """Read rows half by half, so that those which are no numbers cost only themselves."""

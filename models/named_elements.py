@@ -4,7 +4,6 @@ A field is a feature by its name. What has no names, a vector or the steps of a 
 its place, `digit:{id}[3,4]`, and by blocks of neighbours where it has many elements.
 """
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
@@ -26,6 +25,8 @@ Shape = tuple[int, ...]
 class NamedFeature:
     """Some elements of the row of one input, and the texts that its number stands for.
 
+    `label` is what its name begins with, the field or the key; `source` is where it is read from, and
+    `turn` which source of the input that is.
     Shape: places, indices into the flattened row.
     """
 
@@ -34,6 +35,8 @@ class NamedFeature:
     places: Indices
     categories: tuple[str, ...] = ()
     source: str = ""
+    label: str = ""
+    turn: int = 0
 
     @property
     def single(self) -> bool:
@@ -65,8 +68,9 @@ def of_view(view: InputView, shape: Shape) -> Iterator[NamedFeature]:
     joined = shape if view.shape is None else (*map(int, first), sum(widths))  # before the view's own `shape`
     places = np.arange(prod(shape)).reshape(joined)
     at = 0
-    for source, width in zip(view.sources, widths, strict=True):
-        yield from of_source(source, view.name, places[..., at : at + width])
+    for turn, (source, width) in enumerate(zip(view.sources, widths, strict=True)):
+        for one in of_source(source, view.name, places[..., at : at + width]):
+            yield replace(one, turn=turn)
         at += width
 
 
@@ -86,7 +90,7 @@ def of_source(source: Source, name: str, places: Indices) -> Iterator[NamedFeatu
             if own.size > 1:
                 yield from blocks(field.name, name, own, whose)
             else:
-                yield NamedFeature(field.name, name, own.reshape(-1), field.categories, whose)
+                yield NamedFeature(field.name, name, own.reshape(-1), field.categories, whose, field.name)
 
 
 def steps(label: str, name: str, places: Indices) -> Iterator[NamedFeature]:
@@ -114,7 +118,7 @@ def cut(
             slice(at, min(at + one, dim)) for at, one, dim in zip(start, size, places.shape, strict=True)
         ]
         where = place_text(spans, places.shape)
-        yield NamedFeature(f"{label}{where}", name, places[tuple(spans)].reshape(-1), (), source)
+        yield NamedFeature(f"{label}{where}", name, places[tuple(spans)].reshape(-1), (), source, label)
 
 
 def place_text(spans: Sequence[slice], shape: Shape) -> str:
@@ -128,13 +132,35 @@ def place_text(spans: Sequence[slice], shape: Shape) -> str:
 
 
 def told_apart(found: Sequence[NamedFeature]) -> tuple[NamedFeature, ...]:
-    """Return the features with names that occur once: where two share one, their sources are named, or inputs."""
-    twice = {name for name, count in Counter(one.name for one in found).items() if count > 1}
-    named = [
-        replace(one, name=f"{one.name} ({one.source or one.input})") if one.name in twice else one
-        for one in found
-    ]
-    again = {name for name, count in Counter(one.name for one in named).items() if count > 1}
-    return tuple(
-        replace(one, name=f"{one.name} of {one.input}") if one.name in again else one for one in named
-    )
+    """Return the features with names that occur once.
+
+    Where what they are called by has several homes, all of them say where they are read from, then
+    which input they are of, then which of its sources they come from: as much as tells the homes apart.
+    """
+    named = list(found)
+    for said in (origin, the_input, the_turn):
+        homes: dict[str, set[tuple[str, str, int]]] = {}
+        for one in named:
+            homes.setdefault(one.label, set()).add((one.source, one.input, one.turn))
+        named = [
+            replace(one, name=one.name + said(one), label=one.label + said(one))
+            if len(homes[one.label]) > 1
+            else one
+            for one in named
+        ]
+    return tuple(named)
+
+
+def origin(one: NamedFeature) -> str:
+    """Return where a feature is read from; nothing where it is called by just that."""
+    return "" if one.source in ("", one.label) else f" ({one.source})"
+
+
+def the_input(one: NamedFeature) -> str:
+    """Return which input a feature is of."""
+    return f" of {one.input}"
+
+
+def the_turn(one: NamedFeature) -> str:
+    """Return which source of its input a feature comes from."""
+    return f", source {one.turn + 1}"

@@ -9,7 +9,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
+from models.features import FeatureView
+
 ALIAS = "private"
+QUALIFIER = re.compile(r"\[| \(| of |, source ")  # what follows a name in models/named_elements.py
 
 
 class Privacy:
@@ -27,10 +30,17 @@ class Privacy:
         listed = recipe.get("private", ()) if isinstance(recipe, dict) else ()
         return cls([*listed, *marked(recipe)])
 
+    @classmethod
+    def of_model(cls, recipe: object, view: FeatureView | None) -> "Privacy":
+        """Return the privacy of a published model: what its recipe asks for, or its feature view where it has none."""
+        return cls.of(recipe if recipe is not None or view is None else view.model_dump(mode="json"))
+
     def alias(self, name: str) -> str:
-        """Return a feature's name as it may be shown; `income[3]` is part of `income`."""
-        whole, bracket, rest = name.partition("[")
-        return self.aliases.get(name) or (self.aliases.get(whole, whole) + bracket + rest)
+        """Return a feature's name as it may be shown; `income[3]` and `income (user:{id})` are of `income`."""
+        if name in self.aliases:
+            return self.aliases[name]
+        ends = [found.start() for found in QUALIFIER.finditer(name) if name[: found.start()] in self.aliases]
+        return self.aliases[name[: ends[-1]]] + name[ends[-1] :] if ends else name
 
     def text(self, text: str) -> str:
         """Return a text without private names, wherever they stand as words of their own."""
@@ -56,6 +66,9 @@ class Privacy:
     def _words(self) -> re.Pattern[str]:
         longest_first = sorted(self.aliases, key=len, reverse=True)
         return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)")
+
+
+OPEN = Privacy()  # nothing is private
 
 
 def marked(value: object) -> Iterator[str]:

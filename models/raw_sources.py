@@ -118,6 +118,8 @@ class VectorReader:
     def __init__(self, source: VectorSource, dtype: str) -> None:
         self._source, self._dtype = source, dtype
         self._layout = Layout(source)
+        self.size = self._layout.size
+        """Bytes of a vector's numbers."""
         self.form = Form("GET")
         self.columnar = True
 

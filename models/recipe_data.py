@@ -5,13 +5,14 @@
 Rows in Redis are read through the feature view; anywhere else the view's fields name the columns.
 """
 
+from math import prod
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, StringConstraints, field_validator
+from pydantic import BeforeValidator, Discriminator, Field, StringConstraints, Tag, field_validator
 
 from models.errors import BadFeatureView
 from models.layers.layer import Number
-from models.recipe_faults import fault
+from models.recipe_faults import AS_COLUMNS, fault
 from models.recipe_sections import Rows, Section, Text, Whole
 from models.sources import FIELDS_LIMIT
 from models.templates import KeyTemplate
@@ -71,6 +72,11 @@ class VectorTarget(KeyedTarget):
     dtype: NumericDtype = "float32"
     shape: Annotated[tuple[Size, ...], Field(min_length=1, max_length=2)]
 
+    @property
+    def steps(self) -> tuple[int, int]:
+        """How many steps there are, and numbers in each."""
+        return self.shape[0], prod(self.shape[1:])
+
 
 class FollowingTarget(Section):
     """The last `steps` of a row's own list, which the network is not shown.
@@ -97,15 +103,23 @@ Target = Annotated[
 ]
 
 
+def listed_columns(value: object) -> object:
+    """Read one column, or a pattern of columns, as a list of one."""
+    return (value,) if isinstance(value, str) else value
+
+
 class ColumnTarget(Section):
     """The column, or array, that holds what the network shall predict, or several.
 
-    With `separator` one column holds any number of labels.
+    With `separator` one column holds any number of labels. With `shape` it holds the steps to come,
+    (steps) or (steps, channels), as do several columns in their order; `next_*` is every column that
+    begins so.
     """
 
     column: Text | None = None
-    columns: Annotated[tuple[Text, ...], Field(max_length=FIELDS_LIMIT)] = ()
+    columns: Annotated[tuple[Text, ...], BeforeValidator(listed_columns), Field(max_length=FIELDS_LIMIT)] = ()
     separator: Annotated[str, StringConstraints(min_length=1, max_length=16)] | None = None
+    shape: Annotated[tuple[Size, ...], Field(max_length=2)] = ()
 
     @property
     def field(self) -> str | None:
@@ -122,7 +136,22 @@ class ColumnTarget(Section):
         """Every column that is read."""
         return self.columns or ((self.column,) if self.column is not None else ())
 
+    @property
+    def steps(self) -> tuple[int, int]:
+        """How many steps to come there are, and numbers in each."""
+        return (self.shape[0], prod(self.shape[1:])) if self.shape else (max(1, len(self.columns)), 1)
 
+
+def kind_of_target(value: object) -> str:
+    """Return which target of rows in columns is written, or is there."""
+    kind = value.get("as") if isinstance(value, dict) else getattr(value, "as_", None)
+    return "following" if kind == "following" else AS_COLUMNS
+
+
+FileTarget = Annotated[
+    Annotated[ColumnTarget, Tag(AS_COLUMNS)] | Annotated[FollowingTarget, Tag("following")],
+    Discriminator(kind_of_target),
+]
 Fielded = HashTarget | ColumnTarget
 
 
@@ -147,11 +176,6 @@ class RedisRows(Section):
         return self.match
 
 
-def listed_columns(value: object) -> object:
-    """Read one column, or a pattern of columns, as a list of one."""
-    return (value,) if isinstance(value, str) else value
-
-
 Columns = Annotated[
     tuple[Text, ...], BeforeValidator(listed_columns), Field(min_length=1, max_length=COLUMNS_LIMIT)
 ]
@@ -160,7 +184,7 @@ Columns = Annotated[
 class Columnar(Section):
     """Rows whose features lie in columns, or arrays, named as the view's fields and inputs are."""
 
-    target: ColumnTarget | None = None
+    target: FileTarget | None = None
     """What is true of each row; an anomaly score needs none."""
     columns: Annotated[dict[Text, Columns], Field(max_length=64)] = Field(default={})
     """Key of a vector or list -> the column of lists that holds it, or the columns of its numbers in

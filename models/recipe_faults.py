@@ -16,7 +16,8 @@ from models.layers.presets import PRESET_KEYS
 
 FAULTS_SHOWN = 5
 SOURCES = ("redis", "csv", "parquet", "numpy", "python")
-TARGET_KINDS = ("hash", "vector", "following")
+AS_COLUMNS = "as columns"  # pydantic's name for a target that has no kind; no file has it
+TARGET_KINDS = ("hash", "vector", "following", AS_COLUMNS)
 # pydantic's names for the forms of a network; no file has them.
 AS_LIST, AS_BRANCHES, AS_PRESET = "as a list", "as branches", "as a preset"
 BRANCHES = "branches"

@@ -2,10 +2,16 @@
 
 from collections.abc import Iterable, Mapping
 
+from models.recipe_data import Fielded
 from models.recipe_faults import fault
 from models.recipe_training import Training
 
 BATCH_LEAST = 16
+TASKS = ("classification", "multilabel", "regression")
+TASKS_LEFT: Mapping[str, str] = {
+    "forecasting": "takes several ends off one series, and hiding one of them would not hide the series",
+    "anomaly": "has a threshold that is measured on the rows",
+}
 CURES: Mapping[str, str] = {
     "batch_norm": "mixes the rows of a batch; take `layer_norm`",
     **dict.fromkeys(
@@ -19,13 +25,32 @@ CURES: Mapping[str, str] = {
 }
 
 
+def check_within(training: Training, task: str, target: object) -> None:
+    """Refuse a regression whose values would be scaled by those of the rows, and ranges that nothing has."""
+    if training.privacy is None:
+        return
+    given, at = len(training.privacy.within), ("training", "privacy", "within")
+    if task != "regression":
+        if given:
+            raise fault(f"is for regression; task is {task}, take it out", *at)
+        return
+    wanted = max(1, len(target.fields)) if isinstance(target, Fielded) else 1
+    if given != wanted:
+        values = "the value" if wanted == 1 else f"each of the {wanted} values"
+        raise fault(
+            f"has {given} ranges; give one for {values}, from where to where it lies as is known without the "
+            "rows (within: [0, 500]): what scales it would else be measured on them",
+            *at,
+        )
+
+
 def check_privacy(training: Training, task: str, words: Iterable[str]) -> None:
     """Refuse what would let a row show more than the epsilon says, or cannot be computed a row at a time."""
     if training.privacy is None:
         return
     at = ("training", "privacy")
-    if task != "classification":
-        raise fault(f"is for classification; the values of {task} are scaled by those of the rows", *at)
+    if task not in TASKS:
+        raise fault(f"is for {', '.join(TASKS[:-1])} and {TASKS[-1]}; {task} {TASKS_LEFT[task]}", *at)
     for word in words:
         if word in CURES:
             raise fault(f"cannot be had with `{word}`, which {CURES[word]}", *at)

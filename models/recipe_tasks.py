@@ -25,14 +25,15 @@ KINDS: dict[str, tuple[type, ...]] = {
     "classification": (HashTarget, ColumnTarget),
     "multilabel": (HashTarget, ColumnTarget),
     "regression": (HashTarget, ColumnTarget),
-    "forecasting": (FollowingTarget, VectorTarget),
+    "forecasting": (FollowingTarget, VectorTarget, ColumnTarget),
     "anomaly": (),
 }
 WANTED = {
     "classification": "{key: ..., as: hash, field: ...}, or in a file {column: ...}",
     "multilabel": "{key: ..., as: hash, fields: [...]}, or a field and its separator",
     "regression": "{key: ..., as: hash, field: ...} or fields, or in a file {column: ...} or columns",
-    "forecasting": "{as: following, steps: N}, or {key: ..., as: vector, shape: [N]}",
+    "forecasting": "{as: following, steps: N}, or {key: ..., as: vector, shape: [N]}, "
+    "or in a file {column: ..., shape: [N]} or columns",
 }
 LABELLED = ("classification", "multilabel")
 
@@ -69,12 +70,36 @@ def check_fields(task: str, target: Fielded) -> None:
         raise fault("names no field, or both `field` and `fields`; write one of them", "data", "target")
     if task == "classification" and target.fields:
         raise fault("are several; classification has one field, take multilabel", "data", "target", "fields")
+    if isinstance(target, ColumnTarget):
+        check_steps(task, target)
     if target.separator is not None and (task != "multilabel" or target.fields):
         raise fault("parts one field into labels, for multilabel", "data", "target", "separator")
     if task == "multilabel" and target.field is not None and target.separator is None:
         raise fault(
             "holds several labels: say what parts them (separator: ','), or name `fields` of 0 and 1",
             *("data", "target", "field"),
+        )
+
+
+def check_steps(task: str, target: ColumnTarget) -> None:
+    """Refuse columns that do not say how many steps they are."""
+    starred = any("*" in name for name in target.columns)
+    if task != "forecasting":
+        if target.shape or starred:
+            what = "has a shape" if target.shape else "is a pattern of columns"
+            raise fault(f"{what}, which is for forecasting; task is {task}", "data", "target")
+        return
+    if not target.shape and (target.column is not None or starred):
+        raise fault(
+            "needs shape: how many steps are to come, [N], or [N, channels] where a step has several numbers",
+            *("data", "target"),
+        )
+    steps, channels = target.steps
+    if target.columns and not starred and len(target.columns) != steps * channels:
+        raise fault(
+            f"names {len(target.columns)} columns for the {steps * channels} numbers of shape "
+            f"{list(target.shape)}",
+            *("data", "target", "columns"),
         )
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from models.errors import InsituError, shown
 from models.histograms import Histogram
+from models.privacy import OPEN, Privacy
 
 LABELS_KEPT = 256  # each counted by name; rows of any further label are counted together
 OTHER_LABELS = "(other labels)"
@@ -55,10 +56,11 @@ class Tally:
         self.total += float(numbers.sum(dtype=np.float64))
         self.histogram.add(numbers)
 
-    def skip(self, error: InsituError, rows: int = 1) -> None:
-        """Count rows that could not be scored."""
+    def skip(self, error: InsituError, rows: int = 1, privacy: Privacy = OPEN) -> None:
+        """Count rows that could not be scored; the message that is kept has no private names."""
         self.skipped[error.code] += rows
-        self.examples.setdefault(error.code, shown(str(error), EXAMPLE_CHARACTERS))
+        if error.code not in self.examples:
+            self.examples[error.code] = shown(privacy.text(str(error)), EXAMPLE_CHARACTERS)
 
     def merge(self, other: "Tally") -> None:
         """Add the counts of another."""

@@ -56,8 +56,8 @@ class HashReader:
         self._fields = FieldsReader(source.fields, dtype)
         self._age = age_limit(source)
         self.columnar = self._age is None
-        self._names = [field.name for field in source.fields] + ([self._age.field] if self._age else [])
-        self.form = Form("HMGET", *self._names)
+        self.names = [field.name for field in source.fields] + ([self._age.field] if self._age else [])
+        self.form = Form("HMGET", *self.names)
 
     def columns(self, replies: Sequence[Any]) -> Tensor | None:
         """All rows at once: (B, fields)."""
@@ -66,7 +66,7 @@ class HashReader:
     def row(self, cell: Cell) -> Tensor:
         """One row: (fields,)."""
         values = checked(cell, "HMGET", "a hash")
-        if not isinstance(values, list) or len(values) != len(self._names):
+        if not isinstance(values, list) or len(values) != len(self.names):
             raise WrongType(cell.key, "a hash")
         if self._age:
             *values, written = values

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from redis.exceptions import ResponseError
 
-from models.asking import Around, Asked
-from models.encoding import bulk
+from models.asking import Around, Asked, mget, portions_of
 from models.raw_sources import Layout
 from models.replies import Bytes, Found, errors_of, parsed
 from models.sources import VectorSource
@@ -18,6 +17,7 @@ from models.tensors import Tensor, numpy_dtype
 
 TOGETHER_KEYS = 512  # of one MGET: more hold other clients up without being faster
 TOGETHER_BYTES = 1 << 18
+GROUPS = 8  # MGETs of a portion: vectors leave as fast as they are worked off, and each write is dear
 MAGIC_BYTES = np.frombuffer(MAGIC, np.uint8)
 LENGTH_BYTES = 24  # no bulk string says its length in more
 
@@ -28,25 +28,21 @@ class VectorBlock:
     def __init__(self, source: VectorSource, dtype: str) -> None:
         self._layout = Layout(source)
         self._dtype = dtype
-        self._get, self._key = Around.command("GET"), Around(b"", b"")
+        self._get = Around.command("GET")
         self._most_bytes = self._layout.size + TRAILER_LIMIT_BYTES + LENGTH_BYTES
-        self._together = max(1, min(TOGETHER_KEYS, TOGETHER_BYTES // self._layout.size))
+        self._together = together(self._layout.size)
+        self.portion = GROUPS * self._together  # keys
         self.wide = self._together > 1
 
     def asked(self, keys: Sequence[str], apart: bool) -> Asked:
         """Return what is asked for keys, which lie on one node but `apart`."""
-        size = 0 if apart or not self.wide else self._together
-        counts = [min(size, len(keys) - at) for at in range(0, len(keys), size)] if size else []
-        data = self._grouped(keys, size) if size else self._get.joined(keys)
-        return Asked(data, partial(self._read, len(keys), counts), bool(size))
-
-    def _grouped(self, keys: Sequence[str], size: int) -> bytes:
-        """Return MGETs of `size` keys each."""
-        groups = [keys[at : at + size] for at in range(0, len(keys), size)]
-        name = bulk("MGET")
-        return b"".join(
-            [b"*%d\r\n%b%b" % (len(group) + 1, name, self._key.joined(group)) for group in groups]
-        )
+        portions = [*portions_of(keys, self.portion)]
+        if apart or not self.wide:
+            return Asked([*map(self._get.joined, portions)], partial(self._read, len(keys), ()), wide=False)
+        groups = [[*portions_of(portion, self._together)] for portion in portions]
+        sizes = [*map(len, chain.from_iterable(groups))]
+        payloads = [b"".join(map(mget, some)) for some in groups]
+        return Asked(payloads, partial(self._read, len(keys), sizes), wide=True)
 
     def _read(self, count: int, groups: Sequence[int], reply: Bytes) -> Found:
         """Read the replies to `count` keys, that were asked one by one or in groups of one array each."""
@@ -112,6 +108,11 @@ class VectorBlock:
             found.values[good] = values
             good[good] = well
         return found
+
+
+def together(size: int) -> int:
+    """Return how many vectors of `size` bytes one MGET asks for."""
+    return max(1, min(TOGETHER_KEYS, TOGETHER_BYTES // size))
 
 
 def tensors_among(vectors: Tensor) -> bool:

@@ -108,8 +108,9 @@ def build_engine(
         trial=trials,
         pool=pool,
         moment=moment,
+        shared=shared,
     )
-    limits = Limits(rows, settings.max_body_bytes, settings.model_limit_bytes, timeout)
+    limits = Limits(rows, settings.max_body_bytes, settings.model_limit_bytes, timeout, options.batch)
     return Engine(parts, limits, settings.preload_models, settings.resync_seconds)
 
 
@@ -125,7 +126,9 @@ def load_options(settings: ServerSettings, threads: Threads) -> LoadOptions:
         provider=provider,
         intra_op_threads=threads.inside,
         memory_bytes=settings.model_memory_bytes,
-        batch=BatchLimits(settings.max_batch_rows, settings.max_queue_rows, wait),
+        batch=BatchLimits(
+            settings.max_batch_rows, settings.max_queue_rows, wait, default_priority=settings.default_priority
+        ),
         run_threads=threads.runs,
     )
 

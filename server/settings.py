@@ -69,7 +69,10 @@ class ServerSettings(BaseSettings):
     """Milliseconds a batch that is not full waits for more rows; 0 waits for nothing."""
 
     max_queue_rows: Annotated[int, Field(ge=1, le=1 << 24)] = 16_384
-    """Rows that may wait for one model; more are refused at once."""
+    """Rows that may wait for one model; more are refused at once, those of a less urgent priority not counted."""
+
+    default_priority: Annotated[int, Field(ge=1, le=10)] = 5
+    """Priority of a request that names none: 1 is the most urgent, 10 the least."""
 
     max_request_rows: Annotated[int, Field(ge=1, le=1 << 20)] = 4096
     """Rows one request may have."""

@@ -14,6 +14,7 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
+import httpx
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
@@ -74,6 +75,11 @@ def wait_until(ready: Callable[[], bool], what: str, seconds: float = START_SECO
         if time.monotonic() > deadline:
             raise TimeoutError(f"{what} after {seconds} s")
         time.sleep(POLL_SECONDS)
+
+
+def wait_until_ready(url: str) -> None:
+    """Wait until a server has loaded what is stored; it answers before that where loading takes long."""
+    wait_until(lambda: httpx.get(f"{url}/health/ready").status_code == httpx.codes.OK, f"{url} is not ready")
 
 
 @dataclass

@@ -132,7 +132,7 @@ def by_time(marks: NDArray[Any], ranks: Ranks, shares: Shares, name: str) -> Spl
     """
     if len(np.unique(marks)) < 2:
         raise NotEnoughRows(f"split.time: {name} is the same in every row; choose another field")
-    order = np.lexsort((ranks, marks))
+    order = np.lexsort((-np.arange(len(marks)), ranks, marks))  # of one series the newest window comes first
     validation, held = shares.counts(len(marks))
     first = len(order) - held - validation
     return Split(*map(np.sort, (order[:first], order[first : len(order) - held], order[len(order) - held :])))
@@ -141,10 +141,10 @@ def by_time(marks: NDArray[Any], ranks: Ranks, shares: Shares, name: str) -> Spl
 def as_marked(table: Table, recipe: Recipe, shares: Shares) -> Split:
     """Part rows as they say themselves; without validation rows some of the others validate.
 
-    Raises: NotEnoughRows, no row of a part.
+    Raises: NotEnoughRows, no row of a part; none need be held out where the share for that is 0, as in folds.
     """
     marks = np.zeros(0) if table.marks is None else table.marks
-    for number in (0, 2):
+    for number in (0, 2) if shares.test else (0,):
         if not (marks == number).any():
             raise NotEnoughRows(
                 f"split.part: no row says {PART_NAMES[number]!r} in {recipe.split.part}; mark some, or part the "

@@ -36,12 +36,10 @@ from trainer.reference import reference
 from trainer.split import parted, ranked, split
 from trainer.table import Table
 from trainer.tasks.anomaly import Anomaly
-from trainer.tasks.multilabel import Multilabel
-from trainer.tasks.task import Classification, Regression, Task, task_of
+from trainer.tasks.task import Task, task_of
 from trainer.trying.folds import Folds, cross_validate
 from trainer.trying.trials import Trials
 
-ONE_ANSWER = (Classification, Multilabel, Regression)  # what each feature adds to is one number of these
 CPU = torch.device("cpu")
 PARITY_ROWS = (1, 2, 7)  # sizes of the batches on which PyTorch and ONNX Runtime are compared
 
@@ -241,8 +239,7 @@ class Training:
     def _attribute(self, served: Served, typical: Mapping[str, Any]) -> Mapping[str, Any]:
         with self.journal.stage("attribute") as stage, reproducible(self.recipe.training):
             card, view = {ENTRY: typical}, self.recipe.features
-            one = isinstance(self.task, ONE_ANSWER)
-            found = attributions(served, self.held_out, self.signature, card, view) if one else {}
+            found = attributions(served, self.held_out, self.signature, card, view)
             stage.result = (
                 f"{next(iter(found['features']), 'no feature')} adds the most" if found else "left out"
             )

@@ -45,29 +45,29 @@ def received(place: str, command: str, count: int) -> float:
                 connection.sendall(payload)
 
         sender = threading.Thread(target=send)
-        buffer = bytearray(BUFFER_BYTES)
-        view = memoryview(buffer)
-        end = b"\r\n" + MARK + b"\r\n"
+        left = len(payloads)
         started = time.perf_counter()
         sender.start()
-        for _ in payloads:
-            drain(connection, view, buffer, end)
-            ahead.release()
+        for ended in ends(connection, b"\r\n" + MARK + b"\r\n"):
+            left -= ended
+            if not left:
+                break
+            if ended:
+                ahead.release(ended)
         return time.perf_counter() - started
 
 
-def drain(connection: socket.socket, view: memoryview, buffer: bytearray, end: bytes) -> None:
-    """Receive until the mark; the next part may lie behind it already, its mark comes later."""
+def ends(connection: socket.socket, mark: bytes) -> Iterator[int]:
+    """Receive, and yield how many marks have ended with what came: a short part may lie behind another."""
+    buffer = bytearray(BUFFER_BYTES)
+    view = memoryview(buffer)
     kept = 0
-    while True:
-        count = connection.recv_into(view[kept:])
-        if not count:
-            raise ConnectionError("Redis closed the connection")
+    while count := connection.recv_into(view[kept:]):
         filled = kept + count
-        if buffer.find(end, 0, filled) >= 0:
-            return
-        kept = min(len(end) - 1, filled)
+        yield buffer.count(mark, 0, filled)
+        kept = min(len(mark) - 1, filled)
         buffer[:kept] = buffer[filled - kept : filled]
+    raise ConnectionError("Redis closed the connection")
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from typing import Any
 
@@ -141,14 +142,25 @@ class Destination:
             await self.store.delete(name, version)
             return None
         await self.store.promote(name, version)
-        await prune(self._place(found), before, ModelPointer.parse(there) if there else None)
+        replaced = ModelPointer.parse(there) if there else None
+        await prune(partial(self._asked, found.db), self._place(found), before, replaced)
         return manifest
 
     async def _sent(self, db: int, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
-        """Send commands to a database, in one write."""
+        """Send commands to a database, in one write.
+
+        Raises: RedisUnavailable, RedisRefused.
+        """
+        return await self._asked(db, commands, raising=True)
+
+    async def _asked(self, db: int, commands: Sequence[Sequence[Any]], raising: bool = False) -> list[Any]:
+        """Send commands to a database, in one write; what Redis refuses is an error in its place, or raised.
+
+        Raises: RedisUnavailable; RedisRefused.
+        """
         client: Any = self._databases.of(db)
         pipeline = client.pipeline(transaction=False)
         for words in commands:
             pipeline.execute_command(*words)
         async with connected(client):
-            return list(await pipeline.execute())
+            return list(await pipeline.execute(raise_on_error=raising))

@@ -1,10 +1,13 @@
 """Opening: everything that one process does a job with, made before its first row."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from models.assembly import Plan
+from models.errors import BadRequest
 from models.jobs import JobSpec
 from models.ledger import Ledger, Standing
+from models.privacy import Privacy
 from models.redis_failures import connected
 from server.batch.answering import Answering
 from server.batch.pacing import Pace, Rest, Sips
@@ -27,6 +30,7 @@ class Tools:
     selection: Selection
     targets: tuple[Target, ...]
     errors: ErrorList | None
+    privacy: Privacy
     walk: Walk
     pace: Pace
     rest: Rest
@@ -50,21 +54,36 @@ async def opened(engine: Engine, ledger: Ledger, standing: Standing, manner: Man
     plan = serving.plan
     if plan is None:
         raise no_view(spec.model)
+    privacy = Privacy.of_model(serving.manifest.recipe, serving.manifest.features)
     if spec.missing is not None:
-        plan.check_missing(spec.missing)
-    engine.blocks.small = manner.gentle
-    ask = Sips(engine.ask) if manner.gentle else engine.ask
+        check_missing(plan, spec.missing, privacy)
+    ask = engine.ask
+    if manner.gentle:
+        engine.blocks.be_gentle()
+        ask = Sips(ask)
     answering = Answering(engine, serving, plan, spec)
     targets = targets_of(ask, plan, answering, standing)
     return Tools(
         answering,
         Selection(spec, plan, targets[0], ask),
         targets,
-        open_error_list(spec.errors_to, ask, plan) if spec.errors_to else None,
+        open_error_list(spec.errors_to, ask, plan, privacy) if spec.errors_to else None,
+        privacy,
         walk_of(engine, ledger, plan, spec, manner),
         Pace(spec.max_rate),
         rest_of(engine, spec),
     )
+
+
+def check_missing(plan: Plan, missing: Any, privacy: Privacy) -> None:
+    """Refuse stand-ins that the model has no use for; why is kept with the job, and has no private names.
+
+    Raises: BadRequest.
+    """
+    try:
+        plan.check_missing(missing)
+    except BadRequest as error:
+        raise BadRequest(privacy.text(str(error)), field="missing") from None
 
 
 def targets_of(ask: Ask, plan: Plan, answering: Answering, standing: Standing) -> tuple[Target, ...]:

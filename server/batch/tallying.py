@@ -33,7 +33,7 @@ async def scored(tools: Tools, name: PartName, part: Part) -> Tally:
     for one in found:
         count(tally, one, refused)
     for error in (*errors.values(), *refused.values()):
-        tally.skip(error)
+        tally.skip(error, privacy=tools.privacy)
     return tally
 
 

@@ -20,7 +20,8 @@ class Ask:
     With `tensors` the answer is the outputs of the graph, all rows by one version: any row that fails,
     fails the request.
 
-    Units: deadline, seconds of `time.monotonic`; None takes the server's own limit.
+    Units: deadline, seconds of `time.monotonic`; None takes the server's own limit. priority, as in
+           `priorities`; 0 names none.
     """
 
     model: str
@@ -34,6 +35,7 @@ class Ask:
     callers: int = 1
     share: int | None = None
     tensors: bool = False
+    priority: int = 0
 
 
 class Row:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from models.execution import Execution
+from server.inference.priorities import DEFAULT_LEVEL
 
 WAIT_SECONDS = 0.01  # where a publisher says how many rows are enough, and no time
 LONGEST_WAIT_SECONDS = 10.0  # as long as the server itself may be set to
@@ -12,14 +13,16 @@ LONGEST_WAIT_SECONDS = 10.0  # as long as the server itself may be set to
 class BatchLimits:
     """Bounds of one model's queue.
 
-    Units: rows; least_rows, a batch of fewer waits for more, 0 one that is not full; wait_seconds,
-           for how long at the most.
+    Units: rows; queue_rows, that may wait at a level of priority and above it; least_rows, a batch of
+           fewer waits for more, 0 one that is not full; wait_seconds, for how long at the most.
+           default_priority, the level of a request that names none.
     """
 
     batch_rows: int = 1024
     queue_rows: int = 16_384
     wait_seconds: float = 0.0
     least_rows: int = 0
+    default_priority: int = DEFAULT_LEVEL
 
     @property
     def enough_rows(self) -> int:

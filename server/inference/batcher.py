@@ -3,12 +3,17 @@
 It waits for nothing: whatever has arrived when the previous batch ends is the next batch. A batch
 that fails is run again by halves, requests first and then the rows of one, so that in the end only
 the guilty rows have an error. A short run happens right here on the loop, a long one in a thread.
+
+A job that names a priority makes the queue one of levels until it is empty: more urgent jobs are in
+the next batch first, and run between two runs of a batch that takes several. See `priorities`.
 """
 
 import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 
 from models.assembly import Plan
 from models.tensors import Tensor
@@ -20,11 +25,13 @@ from server.inference.errors import DeadlineExceeded, Overloaded, RunFailed
 from server.inference.gathering import Gatherer
 from server.inference.jobs import Job
 from server.inference.moments import Later, Moment
+from server.inference.priorities import Lanes, LevelRows
 from server.inference.runs import Runner, Runs, size_of
 from server.inference.stacking import Batch, Span, rows_of
 
 RETRY_AFTER_SECONDS = 1.0
 BLAMED_RUNS = 64  # failing runs spent on one caller to find the guilty rows
+EARLY_ROWS = 64  # of one job: decoded as they come, while a core's cache has them
 AT_ONCE = 8  # short runs in a row before others on the loop have their turn
 
 
@@ -47,12 +54,14 @@ class Batcher:
         self._gatherer = Gatherer(self._manifest, plan, runner.rows, metrics.aged)
         self._wait, self._enough = limits.wait_seconds, limits.enough_rows
         self._loop = asyncio.get_running_loop()
-        self._queue: deque[Job] = deque()
+        self._plain: deque[Job] = deque()
+        self._queue: deque[Job] | Lanes = self._plain  # lanes while a job in it has named a priority
         self._queued = 0
         self._begun = (
             0.0  # when the next batch began to be made: jobs were taken, or the one before it was done
         )
         self._admitted = 0
+        self._levels = LevelRows(limits.default_priority)
         self._later = (moment or Moment()).later
         self._turn: asyncio.Handle | Later | None = None
         self._busy = False  # a batch is made or run: what comes meanwhile waits for its end
@@ -69,24 +78,36 @@ class Batcher:
         """How many rows wait for their run, those that are still being read for included."""
         return self._admitted
 
-    def admit(self, rows: int) -> None:
-        """Count rows that will be added, or given up with `release`.
+    def admit(self, rows: int, priority: int = 0) -> None:
+        """Count rows of a priority that will be added, or given up with `release`.
 
-        Raises: Overloaded at once when the queue is full.
+        Raises: Overloaded at once when the queue is full of what is as urgent, or more.
         """
         if self._admitted and self._admitted + rows > self._limits.queue_rows:
-            raise Overloaded(f"model {self._manifest.name!r}", self._admitted, RETRY_AFTER_SECONDS)
+            ahead = self._levels.ahead(priority, self._admitted)
+            if ahead and ahead + rows > self._limits.queue_rows:
+                raise Overloaded(f"model {self._manifest.name!r}", ahead, RETRY_AFTER_SECONDS)
         self._admitted += rows
+        if priority:
+            self._levels.count(priority, rows)
 
-    def release(self, rows: int) -> None:
+    def release(self, rows: int, priority: int = 0) -> None:
         """Count rows that no longer wait."""
         self._admitted -= rows
+        if priority:
+            self._levels.count(priority, -rows)
 
     def add(self, job: Job) -> None:
         """Put an admitted job at the end of the queue."""
         job.arrived = time.monotonic()
+        rows = len(job.rows)
+        if rows >= EARLY_ROWS:
+            with suppress(Exception):  # its batch meets the same fault, and tells of it
+                self._gatherer.decode(job)
+        if job.priority and self._queue is self._plain:
+            self._queue = Lanes.around(self._plain, self._limits.default_priority)
         self._queue.append(job)
-        self._queued += len(job.rows)
+        self._queued += rows
         if self._busy:
             return
         if self._turn is None or (self._wait and self._queued >= self._enough):
@@ -97,7 +118,9 @@ class Batcher:
         if self._turn is not None:
             self._turn.cancel()
         if self._wait and self._queued < self._enough:
-            left = self._queue[0].arrived + self._wait - time.monotonic()
+            queue = self._queue
+            since = queue.since if isinstance(queue, Lanes) else queue[0].arrived
+            left = since + self._wait - time.monotonic()
             self._turn = self._loop.call_later(left, self._work)
         else:
             self._turn = soon(self._work)
@@ -107,7 +130,7 @@ class Batcher:
         self._turn, self._busy = None, True
         long: list[Batch] = []
         try:
-            long = self._run_short(self._take())
+            long = self._run_short(self._take(self._queue))
         finally:
             if long:
                 self._worker = self._loop.create_task(self._run_long(long))
@@ -119,20 +142,24 @@ class Batcher:
         self._busy = False
         if self._queue:
             self._next(self._loop.call_soon)  # others on the loop have their turn first
+        elif self._queue is not self._plain:
+            self._queue = self._plain
 
     def _run_short(self, jobs: Sequence[Job]) -> list[Batch]:
         """Run what is short and goes well; return the other batches."""
         try:
             batches = self._gatherer.batches(jobs)
+            if len(batches) > 1:
+                self._sort(batches)
             return [batch for at, batch in enumerate(batches) if at >= AT_ONCE or not self._ran(batch)]
         except Exception as error:  # noqa: BLE001  # a fault of ours must fail its requests, not hang them
             for job in jobs:
                 job.end(error)
             return []
 
-    def _take(self) -> list[Job]:
+    def _take(self, queue: deque[Job] | Lanes) -> list[Job]:
         """Take jobs up to the rows of a batch, at least one; expired and left ones are dropped."""
-        queue, rows = self._queue, 0
+        rows = 0
         self._begun = now = time.monotonic()
         taken: list[Job] = []
         most, waited = self._limits.batch_rows, self._metrics.waited
@@ -141,6 +168,8 @@ class Batcher:
             count = len(job.rows)
             self._queued -= count
             self._admitted -= count
+            if job.priority:
+                self._levels.count(job.priority, -count)
             if not job.open:
                 continue
             if job.deadline < now:
@@ -163,18 +192,32 @@ class Batcher:
         self._finish(batch, outputs)
         return True
 
+    def _sort(self, batches: list[Batch]) -> None:
+        """Put the most urgent batches first."""
+        if isinstance(self._queue, Lanes):
+            batches.sort(key=partial(level_of, self._queue))
+
     async def _run_long(self, batches: Sequence[Batch]) -> None:
         """Run batches one after the other; then the queue goes on."""
         try:
             for batch in batches:
+                if isinstance(self._queue, Lanes):
+                    await self._overtake(batch, self._queue)
                 await self._answer(batch)
         finally:
             self._worker = None
             self._go_on()
 
+    async def _overtake(self, batch: Batch, queue: Lanes) -> None:
+        """Run what has come meanwhile and is more urgent than a batch; once, so that the batch has its turn."""
+        above = queue.above(level_of(queue, batch))
+        if above:
+            for urgent in self._run_short(self._take(above)):
+                await self._answer(urgent)
+
     async def _answer(self, batch: Batch) -> None:
         """Run one batch that somebody still waits for; its jobs hear of any fault."""
-        if not any(job.open for job, _ in batch.spans):
+        if not batch.wanted:
             return
         try:
             await self._run(batch)
@@ -200,7 +243,7 @@ class Batcher:
     async def _outputs(self, batch: Batch) -> dict[str, Tensor]:
         if self._over is not None:
             raise self._over
-        return await self._runs.run(batch.feeds, batch.rows, batch.deadline)
+        return await self._runs.run(batch)
 
     async def _search(self, batch: Batch, error: RunFailed) -> None:
         """Find the rows of one job that fail; past the bound, its caller's rows near one are blamed too."""
@@ -312,6 +355,11 @@ class Batcher:
         self._runs.stop()
         if self._worker is not None:
             await asyncio.gather(self._worker, return_exceptions=True)
+
+
+def level_of(queue: Lanes, batch: Batch) -> int:
+    """Return the level of the most urgent job of a batch."""
+    return min(queue.level(job) for job, _ in batch.spans)
 
 
 def blame(batch: Batch, error: RunFailed) -> None:

@@ -58,12 +58,15 @@ class Blocks:
 
     def __init__(self, reader: BulkReader, rows: int, timeout_seconds: float) -> None:
         """Take a reader, the most rows of a block and the time that a run may wait and take."""
-        self.small = False
-        """Whether Redis is asked for little at a time, so that others come between; set before the first read."""
+        self._gentle = False
         self._reader = reader
         self._most, self._timeout = min(rows, BLOCK_ROWS), timeout_seconds
         self._plans: dict[tuple[str, int], BlockReader] = {}
         self._pool: ThreadPoolExecutor | None = None
+
+    def be_gentle(self) -> None:
+        """Ask Redis for little at a time, so that others come between; to be said before the first read."""
+        self._gentle, self._reader.ahead = True, 1
 
     def supports(self, serving: Serving) -> bool:
         """Whether a version's keys can be read in blocks; its rows must not see one another."""
@@ -129,7 +132,7 @@ class Blocks:
             if len(self._plans) >= KEPT_PLANS:
                 self._plans.pop(next(iter(self._plans)))
             known = self._plans[name] = BlockReader(
-                serving.plan, self._reader, self._decoding(), serving.row_bytes, small=self.small
+                serving.plan, self._reader, self._decoding(), serving.row_bytes, gentle=self._gentle
             )
         return known
 

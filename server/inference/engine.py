@@ -11,6 +11,7 @@ from collections.abc import Coroutine, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from models.entries import read_entries
@@ -27,6 +28,7 @@ from models.keys import as_name
 from models.manifest import Manifest
 from models.redis_failures import connected
 from models.store import ModelStore
+from server.inference.batch_limits import BatchLimits
 from server.inference.blocks import Blocks
 from server.inference.catalogue import Catalogue
 from server.inference.ending import ended
@@ -51,13 +53,15 @@ FIRST_SECONDS = 1.5  # how long the doors wait for the stored models before they
 class Limits:
     """Bounds that doors hold too.
 
-    Units: rows a request; bytes of a body and of an uploaded model; seconds a prediction may take.
+    Units: rows a request; bytes of a body and of an uploaded model; seconds a prediction may take;
+           batch, of every queue before its model's publisher has asked for more.
     """
 
     rows: int
     body_bytes: int
     model_bytes: int
     timeout_seconds: float
+    batch: BatchLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,7 @@ class Parts:
     trial: Trials
     pool: ThreadPoolExecutor
     moment: Moment
+    shared: Path | None = None
 
 
 class Engine:
@@ -90,6 +95,8 @@ class Engine:
         self.process = secrets.token_hex(8)
         """A name that no other process has."""
         self.moment = parts.moment
+        self.shared = parts.shared
+        """The directory that the workers of a server share; None where there is one."""
         self.limits = limits
         self.ask = parts.reader.ask
         """Commands of one key each, in one round trip with everybody else's; see `Reader.ask`."""

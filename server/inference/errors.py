@@ -48,7 +48,8 @@ class DeadlineExceeded(InsituError):
 
     def __init__(self, seconds: float) -> None:
         super().__init__(
-            f"not answered within {seconds:.3g} s; ask for less at once or allow more time with `timeout_ms`",
+            f"not answered within {seconds:.3g} s; ask for less at once or allow more time with `timeout_ms`, in the "
+            "Open Inference Protocol `timeout`",
             seconds=round(seconds, 3),
         )
 

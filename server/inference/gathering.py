@@ -44,6 +44,12 @@ class Gatherer:
         parts += [part for job in jobs if job.feeds is not None for part in self._apart(given(job), job)]
         return self._joined(parts) if len(parts) > 1 else parts
 
+    def decode(self, job: Job) -> None:
+        """Make tensors of what was read for a job before its batch is made, if all of it is regular."""
+        if self._together and job.prepared is not None and job.feeds is None:
+            found = self._columns([job])
+            job.early = None if found is None else found.feeds
+
     def _joined(self, parts: Sequence[Batch]) -> list[Batch]:
         alike: dict[Signature, list[Batch]] = {}
         for part in parts:
@@ -72,6 +78,11 @@ class Gatherer:
             return None
         if len(jobs) == 1:
             replies, rows = jobs[0].replies, len(spans[0][1])
+            if jobs[0].early is not None:
+                return Batch(jobs[0].early, rows, spans)
+        elif [job.early for job in jobs].count(None) < len(jobs):
+            parts = [part for job in jobs if (part := self._columns([job])) is not None]
+            return joined(parts, self._pad) if len(parts) == len(jobs) else None
         else:
             replies = [*chain.from_iterable([job.replies for job in jobs])]
             rows = sum([len(live) for _, live in spans])

@@ -24,19 +24,21 @@ class Job:
     an input). Made once a request, so what is mostly the same stands on the class.
 
     Units: asked, arrived and deadline, seconds of time.monotonic: when it was read for, when it
-           began to wait, when it is given up.
+           began to wait, when it is given up. priority, 1 is the most urgent; 0 names none.
     """
 
     raw: bool = False
     tensors: bool = False  # what it waits for are outputs, of all its rows
     outputs: Mapping[str, Tensor] | None = None
     callers: int = 1
+    priority: int = 0
     open: bool = True
     arrived: float = 0.0
     missing: Missing = None
     prepared: Prepared | None = None
     replies: Sequence[Any] = ()
     feeds: Feeds | None = None
+    early: Feeds | None = None  # what was read, as tensors, where that did not wait for the run
     rows: Sequence[Row] = ()
     left: int = 0
 

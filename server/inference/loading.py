@@ -23,6 +23,7 @@ from models.refusals import Refusal
 from models.sources import ListSource, VectorSource
 from models.store import ModelStore
 from models.tensors import elements, numpy_dtype
+from models.ways import Ways
 from server.counting.version_metrics import VersionMetrics
 from server.inference.batch_limits import BatchLimits
 from server.inference.batcher import Batcher
@@ -66,6 +67,7 @@ class Serving:
     rows: Rows
     row_bytes: int
     plan: Plan | None
+    ways: Ways | None
     batcher: Batcher
     metrics: VersionMetrics
     loaded_at: float = field(default_factory=time.time)
@@ -226,6 +228,7 @@ class Loader:
             rows=verdict.rows,
             row_bytes=row_bytes(manifest.features),
             plan=plan,
+            ways=None if plan is None else Ways(plan),
             batcher=Batcher(runner, plan, limits, metrics, options.moment),
             metrics=metrics,
         )

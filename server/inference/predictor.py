@@ -22,6 +22,7 @@ from server.inference.dividing import Share, divided
 from server.inference.errors import TOO_MUCH_AT_ONCE, DeadlineExceeded, Stopping, TooManyRows, no_view
 from server.inference.loading import Serving
 from server.inference.reading.reader import Reader
+from server.inference.reading.rows import RowReader
 from server.inference.requests import Done, Part, Request, Requests, Work
 from server.inference.routing import Route
 from server.inference.shadow import Shadows
@@ -39,7 +40,7 @@ class Predictor:
         self, catalogue: Catalogue, reader: Reader, metrics: Metrics, rows: int, timeout_seconds: float
     ) -> None:
         self._catalogue = catalogue
-        self._ask = reader.ask
+        self._read_rows = RowReader(reader).read
         self._metrics = metrics
         self._rows = rows
         self._timeout = timeout_seconds
@@ -77,6 +78,8 @@ class Predictor:
             deadline = ask.deadline
         request = Request(ask, started, deadline, done, self._ended)
         request.raw, request.callers, request.tensors = ask.raw, ask.callers, ask.tensors
+        if ask.priority:
+            request.priority = ask.priority
         self._requests.add(request)
         if deadline <= started:
             request.end(DeadlineExceeded(0.0))
@@ -205,15 +208,16 @@ class Predictor:
             work.end()
             return
         batcher, rows = work.serving.batcher, len(work.rows)
-        batcher.admit(rows)
-        commands = work.prepared.encoded() if work.prepared is not None else None
-        if not commands:
+        batcher.admit(rows, work.priority)
+        prepared, ways = work.prepared, work.serving.ways
+        if prepared is None or ways is None:
             batcher.add(work)
             return
         try:
-            self._ask(commands, work.replied)
-        except InsituError:
-            batcher.release(rows)
+            if not self._read_rows(ways, prepared, work.replied):
+                batcher.add(work)
+        except Exception:
+            batcher.release(rows, work.priority)
             raise
 
     def _check_count(self, rows: int, serving: Serving) -> None:

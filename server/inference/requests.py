@@ -39,7 +39,7 @@ class Work(Job):
         """Wait for a run, now that what it needs was read."""
         serving = self.serving
         if isinstance(outcome, InsituError):
-            serving.batcher.release(len(self.rows))
+            serving.batcher.release(len(self.rows), self.priority)
             self.end(outcome)
             return
         self.replies = outcome
@@ -92,6 +92,7 @@ class Part(Work):
         self.serving = serving
         self.raw = request.ask.raw
         self.callers = min(request.callers, len(rows))
+        self.priority = request.priority
         self.of(rows)
 
     def end(self, error: Exception | None = None) -> None:

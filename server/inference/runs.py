@@ -1,7 +1,7 @@
 """Runs: a batch through one session, on the loop while that is short, in a thread when it is not.
 
-Which of the two is measured, for each size of batch by itself. A run that outlives its deadline is
-stopped, so that no graph can hold a thread for good.
+Which of the two is measured, for each size of batch by itself. A run that outlives its deadline, or
+everybody who waits for it, is stopped, so that no graph can hold a thread for good.
 """
 
 import asyncio
@@ -18,12 +18,13 @@ from server.inference.errors import DeadlineExceeded, RunFailed
 from server.inference.jobs import Feeds
 from server.inference.samples import Rows
 from server.inference.sessions import Session, ending
-from server.inference.stacking import filled_up, rows_of, stacked
+from server.inference.stacking import Batch, filled_up, rows_of, stacked
 
 INLINE_SECONDS = 0.0005  # a shorter run costs less than handing it to a thread
 LENIENCE = (
     1.1  # a run that took longer than those before counts in full after some: another program had the core
 )
+LOOK_SECONDS = 0.25  # between looks whether somebody still waits for a run in a thread
 STOP_SECONDS = 1.0  # a stopped run ends between two nodes; one in a very long node is left to its thread
 
 Timed = tuple[dict[str, Tensor], float, float]  # outputs of a run that went well, when it began and ended
@@ -66,16 +67,15 @@ class Runs:
         self._note(size, started, time.monotonic())
         return outputs
 
-    async def run(self, feeds: Feeds, rows: int, deadline: float) -> dict[str, Tensor]:
-        """Run rows, here or in a thread.
+    async def run(self, batch: Batch) -> dict[str, Tensor]:
+        """Run the rows of a batch, here or in a thread.
 
-        Units:  deadline, seconds of time.monotonic.
         Raises: RunFailed; DeadlineExceeded, when the run had to be stopped.
         """
-        size = size_of(feeds)
+        size = size_of(batch.feeds)
         if self.short(size):
-            return self.now(feeds, rows, size)
-        outputs, started, ended = await self._in_thread(feeds, rows, deadline)
+            return self.now(batch.feeds, batch.rows, size)
+        outputs, started, ended = await self._in_thread(batch)
         self._note(size, started, ended)
         return outputs
 
@@ -85,16 +85,23 @@ class Runs:
         self.last = seconds, ended
         self._seconds[size] = min(seconds, self._seconds.get(size, seconds) * LENIENCE)
 
-    async def _in_thread(self, feeds: Feeds, rows: int, deadline: float) -> Timed:
+    async def _in_thread(self, batch: Batch) -> Timed:
         started, loop = time.monotonic(), asyncio.get_running_loop()
         stop, halt = ort.RunOptions(), loop.create_future()
+        deadline, left = batch.deadline, batch.deadline - started
         self._halt = halt
-        run = loop.run_in_executor(self._runner.pool, self._timed, feeds, rows, stop)
-        await asyncio.wait([run, halt], timeout=deadline - started, return_when=asyncio.FIRST_COMPLETED)
+        queued = self._runner.pool.submit(self._timed, batch.feeds, batch.rows, stop)
+        run = asyncio.wrap_future(queued)
+        while left > 0 and not (run.done() or halt.done()) and batch.wanted:
+            await asyncio.wait(
+                [run, halt], timeout=min(left, LOOK_SECONDS), return_when=asyncio.FIRST_COMPLETED
+            )
+            left = deadline - time.monotonic()
         self._halt = None
         if not run.done():
             ending(stop)
-            await asyncio.wait([run], timeout=STOP_SECONDS)
+            if not queued.cancel():  # it has begun
+                await asyncio.wait([run], timeout=STOP_SECONDS)
         if stop.terminate:
             run.add_done_callback(forget)
             run.cancel()

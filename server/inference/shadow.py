@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from models.tensors import Tensor
+from models.tensors import Tensor, is_float
 from server.inference.asking import Answer, Ask
 from server.inference.loading import Serving
 
@@ -111,7 +111,7 @@ def gaps_of(one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
 
     Shape: (rows, values) each.
     """
-    if one.dtype.kind != "f":
+    if not is_float(one.dtype):
         differ = np.asarray(one != other, bool)
         return np.where(differ, math.inf, 0.0), differ
     first, second = one.astype(np.float64), other.astype(np.float64)

@@ -26,6 +26,11 @@ class Batch:
         """When the last of its jobs is given up."""
         return max(job.deadline for job, _ in self.spans)
 
+    @property
+    def wanted(self) -> bool:
+        """Whether somebody still waits for one of its jobs."""
+        return any(job.open for job, _ in self.spans)
+
     def halves(self) -> tuple["Batch", "Batch"]:
         """Part a batch between two jobs, or the rows of its only one."""
         if len(self.spans) == 1:

@@ -4,7 +4,7 @@ All numbers of an answer are written by one call of the JSON library, and set be
 change from row to row.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -38,19 +38,28 @@ def places_of(columns: Columns) -> tuple[bytes, list[Sequence[bytes]]]:
 
 def filled(form: bytes, places: Sequence[Sequence[bytes]]) -> list[bytes]:
     """Return a form filled in for each row: `places[i][row]` where its i-th `%b` is; no line breaks in any."""
-    rows, width = len(places[0]), len(places)
-    if rows == 1:
+    if len(places[0]) == 1:
         return [form % tuple([place[0] for place in places])]
+    result: list[bytes] = []
+    for lines in formatted(form + b"\n", places):
+        result += lines[:-1].split(b"\n")
+    return result
+
+
+def joined(form: bytes, places: Sequence[Sequence[bytes]]) -> bytes:
+    """Return the same with a comma between the rows."""
+    return b"".join(formatted(form + b",", places))[:-1]
+
+
+def formatted(form: bytes, places: Sequence[Sequence[bytes]]) -> Iterator[bytes]:
+    """Yield a form filled in for some rows after the other."""
+    rows, width = len(places[0]), len(places)
     texts: list[bytes] = [b""] * (rows * width)
     for at, place in enumerate(places):
         texts[at::width] = place
-    line = form + b"\n"
-    step = max(1, min(FORMATTED_ROWS, FORMATTED_BYTES // len(line)))
-    result: list[bytes] = []
+    step = max(1, min(FORMATTED_ROWS, FORMATTED_BYTES // len(form)))
     for at in range(0, rows, step):
-        lines = line * min(step, rows - at) % tuple(texts[at * width : (at + step) * width])
-        result += lines[:-1].split(b"\n")
-    return result
+        yield form * min(step, rows - at) % tuple(texts[at * width : (at + step) * width])
 
 
 @lru_cache(FORMS)

@@ -5,6 +5,7 @@ its keys (BYTES or whole numbers, one a row) and one for each inline field: the 
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
@@ -142,7 +143,7 @@ def ask_of(request: Infer, serving: Serving) -> Ask:
     if len(given) < len(request.inputs):
         twice = next(one.name for one in request.inputs if given[one.name] is not one)
         raise BadRequest(f"input {shown(twice)!r} is given twice; give it once", tensor=shown(twice))
-    ask = Ask(request.model, request.reference, tensors=True)
+    ask = Ask(request.model, request.reference, tensors=True, priority=request.priority)
     if request.timeout_us:
         ask.deadline = time.monotonic() + request.timeout_us * MICROSECONDS
     if serving.plan is not None and names_rows(given, manifest, serving.plan):
@@ -237,9 +238,10 @@ def missing_of(parameters: Mapping[str, Any]) -> float | None:
     Raises: BadRequest.
     """
     value = parameters.get("missing")
-    if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if value is None or (number and math.isfinite(value)):
         return value
-    raise BadRequest(f"parameter 'missing' is {shown(value)!r}; send a number", field="missing")
+    raise BadRequest(f"parameter 'missing' is {shown(value)!r}; send a finite number", field="missing")
 
 
 def inputs_of(given: Mapping[str, TensorGiven], manifest: Manifest, plan: Plan | None) -> dict[str, Any]:

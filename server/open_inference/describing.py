@@ -6,11 +6,14 @@ from typing import Any
 from models.assembly import Plan
 from models.manifest import Manifest
 from models.tensors import TensorSpec
+from server.inference.batch_limits import BatchLimits
+from server.inference.priorities import LEVELS
 from server.open_inference.asking import key_inputs
 from server.open_inference.datatypes import BYTES, DATATYPES, type_of
 
 PLATFORM = "onnxruntime_onnx"
 BACKEND = "onnxruntime"
+MICROSECONDS = 1_000_000  # in a second
 EXTENSIONS = (
     "binary_tensor_data",
     "classification",
@@ -63,10 +66,10 @@ def described(spec: TensorSpec) -> Facts:
     }
 
 
-def config(manifest: Manifest, plan: Plan | None, batch_rows: int) -> Facts:
+def config(manifest: Manifest, plan: Plan | None, rows: int, batch: BatchLimits) -> Facts:
     """Return a version's configuration as Triton has one; dimensions are without the batch's where there is one.
 
-    Units: batch_rows, rows that the server runs together at the most.
+    Units: rows, of one request at the most; batch, the bounds of every queue of the server.
     """
     batched = manifest.batching == "dynamic"
     facts: Facts = {
@@ -74,7 +77,7 @@ def config(manifest: Manifest, plan: Plan | None, batch_rows: int) -> Facts:
         "platform": PLATFORM,
         "backend": BACKEND,
         "version_policy": {"all": {}},
-        "max_batch_size": batch_rows if batched else 0,
+        "max_batch_size": rows if batched else 0,
         "input": [configured(spec, batched) for spec in manifest.inputs],
         "output": [configured(spec, batched) for spec in manifest.outputs],
         "instance_group": [{"name": manifest.name, "kind": "KIND_CPU", "count": 1}],
@@ -82,7 +85,14 @@ def config(manifest: Manifest, plan: Plan | None, batch_rows: int) -> Facts:
         "parameters": {},
     }
     if batched:
-        facts["dynamic_batching"] = {"preferred_batch_size": [], "max_queue_delay_microseconds": 0}
+        wait_seconds = batch.asked(manifest.execution, rows_apart=True).wait_seconds
+        facts["dynamic_batching"] = {
+            "preferred_batch_size": [],
+            "max_queue_delay_microseconds": round(wait_seconds * MICROSECONDS),
+            "preserve_ordering": False,
+            "priority_levels": LEVELS,
+            "default_priority_level": batch.default_priority,
+        }
     if plan is not None:
         facts["parameters"] = {name: {"string_value": text} for name, text in properties(plan).items()}
     return facts

@@ -6,12 +6,14 @@ from typing import Any
 
 from models.errors import BadRequest, shown
 from models.tensors import Tensor
+from server.inference.priorities import LEVELS
 from server.open_inference.datatypes import DTYPES
 
 Reference = str | int | None
 Parameter = str | int | float | bool
 RESERVED = ("sequence_", "triton_")  # names that the protocol keeps for itself
 MOST_CLASSES = 1 << 16
+TEXT_BYTES = 64  # of a text in a tensor, about
 
 
 @dataclass(slots=True)
@@ -44,7 +46,8 @@ class OutputWanted:
 class Infer:
     """One request: tensors in, the outputs that are wanted, all of them where none is named.
 
-    Units: timeout_us, microseconds; 0 takes the server's own limit.
+    Units: timeout_us, microseconds; 0 takes the server's own limit. priority, 1 is the most urgent;
+           0 takes the server's default.
     """
 
     model: str
@@ -53,6 +56,7 @@ class Infer:
     outputs: Sequence[OutputWanted] = ()
     id: str = ""
     timeout_us: int = 0
+    priority: int = 0
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
 
 
@@ -76,21 +80,42 @@ class Inferred:
     outputs: Sequence[TensorTold]
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
 
+    @property
+    def nbytes(self) -> int:
+        """About how many bytes the tensors have in memory."""
+        return sum(
+            one.tensor.size * TEXT_BYTES if one.tensor.dtype.hasobject else one.tensor.nbytes
+            for one in self.outputs
+        )
+
 
 def timeout_of(parameters: Mapping[str, Any]) -> int:
     """Return the time that a request allows itself, in microseconds; 0 where it names none.
 
-    Raises: BadRequest; `priority` is read as well, every request has the same.
+    Raises: BadRequest.
     """
-    for name in ("timeout", "priority"):
-        value = parameters.get(name, 0)
-        if type(value) is not int or value < 0:
-            raise BadRequest(
-                f"parameter {name!r} is {shown(value)!r}; it is a whole number from 0"
-                + (", in microseconds" if name == "timeout" else ""),
-                field=name,
-            )
-    return int(parameters.get("timeout", 0))
+    value = parameters.get("timeout", 0)
+    if type(value) is not int or value < 0:
+        raise BadRequest(
+            f"parameter 'timeout' is {shown(value)!r}; it is a whole number from 0, in microseconds",
+            field="timeout",
+        )
+    return value
+
+
+def priority_of(parameters: Mapping[str, Any]) -> int:
+    """Return the level that a request names, 1 the most urgent; 0 where it takes the server's default.
+
+    Raises: BadRequest.
+    """
+    value = parameters.get("priority", 0)
+    if type(value) is not int or not 0 <= value <= LEVELS:
+        raise BadRequest(
+            f"parameter 'priority' is {shown(value)!r}; it is a whole number from 1, the most urgent, to {LEVELS}, "
+            "or 0 for the server's default",
+            field="priority",
+        )
+    return value
 
 
 def classes_of(output: str, parameters: Mapping[str, Any]) -> int:

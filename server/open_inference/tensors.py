@@ -179,6 +179,8 @@ def values_of(name: str, dtype: str, parsed: Tensor) -> Tensor:
     with np.errstate(over="ignore", invalid="ignore"):
         cast = parsed.astype(numpy_dtype(dtype))
     lost = ~np.isfinite(cast) if is_float(cast.dtype) else cast != parsed
+    if lost.any() and is_float(cast.dtype):
+        lost &= np.isfinite(parsed)  # what was sent so is itself
     if lost.any():
         raise refused(name, dtype, parsed[int(np.argmax(lost))].item())
     return cast

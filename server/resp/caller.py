@@ -30,7 +30,9 @@ class Caller:
     `redis` sends commands to Redis on the client's own connection, in one write, and returns their
     replies: bytes, int, list, None, and an error as a ResponseError in its place. `db` is the
     database the client has selected, `home` the one that features and models are read from.
-    `configuration` is the door's, the same for all its clients. `changes` says whether they may change anything.
+    `configuration` is the server's, the same for all clients. `changes` says whether they may change anything.
+    `strays` tells whether what was queued for them may have gone to another database than `db`: their
+    transaction selects one.
     """
 
     engine: Engine
@@ -40,17 +42,26 @@ class Caller:
     home: int = 0
     configuration: Configuration = field(default_factory=Configuration)
     changes: bool = True
+    strays: Callable[[], bool] = bool
 
     async def script(self, script: Script, keys: Sequence[Word], arguments: Sequence[Word] = ()) -> Any:
         """Run a script on the client's own connection and return its reply, an error too.
 
         Raises: RedisUnavailable.
         """
-        words = (len(keys), *keys, *arguments)
-        (reply,) = await self.redis([("EVALSHA", script.digest, *words)])
-        if isinstance(reply, ResponseError) and missing(reply):
-            (reply,) = await self.redis([("EVAL", script.text, *words)])
-        return reply
+        return await run(self.redis, script, keys, arguments)
+
+
+async def run(redis: Redis, script: Script, keys: Sequence[Word], arguments: Sequence[Word] = ()) -> Any:
+    """Run a script and return its reply, an error too.
+
+    Raises: RedisUnavailable.
+    """
+    words = (len(keys), *keys, *arguments)
+    (reply,) = await redis([("EVALSHA", script.digest, *words)])
+    if isinstance(reply, ResponseError) and missing(reply):
+        (reply,) = await redis([("EVAL", script.text, *words)])
+    return reply
 
 
 def missing(reply: ResponseError) -> bool:

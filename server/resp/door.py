@@ -8,6 +8,7 @@ from server.access import Access
 from server.inference.engine import Engine
 from server.resp.commands.command import Command
 from server.resp.commands.table import COMMANDS
+from server.resp.configuration import Configuration
 from server.resp.connection import Connection
 from server.resp.joined import Joined
 from server.resp.joined_dags import JoinedDags
@@ -46,7 +47,7 @@ class Door:
         most = engine.limits.model_bytes + BESIDE_MODEL_BYTES
         service = Service(
             engine, commands, access, redis.place, redis.home, redis.timeout_seconds, most,
-            Joined(engine), JoinedDags(engine, each),
+            Joined(engine), JoinedDags(engine, each), configuration=Configuration(engine.shared),
         )  # fmt: skip
         known = specials(commands)
         server = await asyncio.get_running_loop().create_server(

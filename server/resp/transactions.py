@@ -2,17 +2,15 @@
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any
 
 from server.resp.caller import Word
-from server.resp.commands.command import Command
+from server.resp.commands.command import Command, Turned
 from server.resp.refusals import IN_TRANSACTION
 from server.resp.wire.frames import END
 from server.resp.wire.reading import read
 from server.resp.wire.scanning import Scanner
 
 UNFIT = ("EVAL", "return 0")  # too few words: Redis then refuses to EXEC, as it does after any such mistake
-Turned = Callable[[Any], bytes]
 Noted = Callable[[bytes], None]
 
 
@@ -33,13 +31,15 @@ class Transaction:
     """What was queued: `begun` is how many commands had been sent through with its MULTI.
 
     `turned` makes other replies of some, `noted` looks at those of others, by their places in EXEC's.
+    `selects` is whether it changes the database between them.
     """
 
-    __slots__ = ("begun", "beside", "noted", "turned")
+    __slots__ = ("begun", "beside", "noted", "selects", "turned")
 
     def __init__(self, begun: int) -> None:
         self.begun = begun
         self.beside = 0  # ours, less what was sent through and not queued
+        self.selects = False
         self.turned: dict[int, Turned] = {}
         self.noted: dict[int, Noted] = {}
 
@@ -53,7 +53,7 @@ class Transaction:
         """Have the reply looked at that EXEC gives to what was sent through last, `sent` commands with it."""
         self.noted[sent - self.begun + self.beside - 1] = noted
 
-    def told(self, frame: bytes) -> bytes:
+    async def told(self, frame: bytes) -> bytes:
         """Return the reply to EXEC with ours turned; an error or nothing is left as it is."""
         line = frame.index(END) + 2
         if frame[:1] != b"*" or frame[1:2] == b"-":
@@ -65,5 +65,6 @@ class Transaction:
                 noted(parts[place])
         for place, turned in self.turned.items():
             if place < len(parts):
-                parts[place] = turned(read(parts[place]))
+                found = turned(read(parts[place]))
+                parts[place] = found if isinstance(found, bytes) else await found
         return frame[:line] + b"".join(parts)

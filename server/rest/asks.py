@@ -19,6 +19,7 @@ WAYS = FIELDS[:3]
 TRUTHS = {"true": True, "1": True, "": True, "false": False, "0": False}
 Reference = str | int | None
 MILLISECONDS = re.compile(r"[0-9]{1,12}(\.[0-9]{1,12})?")
+TEXTS = {str}
 TIMEOUT_HEADER = "x-request-timeout-ms"
 VERSION_DIGITS = 9  # no model has a thousand million versions
 KINDS = {dict: "an object", list: "a list", str: "a text", bool: "a truth value", type(None): "null"}
@@ -107,7 +108,7 @@ def the_keys(value: Any) -> list[str]:
     """Return full Redis keys, one a row."""
     if not isinstance(value, list):
         raise BadRequest(f'keys is {kind(value)}; send a list such as ["patient:17"]', field="keys")
-    for row, key in enumerate(value):
+    for row, key in enumerate(value if set(map(type, value)) - TEXTS else ()):
         if type(key) is not str:
             raise BadRequest(
                 f'keys[{row}] is {kind(key)}; a key is a text such as "patient:17"', field="keys", row=row

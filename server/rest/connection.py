@@ -16,6 +16,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from server.rest import errors
+from server.rest.departures import Departure
 from server.rest.refusals import HeadTooLarge
 
 HEAD_BYTES = 1 << 16  # and what one read brings: the parser counts no better
@@ -58,6 +59,7 @@ class Connection(HttpToolsProtocol):
         self._active = 0.0
         self._last_word: Callable[[], None] | None = None
         self._last: RequestResponseCycle | None = None  # told to say that the connection ends
+        self._answered: RequestResponseCycle | None = None  # `cycle` is the newest, which waits for its turn
 
     def answering(self) -> bool:
         """Whether uvicorn answers something."""
@@ -78,9 +80,17 @@ class Connection(HttpToolsProtocol):
         self._idle = self.loop.call_later(self.timeout_keep_alive, self._check_idle)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Watch no longer."""
+        """Watch no longer; what is answered hears of it, also while later requests wait, which are never begun."""
         self._idle.cancel()
         super().connection_lost(exc)
+        cycle = self._answered
+        if cycle is not None and not cycle.response_complete:
+            cycle.disconnected = True
+            cycle.message_event.set()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._answered = cycle
+        super()._start_asgi_task(cycle, app)
 
     def touch(self) -> None:
         """Note that something happens."""
@@ -207,7 +217,16 @@ class Connection(HttpToolsProtocol):
             return False
         self.half_closed = True
         self.shutdown()
+        if not self.transport.is_closing():
+            Departure(self.transport, self.busy, self._between_answers)
         return True
+
+    def _between_answers(self) -> bool:
+        """Whether an interim answer may be sent: nothing of the next one has been, and who asks knows of such."""
+        cycle = self._answered
+        if cycle is None or not self.answering():
+            return True
+        return not cycle.response_started and cycle.scope["http_version"] == "1.1"
 
 
 def without_offer(data: bytes) -> bytes:

@@ -42,6 +42,7 @@ BY_HAND: tuple[type[BaseModel], ...] = (
     LoadRequest,
     UnloadRequest,
 )
+ERRORS: tuple[type[BaseModel], ...] = (ErrorBody, ProtocolError)
 EXAMPLES: tuple[InsituError, ...] = (
     refusals.MalformedJson(
         "the body is no JSON: unexpected end of data at line 1 column 9", line=1, column=9
@@ -117,14 +118,19 @@ class Form:
 
 
 def told(classes: Sequence[type[InsituError]], form: Form) -> dict[int | str, dict[str, Any]]:
-    """Return the examples of these errors by status; whoever asks for a token may also refuse one."""
+    """Return the examples of these errors by status; whoever asks for a token may also refuse one.
+
+    Their body is named, not given as a model: FastAPI would build a validator for each of hundreds of responses,
+    half of what a server takes to build its API.
+    """
+    schema = {"$ref": SCHEMAS.format(model=form.body.__name__)}
     found: dict[int | str, dict[str, Any]] = {}
     for error in EXAMPLES:
         if not isinstance(error, (*classes, Unauthorized, Forbidden)):
             continue
         response = found.setdefault(
             form.status(error),
-            {"model": form.body, "description": "", "content": {"application/json": {"examples": {}}}},
+            {"description": "", "content": {"application/json": {"examples": {}, "schema": schema}}},
         )
         response["description"] = ", ".join(filter(None, (response["description"], error.code)))
         examples = response["content"]["application/json"]["examples"]
@@ -150,7 +156,7 @@ def parameter(name: str, schema: dict[str, Any], description: str, **more: Any) 
 
 
 def describe(api: FastAPI, tags: Sequence[dict[str, str]]) -> None:
-    """Let an API describe itself with the schemas of its hand-read bodies; made once, when asked for."""
+    """Let an API describe itself with the schemas of hand-read bodies and of errors; made once, when asked for."""
 
     def openapi() -> dict[str, Any]:
         if api.openapi_schema is None:
@@ -163,8 +169,11 @@ def describe(api: FastAPI, tags: Sequence[dict[str, str]]) -> None:
                 tags=list(tags),
                 license_info=api.license_info,
             )
-            _, by_hand = models_json_schema([(one, "validation") for one in BY_HAND], ref_template=SCHEMAS)
-            api.openapi_schema["components"]["schemas"].update(by_hand["$defs"])
+            _, named = models_json_schema(
+                [*((one, "validation") for one in BY_HAND), *((one, "serialization") for one in ERRORS)],
+                ref_template=SCHEMAS,
+            )
+            api.openapi_schema["components"]["schemas"].update(named["$defs"])
         return api.openapi_schema
 
     api.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend OpenAPI

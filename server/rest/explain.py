@@ -13,6 +13,7 @@ from server.rest import asks, predict
 from server.rest.examples import EXPLAIN_BODY, EXPLAIN_POSTED, EXPLAIN_QUERIED, EXPLAIN_QUERY
 from server.rest.explanations import ExplainAnswer
 from server.rest.guarding import needs
+from server.rest.hearing import heard
 from server.rest.parameters import ModelName, Version
 from server.rest.wire import Json, read_json
 
@@ -72,7 +73,7 @@ async def posted(engine: Engine, request: Request, name: str, version: str | Non
             raise BadRequest("a POST takes no query parameters here; put them into the body")
         data = await read_json(request, FIELDS)
         ask, wish = of_body(name, asks.reference(version), data, request.headers.get(asks.TIMEOUT_HEADER))
-    return await answer(engine, ask, wish)
+    return await answer(engine, request, ask, wish)
 
 
 async def queried(engine: Engine, request: Request, name: str, version: str | None) -> Json:
@@ -83,12 +84,15 @@ async def queried(engine: Engine, request: Request, name: str, version: str | No
     with predict.counted(engine):
         query, timeout_ms = request.query_params.multi_items(), request.headers.get(asks.TIMEOUT_HEADER)
         ask, wish = of_query(name, asks.reference(version), query, timeout_ms)
-    return await answer(engine, ask, wish)
+    return await answer(engine, request, ask, wish)
 
 
-async def answer(engine: Engine, ask: Ask, wish: Wish) -> Json:
-    """Return the explanations, or the error of the only row."""
-    given = predict.whole(await engine.explainer.explain(ask, wish))
+async def answer(engine: Engine, request: Request, ask: Ask, wish: Wish) -> Json:
+    """Return the explanations, or the error of the only row.
+
+    Raises: InsituError; ClientDisconnect.
+    """
+    given = predict.whole(await heard(request, engine.explainer.explain(ask, wish)))
     rows = [predict.entry(row) for row in given.rows]
     return Json({"model": given.model, "version": given.version, "explanations": rows})
 

@@ -23,7 +23,10 @@ class ExplainRequest(RowsAsked):
     """An output of the graph of which a number is explained."""
 
     element: Annotated[int, Field(ge=0)] | None = None
-    """Which number of that output, counted over the row; not needed where there is one."""
+    """Which number of that output, counted over the row.
+
+    If not given the only one, a value's median, or the first step of a forecast.
+    """
 
     reference: dict[str, Any] | None = None
     """Rows to compare with: tensors by the name of the graph's input, at most 64 rows; else the version's."""
@@ -65,6 +68,9 @@ class Explanation(Strict):
 
     element: int | None = None
     """Which number of the output is explained, where it is no label's probability."""
+
+    part: str | None = None
+    """What that number is, where the answer has several: `quantile 0.5`, `step 1 of 3`, `cost`."""
 
     prediction: float | None = None
     """The number that is explained, as the version predicts it."""

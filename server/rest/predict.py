@@ -15,6 +15,7 @@ from server.rest import asks
 from server.rest.errors import facts
 from server.rest.examples import BODY, POSTED, QUERIED, QUERY
 from server.rest.guarding import needs
+from server.rest.hearing import heard
 from server.rest.parameters import ModelName, Version
 from server.rest.schemas import PredictAnswer
 from server.rest.wire import Json, check_kind, decode
@@ -45,14 +46,14 @@ def create_router(engine: Engine, access: Access) -> APIRouter:
         """Predict by keys from a terminal: `?key=customer:1&key=customer:2`."""
         with counted(engine):
             ask = queried(request, name, None)
-        return await answer(engine, ask)
+        return await answer(engine, request, ask)
 
     @router.get(VERSION, summary="Predict keys by one version", **get)
     async def predict_keys_by_version(request: Request, name: ModelName, version: Version) -> Json:
         """Predict by keys and one version: a number, or an alias."""
         with counted(engine):
             ask = queried(request, name, version)
-        return await answer(engine, ask)
+        return await answer(engine, request, ask)
 
     return router
 
@@ -64,7 +65,7 @@ async def predicted(engine: Engine, request: Request, name: str, version: str | 
     """
     with counted(engine):
         ask = await posted(request, name, version)
-    return await answer(engine, ask)
+    return await answer(engine, request, ask)
 
 
 @contextmanager
@@ -112,12 +113,12 @@ def queried(request: Request, name: str, version: str | None) -> Ask:
     return asks.of_query(name, asks.reference(version), query, timeout_ms)
 
 
-async def answer(engine: Engine, ask: Ask) -> Json:
+async def answer(engine: Engine, request: Request, ask: Ask) -> Json:
     """Return the answer.
 
-    Raises: InsituError, what concerns the request or its only row.
+    Raises: InsituError, what concerns the request or its only row; ClientDisconnect.
     """
-    return Json(worded(whole(await engine.predictor.predict(ask))))
+    return Json(worded(whole(await heard(request, engine.predictor.predict(ask)))))
 
 
 def whole(given: Answer) -> Answer:

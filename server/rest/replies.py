@@ -9,7 +9,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from models.errors import InsituError
 from server.inference.asking import Answer, Row
 from server.inference.columns import columns_of
-from server.inference.texts import texts_of
+from server.inference.texts import joined, places_of, texts_of
 from server.rest import errors, predict
 from server.rest.refusals import Broken
 from server.rest.wire import JSON_KIND, Json, as_json
@@ -19,7 +19,6 @@ log = logging.getLogger(__name__)
 Headers = list[tuple[bytes, bytes]]
 KIND_LINE = b"\r\ncontent-type: %b\r\n\r\n" % JSON_KIND.encode()
 AFTER = b"]}\n"  # what every answer ends with
-KEY, CLOSED = b'{"key":', b"}" + AFTER
 
 
 class Replies:
@@ -45,9 +44,9 @@ class Replies:
         if found is None:
             return as_json(predict.worded(predict.whole(outcome)))
         rows, columns = found
-        keys = [KEY + orjson.dumps(key) for key in rows.keys]
-        pairs = map(b",".join, zip(keys, texts_of(columns), strict=True))
-        return b"".join((before_rows(outcome), b"},".join(pairs), CLOSED))
+        form, places = places_of(columns)
+        own = joined(b'{"key":"%%b",%b}' % form, [inside(rows.keys), *places])
+        return b"%b%b%b" % (before_rows(outcome), own, AFTER)
 
     def of_rows(self, answer: Answer, headers: Headers, keys: Sequence[bytes]) -> list[bytes]:
         """Return the answers to requests of one key each, which were asked together; `keys` as JSON has them."""
@@ -107,6 +106,14 @@ def answerable(error: Exception) -> InsituError:
 def before_rows(answer: Answer) -> bytes:
     """Return the body of an answer up to its rows."""
     return as_json(predict.worded(Answer(answer.model, answer.version, ())))[: -len(AFTER)]
+
+
+def inside(keys: Sequence[str]) -> list[bytes]:
+    """Return keys as JSON has them, without the quotes around each."""
+    text = orjson.dumps(keys)
+    if b"\\" in text:
+        return [orjson.dumps(key)[1:-1] for key in keys]
+    return text[2:-2].split(b'","')  # no quote is within a key
 
 
 def lines(headers: Headers) -> bytes:

@@ -26,7 +26,7 @@ BODY_BYTES = 2048  # a longer body names no single key
 class Turn:
     """One request of a connection; answers leave in the order of the requests."""
 
-    __slots__ = ("_flush", "group", "reply", "request", "state")
+    __slots__ = ("_flush", "group", "reply", "request", "state", "task")
 
     def __init__(self, state: ServerState, flush: Callable[[], None]) -> None:
         """Take what the headers of every answer stand in, and what writes answers whose turn it is."""
@@ -35,11 +35,12 @@ class Turn:
         self.reply: bytes | None = None
         self.request: Request | None = None
         self.group: Gathered | None = None
+        self.task: asyncio.Task[None] | None = None
 
     def write(self, reply: bytes) -> None:
         """Write the answer when it is this one's turn; what led here is let go, or only a collection frees it."""
         self.reply = reply
-        self.request = self.group = None
+        self.request = self.group = self.task = None
         self._flush()
 
 
@@ -228,6 +229,8 @@ class Turns:
             request = group.request if group.left == len(group.turns) else None
         if request is not None:
             self._predictor.leave(request)
+        if turn.task is not None:
+            turn.task.cancel()
 
 
 def keys_in(bodies: Sequence[bytes]) -> tuple[list[str], list[bytes]] | None:

@@ -98,7 +98,7 @@ def decode(body: bytes | bytearray, fields: Sequence[str] = ()) -> Any:
 def cure(body: bytes | bytearray) -> str:
     """Return the cure for the usual kinds of JSON that is none."""
     if b"NaN" in body or b"Infinity" in body:
-        return "; JSON has no NaN or Infinity: leave the value out and ask with `missing`"
+        return "; JSON has no NaN or Infinity: leave the value out and ask with `missing`, or send a tensor as bytes"
     if body.startswith((b"{'", b"['")):
         return "; JSON takes double quotes"
     return "; a file is sent with curl's -d @FILE" if body.startswith(b"@") else ""

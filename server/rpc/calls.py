@@ -7,14 +7,15 @@ from typing import Any
 from models.errors import InsituError
 from server.inference.engine import Engine
 from server.open_inference.asking import infer
-from server.open_inference.infer import Infer
+from server.open_inference.infer import Infer, Inferred
+from server.rpc.beside import beside
 from server.rpc.describing import model_methods, server_methods
 from server.rpc.fixed import fixed_methods
 from server.rpc.gathered import Gathered
 from server.rpc.heads import Heads
 from server.rpc.messages import parsed
 from server.rpc.methods import Unary, whole
-from server.rpc.replies import response_of
+from server.rpc.replies import written
 from server.rpc.repository import repository_methods
 from server.rpc.requests import infer_of
 
@@ -42,27 +43,28 @@ class Calls:
 
         Raises: InsituError.
         """
-        asked = self.message(data)
-        request = self.request(asked, seconds_left)
-        answer = bytes((await self.answer(request)).SerializeToString())
+        asked = await self.message(data)
+        request = await self.request(asked, seconds_left, len(data))
+        inferred = await self.answer(request)
+        answer = await beside(inferred.nbytes, written, inferred)
         self.heads.meet(data, asked, request)
         return answer
 
-    def message(self, data: bytes) -> Any:
+    async def message(self, data: bytes) -> Any:
         """Return a ModelInferRequest of its bytes.
 
         Raises: BadRequest.
         """
         with self._counted():
-            return parsed("ModelInferRequest", data)
+            return await beside(len(data), parsed, "ModelInferRequest", data)
 
-    def request(self, asked: Any, seconds_left: float | None) -> Infer:
-        """Return what a ModelInferRequest asks for.
+    async def request(self, asked: Any, seconds_left: float | None, size: int) -> Infer:
+        """Return what a ModelInferRequest of so many bytes asks for.
 
         Raises: BadRequest.
         """
         with self._counted():
-            return infer_of(asked, seconds_left)
+            return await beside(size, infer_of, asked, seconds_left)
 
     @contextmanager
     def _counted(self) -> Iterator[None]:
@@ -73,9 +75,9 @@ class Calls:
             self._engine.metrics.failed("unknown", error.code)
             raise
 
-    async def answer(self, request: Infer) -> Any:
-        """Return the ModelInferResponse to a request.
+    async def answer(self, request: Infer) -> Inferred:
+        """Return the answer to a request.
 
         Raises: InsituError.
         """
-        return response_of(await infer(self._engine, request))
+        return await infer(self._engine, request)

@@ -50,7 +50,8 @@ def model_methods(engine: Engine) -> Methods:
 
     async def model_config(request: Any) -> Any:
         found = await signature_of(engine, request.name, reference_of(request.version))
-        facts = config(found.manifest, found.plan, engine.limits.rows)
+        limits = engine.limits
+        facts = config(found.manifest, found.plan, limits.rows, limits.batch)
         return ParseDict({"config": facts}, message("ModelConfigResponse")())
 
     async def statistics(request: Any) -> Any:

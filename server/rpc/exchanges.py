@@ -20,13 +20,13 @@ from server.rpc.heads import Heads
 from server.rpc.http2.connection import Connection
 from server.rpc.http2.headers import Header, encoded
 from server.rpc.http2.streams import Stream
+from server.rpc.reading import Read, found, read
 from server.rpc.wire import (
     BEGINNING,
     CONTENT,
     PREFIX_BYTES,
     WELL,
     Refused,
-    inflated,
     prefixed,
     seconds_of,
     status,
@@ -140,7 +140,7 @@ class Exchange:
         self.asked = asked
         self.body: bytes | bytearray = b""
         self.deadline = None if asked.seconds is None else time.monotonic() + asked.seconds
-        self.messages: asyncio.Queue[bytes | Refused | None] | None = None
+        self.messages: asyncio.Queue[bytes | bytearray | Refused | None] | None = None
         self.task: asyncio.Task[None] | None = None
         self.turn: Turn | None = None
         self.counted = True
@@ -201,24 +201,19 @@ class Exchanges:
                 raise Refused(grpc.StatusCode.UNIMPLEMENTED, "this call takes one message")
 
     def _split(self, exchange: Exchange) -> None:
-        """Hand whole messages of a stream on."""
-        while len(exchange.body) >= PREFIX_BYTES:
-            size = int.from_bytes(exchange.body[1:PREFIX_BYTES], "big")
+        """Hand whole messages of a stream on, each after its prefix."""
+        body, at = exchange.body, 0
+        while len(body) - at >= PREFIX_BYTES and exchange.messages is not None:
+            size = int.from_bytes(body[at + 1 : at + PREFIX_BYTES], "big")
             if size > self._service.message_bytes:
                 raise too_large(size, self._service.message_bytes)
-            end = PREFIX_BYTES + size
-            if len(exchange.body) < end or exchange.messages is None:
-                return
-            exchange.messages.put_nowait(self._message(exchange, exchange.body[:end]))
-            exchange.body = exchange.body[end:]
-
-    def _message(self, exchange: Exchange, body: bytes | bytearray) -> bytes:
-        """Return the message that a prefix stands before.
-
-        Raises: Refused.
-        """
-        data = bytes(memoryview(body)[PREFIX_BYTES:])
-        return inflated(data, exchange.asked.encoding, self._service.message_bytes) if body[0] else data
+            end = at + PREFIX_BYTES + size
+            if len(body) < end:
+                break
+            exchange.messages.put_nowait(body[at:end])
+            at = end
+        if at:
+            exchange.body = body[at:]
 
     def ended(self, stream: Stream) -> None:
         """Answer a call that has been received."""
@@ -235,10 +230,17 @@ class Exchanges:
             self._refuse(stream, Refused(grpc.StatusCode.INVALID_ARGUMENT, "the message is cut off"))
             return
         try:
-            data = self._message(exchange, body)
+            message = found(body, exchange.asked.encoding, self._service.message_bytes)
         except Refused as refused:
             self._refuse(stream, refused)
             return
+        if isinstance(message, bytes):
+            self._whole(stream, exchange, message)
+        else:
+            self._start(stream, exchange, partial(self._large, stream, exchange, message))
+
+    def _whole(self, stream: Stream, exchange: Exchange, data: bytes) -> None:
+        """Answer a call whose message has come."""
         if exchange.asked.plain:
             head = self._service.heads.of(data)
             if head is not None:
@@ -258,12 +260,19 @@ class Exchanges:
             self._reply(stream, exchange, answer)
 
     def _alone(self, stream: Stream, exchange: Exchange, data: bytes) -> None:
+        self._start(stream, exchange, partial(self._handled, stream, exchange, data))
+
+    async def _large(self, stream: Stream, exchange: Exchange, message: Read) -> None:
+        await self._handled(stream, exchange, await message())
+
+    async def _handled(self, stream: Stream, exchange: Exchange, data: bytes) -> None:
+        """Have the handler of a call answer its only message."""
         handler = exchange.asked.handler
         if handler.response_streaming:
             request = handler.request_deserializer(data) if handler.request_deserializer else data
-            self._start(stream, exchange, partial(self._streamed, stream, exchange, request))
+            await self._streamed(stream, exchange, request)
         else:
-            self._start(stream, exchange, partial(self._unary, stream, exchange, data))
+            await self._unary(stream, exchange, data)
 
     def _start(self, stream: Stream, exchange: Exchange, work: Work) -> None:
         task = exchange.task = asyncio.get_running_loop().create_task(self._guarded(stream, exchange, work))
@@ -308,9 +317,10 @@ class Exchanges:
     async def _messages(self, stream: Stream, exchange: Exchange) -> AsyncIterator[Any]:
         """Return the requests of a stream as they come."""
         deserializer = exchange.asked.handler.request_deserializer
-        while exchange.messages is not None and (data := await exchange.messages.get()) is not None:
-            if isinstance(data, Refused):
-                raise data
+        while exchange.messages is not None and (body := await exchange.messages.get()) is not None:
+            if isinstance(body, Refused):
+                raise body
+            data = await read(body, exchange.asked.encoding, self._service.message_bytes)
             self._connection.allow(stream)
             yield deserializer(data) if deserializer else data
 

@@ -61,8 +61,8 @@ def is_plain(asked: Any, request: Infer) -> bool:
     return (
         tensor.ndim > 0
         and len(tensor) == 1
-        and 0 < len(asked.raw_input_contents[0]) <= ROW_BYTES
         and tensor.dtype.kind in "iuf"
+        and 0 < tensor.nbytes <= ROW_BYTES
         and not any(one.classes for one in request.outputs)
     )
 

@@ -17,16 +17,32 @@ from server.open_inference.tensors import to_bytes
 from server.rpc.messages import message
 
 RAW_TAG = b"\x32"  # field 6, raw_output_contents, of bytes
+ANSWER_TAG = b"\x12"  # field 2 of a ModelStreamInferResponse, infer_response
+TEXTS = "OSU"
 KEPT = 1024  # beginnings of answers; there is one for each version and choice of outputs
 Beginning = tuple[str, int, tuple[str, ...]]
 
 
-def response_of(answer: Inferred) -> Any:
-    """Return the message of an answer."""
-    response = beginning_of(answer)
+def written(answer: Inferred) -> bytes:
+    """Return the message of an answer; tensors are copied once."""
+    pieces: list[Any] = [beginning_of(answer).SerializeToString()]
     for one in answer.outputs:
-        response.raw_output_contents.append(to_bytes(one.tensor))
-    return response
+        data = raw(one.tensor)
+        pieces += RAW_TAG, varint(len(data)), data
+    return b"".join(pieces)
+
+
+def streamed(answer: Inferred) -> bytes:
+    """Return the message of a stream that an answer is."""
+    data = written(answer)
+    return b"".join((ANSWER_TAG, varint(len(data)), data))
+
+
+def raw(tensor: Tensor) -> Any:
+    """Return the bytes of a tensor; numbers share its memory."""
+    if tensor.dtype.kind in TEXTS:
+        return to_bytes(tensor)
+    return np.ascontiguousarray(tensor).reshape(-1).view(np.uint8)
 
 
 def beginning_of(answer: Inferred) -> Any:

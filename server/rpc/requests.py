@@ -16,6 +16,7 @@ from server.open_inference.infer import (
     Reference,
     TensorGiven,
     classes_of,
+    priority_of,
     timeout_of,
 )
 from server.open_inference.tensors import of_bytes, shape_of, text_of
@@ -52,6 +53,7 @@ def infer_of(message: Any, seconds_left: float | None = None) -> Infer:
         outputs=[output_of(one) for one in message.outputs],
         id=message.id,
         timeout_us=sooner(timeout_of(parameters), seconds_left),
+        priority=priority_of(parameters),
         parameters=parameters,
     )
 
@@ -112,7 +114,7 @@ def inputs_of(message: Any) -> list[TensorGiven]:
     inputs, raw = message.inputs, message.raw_input_contents
     for one in inputs:
         if one.parameters:
-            check_no_region("input", one.name, one.parameters)
+            check_no_region("input", one.name, parameters_of(one.parameters))
     if not raw:
         return [typed(one) for one in inputs]
     if len(raw) != len(inputs):

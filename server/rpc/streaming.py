@@ -13,11 +13,12 @@ from models.errors import InsituError
 from server.access import Access
 from server.inference.ending import ended
 from server.inference.errors import Stopping
+from server.rpc.beside import beside
 from server.rpc.calls import Calls
 from server.rpc.errors import message_of, refuse
 from server.rpc.guarding import check
 from server.rpc.messages import message
-from server.rpc.replies import set_parameter
+from server.rpc.replies import streamed
 
 FIRST_SECONDS = 0.5
 UNDER_WAY = 64  # requests of one stream; more wait in the connection
@@ -77,16 +78,15 @@ class Streams:
         """Return the message that answers one request."""
         response = message("ModelStreamInferResponse")()
         try:
-            asked = self._calls.message(data)
+            asked = await self._calls.message(data)
             response.infer_response.id = asked.id
-            request = self._calls.request(asked, seconds_left)
+            request = await self._calls.request(asked, seconds_left, len(data))
             answer = await self._calls.answer(request)
+            if request.parameters.get(FINAL_ASKED) is True:
+                answer.parameters = {**answer.parameters, FINAL: True}
+            return await beside(answer.nbytes, streamed, answer)
         except Exception as error:  # noqa: BLE001  # whatever it is, who asked must hear of it
             response.error_message = message_of(error)
-        else:
-            if request.parameters.get(FINAL_ASKED) is True:
-                set_parameter(answer.parameters[FINAL], value=True)
-            response.infer_response.CopyFrom(answer)
         return bytes(response.SerializeToString())
 
 

@@ -12,6 +12,7 @@ import grpc
 from server.rpc.http2.headers import Header, encoded
 
 PREFIX_BYTES = 5  # of a message: whether it is compressed, and its length
+INFLATING = 1 << 10  # so many times larger than before bytes are at the most when they were inflated
 TIMEOUT = re.compile(rb"([0-9]{1,8})([HMSmun])")
 SECONDS = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
 WINDOWS = {b"gzip": 31, b"deflate": 15}
@@ -62,27 +63,65 @@ def prefixed(data: bytes) -> bytes:
     return b"\x00" + len(data).to_bytes(4, "big") + data
 
 
-def inflated(data: bytes, encoding: bytes | None, limit: int) -> bytes:
-    """Return a message as it was before it was compressed.
+class Inflation:
+    """A compressed message on its way to what it was: `first` makes a small one, `whole` goes on from there.
 
-    Units:  limit, bytes it may have then.
-    Raises: Refused, too large, damaged, or compressed in another way than was said.
+    Units: limit, bytes it may have then.
     """
-    bits = WINDOWS.get(encoding or b"")
-    if bits is None:
-        raise Refused(grpc.StatusCode.UNIMPLEMENTED, "a message is compressed in a way that was not said")
-    stream = zlib.decompressobj(bits)
-    try:
-        found = stream.decompress(data, limit + 1)
-    except zlib.error as error:
-        raise Refused(
-            grpc.StatusCode.INVALID_ARGUMENT, f"a message is not compressed as it says: {error}"
-        ) from error
-    if len(found) > limit:
-        raise too_large(len(found), limit)
-    if not stream.eof:
-        raise Refused(grpc.StatusCode.INVALID_ARGUMENT, "a compressed message is cut off")
-    return found
+
+    __slots__ = ("_left", "_limit", "_made", "_stream")
+
+    def __init__(self, data: bytes, encoding: bytes | None, limit: int) -> None:
+        bits = WINDOWS.get(encoding or b"")
+        if bits is None:
+            raise Refused(grpc.StatusCode.UNIMPLEMENTED, "a message is compressed in a way that was not said")
+        self._stream = zlib.decompressobj(bits)
+        self._left = data
+        self._limit = limit
+        self._made: list[bytes] = []
+
+    def first(self, most: int) -> bytes | None:
+        """Return the message where it has so many bytes at the most, else None.
+
+        Raises: Refused, damaged.
+        """
+        part = self._more(min(most, self._limit) + 1)
+        return None if len(part) > min(most, self._limit) else self._ended(part)
+
+    def whole(self) -> bytes:
+        """Return the message; nothing is inflated twice.
+
+        Raises: Refused, too large or damaged.
+        """
+        made = sum(map(len, self._made))
+        if made <= self._limit:
+            made += len(self._more(self._limit + 1 - made))
+        if made > self._limit:
+            raise too_large(made, self._limit)
+        return self._ended(b"".join(self._made))
+
+    def _more(self, most: int) -> bytes:
+        try:
+            part = self._stream.decompress(self._left, most)
+        except zlib.error as error:
+            raise Refused(
+                grpc.StatusCode.INVALID_ARGUMENT, f"a message is not compressed as it says: {error}"
+            ) from error
+        self._left = self._stream.unconsumed_tail
+        self._made.append(part)
+        return part
+
+    def _ended(self, message: bytes) -> bytes:
+        if not self._stream.eof:
+            raise Refused(grpc.StatusCode.INVALID_ARGUMENT, "a compressed message is cut off")
+        if self._stream.unused_data:  # perhaps a second one, which gRPC's own library refuses too
+            raise Refused(grpc.StatusCode.INVALID_ARGUMENT, "bytes follow the end of a compressed message")
+        return message
+
+
+def weight(body: bytes | bytearray) -> int:
+    """Return how many bytes the message after a prefix has at the most, once it is inflated."""
+    return len(body) * INFLATING if body[0] else len(body)
 
 
 def too_large(size: int, limit: int) -> Refused:

@@ -19,7 +19,7 @@ from redis.asyncio import Redis
 from models.store import ModelStore
 from tests.conftest import missing
 from tests.integration.rest.graphs import churn, price
-from tests.integration.rest.served import ServerProcess
+from tests.serving import ServeCommand
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -75,16 +75,16 @@ async def store(redis_url: str) -> None:
 @pytest.fixture
 def serve(redis_url: str, stored: None) -> Iterator[Callable[..., str]]:
     """A factory: the address of a server with these settings."""
-    started: list[ServerProcess] = []
+    started: list[ServeCommand] = []
 
     def start(**settings: str) -> str:
         url = settings.pop("INSITU_REDIS_URL", redis_url)
-        started.append(ServerProcess(url, settings).start())
+        started.append(ServeCommand(url, settings).start())
         return started[-1].url
 
     yield start
     for server in started:
-        server.close()
+        server.stop()
 
 
 @pytest.fixture

@@ -181,6 +181,7 @@ def test_the_feature_view_signature_and_card_are_drawn(page: "Page", serve: Call
     assert page.locator(".source .fields li").all_inner_texts() == ["age", "spend"]
     assert page.locator(".confusion td").all_inner_texts() == ["80", "7", "9", "82"]
     assert page.locator("polyline.curve").count() == 2
+    assert page.locator(".interval").all_inner_texts() == ["Accuracy\n0.86 to 0.95", "Log loss\n0.21 to 0.34"]
 
 
 def test_a_version_is_promoted_and_rolled_back_by_buttons(page: "Page", serve: Callable[..., str]) -> None:

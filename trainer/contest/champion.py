@@ -20,15 +20,16 @@ from trainer.datasets.exchanges import exchange, features
 from trainer.datasets.from_redis import ROWS_A_TRIP, without_age_limit
 from trainer.errors import Incomparable
 from trainer.exporting.export import session
+from trainer.table import Indices
 
 MULTIPLE = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What a champion says of some keys: the keys that it could answer, and its output for each."""
+    """What a champion says of some rows: which of them it could answer, by their places, and its output for each."""
 
-    keys: tuple[str, ...]
+    rows: Indices
     output: Tensor
 
 
@@ -51,7 +52,7 @@ async def ask_champion(store: ModelStore, bundle: Bundle, keys: Sequence[str]) -
     view = view_of(bundle)
     plan = Plan(without_age_limit(view))
     runtime = session(bundle.onnx)
-    answered: list[str] = []
+    answered: list[int] = []
     outputs: list[Tensor] = []
     privacy, reason = Privacy.of(bundle.manifest.recipe), ""
     for start in range(0, len(keys), ROWS_A_TRIP):
@@ -62,23 +63,32 @@ async def ask_champion(store: ModelStore, bundle: Bundle, keys: Sequence[str]) -
         assembled = plan.assemble(prepared, replies)
         reason = next((privacy.text(str(error)) for error in assembled.errors.values()), reason)
         for group in assembled.groups:
-            answered.extend(part[row] for row in group.rows)
+            answered.extend(start + row for row in group.rows)
             outputs.append(runtime.run([bundle.manifest.output], dict(group.feeds))[0])
     if not outputs:
         raise Incomparable(f"the champion can read none of these rows by its own feature view: {reason}")
-    return Answers(tuple(answered), np.concatenate(outputs))
+    return Answers(np.array(answered, np.int64), np.concatenate(outputs))
 
 
 def view_of(bundle: Bundle) -> FeatureView:
-    """Return the feature view that a champion is asked by.
+    """Return the feature view that a champion is asked by keys with.
+
+    Raises: Incomparable.
+    """
+    view = own_view(bundle)
+    if any(isinstance(source, InlineSource) for one in view.inputs for source in one.sources):
+        raise Incomparable("the champion reads values that only a request carries")
+    return view
+
+
+def own_view(bundle: Bundle) -> FeatureView:
+    """Return the feature view of a champion.
 
     Raises: Incomparable.
     """
     view = bundle.manifest.features
     if view is None or bundle.manifest.output is None:
         raise Incomparable("the champion has no feature view, so it cannot be asked by keys")
-    if any(isinstance(source, InlineSource) for one in view.inputs for source in one.sources):
-        raise Incomparable("the champion reads values that only a request carries")
     return view
 
 

@@ -1,6 +1,7 @@
 """Champion and challenger: both answer the same rows, and the better one is what an alias points to."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from models.bundle import Bundle
 from models.recipe import Recipe
 from models.store import ModelStore
 from trainer.contest.champion import Answers, ask_champion, champion_of, in_order_of
+from trainer.contest.rereading import ask_rows, lies_at_keys
 from trainer.contest.unseen import unseen_by
 from trainer.errors import Incomparable
 from trainer.judging.comparison import Comparison, Contender, compare
@@ -41,8 +43,12 @@ class Contest:
         }
 
 
-async def challenge(store: ModelStore, recipe: Recipe, result: TrainResult, alias: str) -> Contest:
+async def challenge(
+    store: ModelStore, recipe: Recipe, result: TrainResult, alias: str, folder: Path | None = None
+) -> Contest:
     """Compare a new model with the one that an alias points to, on rows that neither has learned from.
+
+    `folder` is the recipe's own, from where the path of its rows is seen.
 
     Raises: BundleCorrupt, ManifestUnreadable, RedisUnavailable, RedisRefused.
     """
@@ -51,14 +57,14 @@ async def challenge(store: ModelStore, recipe: Recipe, result: TrainResult, alia
         return Contest(True, f"there is no champion yet: {alias} points to no version of {recipe.name}")
     version = champion.manifest.version
     try:
-        comparison, how = await compared(store, recipe, result, champion)
+        comparison, how = await compared(store, recipe, result, champion, folder)
     except Incomparable as misfit:
         return Contest(False, f"{misfit}; --promote-if always promotes it unasked", version)
     return Contest(comparison.better, f"{comparison.words} ({how})", version, comparison)
 
 
 async def compared(
-    store: ModelStore, recipe: Recipe, result: TrainResult, champion: Bundle
+    store: ModelStore, recipe: Recipe, result: TrainResult, champion: Bundle, folder: Path | None = None
 ) -> tuple[Comparison, str]:
     """Let both answer the held-out rows that the champion has not learned from.
 
@@ -73,17 +79,18 @@ async def compared(
     how = f"of the {len(given)} rows held out {new} are new to version {manifest.version}: {unseen.how}"
     if not unseen.mask.any():
         raise Incomparable(f"no row is new to both: {how}{parted(recipe, champion)}")
-    wanted = [key for key, new in zip(given.keys, unseen.mask, strict=True) if new]
-    rival = await ask_champion(store, champion, wanted)
-    places = {key: at for at, key in enumerate(given.keys)}
-    rows = np.array([places[key] for key in rival.keys])
+    wanted = given.take(np.flatnonzero(unseen.mask))
+    if lies_at_keys(recipe):
+        rival = await ask_champion(store, champion, wanted.keys)
+    else:
+        rival = await ask_rows(store, recipe, folder, champion, wanted)
     contenders = (
         Contender(answers_of(outcome.question, champion, rival), manifest.threshold),
-        Contender(given.answers[rows], result.bundle.manifest.threshold),
+        Contender(wanted.answers[rival.rows], result.bundle.manifest.threshold),
     )
     cost = recipe.decision.cost if recipe.decision else None
     costs = (cost.false_positive, cost.false_negative) if cost else None
-    comparison = compare(outcome.question, given.truth[rows], contenders, costs)
+    comparison = compare(outcome.question, wanted.truth[rival.rows], contenders, costs)
     if comparison is None:
         raise Incomparable(f"a model that answers {outcome.question.kind} has no score for each row")
     return comparison, how + parted(recipe, champion)

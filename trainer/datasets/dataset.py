@@ -2,13 +2,25 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
-Value = Mapping[str, str] | bytes | tuple[bytes, ...]
+
+@dataclass(frozen=True, slots=True)
+class JsonDocument:
+    """A JSON document with members by name."""
+
+    members: Mapping[str, Any]
+
+    def __bool__(self) -> bool:
+        return bool(self.members)
+
+
+Value = Mapping[str, str] | bytes | tuple[bytes, ...] | JsonDocument
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """One key: a hash of text, a string or a list of bytes."""
+    """One key: a hash of text, a string or a list of bytes, a JSON document."""
 
     key: str
     value: Value

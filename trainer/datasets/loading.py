@@ -5,18 +5,22 @@ at before anything is written: what is there as it should be stays, and a key th
 else stops the work, unless told to overwrite.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 from redis.exceptions import ResponseError
 
+from models.errors import SourceUnsupported
 from models.redis_failures import redis_errors
+from models.sources import json_path
 from models.store import Client
-from trainer.datasets.dataset import Dataset, Stored
+from trainer.datasets.dataset import Dataset, JsonDocument, Stored
 from trainer.errors import DatasetConflict
 
+WRONG_TYPE = ("WRONGTYPE", "wrong Redis type")  # Redis's own words, and those of its JSON module
 KEYS_A_TRIP = 256  # bounds what is in flight to a few hundred kilobytes
 
 Progress = Callable[[int, int], None]
@@ -41,7 +45,8 @@ async def load_into(
 
     `progress` is told how many keys are looked at or written, and how many that will be in all.
 
-    Raises: DatasetConflict, a key holds something else, and nothing was written; RedisUnavailable.
+    Raises: DatasetConflict, a key holds something else, and nothing was written; SourceUnsupported, a
+        document belongs there and this Redis has none; RedisUnavailable.
     """
     there: list[bytes] = []  # one byte a key: a row is made again rather than kept
     seen = 0
@@ -72,12 +77,18 @@ def trips(dataset: Dataset) -> Iterator[Sequence[Stored]]:
 
 
 async def look(redis: Client, part: Sequence[Stored]) -> list[bool | None]:
-    """Return for each key whether it holds what it should; None when there is no such key."""
+    """Return for each key whether it holds what it should; None when there is no such key.
+
+    Raises: SourceUnsupported, a document belongs there and this Redis has none.
+    """
     pipeline: Any = redis.pipeline(transaction=False)
     for stored in part:
         pipeline.exists(stored.key)
         pipeline.execute_command(*reading(stored))
     replies = await pipeline.execute(raise_on_error=False)
+    for stored, found in zip(part, replies[1::2], strict=True):
+        if isinstance(stored.value, JsonDocument) and "unknown command" in str(found):
+            raise SourceUnsupported("JSON.SET")
     return [
         holds(stored, found) if exists else None
         for stored, exists, found in zip(part, replies[::2], replies[1::2], strict=True)
@@ -90,22 +101,38 @@ def reading(stored: Stored) -> tuple[str | int, ...]:
         return ("GETRANGE", stored.key, 0, len(stored.value))
     if isinstance(stored.value, tuple):
         return ("LRANGE", stored.key, 0, len(stored.value))
+    if isinstance(stored.value, JsonDocument):
+        return ("JSON.GET", stored.key, *map(json_path, stored.value.members))
     return ("HMGET", stored.key, *stored.value)
 
 
 def holds(stored: Stored, found: Any) -> bool:
-    """Whether a key holds what it should; a hash may have other fields beside.
+    """Whether a key holds what it should; a hash may have other fields beside, a document other members.
 
     Raises: ResponseError, Redis refused for another reason than the type of the key.
     """
-    if isinstance(found, ResponseError) and str(found).startswith("WRONGTYPE"):
+    if isinstance(found, ResponseError) and any(words in str(found) for words in WRONG_TYPE):
         return False
     if isinstance(found, Exception):
         raise found
     if isinstance(stored.value, bytes):
         return bool(found == stored.value)
+    if isinstance(stored.value, JsonDocument):
+        return members_of(stored.value, found) == stored.value.members
     wanted = stored.value if isinstance(stored.value, tuple) else [v.encode() for v in stored.value.values()]
     return list(found) == list(wanted)
+
+
+def members_of(document: JsonDocument, reply: Any) -> Mapping[str, Any]:
+    """Return what a key has in place of a document's members; a member that is not there is left out.
+
+    One path is answered by its matches, several by an object path -> matches.
+    """
+    found = json.loads(reply)
+    names = list(document.members)
+    matches = {json_path(names[0]): found} if isinstance(found, list) else found
+    paths = {name: json_path(name) for name in names}
+    return {name: matches[path][0] for name, path in paths.items() if matches.get(path)}
 
 
 async def write(redis: Client, part: Sequence[Stored]) -> None:
@@ -117,6 +144,8 @@ async def write(redis: Client, part: Sequence[Stored]) -> None:
             pipeline.set(stored.key, stored.value)
         elif isinstance(stored.value, tuple):
             pipeline.rpush(stored.key, *stored.value)
+        elif isinstance(stored.value, JsonDocument):
+            pipeline.execute_command("JSON.SET", stored.key, "$", json.dumps(stored.value.members))
         else:
             pipeline.hset(stored.key, mapping=dict(stored.value))
     await pipeline.execute()

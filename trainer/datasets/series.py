@@ -55,13 +55,20 @@ class Series:
             inputs.append(one)
         return view.model_copy(update={"inputs": tuple(inputs)})
 
+    def windows(self, length: int) -> int:
+        """Return how many ends a series of so many steps has."""
+        return len(self._ends(length))
+
+    def _ends(self, length: int) -> range:
+        return range(length - self.target.steps, 0, -self.target.every)[: self.target.windows]
+
     def cut(self, feeds: Mapping[str, Tensor], key: str, row: int) -> list[tuple[dict[str, Tensor], Tensor]]:
         """Return one feed of a single row and the steps that followed for each end of one series.
 
         Shape: (1, T, F), and (steps, channels).
         Raises: UnlabelledRow, too short for even one.
         """
-        steps, every = self.target.steps, self.target.every
+        steps = self.target.steps
         name, lengths = self.view.name, self.view.lengths or LENGTHS
         length = int(feeds[lengths][row])
         whole = feeds[name][row, :length]
@@ -70,10 +77,10 @@ class Series:
                 f"{shown(key)!r} has {length} steps; to forecast {steps} it needs {steps + 1} or more",
                 key=shown(key),
             )
-        ends = range(length - steps, 0, -every)[: self.target.windows]
         others = {one: values[row : row + 1] for one, values in feeds.items() if one not in (name, lengths)}
         return [
-            (others | self._shown(whole[:end]), self._following(whole[end : end + steps])) for end in ends
+            (others | self._shown(whole[:end]), self._following(whole[end : end + steps]))
+            for end in self._ends(length)
         ]
 
     def _shown(self, steps: Tensor) -> dict[str, Tensor]:

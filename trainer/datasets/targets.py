@@ -85,7 +85,7 @@ class StepTargets:
                 f"the target of {shown(key)!r} is {found} where {self.size} bytes of {self.target.dtype} belong",
                 key=shown(key),
             )
-        return finite(np.frombuffer(data, self.dtype).astype(np.float32), key).reshape(len_first(self.target))
+        return finite(np.frombuffer(data, self.dtype).astype(np.float32), key).reshape(self.target.steps)
 
 
 class NoTargets:
@@ -105,11 +105,6 @@ def targets_of(recipe: Recipe) -> Targets:
     if isinstance(target, HashTarget):
         return FieldTargets(recipe, target)
     return StepTargets(target) if isinstance(target, VectorTarget) else NoTargets()
-
-
-def len_first(target: VectorTarget) -> tuple[int, int]:
-    """Return the shape of a vector of steps with its channels, one where it has no such axis."""
-    return target.shape[0], prod(target.shape[1:])
 
 
 def checked(answer: Any, key: str) -> Any:

@@ -51,10 +51,16 @@ def loss_of(task: Task, training: Training, targets: Tensor) -> Loss:
 
 
 def class_weights(task: Classification, training: Training, targets: Tensor) -> Tensor | None:
-    """Return a weight for each class, 1 on average over the rows: the learning rate keeps its meaning."""
+    """Return a weight for each class, 1 on average over the rows: the learning rate keeps its meaning.
+
+    In private training it is 1 on average over the classes, since how many rows each has is not to show.
+    """
     given = training.class_weights
     if given is None:
         return None
+    if training.privacy is not None and not isinstance(given, str):
+        weights = torch.tensor([given[label] for label in task.labels], device=targets.device)
+        return weights / weights.mean()
     counts = torch.bincount(targets, minlength=task.outputs).float()
     if isinstance(given, str):
         weights = 1 / counts.clamp(min=1)

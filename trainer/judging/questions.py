@@ -56,6 +56,19 @@ class Answered:
     def __len__(self) -> int:
         return len(self.answers)
 
+    def take(self, rows: NDArray[np.int64]) -> "Answered":
+        """Return some of the rows, in the order given."""
+        targets, weights, naive = (
+            None if one is None else one[rows] for one in (self.targets, self.weights, self.naive)
+        )
+        return Answered(
+            self.answers[rows],
+            targets,
+            weights,
+            naive,
+            tuple(self.keys[row] for row in rows) if self.keys else (),
+        )
+
     @property
     def truth(self) -> Array:
         """The targets of a kind of question that always has them."""

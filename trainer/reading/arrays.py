@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from models.errors import listed, shown
 from models.recipe import Recipe
-from models.recipe_data import FunctionRows
+from models.recipe_data import ColumnTarget, FunctionRows
 from models.tensors import Tensor, elements
 from trainer.errors import BadData
 from trainer.reading.files import PATH_CHARACTERS, found
@@ -127,7 +127,7 @@ def named(returned: Any, data: FunctionRows, recipe: Recipe) -> dict[str, Tensor
 
     Raises: BadData.
     """
-    target = data.target.column if data.target else None
+    target = data.target.column if isinstance(data.target, ColumnTarget) else None
     pair = isinstance(returned, tuple) and len(returned) == 2 and len(recipe.features.inputs) == 1
     if pair and target is not None:
         returned = dict(zip((recipe.features.inputs[0].name, target), returned, strict=True))

@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 
 from models.errors import FeatureError, InsituError, shown
 from models.recipe import Recipe
-from models.recipe_data import Columnar
+from models.recipe_data import Columnar, ColumnTarget
 from trainer.datasets.targets import Truth, truth_of
 from trainer.errors import BadData, UnlabelledRow
 from trainer.reading.cells import Batch, CellEmpty, is_number, is_text, texts
 from trainer.reading.columns import meant
 from trainer.reading.marks import Marks
 from trainer.reading.source import ColumnSource
+from trainer.reading.steps import StepColumns
 
 
 class NarrowColumns:
@@ -32,8 +33,9 @@ class NarrowColumns:
         Raises: BadData.
         """
         self._template, self._source = recipe.rows, source
-        target = data.target
-        named = (target.fields or (str(target.field),)) if target else ()
+        target = data.target if isinstance(data.target, ColumnTarget) else None
+        self._steps = StepColumns(target, source) if target and recipe.task == "forecasting" else None
+        named = target.names if target and self._steps is None else ()
         self._recipe, self._targets = recipe, [self._checked(name, "the target") for name in named]
         self._marks = Marks(recipe.split)
         part = recipe.split.field
@@ -45,7 +47,8 @@ class NarrowColumns:
         self._sensitive: dict[str, list[str | None]] = {
             self._checked(name, "the comparison of groups"): [] for name in sensitive
         }
-        every = (*self._targets, self._mark, *self._placeholders, *self._sensitive)
+        following = self._steps.names if self._steps else ()
+        every = (*self._targets, *following, self._mark, *self._placeholders, *self._sensitive)
         self.names = [name for name in every if name is not None]
         self.names = self.names or list(source.kinds)[:1]  # rows are counted by any column
         self.keys: list[str] = []
@@ -80,6 +83,9 @@ class NarrowColumns:
 
     def _read_truths(self, batch: Batch) -> None:
         """Read the target of each row; one that was seen before is known."""
+        if self._steps is not None:
+            self._truths += list(self._steps.read(batch))
+            return
         columns = [texts(batch.columns[name]).to_pylist() for name in self._targets]
         seen: dict[tuple[str | None, ...], Truth] = {}
         for at, said in enumerate(zip(*columns, strict=True) if columns else [()] * batch.rows):

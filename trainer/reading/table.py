@@ -9,20 +9,23 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from models.errors import InsituError
 from models.recipe import Recipe
 from models.recipe_data import Arrays, Columnar, CsvRows, FunctionRows, ParquetRows
+from trainer.datasets.series import Series
 from trainer.errors import BadData
 from trainer.events import Stage
 from trainer.reading.arrays import call, open_npz
 from trainer.reading.cells import Batch, plain
 from trainer.reading.columns import ViewColumns
+from trainer.reading.ends import windows_of
 from trainer.reading.faults import Faults
 from trainer.reading.files import ParquetFile, open_csv
 from trainer.reading.filling import Filling
 from trainer.reading.narrow import NarrowColumns
 from trainer.reading.source import ColumnSource
 from trainer.reading.whole import whole_inputs
-from trainer.table import Table, Values
+from trainer.table import Indices, Table, Values
 
 
 def open_source(recipe: Recipe, data: Arrays, folder: Path | None) -> ColumnSource:
@@ -57,9 +60,11 @@ class ColumnReader:
         """
         self._recipe, self._data, self._source = recipe, data, source
         self._faults = Faults(source.name)
-        self._arrays = whole_inputs(recipe.features, source.whole, source.name)
-        others = tuple(one for one in recipe.features.inputs if one.name not in self._arrays)
-        self._view = recipe.features.model_copy(update={"inputs": others})
+        self._series = Series.of(recipe)
+        view = self._series.longer(recipe.features) if self._series else recipe.features
+        self._arrays = whole_inputs(view, source.whole, source.name)
+        others = tuple(one for one in view.inputs if one.name not in self._arrays)
+        self._view = view.model_copy(update={"inputs": others})
         self._columns = ViewColumns(self._view, self._data, source.kinds, source.name)
         self._narrow = NarrowColumns(recipe, self._data, source)
 
@@ -81,14 +86,27 @@ class ColumnReader:
         features = self._features(rows, stage)
         self._check(rows)
         good = self._faults.good(0, rows)
+        chosen = np.flatnonzero(good)
         if not good.all():
-            chosen = np.flatnonzero(good)
             keys, targets = [keys[row] for row in chosen], targets[chosen]
             marks = None if marks is None else marks[chosen]
             beside = {name: values[chosen] for name, values in beside.items()}
             arrays = {name: values.take(chosen) for name, values in arrays.items()}
         inputs = {one.name: {**arrays, **features}[one.name] for one in self._recipe.features.inputs}
-        return Table(tuple(keys), inputs, targets, dict(self._faults.counts), beside=beside, marks=marks)
+        table = Table(tuple(keys), inputs, targets, beside=beside, marks=marks)
+        if self._series is not None:
+            table = self._cut(table, self._series, chosen)
+            self._check(rows)
+        table.skipped = dict(self._faults.counts)
+        return table
+
+    def _cut(self, table: Table, series: Series, numbers: Indices) -> Table:
+        """Return the windows of whole series; `numbers` are those of the rows in the file."""
+
+        def fault(row: int, error: InsituError) -> None:
+            self._faults.add(int(numbers[row]), error)
+
+        return windows_of(table, series, self._recipe.features, self._data.max_rows, fault)
 
     def _check(self, rows: int) -> None:
         self._faults.check(rows, self._data.max_bad_share)

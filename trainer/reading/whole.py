@@ -12,6 +12,7 @@ from models.errors import FeatureError, NotANumber, shown
 from models.features import FeatureView, InputView
 from models.sources import InlineSource, ListSource, VectorSource
 from models.tensors import Tensor
+from trainer.datasets.series import LENGTHS
 from trainer.errors import BadData
 from trainer.reading.faults import Faults
 from trainer.table import Values
@@ -103,7 +104,7 @@ def lengths_of(one: InputView, arrays: Mapping[str, Tensor], name: str) -> NDArr
 
     Raises: BadData, not there or no whole numbers.
     """
-    if one.lengths is None:
+    if one.lengths in (None, LENGTHS):
         return None
     lengths = arrays.get(one.lengths)
     if lengths is None or lengths.ndim != 1 or lengths.dtype.kind not in "iu":

@@ -1,7 +1,6 @@
 """What a network is asked for: its head, its loss and the answer that is served."""
 
 from dataclasses import dataclass
-from math import prod
 from typing import Protocol
 
 import torch
@@ -10,7 +9,7 @@ from torch.nn import functional
 
 from models.answers import AnswerSpec
 from models.recipe import Recipe
-from models.recipe_data import FollowingTarget, HashTarget, VectorTarget
+from models.recipe_data import ColumnTarget, Fielded, FollowingTarget, VectorTarget
 from models.sources import ListSource
 from trainer.table import Table
 from trainer.tasks.anomaly import USUAL_SHARE, Anomaly
@@ -99,14 +98,14 @@ class Regression:
 
 
 def task_of(recipe: Recipe, train: Table | None = None) -> Task:
-    """Return a recipe's task; the unit of its numbers is measured on the training rows."""
+    """Return a recipe's task; the unit of its numbers is measured on the training rows, or is given."""
     if recipe.task == "classification":
         return Classification(recipe.classes)
     if recipe.task == "multilabel":
         return Multilabel(recipe.classes)
     if recipe.task == "anomaly":
         return Anomaly(recipe.threshold or USUAL_SHARE)
-    unit = unit_of(recipe) if train is None else Unit.of(train.targets)
+    unit = unit_of(recipe, train)
     if recipe.task == "forecasting":
         return Forecasting(steps_of(recipe)[0], unit)
     return Quantiles(recipe.quantiles, unit) if recipe.quantiles else Regression(unit)
@@ -117,18 +116,30 @@ def outputs_of(recipe: Recipe) -> int | None:
     return task_of(recipe).outputs
 
 
-def unit_of(recipe: Recipe) -> Unit:
-    """Return a unit for as many columns as a recipe's targets have, before they are seen."""
-    target = recipe.data.target
-    columns = len(target.fields) if isinstance(target, HashTarget) else steps_of(recipe)[1]
+def unit_of(recipe: Recipe, train: Table | None) -> Unit:
+    """Return the unit of a recipe's targets: of the training rows, unless they shall not show in it.
+
+    Before they are seen it is one of as many columns.
+    """
+    if recipe.training.privacy is not None and recipe.training.privacy.within:
+        return Unit.within(recipe.training.privacy.within)
+    if train is not None:
+        return Unit.of(train.targets)
+    columns = len(values_of(recipe)) or steps_of(recipe)[1]
     return Unit((0.0,) * max(columns, 1), (1.0,) * max(columns, 1))
+
+
+def values_of(recipe: Recipe) -> tuple[str, ...]:
+    """Return the names of the values of a regression that has several, none of any other task."""
+    target = recipe.data.target
+    return target.fields if isinstance(target, Fielded) and recipe.task == "regression" else ()
 
 
 def steps_of(recipe: Recipe) -> tuple[int, int]:
     """Return how many steps a forecast has, and channels each."""
     target = recipe.data.target
-    if isinstance(target, VectorTarget):
-        return target.shape[0], prod(target.shape[1:])
+    if isinstance(target, VectorTarget | ColumnTarget):
+        return target.steps
     if not isinstance(target, FollowingTarget):
         return 1, 1
     entries = (
@@ -141,7 +152,5 @@ def answer_of(task: Task, recipe: Recipe) -> AnswerSpec | None:
     """Return what the numbers of an answer are, None where the task says it all."""
     if isinstance(task, Anomaly):
         return AnswerSpec(threshold=task.threshold)
-    target = recipe.data.target
-    names = target.fields if isinstance(target, HashTarget) and recipe.task == "regression" else ()
-    spec = AnswerSpec(values=names, quantiles=recipe.quantiles)
+    spec = AnswerSpec(values=values_of(recipe), quantiles=recipe.quantiles)
     return spec if spec.width else None

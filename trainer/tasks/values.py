@@ -3,7 +3,9 @@
 A network learns each shifted and scaled by what the training rows have; answers are in its own unit.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import sqrt
 
 import numpy as np
 import torch
@@ -31,6 +33,14 @@ class Unit:
             tuple(
                 float(one) or 1.0 for one in np.where(deviation > 1e-12 * abs(columns).max(0), deviation, 0)
             ),
+        )
+
+    @classmethod
+    def within(cls, ranges: Sequence[tuple[float, float]]) -> "Unit":
+        """Return the unit of numbers that lie evenly in ranges, whatever rows there are."""
+        return cls(
+            tuple((low + high) / 2 for low, high in ranges),
+            tuple((high - low) / sqrt(12) for low, high in ranges),
         )
 
     @property

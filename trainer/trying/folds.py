@@ -85,7 +85,10 @@ def folds(table: Table, recipe: Recipe, count: int) -> Iterator[tuple[Indices, I
 
 
 def by_chance(table: Table, recipe: Recipe, count: int) -> Indices:
-    """Return the fold of each row; each class is spread over all of them."""
+    """Return the fold of each row; each class is spread over all of them, rows of one key are together where they fit.
+
+    Windows of one series have one key, and share most of their steps.
+    """
     ranks, numbers = ranked(table.keys, recipe.training.seed), np.zeros(len(table), np.int64)
     for members in groups(table.targets, recipe.task == "classification" and recipe.training.stratified):
         if len(members) < count:
@@ -94,7 +97,8 @@ def by_chance(table: Table, recipe: Recipe, count: int) -> Indices:
                 "take fewer folds",
                 rows=len(members),
             )
-        numbers[members[np.argsort(ranks[members], kind="stable")]] = np.arange(len(members)) % count
+        order = members[np.argsort(ranks[members], kind="stable")]
+        numbers[order] = np.arange(len(members)) * count // len(members)
     return numbers
 
 

@@ -12,6 +12,7 @@ import orjson
 from models.assembly import Plan
 from models.encoding import encoded
 from models.errors import BadRequest, InsituError
+from models.privacy import OPEN, Privacy
 from server.batch.targets.parts_folder import writing
 from server.batch.targets.sending import SharedKey
 from server.batch.targets.target import PartName
@@ -30,27 +31,27 @@ class ErrorList(Protocol):
         """
 
 
-def open_error_list(place: str, ask: Ask, plan: Plan) -> ErrorList:
-    """Return the list that a job names: a path, or `redis:KEY`.
+def open_error_list(place: str, ask: Ask, plan: Plan, privacy: Privacy = OPEN) -> ErrorList:
+    """Return the list that a job names: a path, or `redis:KEY`; no private name is written there.
 
     Raises: BadRequest, it cannot be written, or the model reads it as features.
     """
     if not place.startswith(IN_REDIS):
-        return ErrorFile(Path(place).absolute())
+        return ErrorFile(Path(place).absolute(), privacy)
     if place == IN_REDIS:
         raise BadRequest("errors go to 'redis:' and no key; name a stream, as in 'redis:churn:errors'")
-    return ErrorStream(SharedKey(ask, place.removeprefix(IN_REDIS), plan.templates, "stream"))
+    return ErrorStream(SharedKey(ask, place.removeprefix(IN_REDIS), plan.templates, "stream"), privacy)
 
 
 class ErrorFile:
     """A line of JSON a row: key, code, message and time."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, privacy: Privacy) -> None:
         """Open a file.
 
         Raises: BadRequest, it cannot be written.
         """
-        self._path = path
+        self._path, self._privacy = path, privacy
         with writing(path), path.open("ab+") as file:
             # Whoever was killed may have left half a line: it stays one line, and harms no other.
             file.seek(max(0, file.tell() - 1))
@@ -61,7 +62,10 @@ class ErrorFile:
     async def write(self, name: PartName, errors: Mapping[str, InsituError]) -> None:
         """Append the rows of a part in one write, so that several processes may."""
         at = round(time.time(), 3)
-        lines = [orjson.dumps({**said(key, error), "time": at}) + b"\n" for key, error in errors.items()]
+        lines = [
+            orjson.dumps({**said(key, error, self._privacy), "time": at}) + b"\n"
+            for key, error in errors.items()
+        ]
         if lines:
             await asyncio.to_thread(self._append, b"".join(lines))
 
@@ -74,19 +78,20 @@ class ErrorFile:
 class ErrorStream:
     """An entry a row: key, code, message, time, and the part it was found in."""
 
-    def __init__(self, stream: SharedKey) -> None:
-        self._stream = stream
+    def __init__(self, stream: SharedKey, privacy: Privacy) -> None:
+        self._stream, self._privacy = stream, privacy
 
     async def write(self, name: PartName, errors: Mapping[str, InsituError]) -> None:
         """Append the rows of a part."""
         more = ("time", str(round(time.time(), 3)), "part", name.entry)
         add = ("XADD", self._stream.key, "*")
         entries = [
-            (word for pair in said(key, error).items() for word in pair) for key, error in errors.items()
+            (word for pair in said(key, error, self._privacy).items() for word in pair)
+            for key, error in errors.items()
         ]
         await self._stream.ask([encoded((*add, *entry, *more)) for entry in entries])
 
 
-def said(key: str, error: InsituError) -> dict[str, str]:
+def said(key: str, error: InsituError, privacy: Privacy) -> dict[str, str]:
     """Return what is listed of one row."""
-    return {"key": key, "code": error.code, "message": str(error)}
+    return {"key": key, "code": error.code, "message": privacy.text(str(error))}

@@ -17,6 +17,7 @@ import numpy as np
 from models.errors import BadRequest, InsituError
 from models.manifest import Manifest
 from models.named_elements import features_of
+from models.privacy import Privacy
 from server.inference.asking import Answer, Ask, Row
 from server.inference.catalogue import Catalogue
 from server.inference.dividing import Share, divided
@@ -103,10 +104,11 @@ class Explainer:
                 check_count(len(found))
                 rows = [Row() for _ in (ask.instances or found)]
             worths = Worths(self._predictor, self._turns, serving, self._bounds.rows, deadline)
+            privacy = Privacy.of_model(serving.manifest.recipe, serving.manifest.features)
             for at, features in zip(own or range(len(found)), found, strict=True):
                 if serving.manifest.version != first.version:
                     rows[at].version = serving.manifest.version
-                await self._row(worths, wish, features, rows[at])
+                await self._row(worths, wish, privacy, features, rows[at])
         return Answer(first.name, first.version, rows)
 
     async def _shares(self, ask: Ask) -> Sequence[Share]:
@@ -124,20 +126,20 @@ class Explainer:
         route.serving.used_at = time.monotonic()
         return ((route.serving, range(count)),) if route.split is None else divided(route.split, ask)
 
-    async def _row(self, worths: Worths, wish: Wish, features: Features, row: Row) -> None:
+    async def _row(self, worths: Worths, wish: Wish, privacy: Privacy, features: Features, row: Row) -> None:
         """Explain one row, or say what is wrong with it."""
         manifest = worths.serving.manifest
-        row.filled, row.error = features.filled, features.error
+        row.filled, row.error = [*map(privacy.alias, features.filled)], features.error
         if row.error is not None:
             self._metrics.failed(manifest.name, row.error.code, version=manifest.version)
             return
         try:
-            row.body = await explained(worths, wish, features.feeds)
+            row.body = await explained(worths, wish, privacy, features.feeds)
         except RunFailed as error:  # counted where it was run
             row.error = error
 
 
-async def explained(worths: Worths, wish: Wish, feeds: Feeds) -> dict[str, Any]:
+async def explained(worths: Worths, wish: Wish, privacy: Privacy, feeds: Feeds) -> dict[str, Any]:
     """Return the explanation of one row, (1, ...) by input.
 
     Raises: BadRequest, NotExplainable, RunFailed, Overloaded, DeadlineExceeded.
@@ -154,7 +156,7 @@ async def explained(worths: Worths, wish: Wish, feeds: Feeds) -> dict[str, Any]:
         estimate = Estimate(np.zeros(0), np.zeros(0), prediction)
     else:
         estimate = played.solve(await worths.of(target, between, played), prediction)
-    return body(Explained(target, prediction, features, between, reference, played, estimate))
+    return body(Explained(target, prediction, features, between, reference, played, estimate, privacy))
 
 
 def chosen(manifest: Manifest, wish: Wish, between: Between, reference: Reference) -> Game | None:

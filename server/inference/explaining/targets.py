@@ -3,11 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from math import prod
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models.answer_parts import median_elements, part_of, usual_element
 from models.errors import BadRequest, listed, shown
 from models.manifest import Manifest
 from server.inference.errors import NotExplainable, RunFailed
@@ -21,12 +23,13 @@ LABELLED = ("classification", "multilabel")
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One number a row: an element of an output, or what is missing from it to 1."""
+    """One number a row: an element of an output, or what is missing from it to 1; `part` says which in words."""
 
     output: str
     element: int
     label: str | None = None
     complement: bool = False
+    part: str = ""
 
     def worths(self, rows: Sequence[Outputs]) -> Numbers:
         """Return the number of each row."""
@@ -49,8 +52,13 @@ def target_of(manifest: Manifest, wish: Wish, outputs: Outputs) -> Target:
             field="label",
         )
     output = chosen_output(manifest, wish.output)
-    size = int(np.size(numbers(manifest, output, outputs)))
-    return Target(output, chosen_element(output, size, wish.element))
+    numbers(manifest, output, outputs)
+    shape = np.shape(outputs[output])
+    if output != manifest.output:
+        return Target(output, chosen_element(output, shape, wish.element))
+    usual = usual_element(manifest.task, manifest.answer, shape) if wish.element is None else wish.element
+    element = chosen_element(output, shape, usual, manifest)
+    return Target(output, element, part=part_of(manifest.task, manifest.answer, shape, element))
 
 
 def of_label(manifest: Manifest, label: str | None, outputs: Outputs) -> Target:
@@ -93,20 +101,35 @@ def chosen_output(manifest: Manifest, wanted: str | None) -> str:
     return found
 
 
-def chosen_element(output: str, size: int, wanted: int | None) -> int:
-    """Return the element of an output that is explained.
+def chosen_element(
+    output: str, shape: Sequence[int], wanted: int | None, manifest: Manifest | None = None
+) -> int:
+    """Return the element of an output that is explained; a manifest says what they are.
 
     Raises: BadRequest, several and none was named, or one that is not there.
     """
+    size = prod(shape)
     if wanted is None and size == 1:
         return 0
     if wanted is None or wanted >= size:
         given = "" if wanted is None else f", not {wanted}"
+        named = "" if manifest is None else values_told(manifest, shape)
         raise BadRequest(
-            f"output {output!r} has {size} values a row; say which with `element`, from 0 to {size - 1}{given}",
+            f"output {output!r} has {size} values a row; say which with `element`, from 0 to "
+            f"{size - 1}{given}{named}",
             field="element",
         )
     return wanted
+
+
+def values_told(manifest: Manifest, shape: Sequence[int]) -> str:
+    """Return which elements the values of a regression are, where they have names."""
+    spec = manifest.answer
+    if manifest.task != "regression" or spec is None or not spec.values:
+        return ""
+    medians = [*median_elements(spec, prod(shape))]
+    told = [f"{at} is {spec.values[number]}" for number, at in enumerate(medians)]
+    return f": {listed(told)}" if told else ""
 
 
 def numbers(manifest: Manifest, output: str, outputs: Outputs) -> Numbers:

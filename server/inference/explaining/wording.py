@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from models.named_elements import NamedFeature
+from models.privacy import Privacy
 from server.inference.explaining.between import Between, value_of
 from server.inference.explaining.references import Reference
 from server.inference.explaining.shapley import Estimate, Game
@@ -16,7 +17,7 @@ NOTHING = (0.0, 0.0)  # what a feature adds that is as in the reference, and the
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """One row, what it was compared with, and what came of it.
+    """One row, what it was compared with, and what came of it; private features are called by their aliases.
 
     Without a game no feature differs from the reference.
     """
@@ -28,20 +29,22 @@ class Explained:
     reference: Reference
     game: Game | None
     estimate: Estimate
+    privacy: Privacy
 
 
 def body(one: Explained) -> Body:
     """Return the body of a row, the largest contributions first."""
-    names = [player.name for player in one.between.players]
+    players = [id(player) for player in one.between.players]
     pairs = zip(one.estimate.contributions.tolist(), one.estimate.errors.tolist(), strict=True)
-    added = dict(zip(names, pairs, strict=True))
-    entries = [entry(feature, one, *added.get(feature.name, NOTHING)) for feature in one.features]
+    added = dict(zip(players, pairs, strict=True))
+    entries = [entry(feature, one, *added.get(id(feature), NOTHING)) for feature in one.features]
     entries.sort(key=lambda told: -abs(told["contribution"]))
     target, baseline = one.target, one.estimate.baseline
     gap = sum(told["contribution"] for told in entries) - (one.prediction - baseline)
     return {
         "output": target.output,
         **({"element": target.element} if target.label is None else {"label": target.label}),
+        **({"part": target.part} if target.part else {}),
         "prediction": one.prediction,
         "baseline": baseline,
         "contributions": entries,
@@ -59,7 +62,7 @@ def entry(feature: NamedFeature, one: Explained, contribution: float, error: flo
     row, references = one.between.row[feature.input], one.between.references[feature.input]
     alone = len(references) == 1
     return {
-        "feature": feature.name,
+        "feature": one.privacy.alias(feature.name),
         "value": value_of(feature, row),
         "reference": value_of(feature, references) if alone else None,
         "contribution": contribution,

@@ -16,13 +16,14 @@ from models.errors import InsituError, RedisUnavailable
 from models.hash_blocks import HashBlock
 from models.replies import Found, gathered, parsed
 from models.tensors import Tensor
-from server.inference.reading.bulk import BulkReader, Share, read
+from models.vector_blocks import VectorBlock
+from server.inference.reading.bulk import BulkReader, Share
 from server.inference.reading.faults import fault_of
-from server.inference.reading.raw import Sealed
+from server.inference.reading.portions import read
 
-PIECE_ROWS = 2048  # of one read: fewer make numpy's calls dear, and more fall out of a core's cache
-# The same where others must be answered in between: Redis works off what one connection has sent in one go.
-SMALL_PIECES = {"hashes": 16, "vectors": 96}
+TEXT_ROWS = 2048  # of one read of hashes: fewer make numpy's calls dear, more fall out of a core's cache
+# Keys of a portion where others must be answered in between: Redis works off what one connection has sent in one go.
+SMALL_PORTIONS = {HashBlock: 16, VectorBlock: 96}
 REPLY_BYTES = 64 << 20  # of one read, beside raw features: hashes that are longer are not read whole
 SAMPLE_ROWS = 64
 
@@ -49,20 +50,20 @@ class BlockReader:
     """Reads the keys of one plan."""
 
     def __init__(
-        self, plan: Plan, reader: BulkReader, beside: Executor, row_bytes: int, *, small: bool = False
+        self, plan: Plan, reader: BulkReader, beside: Executor, row_bytes: int, *, gentle: bool = False
     ) -> None:
         """Take a plan; texts become numbers in `beside`, so that the loop is free meanwhile.
 
-        `small` reads one after the other, each so short that nobody else waits long for Redis.
+        A `gentle` one asks for so little at a time that nobody else waits long for Redis.
         """
         self.plan = plan
         self._reader = reader
         self._blocks = PlanBlocks(plan)
         self._executor = beside
-        self._most = REPLY_BYTES + 2 * PIECE_ROWS * row_bytes
+        self._most = REPLY_BYTES + 2 * TEXT_ROWS * row_bytes
         self._texts = any(isinstance(one, HashBlock) for one in self._blocks.sources)
-        self._small = small
-        self._piece_rows = SMALL_PIECES["hashes" if self._texts else "vectors"] if small else PIECE_ROWS
+        for one in self._blocks.sources if gentle else ():
+            one.portion = min(one.portion, SMALL_PORTIONS[type(one)])
         self._unseen = [one for one in self._blocks.sources if isinstance(one, HashBlock)]
 
     async def read(self, keys: Sequence[str]) -> Block:
@@ -96,7 +97,7 @@ class BlockReader:
             replies = []
             for share in self._reader.shares(sample):
                 some = sample if share.rows is None else [sample[at] for at in share.rows]
-                reply = await read(share.ask, Sealed(source.looked_at(some), self._most))
+                reply = await read(share.ask, [source.looked_at(some)], self._most)
                 if isinstance(reply, InsituError):
                     raise reply
                 replies += parsed(reply, source.looks * len(some))
@@ -110,30 +111,25 @@ class BlockReader:
         while True:
             shares = [self._reader.shares(keys) for keys in columns]
             pieces = await self._beside(self._pieces, columns, shares)
-            replies = await self._replies(pieces)
+            replies = await asyncio.gather(*map(self._reply, pieces))
             try:
                 return await self._beside(self._decoded, len(columns[0]), pieces, replies)
             except Narrowed:
                 continue
 
-    async def _replies(self, pieces: Sequence[Piece]) -> list[bytearray | InsituError]:
-        """Read the pieces: all at once, or one after the other."""
-        if self._small:
-            return [await self._reply(piece) for piece in pieces]
-        return await asyncio.gather(*map(self._reply, pieces))
-
     async def _reply(self, piece: Piece) -> bytearray | InsituError:
-        return await read(piece.share.ask, Sealed(piece.asked.payload, self._most))
+        return await read(piece.share.ask, piece.asked.portions, self._most)
 
     def _pieces(self, columns: Sequence[Sequence[str]], shares: Sequence[Sequence[Share]]) -> list[Piece]:
         """Part a block into reads."""
         pieces = []
         for source, (keys, every) in enumerate(zip(columns, shares, strict=True)):
             block = self._blocks.sources[source]
+            most = TEXT_ROWS if isinstance(block, HashBlock) else len(keys)
             for share in every:
                 own = range(len(keys)) if share.rows is None else share.rows
-                for at in range(0, len(own), self._piece_rows):
-                    rows = own[at : at + self._piece_rows]
+                for at in range(0, len(own), most):
+                    rows = own[at : at + most]
                     some = (
                         keys[rows.start : rows.stop]
                         if isinstance(rows, range)

@@ -6,17 +6,17 @@ Connections of their own, made on first use: what is read in bulk holds up nobod
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from redis.crc import key_slot
 
-from models.errors import InsituError
 from server.inference.reading.cluster import Cluster
 from server.inference.reading.link import Link, Terms
 from server.inference.reading.places import Place
-from server.inference.reading.raw import RawConnection, Sealed
+from server.inference.reading.portions import PORTIONS_AHEAD, Portions
+from server.inference.reading.raw import RawConnection
 from server.inference.reading.reader import Reader, road
-from server.inference.reading.reads import Ask, awaited
+from server.inference.reading.reads import Ask
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,11 @@ class BulkReader:
         self._url = url
         self._terms = Terms(timeout_seconds, connection=RawConnection)
         self._cluster = reader.cluster
+        self.ahead = PORTIONS_AHEAD
+        """Portions that one Redis is asked for at once; set before the first read."""
         self._road: Any = None
-        self._nodes: dict[Place, Link] = {}
+        self._portions: Portions | None = None
+        self._nodes: dict[Place, tuple[Link, Portions]] = {}
 
     @property
     def apart(self) -> bool:
@@ -47,9 +50,10 @@ class BulkReader:
         """Return which keys are asked of which node."""
         if self._cluster is not None:
             return self._divided(self._cluster, keys)
-        if self._road is None:
+        if self._portions is None:
             self._road = road(self._url, self._terms)
-        return [Share(self._road.ask, None)]
+            self._portions = Portions(self._road.ask, self.ahead)
+        return [Share(self._portions.ask, None)]
 
     def _divided(self, cluster: Cluster, keys: Sequence[str]) -> list[Share]:
         owners: dict[Link, list[int]] = {}
@@ -61,20 +65,13 @@ class BulkReader:
             slots[link] = slot
         return [Share(self._node(cluster.place(slots[link])).ask, rows) for link, rows in owners.items()]
 
-    def _node(self, place: Place) -> Link:
+    def _node(self, place: Place) -> Portions:
         if place not in self._nodes:
-            self._nodes[place] = Link(place.itself, self._terms)
-        return self._nodes[place]
+            link = Link(place.itself, self._terms)
+            self._nodes[place] = link, Portions(link.ask, self.ahead)
+        return self._nodes[place][1]
 
     async def close(self) -> None:
         """Take no more, let what is under way end in its time, fail the rest."""
-        roads = [*self._nodes.values(), *([] if self._road is None else [self._road])]
+        roads = [*(link for link, _ in self._nodes.values()), *([] if self._road is None else [self._road])]
         await asyncio.gather(*[one.close() for one in roads])
-
-
-async def read(ask: Ask, sealed: Sealed) -> bytearray | InsituError:
-    """Return the replies of one node as one buffer, or its fault."""
-    try:
-        return cast(bytearray, (await awaited(ask, sealed))[0])
-    except InsituError as error:
-        return error

@@ -45,14 +45,22 @@ def fail(reads: Iterable[Read], fault: InsituError) -> None:
         tell(done, fault)
 
 
+def asked(ask: Ask, commands: Sequence[bytes]) -> asyncio.Future[list[Any] | InsituError]:
+    """Ask, and return what will hold what a caller is told.
+
+    Raises: InsituError, whatever asking raises.
+    """
+    answer: asyncio.Future[list[Any] | InsituError] = asyncio.get_running_loop().create_future()
+    ask(commands, lambda result: None if answer.done() else answer.set_result(result))
+    return answer
+
+
 async def awaited(ask: Ask, commands: Sequence[bytes]) -> list[Any]:
     """Ask and wait for the replies.
 
     Raises: InsituError, whatever the caller would have been told.
     """
-    answer: asyncio.Future[list[Any] | InsituError] = asyncio.get_running_loop().create_future()
-    ask(commands, lambda result: None if answer.done() else answer.set_result(result))
-    result = await answer
+    result = await asked(ask, commands)
     if isinstance(result, InsituError):
         raise result
     return result

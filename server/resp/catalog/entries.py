@@ -44,7 +44,7 @@ def entry(wire: Encoder, command: Command) -> bytes:
     return array(
         [
             bulk(shown_name(command)),
-            integer(command.arity),
+            integer(command.told_arity),
             of_set(wire, [simple(flag) for flag in flags_of(command)]),
             *(integer(place) for place in command.keys),
             of_set(wire, [simple(f"@{category}") for category in categories_of(command)]),

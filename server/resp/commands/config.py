@@ -17,7 +17,7 @@ CHUNK = re.compile(rb"[1-9]\d{0,17}")
 async def config(caller: Caller, args: Words) -> bytes:
     """Answer AI.CONFIG.
 
-    What is set holds for the clients of this process until it ends; another worker has its own.
+    What is set holds for the clients of every worker, until the server ends.
 
     Raises: Refused.
     """
@@ -92,5 +92,6 @@ COMMANDS: tuple[Command, ...] = (
         "Set or return what can be set while the server runs",
         "GET name | MODEL_CHUNK_SIZE bytes | BACKENDSPATH path | LOADBACKEND backend path",
         ("write",),
+        least=3,
     ),
 )

@@ -132,6 +132,7 @@ def command(name: str, read_only: bool, deprecated: bool, summary: str) -> Comma
         keys=(3, 3, 1),
         names=names_of,
         alongside=read_only,
+        least=6 if deprecated else 7,
     )
 
 

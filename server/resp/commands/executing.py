@@ -139,6 +139,7 @@ COMMANDS = (
         flags=("write", "denyoom", "movablekeys"),
         keys=(4, 4, 1),
         names=names_of(parse_modelexecute),
+        least=8,
     ),
     Command(
         "AI.MODELRUN",
@@ -149,5 +150,6 @@ COMMANDS = (
         flags=("write", "denyoom", "movablekeys"),
         keys=(3, 3, 1),
         names=names_of(parse_modelrun),
+        least=6,
     ),
 )

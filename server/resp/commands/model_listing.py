@@ -1,47 +1,64 @@
-"""Which keys mean a model: those it was stored at, as far as they are still there, and names of other doors' models."""
+"""Which keys mean a model: those that point to one, and names of other doors' models."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
 
 from models.manifest import Manifest
 from models.model_pointers import ModelPointer
 from models.store import PRODUCTION, ModelStore
 from server.resp.caller import Caller
+from server.resp.commands.model_keys import Pointers, pointers
 
 MODELS_AT_ONCE = 64  # manifests that are read together; each may have a model card in it
 
 Listed = list[tuple[bytes, Manifest]]
+Places = dict[bytes, tuple[str, int]]
+One = TypeVar("One")
 
 
 async def listed(caller: Caller) -> Listed:
     """Return the keys that mean a model in the database of a caller, with what each one means.
 
-    A model whose key was renamed is not found: only the key that it was stored at is known.
+    Of a database that is not looked through only the keys are known that models were stored at, not those that they
+    were renamed or copied to.
 
     Raises: RedisUnavailable, RedisRefused.
     """
+    store = caller.engine.store
+    pointing = await pointers(caller.redis)
+    places: Places = {key: (one.name, one.version) for key, one in (pointing or {}).items()}
+    newest = [(name, known[-1]) for name, known in (await store.stored()).items()]
+    for part in parts(newest):
+        manifests = [one for one in await store.manifests(part) if one is not None]
+        places |= await meant(caller, manifests, pointing)
     found: Listed = []
-    versions = await caller.engine.store.stored()
-    places = [(name, known[-1]) for name, known in versions.items()]
-    for at in range(0, len(places), MODELS_AT_ONCE):
-        newest = await caller.engine.store.manifests(places[at : at + MODELS_AT_ONCE])
-        found += await meant(caller, [one for one in newest if one is not None])
+    for some in parts(places.items()):
+        known = await store.manifests([place for _, place in some])
+        found += [(key, one) for (key, _), one in zip(some, known, strict=True) if one is not None]
     return found
 
 
-async def meant(caller: Caller, newest: Sequence[Manifest]) -> Listed:
+def parts(every: Iterable[One]) -> Iterator[list[One]]:
+    """Return things in parts of as many as are read together."""
+    whole = [*every]
+    for at in range(0, len(whole), MODELS_AT_ONCE):
+        yield whole[at : at + MODELS_AT_ONCE]
+
+
+async def meant(caller: Caller, newest: Sequence[Manifest], pointing: Pointers | None) -> Places:
     """Return the keys at which models were stored, or that their names are, and what each one means now.
 
     Raises: RedisUnavailable, RedisRefused.
     """
-    keys = [one.execution.place if one.execution else one.name.encode() for one in newest]
+    asked = [one for one in newest if pointing is None or one.execution is None]
+    keys = [one.execution.place if one.execution else one.name.encode() for one in asked]
     replies = await caller.redis([("GET", key) for key in keys]) if keys else []
-    places = [
-        await place_of(caller.engine.store, one, reply) for one, reply in zip(newest, replies, strict=True)
-    ]
-    there = [place for place in places if place is not None]
-    manifests = iter(await caller.engine.store.manifests(there))
-    pairs = [(key, next(manifests)) for key, place in zip(keys, places, strict=True) if place is not None]
-    return [(key, manifest) for key, manifest in pairs if manifest is not None]
+    found: Places = {}
+    for key, one, reply in zip(keys, asked, replies, strict=True):
+        place = await place_of(caller.engine.store, one, reply)
+        if place is not None:
+            found[key] = place
+    return found
 
 
 async def place_of(store: ModelStore, newest: Manifest, reply: object) -> tuple[str, int] | None:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
+from typing import Any
 
 from redis.exceptions import ResponseError
 
@@ -27,7 +28,8 @@ from models.manifest import Manifest
 from models.model_pointers import START, ModelPointer, name_of
 from models.store import PRODUCTION, ModelStore
 from server.inference.sessions import CPU
-from server.resp.caller import Caller, Script
+from server.resp.caller import Caller, Redis, Script
+from server.resp.commands.model_keys import pointers
 from server.resp.commands.model_parsing import Wanted
 from server.resp.commands.stored_models import EMPTY, loaded, pointer_of, said
 from server.resp.refusals import WRONG_TYPE, Refused, refused
@@ -87,7 +89,7 @@ async def put(caller: Caller, wanted: Wanted) -> None:
         version = await engine.publisher.publish(place.name, onnx, wording, None)
         replaced = await pointed(caller, place, wanted.execution, version)
         await engine.store.promote(place.name, version)
-        await prune(place, before, replaced)
+        await prune(caller.redis, place, before, replaced)
 
 
 def joined(chunks: Sequence[bytes]) -> bytes:
@@ -176,13 +178,18 @@ def was_there(reply: object) -> ModelPointer | None:
     return ModelPointer.parse(reply) if isinstance(reply, bytes) else None
 
 
-async def prune(place: Place, before: list[int], replaced: ModelPointer | None) -> None:
-    """Delete what was stored at a key earlier, but for the one that was replaced, or else the newest."""
+async def prune(redis: Redis, place: Place, before: list[int], replaced: ModelPointer | None) -> None:
+    """Delete what was stored at a key earlier, but for the one that was replaced, or else the newest.
+
+    What another key points to stays, as far as the database is looked through.
+    """
     kept = (
         replaced.version if replaced is not None and replaced.name == place.name else max(before, default=0)
     )
-    for version in before:
-        if version != kept:
+    old = [version for version in before if version != kept]
+    pointing = await pointers(redis) if old else None
+    for version in old:
+        if ModelPointer(place.name, version) not in (pointing or {}).values():
             await delete(place.store, place.name, version)
 
 
@@ -191,7 +198,14 @@ async def take(caller: Caller, key: bytes) -> None:
 
     Raises: Refused, RedisUnavailable, RedisRefused.
     """
-    reply = await caller.script(UNPOINT, [key], [START])
+    await let_go(caller, key, await caller.script(UNPOINT, [key], [START]))
+
+
+async def let_go(caller: Caller, key: bytes, reply: Any) -> None:
+    """Delete the version whose pointer was taken from a key, where no other key is known to point to it.
+
+    Raises: Refused, nothing was there, or no pointer; RedisUnavailable, RedisRefused.
+    """
     pointer = was_there(reply)
     if reply is None:
         raise refused(EMPTY)
@@ -204,13 +218,19 @@ async def take(caller: Caller, key: bytes) -> None:
 
 
 async def elsewhere(caller: Caller, key: bytes, manifest: Manifest) -> bool:
-    """Whether the key that a version was stored at may still point to it, after another one did.
+    """Whether another key may still point to a version, after one did.
+
+    In a database that is not looked through that is the key it was stored at, no other is known.
+    Of another database than that nothing is known.
 
     Raises: RedisUnavailable.
     """
     execution = manifest.execution
-    if execution is None or execution.db != caller.db:
+    if execution is None or execution.db != caller.db or caller.strays():
         return True
+    pointing = await pointers(caller.redis)
+    if pointing is not None:
+        return ModelPointer(manifest.name, manifest.version) in pointing.values()
     if execution.place == key:
         return False
     (there,) = await caller.redis([("GET", execution.place)])

@@ -1,19 +1,22 @@
 """Models at keys: AI.MODELSTORE, AI.MODELSET, AI.MODELGET, AI.MODELDEL and AI._MODELSCAN."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
-from models.errors import BadModelFile
+from models.errors import BadModelFile, InsituError
 from models.execution import bytes_of
 from models.manifest import Manifest
+from models.model_pointers import START
 from server.inference.loading import Serving
 from server.inference.sessions import CPU
+from server.resp import errors
 from server.resp.caller import Caller
-from server.resp.commands.command import Command, Words
+from server.resp.commands.command import Command, Queued, Words
 from server.resp.commands.model_faults import refusal_of
 from server.resp.commands.model_listing import listed
 from server.resp.commands.model_parsing import NO_BACKEND, Wanted, parse_modelset, parse_modelstore
-from server.resp.commands.model_storing import put, take
-from server.resp.commands.stored_models import manifest_at
+from server.resp.commands.model_storing import UNPOINT, let_go, put, take
+from server.resp.commands.stored_models import manifest_at, manifest_of
 from server.resp.refusals import Refused, refused
 from server.resp.wire.replies import OK, array, bulk, integer
 
@@ -54,11 +57,42 @@ async def modelget(caller: Caller, args: Words) -> bytes:
 
     Raises: Refused, BundleCorrupt, ManifestUnreadable, RedisUnavailable, RedisRefused.
     """
+    check_get(args)
+    return await told(caller, args, await manifest_at(caller, args[0]))
+
+
+def check_get(args: Words) -> None:
+    """Refuse more words than there are.
+
+    Raises: Refused.
+    """
     if len(args) > GET_WORDS:
         raise Refused("ERR wrong number of arguments for 'ai.modelget' command")
+
+
+def get_in_transaction(caller: Caller, args: Words) -> Queued:
+    """Return the GET of a model's pointer, and how its reply becomes what is known of the model.
+
+    Raises: Refused.
+    """
+    check_get(args)
+
+    async def got(reply: Any) -> bytes:
+        try:
+            return await told(caller, args, await manifest_of(caller, args[0], reply))
+        except InsituError as error:
+            return errors.within(error)
+
+    return Queued(("GET", args[0]), got)
+
+
+async def told(caller: Caller, args: Words, manifest: Manifest) -> bytes:
+    """Return what AI.MODELGET tells of a version.
+
+    Raises: BundleCorrupt, RedisUnavailable, RedisRefused.
+    """
     asked = {word.upper() for word in args[1:]}
     meta, blob = b"META" in asked, b"BLOB" in asked
-    manifest = await manifest_at(caller, args[0])
     facts = facts_of(manifest, caller.engine.catalogue.find(manifest.name, manifest.version))
     if meta and not blob:
         return array(facts)
@@ -115,6 +149,19 @@ async def modeldel(caller: Caller, args: Words) -> bytes:
     return OK
 
 
+def delete_in_transaction(caller: Caller, args: Words) -> Queued:
+    """Return the script that takes a model's pointer away, and how its version follows."""
+
+    async def taken(reply: Any) -> bytes:
+        try:
+            await let_go(caller, args[0], reply)
+        except InsituError as error:
+            return errors.within(error)
+        return OK
+
+    return Queued(("EVAL", UNPOINT.text, 1, args[0], START), taken)
+
+
 async def modelscan(caller: Caller, _args: Words) -> bytes:
     """Answer AI._MODELSCAN: key and tag of each model.
 
@@ -155,6 +202,7 @@ COMMANDS: tuple[Command, ...] = (
         "key backend device [TAG tag] [BATCHSIZE n [MINBATCHSIZE m [MINBATCHTIMEOUT ms]]] BLOB chunk [chunk ...]",
         WRITES,
         (1, 1, 1),
+        least=6,
     ),
     Command(
         "AI.MODELGET",
@@ -164,9 +212,19 @@ COMMANDS: tuple[Command, ...] = (
         "key [META] [BLOB]",
         ("readonly",),
         (1, 1, 1),
+        queued=get_in_transaction,
         alongside=True,
     ),
-    Command("AI.MODELDEL", 2, modeldel, "Delete a model and its key", "key", ("write",), (1, 1, 1)),
+    Command(
+        "AI.MODELDEL",
+        2,
+        modeldel,
+        "Delete a model and its key",
+        "key",
+        ("write",),
+        (1, 1, 1),
+        queued=delete_in_transaction,
+    ),
     Command(
         "AI._MODELSCAN",
         1,

@@ -63,6 +63,14 @@ async def manifest_at(caller: Caller, key: bytes) -> Manifest:
     Raises: Refused, there is none; BundleCorrupt, ManifestUnreadable, RedisUnavailable, RedisRefused.
     """
     (reply,) = await caller.redis([("GET", key)])
+    return await manifest_of(caller, key, reply)
+
+
+async def manifest_of(caller: Caller, key: bytes, reply: Any) -> Manifest:
+    """Return the manifest of the model at a key, of which Redis has said what is there: the reply to GET.
+
+    Raises: as `manifest_at`.
+    """
     pointer, engine = pointer_of(reply), caller.engine
     name = name_of(key) if pointer is None else pointer.name
     version = pointer.version if pointer else (await engine.store.aliases(name)).get(PRODUCTION)

@@ -36,6 +36,7 @@ def selecting(client: Connection, data: Bytes, one: Cut) -> bool:
     begun = seen(client, data, one, chosen)
     if begun and multi is not None:
         multi.note(client.sent, chosen)
+        multi.selects = True
     return begun
 
 

@@ -1,6 +1,7 @@
 """Commands of ours: answered here, or queued as what stands in for them."""
 
 from collections.abc import Coroutine, Sequence
+from dataclasses import replace
 from typing import Any
 
 from server.resp.commands.command import Command, Queued
@@ -71,10 +72,9 @@ def out_of_context(command: Command) -> str:
 
 async def queued(client: Connection, command: Command, words: Words, multi: Transaction) -> bytes:
     """Queue what stands in for a command of ours; one that cannot be is an error of EXEC's reply."""
+    caller = replace(client.caller(), strays=lambda: multi.selects)
     try:
-        stands_in = (
-            Queued(refusing(command)) if command.queued is None else command.queued(client.caller(), words)
-        )
+        stands_in = Queued(refusing(command)) if command.queued is None else command.queued(caller, words)
     except Refused as error:  # of the command itself, and not of the transaction
         stands_in = Queued(failing(str(error)))
     (reply,) = await (await client.connected()).frames([stands_in.command])

@@ -53,7 +53,7 @@ def executing(client: Connection, data: Bytes, one: Cut) -> bool:
 async def executed(client: Connection, multi: Transaction, words: Words) -> bytes:
     """Return the reply to EXEC."""
     (reply,) = await (await client.connected()).frames([words])
-    return multi.told(reply)
+    return await multi.told(reply)
 
 
 def discarding(client: Connection, data: Bytes, one: Cut) -> bool:

@@ -7,7 +7,7 @@ import { modelPath, token } from "./service.js";
 const DEPTH = 6;
 const SHOWN = 12;  // entries of a list before the rest is folded away
 const FIRST = ["verdict", "findings", "diagnosis", "attributions", "confusion"];  // what a reader asks first
-const TITLES = { confusion: "Confusion matrix", attributions: "What it looks at" };
+const TITLES = { confusion: "Confusion matrix", attributions: "What it looks at", intervals: "What chance alone moves" };
 const BASELINE = "baseline_";
 
 /** How good a version is, in numbers, beside the baseline's where there is one. */
@@ -59,6 +59,7 @@ function part(name, value, labels, depth) {
   if (isEmpty(value) || depth > DEPTH) return null;
   if (name === "verdict") return h("p", { class: "line" }, h("span", {}, "Verdict"), h("b", { class: value === "good" ? "badge good" : "badge warn" }, String(value)));
   if (name === "attributions" && value.features) return looksAt(value);
+  if (name === "intervals") return block(name, ranges(value));
   const series = asSeries(value);
   if (series) return block(name, curves(series, words(name)));
   if (isMatrix(value, labels)) return block(name, confusion(value, labels));
@@ -67,8 +68,14 @@ function part(name, value, labels, depth) {
   return h("p", { class: "line" }, h("span", {}, words(name)), h("b", {}, typeof value === "number" ? number(value) : String(value)));
 }
 
+/** Scores and between which two numbers each lies, with 95 % confidence. */
+function ranges(value) {
+  return Object.entries(value).map(([name, [low, high]]) =>
+    h("p", { class: "line interval" }, h("span", {}, words(name)), h("b", {}, `${number(low, 4)} to ${number(high, 4)}`)));
+}
+
 function looksAt(value) {
-  const from = `Mean size of what each feature adds to the answers on ${number(value.rows)} held-out rows, compared with the ${value.compared_with}.`;
+  const from = `Mean size of what each feature adds to ${value.of ?? "the answers"} on ${number(value.rows)} held-out rows, compared with the ${value.compared_with}.`;
   return block("attributions", [sizes(value.features, 8), h("p", { class: "hint" }, from)]);
 }
 

@@ -4,7 +4,7 @@ Source: the Open Inference Protocol's binary tensor data extension.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import prod
 from typing import Any
 
@@ -19,11 +19,12 @@ from server.open_inference.infer import (
     Reference,
     TensorGiven,
     classes_of,
+    priority_of,
     timeout_of,
 )
 from server.open_inference.tensors import Buffer, of_bytes, of_list, shape_of, text_of
 from server.rest.asks import kind
-from server.rest.wire import decode
+from server.rest.v2.json_bodies import decoded
 
 HEADER = "inference-header-content-length"
 SIZE = "binary_data_size"
@@ -32,6 +33,19 @@ EVERY_BINARY = "binary_data_output"
 LENGTH = re.compile(r"[0-9]{1,15}")
 FIELDS = ("inputs", "outputs")
 Parameters = Mapping[str, Any]
+
+
+def header_of(given: Sequence[str]) -> str | None:
+    """Return the header that says how many bytes of a body are JSON; None where there is none.
+
+    Raises: BadRequest, it is given twice and differs.
+    """
+    several = list(dict.fromkeys(given))
+    if len(several) > 1:
+        raise BadRequest(
+            f"header Inference-Header-Content-Length is given as {listed(map(shown, several))}; send it once"
+        )
+    return several[0] if several else None
 
 
 def header_length(given: str | None, body_bytes: int) -> int | None:
@@ -59,7 +73,7 @@ def infer_of(model: str, reference: Reference, body: memoryview, header: int | N
     Units:  header, bytes of JSON at the body's beginning; None is all of them.
     Raises: MalformedJson, BadRequest.
     """
-    data = decode(bytes(body if header is None else body[:header]), FIELDS)
+    data = decoded(bytes(body if header is None else body[:header]), FIELDS)
     if not isinstance(data, dict):
         raise BadRequest(f'the body is {kind(data)}; send an object such as {{"inputs": [...]}}')
     parameters = parameters_of("the request", data)
@@ -70,7 +84,8 @@ def infer_of(model: str, reference: Reference, body: memoryview, header: int | N
     binary.check_end()
     outputs = [wanted(place, one) for place, one in enumerate(objects(data, "outputs"))]
     truth(parameters, EVERY_BINARY)
-    return Infer(model, reference, inputs, outputs, id_of(data), timeout_of(parameters), parameters)
+    timeout_us, priority = timeout_of(parameters), priority_of(parameters)
+    return Infer(model, reference, inputs, outputs, id_of(data), timeout_us, priority, parameters)
 
 
 class Blobs:

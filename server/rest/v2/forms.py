@@ -13,7 +13,7 @@ from server.rest.v2.bodies import EVERY_BINARY, infer_of
 
 FORMS_KEPT = 1024
 FORM_BYTES = 2048  # a longer JSON is not one that comes again
-PLAIN = frozenset((EVERY_BINARY, "priority"))  # parameters that change nothing about how a request is run
+PLAIN = frozenset((EVERY_BINARY, "priority"))  # parameters that whole groups may have in common
 
 Feeds = dict[str, Any]
 
@@ -34,13 +34,13 @@ class Form:
 
     `answered` is what the last answers had in common: the version, how many requests and which shapes, their JSON.
 
-    Units: rows of one request; size, bytes of its tensors.
+    Units: rows of one request; size, bytes of its tensors; priority as of an Infer.
     """
 
-    __slots__ = ("_fitting", "answered", "outputs", "parts", "rows", "size")
+    __slots__ = ("_fitting", "answered", "outputs", "parts", "priority", "rows", "size")
 
-    def __init__(self, parts: tuple[Part, ...], outputs: tuple[OutputWanted, ...]) -> None:
-        self.parts, self.outputs = parts, outputs
+    def __init__(self, parts: tuple[Part, ...], outputs: tuple[OutputWanted, ...], priority: int = 0) -> None:
+        self.parts, self.outputs, self.priority = parts, outputs, priority
         self.rows, self.size = parts[0].shape[0], parts[-1].stop
         self._fitting: Manifest | None = None
         self.answered: tuple[Manifest | None, object, bytes] = None, None, b""
@@ -126,4 +126,4 @@ def form_of(asked: Infer, size: int) -> Form | None:
         at += tensor.nbytes
     if at != size or not parts[0].shape[0]:
         return None  # JSON has the values of some, or there is no row
-    return Form(tuple(parts), tuple(asked.outputs))
+    return Form(tuple(parts), tuple(asked.outputs), asked.priority)

@@ -12,11 +12,12 @@ from server.open_inference.asking import infer, loaded
 from server.open_inference.infer import Infer, Inferred, Reference
 from server.rest import asks
 from server.rest.guarding import needs
+from server.rest.hearing import heard
 from server.rest.parameters import ModelName, Version
 from server.rest.predict import counted
 from server.rest.v2 import compression
 from server.rest.v2.answers import written
-from server.rest.v2.bodies import EVERY_BINARY, HEADER, LENGTH, header_length, infer_of, raw_infer
+from server.rest.v2.bodies import EVERY_BINARY, HEADER, LENGTH, header_length, header_of, infer_of, raw_infer
 from server.rest.v2.examples import INFER, INFERRED
 from server.rest.wire import JSON_KIND
 
@@ -49,11 +50,13 @@ def create_router(engine: Engine, access: Access) -> APIRouter:
 async def answered(engine: Engine, request: Request, name: str, version: str | None) -> Response:
     """Return the answer to a request.
 
-    Raises: InsituError.
+    Raises: InsituError; ClientDisconnect.
     """
     with counted(engine):
         asked = await read(engine, request, name, asks.reference(version))
-    return await answer(await infer(engine, asked), asked, request.headers.get("accept-encoding"))
+    return await answer(
+        await heard(request, infer(engine, asked)), asked, request.headers.get("accept-encoding")
+    )
 
 
 async def read(engine: Engine, request: Request, name: str, reference: Reference) -> Infer:
@@ -63,12 +66,13 @@ async def read(engine: Engine, request: Request, name: str, reference: Reference
     """
     headers, limit = request.headers, engine.limits.body_bytes
     encoding = compression.encoding_of(headers.get("content-encoding"))
-    pad = padding(headers.get(HEADER))
+    said = header_of(headers.getlist(HEADER))
+    pad = padding(said)
     body = await received(request, pad if encoding == compression.IDENTITY else 0)
     if encoding != compression.IDENTITY:
         body = await compression.inflated(body, encoding, limit, pad)
     view = memoryview(body)[pad:]
-    header = header_length(headers.get(HEADER), len(view))
+    header = header_length(said, len(view))
     if header == 0:
         serving = await loaded(engine, Infer(name, reference, ()), engine.limits.timeout_seconds)
         asked = raw_infer(name, reference, view, serving.manifest)
@@ -109,8 +113,7 @@ def hurried(asked: Infer, given: str | None) -> Infer:
 async def answer(inferred: Inferred, asked: Infer, accepted: str | None) -> Response:
     """Return an answer as it is wanted: JSON or bytes, compressed or not."""
     binary = asked.parameters.get(EVERY_BINARY) is True
-    size = sum(one.tensor.nbytes for one in inferred.outputs)
-    large = size > INLINE_BYTES
+    large = inferred.nbytes > INLINE_BYTES
     found = await asyncio.to_thread(written, inferred, binary) if large else written(inferred, binary)
     encoding = (
         compression.accepted(accepted) if len(found.body) >= compression.LEAST_BYTES else compression.IDENTITY

@@ -78,13 +78,13 @@ def described(signature: Signature) -> Json:
 
 def add_configuration(router: APIRouter, engine: Engine) -> None:
     """Add the routes of configurations."""
-    rows = engine.limits.rows
+    rows, batch = engine.limits.rows, engine.limits.batch
 
     @router.get(f"{MODEL}/config", summary="Model configuration", response_model=None, responses=CONFIGURED)
     async def configure_model(name: ModelName) -> Json:
         """Tell how the version is served that the alias `production` means; dimensions are those of one row."""
         signature = await signed(engine, name, None)
-        return Json(config(signature.manifest, signature.plan, rows))
+        return Json(config(signature.manifest, signature.plan, rows, batch))
 
     @router.get(
         f"{VERSION}/config", summary="Version configuration", response_model=None, responses=CONFIGURED
@@ -92,7 +92,7 @@ def add_configuration(router: APIRouter, engine: Engine) -> None:
     async def configure_version(name: ModelName, version: Version) -> Json:
         """Tell how a version is served: a number, or an alias; dimensions are those of one row."""
         signature = await signed(engine, name, version)
-        return Json(config(signature.manifest, signature.plan, rows))
+        return Json(config(signature.manifest, signature.plan, rows, batch))
 
 
 def add_readiness(router: APIRouter, engine: Engine) -> None:

@@ -99,7 +99,7 @@ class InferRequest(Lenient):
     """The answer repeats it."""
 
     parameters: Parameters | None = None
-    """`timeout` in microseconds, `priority`, `binary_data_output`, `missing`; others are not read."""
+    """`timeout` in microseconds, `priority` from 1 to 10, `binary_data_output`, `missing`; others are not read."""
 
     inputs: list[InputTensor] = Field(min_length=1)
     outputs: list[OutputAsked] | None = None

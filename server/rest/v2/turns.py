@@ -100,7 +100,8 @@ class InferTurns:
             self._each_alone(head, group)
             return
         feeds = group.form.feeds(group.bodies, head.json_bytes or 0)
-        ask = Ask(*head.target, inputs=feeds, callers=len(group.turns), tensors=True)
+        callers, priority = len(group.turns), group.form.priority
+        ask = Ask(*head.target, inputs=feeds, callers=callers, tensors=True, priority=priority)
 
         def answered(outcome: Answer | Exception) -> None:
             self._answered(head, group, serving, outcome)
@@ -151,7 +152,7 @@ class InferTurns:
             self._refuse(turn, error)
             return
         if request is None:
-            self._spawn(self._looked_up(turn, head, asked))
+            turn.task = self._spawn(self._looked_up(turn, head, asked))
         elif request.open:
             turn.request = request
 
@@ -190,7 +191,8 @@ class InferTurns:
     def _refuse(self, turn: Turn, error: Exception) -> None:
         turn.write(self._messages.error(turn.state.default_headers, error))
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task

@@ -61,7 +61,7 @@ class Sending:
             if trailers is not None:
                 self.send_headers(stream, trailers, end=True)
             return
-        stream.waiting.append((data, trailers))
+        stream.waiting.append((memoryview(data), trailers))
         stream.held += size
         self._send_waiting(stream)
 
@@ -78,7 +78,7 @@ class Sending:
             self._window -= size
             stream.window -= size
             stream.held -= size
-            self._write(frames.frame(frames.DATA, 0, stream.number, data[:size]))
+            self._write(frames.frame(frames.DATA, 0, stream.number, bytes(data[:size])))
             if size < len(data):
                 stream.waiting[0] = (data[size:], trailers)
                 continue

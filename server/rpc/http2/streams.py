@@ -54,7 +54,7 @@ class Stream:
         self.connection = connection
         self.number = number
         self.window = window  # bytes we may send
-        self.waiting: list[tuple[bytes, bytes | None]] = []  # data, and the trailers after it
+        self.waiting: list[tuple[memoryview, bytes | None]] = []  # data, and the trailers after it
         self.held = 0  # bytes that wait to be sent
         self.unread = 0  # bytes that the client has not been allowed again
         self.ended = self.closed = False

@@ -15,8 +15,8 @@ from models.store import ModelStore
 from tests.conftest import missing
 from tests.integration.agreement.cases import CASES, ROWS, Case
 from tests.integration.agreement.ways import WAYS, Answers, House
-from tests.integration.rest.served import ServerProcess
 from tests.servers import RedisServer, json_module
+from tests.serving import ServeCommand
 
 
 @pytest.fixture(scope="module")
@@ -28,11 +28,11 @@ def house(redis_binary: Path) -> Iterator[House]:
     for case in cases:
         case.write(client)
     asyncio.run(publish(redis.url, cases))
-    server = ServerProcess(redis.url).start()
+    server = ServeCommand(redis.url).start()
     try:
         yield House(client, redis.url, server.url)
     finally:
-        server.close()
+        server.stop()
         client.close()
         redis.close()
 

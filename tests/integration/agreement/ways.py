@@ -1,19 +1,18 @@
 """The ways of asking: each returns the answers of a case's rows, in order, worded as JSON."""
 
 import json
-import subprocess
-import sys
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import httpx
 from redis import Redis
 
+from tests import forked
 from tests.integration.agreement.cases import Case
 
-ROOT = Path(__file__).parents[3]
+END_SECONDS = 60.0
 Answers = list[dict[str, Any]]
 
 
@@ -31,8 +30,7 @@ class House:
     def insitu(self, *arguments: str) -> str:
         """Run a command to its end and return what it printed."""
         where = ("--redis-url", self.redis_url) if arguments[0] == "score" else ("--url", self.server_url)
-        command = (sys.executable, "-m", "cli.main", *arguments, *where, "--json")
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+        done = forked.run((*arguments, *where, "--json"), os.environ, END_SECONDS)
         assert done.returncode == 0, done.stderr
         return done.stdout
 

@@ -1,7 +1,7 @@
 """The real command as a process of its own, against a real Redis and a real server.
 
-insitu(...)     runs a command to its end
-running(...)    starts one that goes on, and ends it after the test
+insitu(...)     runs a command to its end, in a process forked from one that has imported everything
+running(...)    starts one that goes on, and ends it after the test; `fresh` starts an interpreter for it
 server          the URL of one server for the session, over a Redis of its own that nobody writes to
 """
 
@@ -11,7 +11,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from redis import Redis
 from models.bundle import Bundle
 from models.connecting import connect
 from models.store import ModelStore
+from tests import forked
 from tests.integration.rest import graphs
 from tests.servers import RedisServer
 
@@ -56,7 +57,7 @@ class Result:
 class Running:
     """A command that goes on; its stdout line by line."""
 
-    process: subprocess.Popen[str]
+    process: subprocess.Popen[str] | forked.Forked
 
     def line(self) -> str:
         """Return the next line of its output; empty when it has ended."""
@@ -101,16 +102,7 @@ def environment(redis_url: str, tmp_path: Path) -> Environment:
 @pytest.fixture
 def insitu(environment: Environment) -> Callable[..., Result]:
     def run(*words: str, seconds: float = END_SECONDS, given: str = "", **extra: str) -> Result:
-        done = subprocess.run(
-            [*COMMAND, *words],
-            cwd=ROOT,
-            env=environment | extra,
-            input=given,
-            capture_output=True,
-            text=True,
-            timeout=seconds,
-            check=False,
-        )
+        done = forked.run(words, environment | extra, seconds, given)
         return Result(done.returncode, done.stdout, done.stderr)
 
     return run
@@ -120,19 +112,9 @@ def insitu(environment: Environment) -> Callable[..., Result]:
 def running(environment: Environment) -> Iterator[Callable[..., Running]]:
     started: list[Running] = []
 
-    def run(*words: str, without: tuple[str, ...] = (), **extra: str) -> Running:
+    def run(*words: str, without: tuple[str, ...] = (), fresh: bool = False, **extra: str) -> Running:
         chosen = {name: value for name, value in (environment | extra).items() if name not in without}
-        process = subprocess.Popen(
-            [*COMMAND, *words],
-            cwd=ROOT,
-            env=chosen,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-        started.append(Running(process))
+        started.append(Running(begin_fresh(words, chosen) if fresh else forked.begin(words, chosen)))
         return started[-1]
 
     yield run
@@ -141,6 +123,20 @@ def running(environment: Environment) -> Iterator[Callable[..., Running]]:
             one.end()  # in order, so that an embedded Redis of its own ends with it
         if one.process.stdout is not None:
             one.process.stdout.close()
+
+
+def begin_fresh(words: Sequence[str], environment: Environment) -> subprocess.Popen[str]:
+    """Begin a command as a shell would: an interpreter is started for it."""
+    return subprocess.Popen(
+        [*COMMAND, *words],
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
 
 
 @pytest.fixture

@@ -23,9 +23,8 @@ def test_a_set_up_that_works_is_code_0(
 ) -> None:
     place = redis_server(aof=True).url
     insitu("publish", churn[0], "--name", "churn", "--redis-url", place)
-    url = running("serve", "--port", "0", "--redis-url", place, "--log-level", "error", "--json").told()[
-        "url"
-    ]
+    words = ("serve", "--port", "0", "--redis-url", place, "--log-level", "error", "--json")
+    url = running(*words, fresh=True).told()["url"]
 
     done = insitu("check", "--redis-url", place, "--url", url, "--json")
     shown = insitu("check", "--redis-url", place, "--url", url)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.cli.conftest import Result, Running
+from tests.integration.cli.conftest import ROOT, Result, Running
 
 Insitu = Callable[..., Result]
 Start = Callable[..., Running]
@@ -18,8 +18,12 @@ pytest.importorskip("torch", reason="the extra `trainer` is not installed")
 def test_ctrl_c_ends_after_the_epoch_and_the_same_command_with_resume_goes_on(
     insitu: Insitu, running: Start, tmp_path: Path
 ) -> None:
-    words = ("train", "digits", "--load", "--json", "--checkpoint", str(tmp_path / "kept"))
-    begun = running(*words)
+    recipe = tmp_path / "few.yaml"
+    recipe.write_text(
+        (ROOT / "models" / "recipes" / "digits.yaml").read_text().replace("epochs: 30", "epochs: 9")
+    )
+    words = ("train", str(recipe), "--checkpoint", str(tmp_path / "kept"))
+    begun = running(*words, "--load", "--json")
     begun.line_with('"epoch": 3,')
 
     begun.process.send_signal(signal.SIGINT)
@@ -28,14 +32,14 @@ def test_ctrl_c_ends_after_the_epoch_and_the_same_command_with_resume_goes_on(
     assert begun.process.wait(30) == 130
     assert stopped["resumable"] is True
     assert insitu("models", "--json").json == []
-    other = insitu("train", "digits", "--checkpoint", str(tmp_path / "kept"), "--resume")
+    other = insitu(*words, "--resume")
     assert other.code == 0, other.err
-    assert f"goes on after epoch {stopped['epoch']} of 30" in other.err
+    assert f"goes on after epoch {stopped['epoch']} of 9" in other.err
     assert list((tmp_path / "kept").iterdir()) == []
 
 
 def test_ctrl_c_without_a_checkpoint_ends_at_once_with_a_word(running: Start) -> None:
-    begun = running("train", "digits", "--load")
+    begun = running("train", "digits", "--load", fresh=True)
     begun.line_with("read")
 
     begun.process.send_signal(signal.SIGINT)

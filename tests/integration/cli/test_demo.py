@@ -31,7 +31,7 @@ def test_the_demo_does_the_main_job_and_does_it_again(insitu: Insitu, running: S
     words = ("demo", "--data-dir", str(tmp_path / "demo"), "--port", "0")
 
     first = insitu(*words, "--once", "--json", seconds=DEMO_SECONDS, INSITU_REDIS_URL="")
-    again = running(*words, INSITU_REDIS_URL="")
+    again = running(*words, fresh=True, INSITU_REDIS_URL="")
     url = again.line_with("Serving at ").split()[2]
 
     assert first.code == 0, first.err
@@ -98,7 +98,7 @@ def test_a_signal_in_the_middle_leaves_no_process_and_no_half_model(
     running: Start, insitu: Insitu, tmp_path: Path, number: int, code: int
 ) -> None:
     directory = str(tmp_path / "demo")
-    started = running("demo", "--data-dir", directory, INSITU_REDIS_URL="")
+    started = running("demo", "--data-dir", directory, fresh=True, INSITU_REDIS_URL="")
     started.line_with("rows at patient:{id}")
 
     ended = started.end(number)

@@ -162,6 +162,24 @@ def test_keys_are_replaced_when_that_is_asked_for_and_agreed_to(insitu: Insitu, 
         assert tensor_at(redis, "numbers").tolist() == made.NUMBERS.tolist()
 
 
+def test_a_model_that_was_renamed_is_kept_when_its_key_is_imported_again(
+    insitu: Insitu, redis_url: str
+) -> None:
+    words = ("import", "redisai", str(FILES / "encoding-4.rdb"), "--match", "model*", "--json")
+    with Redis.from_url(redis_url) as redis:
+        for turn in range(4):
+            done = insitu(*words)
+            assert done.code == 0, done.err
+            redis.rename("model:{1}", f"kept:{turn}")
+        redis.delete("kept:1")
+        assert insitu(*words).code == 0
+
+        pointers = [ModelPointer.parse(redis.get(f"kept:{turn}") or b"") for turn in (0, 2, 3)]
+        there = [redis.exists(f"insitu:{{{one.name}}}:v{one.version}:manifest") for one in pointers if one]
+
+    assert there == [1, 1, 1]
+
+
 def test_a_dry_run_tries_everything_and_writes_nothing(insitu: Insitu, redis_url: str) -> None:
     done = insitu("import", "redisai", str(FILES / "encoding-4.rdb"), "--dry-run", "--json")
 

@@ -194,7 +194,7 @@ def test_killed_twenty_times_a_job_goes_on_and_nothing_is_missing_or_half_writte
     table = tmp_path / "scores.csv"
     words = ("score", "churn", "--to", "score:{key}", "--to-csv", str(table), "--max-rate", "1200", "--json")
     for _ in range(KILLS):
-        one = running(*words, "--resume")
+        one = running(*words, "--resume", fresh=True)
         time.sleep(chance.uniform(0.5, 3.0))
         assert one.end(signal.SIGKILL) in (-signal.SIGKILL, 0)
 
@@ -217,7 +217,7 @@ def test_an_unfinished_job_begins_anew_unless_it_is_resumed(
     running: Start, insitu: Insitu, customers: None
 ) -> None:
     words = ("score", "churn", "--max-rate", "300")
-    one = running(*words)
+    one = running(*words, fresh=True)
     time.sleep(3)
     assert "is being scored right now; `insitu score --resume` works on it too" in insitu(*words).error
     one.end(signal.SIGKILL)

@@ -125,7 +125,7 @@ def test_a_token_is_sent(insitu: Insitu, running: Start, published: None) -> Non
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_server_with_code_0(running: Start, number: int) -> None:
-    server = running("serve", "--port", "0", "--log-level", "error", "--json")
+    server = running("serve", "--port", "0", "--log-level", "error", "--json", fresh=True)
     server.told()
 
     assert server.end(number) == 0
@@ -153,7 +153,7 @@ def test_cuda_asked_for_by_name_and_not_there_refuses_to_start(insitu: Insitu) -
 def test_up_starts_redis_too_and_stops_both(running: Start, tmp_path: Path, number: int) -> None:
     directory = tmp_path / "up"
     words = ("up", "--port", "0", "--data-dir", str(directory), "--log-level", "error", "--json")
-    both = running(*words, without=("INSITU_REDIS_URL",))
+    both = running(*words, fresh=True, without=("INSITU_REDIS_URL",))
 
     told = both.told()
 
@@ -180,7 +180,7 @@ def test_up_runs_several_workers_and_stops_them_and_redis(
         "error",
         "--json",
     )
-    several = running(*words, without=("INSITU_REDIS_URL",))
+    several = running(*words, fresh=True, without=("INSITU_REDIS_URL",))
 
     told = several.told()
 
@@ -196,9 +196,9 @@ def test_up_leaves_a_redis_alone_that_somebody_else_started(
     running: Start, insitu: Insitu, tmp_path: Path
 ) -> None:
     words = ("up", "--port", "0", "--data-dir", str(tmp_path / "up"), "--log-level", "error", "--json")
-    first = running(*words, without=("INSITU_REDIS_URL",))
+    first = running(*words, fresh=True, without=("INSITU_REDIS_URL",))
     first.told()
-    second = running(*words, without=("INSITU_REDIS_URL",))
+    second = running(*words, fresh=True, without=("INSITU_REDIS_URL",))
     second.told()
 
     assert second.end() == 0

@@ -1,5 +1,6 @@
 """AI.CONFIG sets and returns what means something here, and refuses the rest in RedisAI's words."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from redis.exceptions import ResponseError
 from server.resp.caller import Caller
 from server.resp.commands.config import COMMANDS
 from server.resp.commands.module_info import info_sections
+from server.resp.configuration import Configuration
 from server.resp.wire.replies import RESP3
 from tests.integration.resp.callers import Asker
 
@@ -29,6 +31,28 @@ async def test_what_is_set_is_returned(asked: Asker) -> None:
     assert asked.caller.configuration.model_chunk_bytes == 1000
     assert await asked("AI.CONFIG", "get", "model_chunk_size") == 1000
     assert await asked("AI.CONFIG", "GET", "BACKENDSPATH") == b"/backends"
+
+
+async def test_what_is_set_holds_for_all_who_share_a_directory(asked: Asker, tmp_path: Path) -> None:
+    asked.caller.configuration = Configuration(tmp_path)
+    one, other = Configuration(tmp_path), Configuration()
+
+    assert await asked("AI.CONFIG", "GET", "MODEL_CHUNK_SIZE") == 535822336
+    assert await asked("AI.CONFIG", "GET", "BACKENDSPATH") is None
+    assert await asked("AI.CONFIG", "MODEL_CHUNK_SIZE", "1000") == b"OK"
+    assert await asked("AI.CONFIG", "BACKENDSPATH", b"/back\xff\n") == b"OK"
+
+    assert (one.model_chunk_bytes, one.backends_path) == (1000, b"/back\xff\n")
+    assert (other.model_chunk_bytes, other.backends_path) == (535822336, None)
+    one.model_chunk_bytes = 7
+    assert await asked("AI.CONFIG", "GET", "MODEL_CHUNK_SIZE") == 7
+
+
+async def test_what_cannot_be_shared_is_not_said_to_be_set(asked: Asker, tmp_path: Path) -> None:
+    asked.caller.configuration = Configuration(tmp_path / "nowhere")
+
+    with pytest.raises(OSError, match="nowhere"):
+        await asked("AI.CONFIG", "MODEL_CHUNK_SIZE", "1000")
 
 
 async def test_a_name_that_nothing_has_is_nothing(asked: Asker) -> None:

@@ -17,6 +17,8 @@ from server import app
 from server.inference.asking import Ask
 from server.inference.sessions import CUDA
 from server.resp.caller import Caller
+from server.resp.commands import model_keys
+from server.resp.commands.model_keys import KEYS_AT_ONCE
 from server.resp.commands.models import COMMANDS
 from server.resp.commands.stored_models import model_at, model_of
 from server.resp.refusals import WRONG_TYPE, Refused
@@ -335,6 +337,32 @@ async def test_a_version_that_another_key_points_to_stays(
     assert await store.names() == []
 
 
+async def test_a_copy_lives_on_when_the_model_is_deleted_or_replaced(
+    asked: Asker, redis: Redis, store: ModelStore
+) -> None:
+    await store_model(asked, "m", 6.0)
+    await redis.copy("m", "copied")
+
+    assert await asked("AI.MODELDEL", "m") == b"OK"
+    assert await refusal(asked("AI.MODELGET", "m")) == EMPTY
+    for answer in (7.0, 8.0, 9.0):
+        await store_model(asked, "m", answer)
+    assert await ran(asked.caller, b"copied") == 6.0
+    assert await store.versions("m") == [1, 3, 4]
+
+    assert await asked("AI.MODELDEL", "copied") == b"OK"
+    assert await store.versions("m") == [3, 4]
+    assert await ran(asked.caller, b"m") == 9.0
+
+
+async def test_models_that_were_stored_at_one_key_and_renamed_all_live_on(asked: Asker, redis: Redis) -> None:
+    for answer in (1.0, 2.0, 3.0, 4.0):
+        await store_model(asked, "next", answer)
+        await redis.rename("next", f"m:{answer}")
+
+    assert [await ran(asked.caller, b"m:%.1f" % answer) for answer in (1, 2, 3, 4)] == [1.0, 2.0, 3.0, 4.0]
+
+
 async def test_a_version_with_an_alias_of_somebodys_own_stays(
     asked: Asker, redis: Redis, store: ModelStore
 ) -> None:
@@ -440,6 +468,36 @@ async def test_the_list_has_keys_that_are_still_there_and_models_of_other_doors(
     ]
     other = Asker(await make_caller(asked.caller.engine, db=3), COMMANDS)
     assert sorted(await other("AI._MODELSCAN")) == [[b"churn", b""], [b"hidden", b""]]
+
+
+async def test_the_list_has_keys_that_models_were_renamed_and_copied_to(
+    asked: Asker, make_caller: MakeCaller, redis: Redis
+) -> None:
+    await store_model(asked, "a", 1.0, "TAG", "first")
+    await redis.rename("a", "b")
+    await store_model(asked, "a", 2.0, "TAG", "second")
+    await redis.copy("b", "c d\xff")
+    await redis.set("text", b'{"insitu_model":"a"}')
+    await redis.set("dangling", ModelPointer("nosuch", 1).pack())
+    await redis.copy("a", "e", destination_db="3")
+    await redis.mset({f"other:{number}": number for number in range(3 * KEYS_AT_ONCE)})
+
+    listed = sorted(await asked("AI._MODELSCAN"))
+    other = Asker(await make_caller(asked.caller.engine, db=3), COMMANDS)
+
+    assert listed == [[b"a", b"second"], [b"b", b"first"], ["c d\xff".encode(), b"first"]]
+    assert await other("AI._MODELSCAN") == [[b"e", b"second"]]
+
+
+async def test_the_list_of_a_very_large_database_has_the_keys_that_models_were_stored_at(
+    asked: Asker, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store_model(asked, "a", 1.0, "TAG", "first")
+    await store_model(asked, "b", 1.0)
+    await redis.rename("b", "c")
+    monkeypatch.setattr(model_keys, "MOST_KEYS", 1)
+
+    assert await asked("AI._MODELSCAN") == [[b"a", b"first"]]
 
 
 @pytest.mark.parametrize("command", [one for one in COMMANDS if "SCRIPT" in one.name])

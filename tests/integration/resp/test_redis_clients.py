@@ -3,6 +3,7 @@
 import asyncio
 import os
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from redis import asyncio as aio
 from redis.exceptions import NoScriptError, ResponseError, WatchError
 
 from server.resp.wire.scanning import Scanner
+from tests import graphs
 from tests.integration.resp.doors import OpenedDoor, command
 
 BIG = 64 << 20
@@ -97,6 +99,61 @@ async def test_a_transaction_holds_own_commands(door: OpenedDoor, protocol: int)
     assert (first, put, second, last) == (True, b"put instead of 1", b"2", b"put instead of nothing")
     assert "Cannot run T.SAY within a transaction" in str(refused)
     assert await client.get("new") == b"3"
+
+
+@RESP
+async def test_a_transaction_gets_and_deletes_models(
+    door: OpenedDoor, redis: aio.Redis, protocol: int
+) -> None:
+    client, file = door.client(protocol), graphs.scaled()
+    for key in ("m", "n"):
+        await client.execute_command("AI.MODELSTORE", key, "ONNX", "CPU", "TAG", "first", "BLOB", file)
+    alone = [await client.execute_command("AI.MODELGET", "m", *one) for one in ((), ("META",), ("BLOB",))]
+    pipe = client.pipeline()
+    pipe.execute_command("AI.MODELGET", "m")
+    pipe.execute_command("AI.MODELGET", "m", "META")
+    pipe.execute_command("AI.MODELGET", "m", "BLOB")
+    pipe.rename("m", "renamed")
+    pipe.execute_command("AI.MODELGET", "m", "META")
+    pipe.execute_command("AI.MODELGET", "renamed", "META")
+    pipe.execute_command("AI.MODELDEL", "n")
+    pipe.execute_command("AI.MODELDEL", "n")
+    pipe.exists("n")
+    pipe.lpush("list", 1)
+    pipe.execute_command("AI.MODELGET", "list")
+    pipe.execute_command("AI.MODELDEL", "list")
+    pipe.execute_command("AI.MODELGET", "m", "META", "BLOB", "MORE")
+
+    told = await pipe.execute(raise_on_error=False)
+
+    assert told[:3] == alone
+    assert told[3] is True
+    assert str(told[4]) == str(told[7]) == "model key is empty"
+    assert told[5:9:3] == [alone[1], 0]
+    assert told[6] == b"OK"
+    assert ["Operation against a key" in str(one) for one in told[10:12]] == [True, True]
+    assert "wrong number of arguments for 'ai.modelget'" in str(told[12])
+    assert await redis.exists("n") == 0
+    assert await door.engine.store.names() == ["m"]
+
+
+@pytest.mark.parametrize("commands", [("SELECT 1", "AI.MODELDEL moved"), ("AI.MODELDEL m", "SELECT 1")])
+async def test_a_transaction_of_two_databases_deletes_no_version_that_a_key_may_point_to(
+    door: OpenedDoor, redis: aio.Redis, commands: Sequence[str]
+) -> None:
+    client = door.client(2)
+    await client.execute_command("AI.MODELSTORE", "m", "ONNX", "CPU", "BLOB", graphs.scaled())
+    await redis.copy("m", "copied")
+    if commands[0] == "SELECT 1":
+        await redis.copy("m", "moved", destination_db="1")
+    pipe = client.pipeline()
+    for words in commands:
+        pipe.execute_command(*words.split())
+
+    assert b"OK" in await pipe.execute()
+
+    assert await door.engine.store.versions("m") == [1]
+    assert await door.client(2).execute_command("AI.MODELGET", "copied", "BLOB") == graphs.scaled()
 
 
 async def test_a_watched_key_that_changes_stops_own_commands_too(door: OpenedDoor, redis: aio.Redis) -> None:

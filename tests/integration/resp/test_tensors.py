@@ -1,6 +1,6 @@
 """AI.TENSORSET and AI.TENSORGET on a real Redis: what is stored, what stands in the way, and one round trip each."""
 
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 import numpy as np
@@ -310,10 +310,12 @@ async def in_transaction(caller: Caller, *commands: tuple[Any, ...]) -> list[byt
         )
     replies = await caller.redis([("MULTI",), *[one.command for one in stood_in], ("EXEC",)])
     assert replies[1:-1] == [b"QUEUED"] * len(commands)
-    return [
-        one.turned(reply) if one.turned is not None else reply
-        for one, reply in zip(stood_in, replies[-1], strict=True)
-    ]
+    found = []
+    for one, reply in zip(stood_in, replies[-1], strict=True):
+        told = reply if one.turned is None else one.turned(reply)
+        assert not isinstance(told, Coroutine)
+        found.append(told)
+    return found
 
 
 async def test_a_transaction_holds_what_the_commands_would_answer(caller: Caller, redis: Redis) -> None:

@@ -30,9 +30,9 @@ from server.rest.api import create_api
 from server.settings import ServerSettings
 from tests.integration.conftest import BuildEngine
 from tests.integration.rest import stock
-from tests.integration.rest.served import ServerProcess
 from tests.integration.rest.wired import Wire, wired
 from tests.servers import RedisServer
+from tests.serving import ServeCommand
 
 HERE = "http://127.0.0.1:8000"
 ROADS = ("asgi", "wire")
@@ -42,7 +42,7 @@ NO_TLS = SSLContext(PROTOCOL_TLS_CLIENT)  # httpx would read every certificate o
 Client = httpx.AsyncClient
 StartDoor = Callable[..., Awaitable[Client]]
 Listen = Callable[..., Awaitable[Wire]]
-Serve = Callable[..., ServerProcess]
+Serve = Callable[..., ServeCommand]
 
 
 @pytest.fixture
@@ -142,15 +142,15 @@ async def listen(redis_url: str, built: BuildEngine) -> AsyncIterator[Listen]:
 
 @pytest.fixture
 def serve(redis_url: str) -> Iterator[Serve]:
-    started: list[ServerProcess] = []
+    started: list[ServeCommand] = []
 
-    def start(redis: str = redis_url, **settings: str) -> ServerProcess:
-        started.append(ServerProcess(redis, settings))
+    def start(redis: str = redis_url, **settings: str) -> ServeCommand:
+        started.append(ServeCommand(redis, settings))
         return started[-1].start()
 
     yield start
     for one in started:
-        one.close()
+        one.stop()
 
 
 @pytest.fixture

@@ -73,6 +73,7 @@ def embed() -> Bundle:
 
 
 CARD: dict[str, Any] = {
+    "intervals": {"accuracy": [0.86, 0.95], "log_loss": [0.21, 0.34]},
     "verdict": "good",
     "findings": ["accuracy 0.930 on the rows it learned from, 0.910 on those held out"],
     "confusion": [[80, 7], [9, 82]],

@@ -41,6 +41,12 @@ def worded(*inputs: Any, path: str = PATH, lines: tuple[str, ...] = (), **more: 
     return post(orjson.dumps({"inputs": inputs, **more}), *lines, path=path)
 
 
+def twice(said: bytes) -> bytes:
+    """A request that says its length of JSON twice."""
+    line = next(line for line in said.split(b"\r\n") if line.startswith(b"Inference-Header"))
+    return said.replace(line, line + b"\r\n" + line, 1)
+
+
 ROW, TWO = blob(40, 10), blob(40, 10, 1, 2.5)
 GOOD = binary(sized([1, 2]), data=ROW)
 INFERRED: Said = {
@@ -116,6 +122,10 @@ INFERRED: Said = {
         ),
         (400,),
     ),
+    "two lengths of a request that is good": (
+        binary(sized([1, 2]), data=ROW, lines=("Inference-Header-Content-Length: 1",)), (400,)
+    ),
+    "the same length twice": (twice(binary(sized([1, 2]), data=ROW)), (200,)),
     "time enough": (binary(sized([1, 2]), data=ROW, lines=("X-Request-Timeout-Ms: 20000",)), (200,)),
     "no time": (binary(sized([1, 2]), data=ROW, lines=("X-Request-Timeout-Ms: 0",)), (400,)),
     "a time of its own": (

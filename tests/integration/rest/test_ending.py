@@ -50,7 +50,7 @@ async def test_everything_asked_before_the_end_is_answered(
         assert [reply.status for reply in replies] == [200] * count
         assert [reply.last for reply in replies] == [False] * (count - 1) + [True]
         assert await one.end() == b""
-    assert await asyncio.to_thread(server.status) == 0
+    assert await asyncio.to_thread(server.wait) == 0
     assert "Traceback" not in server.log
 
 
@@ -70,7 +70,7 @@ async def test_what_was_said_at_the_last_moment_is_answered(
     for one in lines:
         assert [reply.status for reply in await one.hear()] == [200]
         assert await one.end() == b""
-    assert await asyncio.to_thread(server.status) == 0
+    assert await asyncio.to_thread(server.wait) == 0
 
 
 async def test_connections_that_wait_for_nothing_are_closed_at_once(
@@ -87,7 +87,7 @@ async def test_connections_that_wait_for_nothing_are_closed_at_once(
     at = loop.time()
 
     assert [await one.end() for one in (kept, silent, half)] == [b""] * 3
-    assert await asyncio.to_thread(server.status) == 0
+    assert await asyncio.to_thread(server.wait) == 0
     assert loop.time() - at < 3
 
 
@@ -106,7 +106,7 @@ async def test_a_body_that_was_on_its_way_is_waited_for(
     (reply,) = await one.hear()
     assert (reply.status, reply.last) == (200, True)
     assert await one.end() == b""
-    assert await asyncio.to_thread(server.status) == 0
+    assert await asyncio.to_thread(server.wait) == 0
 
 
 async def test_an_end_is_not_put_off_by_clients_that_go_on_asking(
@@ -128,7 +128,7 @@ async def test_an_end_is_not_put_off_by_clients_that_go_on_asking(
     answers = await asyncio.gather(*asking)
 
     assert {status for statuses in answers for status in statuses} == {200}
-    assert await asyncio.to_thread(server.status) == 0
+    assert await asyncio.to_thread(server.wait) == 0
 
 
 async def test_a_client_that_never_reads_does_not_hold_up_the_end_for_long(
@@ -143,5 +143,5 @@ async def test_a_client_that_never_reads_does_not_hold_up_the_end_for_long(
     server.terminate()
     at = loop.time()
 
-    assert await asyncio.to_thread(server.status) == 0
+    assert await asyncio.to_thread(server.wait) == 0
     assert loop.time() - at < 6

@@ -3,11 +3,13 @@
 from hashlib import sha256
 from typing import Any
 
+import numpy as np
 import pytest
 from redis.asyncio import Redis
 
 from models.store import ModelStore
 from server.rest.explanations import ExplainAnswer
+from tests.graphs import bundle, dense
 from tests.integration.rest import stock
 from tests.integration.rest.conftest import Client, StartDoor
 from tests.integration.rest.graphs import churn
@@ -184,3 +186,29 @@ async def test_a_token_of_scope_predict_explains_and_none_does_not(
     given = await client.get(f"{PATH}?key=customer:1", headers={"Authorization": "Bearer secret"})
 
     assert (without.status_code, given.status_code) == (401, 200)
+
+
+async def test_the_caller_is_told_the_name_of_a_private_field_and_the_log_is_not(
+    start: StartDoor, store: ModelStore, redis: Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who sends a key must know which of its fields to mend; what is kept or shown to others has aliases."""
+    caplog.set_level("DEBUG")
+    fields = ["age", {"name": "income", "private": True}]
+    view = {"inputs": [{"name": "x", "sources": [{"key": "user:{id}", "as": "hash", "fields": fields}]}]}
+    await store.publish(bundle(dense(np.eye(2, dtype=np.float32)), "private", view))
+    await redis.hset("user:1", mapping={"age": 40})
+    await redis.hset("user:2", mapping={"age": 40, "income": 7})
+    client = await start(log_level="debug")
+
+    predicted = await client.get("/v1/models/private/predict?key=user:1")
+    wrong = await client.post(
+        "/v1/models/private/predict", json={"keys": ["user:1"], "missing": {"incom": 1}}
+    )
+    explained = await client.get("/v1/models/private/explain?key=user:2&element=0")
+    metrics = await client.get("/metrics")
+
+    assert (predicted.status_code, predicted.json()["error"]["code"]) == (404, "field_missing")
+    assert "'income'" in predicted.json()["error"]["message"]
+    assert wrong.status_code == 400
+    assert {one["feature"] for one in only(explained)["contributions"]} == {"age", "private 1"}
+    assert "income" not in caplog.text + explained.text + metrics.text

@@ -21,8 +21,8 @@ from server.settings import ServerSettings
 from tests.conftest import missing
 from tests.integration.rest.conftest import Client
 from tests.integration.rest.graphs import CHURN_WEIGHTS, churn, linear
-from tests.integration.rest.served import ServerProcess
 from tests.servers import RedisServer
+from tests.serving import ServeCommand
 
 DOCS = Path(__file__).parents[3] / "docs"
 PAGE, PROTOCOL_PAGE = DOCS / "http-api.md", DOCS / "open-inference.md"
@@ -57,16 +57,16 @@ def rows(heading: str, page: Path = PAGE) -> list[list[str]]:
 
 
 @pytest.fixture
-async def served(redis_url: str, store: ModelStore, shared_server: RedisServer) -> ServerProcess:
+async def served(redis_url: str, store: ModelStore, shared_server: RedisServer) -> ServeCommand:
     await store.publish(churn(card={"verdict": "good", "rows": {"train": 890, "held_out": 178}}))
     with shared_server.connect() as client:
         for line in "".join(blocks("redis")).splitlines():
             client.execute_command(*shlex.split(line))
-    return ServerProcess(redis_url)
+    return ServeCommand(redis_url)
 
 
 @pytest.fixture
-def shell(served: ServerProcess, tmp_path: Path) -> Iterator[tuple[ServerProcess, Path]]:
+def shell(served: ServeCommand, tmp_path: Path) -> Iterator[tuple[ServeCommand, Path]]:
     if shutil.which("curl") is None:
         missing("no curl")
     (tmp_path / "model.onnx").write_bytes(linear(CHURN_WEIGHTS, softmax=True))
@@ -74,7 +74,7 @@ def shell(served: ServerProcess, tmp_path: Path) -> Iterator[tuple[ServerProcess
     try:
         yield served.start(), tmp_path
     finally:
-        served.close()
+        served.stop()
 
 
 def run(command: str, url: str, folder: Path) -> str:
@@ -93,7 +93,7 @@ def run(command: str, url: str, folder: Path) -> str:
 
 @pytest.mark.parametrize("page", [PAGE, PROTOCOL_PAGE], ids=lambda page: page.stem)
 def test_every_command_of_the_page_prints_what_the_page_says(
-    shell: tuple[ServerProcess, Path], page: Path
+    shell: tuple[ServeCommand, Path], page: Path
 ) -> None:
     server, folder = shell
     differing = []

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from tests.integration.rest.served import ServerProcess
+from tests.serving import ServeCommand
 
 PATH = "/v1/models/churn/predict"
 LIMIT = 1024
@@ -15,16 +15,16 @@ JSON = {"content-type": "application/json"}
 
 
 @pytest.fixture
-def served(redis_url: str) -> Iterator[ServerProcess]:
-    server = ServerProcess(redis_url, {"INSITU_MAX_BODY_BYTES": str(LIMIT)})
+def served(redis_url: str) -> Iterator[ServeCommand]:
+    server = ServeCommand(redis_url, {"INSITU_MAX_BODY_BYTES": str(LIMIT)})
     try:
         yield server.start()
     finally:
-        server.close()
+        server.stop()
 
 
 @pytest.fixture
-def spoken(served: ServerProcess) -> Callable[[bytes], bytes]:
+def spoken(served: ServeCommand) -> Callable[[bytes], bytes]:
     """A factory: what the server says to these bytes until it hangs up or falls silent."""
     place = urlsplit(served.url)
 
@@ -42,7 +42,7 @@ def spoken(served: ServerProcess) -> Callable[[bytes], bytes]:
     return speak
 
 
-def test_a_client_that_sends_far_too_much_still_reads_why(served: ServerProcess) -> None:
+def test_a_client_that_sends_far_too_much_still_reads_why(served: ServeCommand) -> None:
     response = httpx.post(served.url + PATH, content=b" " * (20 << 20), headers=JSON)
 
     assert response.status_code == 413
@@ -55,7 +55,7 @@ def test_a_client_that_sends_far_too_much_still_reads_why(served: ServerProcess)
     }
 
 
-def test_a_client_that_does_not_say_how_much_it_sends_still_reads_why(served: ServerProcess) -> None:
+def test_a_client_that_does_not_say_how_much_it_sends_still_reads_why(served: ServeCommand) -> None:
     def parts() -> Iterator[bytes]:
         for _ in range(2000):
             yield b" " * 4096
@@ -76,7 +76,7 @@ def test_a_client_that_asks_first_is_refused_before_it_sends(spoken: Callable[[b
     assert b"100 Continue" not in heard
 
 
-def test_a_client_that_leaves_in_the_middle_is_no_fault_of_the_server(served: ServerProcess) -> None:
+def test_a_client_that_leaves_in_the_middle_is_no_fault_of_the_server(served: ServeCommand) -> None:
     place = urlsplit(served.url)
     head = f"POST {PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n"
     with socket.create_connection((place.hostname, place.port), timeout=5) as line:
@@ -88,7 +88,7 @@ def test_a_client_that_leaves_in_the_middle_is_no_fault_of_the_server(served: Se
     assert "Traceback" not in served.log
 
 
-def test_a_connection_is_kept_after_an_error(served: ServerProcess) -> None:
+def test_a_connection_is_kept_after_an_error(served: ServeCommand) -> None:
     with httpx.Client(base_url=served.url) as client:
         statuses = [client.post(PATH, content=b"{", headers=JSON).status_code for _ in range(3)]
         statuses.append(client.get("/health/live").status_code)

@@ -5,6 +5,7 @@ from typing import Any
 
 import grpc.aio
 import numpy as np
+from ml_dtypes import bfloat16
 from numpy.typing import NDArray
 
 from server.inference.engine import Engine
@@ -62,6 +63,7 @@ async def refused(call: Any) -> grpc.aio.AioRpcError:
 KINDS = {
     np.dtype(np.bool_): "BOOL",
     np.dtype(np.object_): "BYTES",
+    np.dtype(bfloat16): "BF16",
     **{np.dtype(f"i{size}"): f"INT{8 * size}" for size in (1, 2, 4, 8)},
     **{np.dtype(f"u{size}"): f"UINT{8 * size}" for size in (1, 2, 4, 8)},
     **{np.dtype(f"f{size}"): f"FP{8 * size}" for size in (2, 4, 8)},

@@ -63,6 +63,7 @@ async def told() -> dict[str, Any]:
             "differing": [
                 (datatype, raw)
                 for datatype in TENSORS
+                if datatype != "BF16"  # which this client does not know
                 for raw in (True, False)
                 if not (datatype == "FP16" and not raw)  # it has no typed contents in the protocol
                 and not await same_values(client, datatype, raw)

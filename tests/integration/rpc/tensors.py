@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from ml_dtypes import bfloat16
 from onnx import TensorProto
 
 TENSORS: dict[str, Any] = {
@@ -16,6 +17,7 @@ TENSORS: dict[str, Any] = {
     "UINT32": np.array([[0, 2**32 - 1], [1, 2]], np.uint32),
     "UINT64": np.array([[0, 2**64 - 1], [1, 2]], np.uint64),
     "FP16": np.array([[0.5, -65504], [0, 1]], np.float16),
+    "BF16": np.array([[0.1, -3e38], [0, np.inf]], bfloat16),
     "FP32": np.array([[0.1, -3e38], [0, 1]], np.float32),
     "FP64": np.array([[0.1, -1e308], [0, 1]], np.float64),
     "BYTES": np.array([["", "Zoë 客"], ["a", "b" * 300]], object),
@@ -23,6 +25,7 @@ TENSORS: dict[str, Any] = {
 ONNX = {
     "BOOL": TensorProto.BOOL,
     "FP16": TensorProto.FLOAT16,
+    "BF16": TensorProto.BFLOAT16,
     "FP32": TensorProto.FLOAT,
     "FP64": TensorProto.DOUBLE,
     "BYTES": TensorProto.STRING,

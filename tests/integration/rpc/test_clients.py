@@ -21,8 +21,7 @@ from tests.conftest import missing
 from tests.graphs import bundle, passed, scaled
 from tests.integration.rest.graphs import churn
 from tests.integration.rpc.tensors import ONNX, TENSORS, same
-from tests.integration.server.processes import ServeCommand
-from tests.servers import RedisServer
+from tests.serving import ServeCommand, serving
 
 ROOT = Path(__file__).parents[3]
 CHILD = Path(__file__).parent / "kserve_child.py"
@@ -31,16 +30,10 @@ LEAVES = [[0.973403, 0.026597]]  # what `churn` says of customer 1
 
 
 @pytest.fixture(scope="module")
-def served(redis_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServeCommand]:
+def served(redis_binary: Path) -> Iterator[ServeCommand]:
     """A server process with a model of every datatype and `churn`."""
-    redis = RedisServer(redis_binary).start()
-    server = ServeCommand(redis.url, tmp_path_factory.mktemp("served"))
-    try:
-        asyncio.run(fill(redis.url))
-        yield server.start()
-    finally:
-        server.close()
-        redis.close()
+    with serving(fill, redis_binary) as server:
+        yield server
 
 
 async def fill(url: str) -> None:

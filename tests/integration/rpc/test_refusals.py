@@ -126,6 +126,7 @@ MISTAKES: dict[str, tuple[Change, str]] = {
     "too few values": (typed("fp32_contents", 1.0), "1 values"),
     "raw and typed": (typed("fp32_contents", 1.0, 2.0, also_raw=True), "beside raw_input_contents"),
     "half, typed": (typed("fp32_contents", 1.0, 2.0, datatype="FP16"), "no typed contents"),
+    "bfloat16, typed": (typed("fp32_contents", 1.0, 2.0, datatype="BF16"), "send raw_input_contents"),
     "an integer beyond its type": (typed("int_contents", 1, 300, datatype="INT8"), "holds 300"),
     "no UTF-8": (typed("bytes_contents", b"a", b"\xff", datatype="BYTES"), "element 1 is no UTF-8"),
     "no contents": (raw(), "0 values"),
@@ -136,8 +137,12 @@ MISTAKES: dict[str, tuple[Change, str]] = {
     "negative classes": (classes(-1), "classification"),
     "a negative time": (parameter("int64_param", -1), "'timeout' is '-1'"),
     "a time in words": (parameter("string_param", "soon"), "'timeout' is 'soon'"),
-    "shared memory": (shared, "shared memory"),
-    "shared memory for an output": (shared_output, "shared memory"),
+    "a priority there is not": (parameter("uint64_param", 11, "priority"), "'priority' is '11'"),
+    "a negative priority": (parameter("int64_param", -1, "priority"), "'priority' is '-1'"),
+    "a huge priority": (parameter("uint64_param", (1 << 64) - 1, "priority"), "a whole number from 1"),
+    "a priority in words": (parameter("string_param", "1", "priority"), "'priority' is '1'"),
+    "shared memory": (shared, "input 'x' is in the shared memory 'region0'"),
+    "shared memory for an output": (shared_output, "output 'y' is in the shared memory 'region1'"),
     "a name with a colon": (lambda request: setattr(request, "model_name", "a:b{c}"), "a:b"),
 }
 

@@ -14,19 +14,19 @@ import pytest
 
 from server.rpc.messages import SERVICE, message
 from tests.integration.rpc.calling import SECONDS
-from tests.integration.server.processes import ROOT, ServeCommand
 from tests.servers import free_port, wait_until
+from tests.serving import ROOT, ServeCommand
 
 Serve = Callable[..., ServeCommand]
 
 
 @pytest.fixture
-def serve(redis_url: str, tmp_path: Path) -> Iterator[Serve]:
+def serve(redis_url: str) -> Iterator[Serve]:
     """A factory: `insitu serve`; keywords are settings of the environment."""
     started: list[ServeCommand] = []
 
     def start(**settings: str) -> ServeCommand:
-        started.append(ServeCommand(redis_url, tmp_path, settings))
+        started.append(ServeCommand(redis_url, settings))
         return started[-1].start()
 
     yield start

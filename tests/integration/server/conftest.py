@@ -9,7 +9,6 @@ serve(url)      a factory: `insitu serve` in a process of its own
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,7 +20,7 @@ from server.inference.engine import Engine
 from server.inference.reading.reader import Reader
 from server.settings import ServerSettings
 from tests.integration.conftest import BuildEngine
-from tests.integration.server.processes import ServeCommand
+from tests.serving import ServeCommand
 
 WAIT_SECONDS = 10.0
 POLL_SECONDS = 0.01
@@ -72,12 +71,12 @@ async def reader() -> AsyncIterator[MakeReader]:
 
 
 @pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Serve]:
+def serve() -> Iterator[Serve]:
     """A factory: `insitu serve` on a Redis; keywords are settings of the environment."""
     started: list[ServeCommand] = []
 
-    def start(redis_url: str, **settings: str) -> ServeCommand:
-        started.append(ServeCommand(redis_url, tmp_path, settings))
+    def start(redis_url: str, *, fresh: bool = False, **settings: str) -> ServeCommand:
+        started.append(ServeCommand(redis_url, settings, fresh))
         return started[-1].start()
 
     yield start

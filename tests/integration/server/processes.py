@@ -1,11 +1,7 @@
-"""The server as a user starts it, and callers that note what became of every request."""
+"""What processes take of the machine, and callers that note what became of every request."""
 
 import asyncio
-import json
 import os
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -15,74 +11,8 @@ from typing import Any
 
 import httpx
 
-from tests.servers import wait_until
-
-ROOT = Path(__file__).parents[3]
-COMMAND = (sys.executable, "-m", "cli.main", "serve", "--port", "0", "--json")
 END_SECONDS = 30.0
 CALLERS = 3
-
-
-@dataclass
-class ServeCommand:
-    """`insitu serve` in a process of its own; settings are given as the environment gives them."""
-
-    redis_url: str
-    folder: Path
-    settings: dict[str, str] = field(default_factory=dict)
-    process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def log(self) -> str:
-        return (self.folder / "serve.log").read_text(errors="replace")
-
-    @property
-    def told(self) -> dict[str, str]:
-        """What it said when it answered; empty until then."""
-        line, ended, _ = (self.folder / "serve.out").read_text().partition("\n")
-        return dict(json.loads(line)) if ended else {}
-
-    @property
-    def url(self) -> str:
-        return self.told.get("url", "")
-
-    @property
-    def grpc(self) -> str:
-        """Where gRPC answers."""
-        return self.told.get("grpc", "")
-
-    @property
-    def pid(self) -> int:
-        assert self.process is not None
-        return self.process.pid
-
-    def start(self) -> "ServeCommand":
-        """Start the process and wait until it says where it answers."""
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("INSITU_")}
-        environment = inherited | {"INSITU_REDIS_URL": self.redis_url} | self.settings
-        with (self.folder / "serve.out").open("wb") as out, (self.folder / "serve.log").open("wb") as log:
-            self.process = subprocess.Popen(COMMAND, cwd=ROOT, env=environment, stdout=out, stderr=log)
-        wait_until(self.answers, "insitu serve said nothing")
-        return self
-
-    def answers(self) -> bool:
-        if self.process is None or self.process.poll() is not None:
-            raise RuntimeError(f"the server ended while starting:\n{self.log}")
-        return bool(self.url)
-
-    def signal(self, number: signal.Signals) -> None:
-        assert self.process is not None
-        self.process.send_signal(number)
-
-    def wait(self) -> int:
-        """Return the exit status once the process has ended by itself."""
-        assert self.process is not None
-        return self.process.wait(END_SECONDS)
-
-    def close(self) -> None:
-        if self.process is not None and self.process.poll() is None:
-            self.process.kill()
-            self.process.wait(END_SECONDS)
 
 
 @dataclass(frozen=True)

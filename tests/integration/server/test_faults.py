@@ -17,8 +17,9 @@ from models.bundle import Bundle
 from models.store import ModelStore
 from tests.graphs import bundle, constant, looping
 from tests.integration.server.conftest import Serve, until
-from tests.integration.server.processes import ROOT, Load, load, ready
+from tests.integration.server.processes import Load, load, ready
 from tests.servers import RedisServer
+from tests.serving import ROOT
 
 Start = Callable[..., RedisServer]
 HASH = {"key": "k:{id}", "as": "hash", "fields": ["a", "b"]}

@@ -15,8 +15,9 @@ from models.connecting import connect
 from models.store import ModelStore
 from tests.integration.agreement.cases import CASES
 from tests.integration.server.conftest import Serve
-from tests.integration.server.processes import ROOT, processor_seconds, resident_bytes
+from tests.integration.server.processes import processor_seconds, resident_bytes
 from tests.servers import RedisServer
+from tests.serving import ROOT
 
 Start = Callable[..., RedisServer]
 THREE = ("hash", "image", "sequence")  # an MLP over hashes, a CNN over images, a GRU over lists
@@ -44,12 +45,13 @@ async def publish(url: str) -> None:
     await store.redis.aclose()
 
 
+@pytest.mark.alone
 @pytest.mark.skipif(sys.platform != "linux", reason="read from /proc")
 def test_a_server_of_three_models_is_soon_ready_and_small(
     serve: Serve, three: RedisServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     started = time.monotonic()
-    server = serve(three.url)
+    server = serve(three.url, fresh=True)
     with httpx.Client(base_url=server.url) as client:
         status = client.get("/health/ready").status_code
         seconds, busy = time.monotonic() - started, processor_seconds(server.pid)

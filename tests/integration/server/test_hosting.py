@@ -26,9 +26,9 @@ from server.batch.hosting import Hosting
 from server.metrics import Metrics
 from server.settings import ServerSettings
 from tests.integration.rest.graphs import churn
-from tests.integration.rest.served import ServerProcess
-from tests.integration.server.processes import ServeCommand, load
+from tests.integration.server.processes import load
 from tests.servers import wait_until
+from tests.serving import ServeCommand
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are read from /proc")
 
@@ -53,7 +53,7 @@ async def stored(redis: Redis, redis_url: str) -> str:
 class Served:
     """A server, and what is asked of it."""
 
-    process: ServerProcess
+    process: ServeCommand
     http: httpx.Client = field(init=False)
 
     def __post_init__(self) -> None:
@@ -100,7 +100,7 @@ class Served:
 
     def close(self) -> None:
         self.http.close()
-        self.process.close()
+        self.process.stop()
 
 
 Serve = Callable[..., Served]
@@ -112,7 +112,7 @@ def serve(stored: str) -> Any:
     started: list[Served] = []
 
     def start(**settings: str) -> Served:
-        started.append(Served(ServerProcess(stored, settings)))
+        started.append(Served(ServeCommand(stored, settings)))
         return started[-1]
 
     yield start
@@ -200,7 +200,7 @@ def test_a_job_outlives_its_server(serve: Serve, stored: str) -> None:
 
     began = time.monotonic()
     first.process.terminate()
-    first.process.status()
+    first.process.wait()
     took = time.monotonic() - began
     wait_until(lambda: not alive(pid), "its process did not end", 1)
     second = serve()
@@ -258,19 +258,20 @@ def test_a_job_that_cannot_be_done_has_failed_and_says_why(serve: Serve) -> None
     assert "Fatal Python error" not in server.process.log
 
 
-def test_of_several_workers_one_works_on_jobs(stored: str, tmp_path: Path) -> None:
-    server = ServeCommand(stored, tmp_path, {"INSITU_WORKERS": "2"})
+def test_of_several_workers_one_works_on_jobs(stored: str) -> None:
+    server = ServeCommand(stored, {"INSITU_WORKERS": "2"})
     try:
         with httpx.Client(base_url=server.start().url, timeout=30, trust_env=False) as client:
             name = client.post("/v1/models/churn/jobs", json={}).json()["job"]
             wait_until(lambda: client.get(f"/v1/jobs/{name}").json()["state"] == "done", "not done", 60)
         server.signal(signal.SIGTERM)
         assert server.wait() == 0
+        log = server.log
     finally:
         server.close()
 
-    assert [job for job, _ in BEGINS.findall(server.log)] == [name]
-    assert re.findall(r"(worker \d) server.batch.hosting: job", server.log) == ["worker 1"]
+    assert [job for job, _ in BEGINS.findall(log)] == [name]
+    assert re.findall(r"(worker \d) server.batch.hosting: job", log) == ["worker 1"]
     assert len(answers(stored)) == ROWS
 
 
@@ -305,7 +306,7 @@ async def test_a_job_whose_processes_die_at_once_is_given_up(
     await one.begin(JobSpec(model="churn", version=1), host="server")
 
     hopeless.start()
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(2 * STEP_SECONDS):  # three processes, one after the other
         while (standing := await one.look()).state == RUNNING:  # noqa: ASYNC110  # nobody tells a test
             await asyncio.sleep(0.1)
 

@@ -22,7 +22,8 @@ from server.inference.engine import Engine
 from server.inference.errors import ModelNotLoadable
 from tests.graphs import bundle, constant, crashing, greedy, heavy, looping, running_total
 from tests.integration.server.conftest import Serve, StartEngine, until
-from tests.integration.server.processes import ROOT, Told, load, resident_bytes
+from tests.integration.server.processes import Told, load, resident_bytes
+from tests.serving import ROOT
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory is limited and read on Linux")
 
@@ -124,9 +125,9 @@ async def test_a_version_that_loads_after_all_is_refused_no_more(
     store: ModelStore, engine: StartEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("server.inference.failures.RETRY_SECONDS", 0.01)
-    await store.publish(bundle(looping(400_000)))
-    short = await engine(trial_seconds=0.2, preload_models=0)
-    with pytest.raises(ModelNotLoadable, match=r"within 0.2 s"):
+    await store.publish(bundle(looping(200_000)))
+    short = await engine(trial_seconds=0.1, preload_models=0)
+    with pytest.raises(ModelNotLoadable, match=r"within 0.1 s"):
         await short.predictor.predict(Ask("m", inputs={"x": [[1]]}))
     await until_refused(store, {1})
 
@@ -262,7 +263,7 @@ async def test_a_thousand_models_are_answered_within_the_memory_of_fifty(
     await store.redis.aclose()
     budget = LOADED_AT_ONCE * (256 << 10)
     server = await asyncio.to_thread(
-        serve, redis_url, INSITU_PRELOAD_MODELS="0", INSITU_MODEL_MEMORY_BYTES=str(budget)
+        serve, redis_url, fresh=True, INSITU_PRELOAD_MODELS="0", INSITU_MODEL_MEMORY_BYTES=str(budget)
     )
     order = list(range(MODELS))
     random.Random(7).shuffle(order)

@@ -30,8 +30,8 @@ from tests.conftest import missing
 from tests.graphs import bundle, dense, f32
 from tests.integration.server.conftest import StartEngine
 
-ROWS = 12_000
-RATE = 1500  # rows a second of one process, so that another one comes to help
+ROWS = 8_000
+RATE = 1000  # rows a second of one process, so that another one comes to help
 VECTOR = {"inputs": [{"name": "x", "sources": [{"key": "v:{id}", "as": "vector", "shape": [2]}]}]}
 
 # Ray warns of itself, which is an error here, and prints what it likes: it is used in a process of its own.
@@ -54,8 +54,8 @@ async def main():
     tell = lambda *what: print("told", json.dumps(what), flush=True)
     try:
         job = await begun(engine, build, JobSpec.parse(sys.argv[2]), "job")
-        done = await score(engine, job, Cluster(cpus=2), lambda now: tell(*now.by_process))
-        tell(done.standing.state, done.standing.tally.to_data())
+        done = await score(engine, job, Cluster(cpus=2), lambda now: tell("by", *now.by_process))
+        tell("end", done.standing.state, done.standing.tally.to_data())
     finally:
         await engine.stop()
 
@@ -117,17 +117,23 @@ async def plain(engine: StartEngine, **facts: Any) -> dict[str, Any]:
     return (await score(running, ledger, lambda _now: None)).tally.to_data()
 
 
-def told(line: bytes) -> list[Any]:
-    """What the program says in a line, nothing where Ray does."""
-    return list(json.loads(line.removeprefix(b"told "))) if line.startswith(b"told ") else []
+def told(line: bytes, what: str) -> list[Any]:
+    """What the program says of one matter in a line, nothing where it says another one or Ray prints it."""
+    said = json.loads(line.removeprefix(b"told ")) if line.startswith(b"told ") else [None]
+    return list(said[1:]) if said[0] == what else []
 
 
-async def shared(process: asyncio.subprocess.Process) -> list[str]:
-    """Wait until two processes have looked at rows, and return their names."""
+async def shared(process: asyncio.subprocess.Process) -> tuple[int, int]:
+    """Wait until two processes have looked at rows, of which the first stands still, and return their numbers."""
     assert process.stdout is not None
+    first = None
     while line := await process.stdout.readline():
-        if len(names := told(line)) == 2:
-            return names
+        numbers = [int(name.split("-")[-2]) for name in told(line, "by")]
+        if first is None and numbers:
+            first = numbers[0]
+            os.kill(first, signal.SIGSTOP)  # or it might be done before another one has begun
+        if len(numbers) == 2:
+            return numbers[0], numbers[1]
     raise AssertionError("one process has done it all")
 
 
@@ -236,11 +242,11 @@ async def test_processes_share_a_job_and_one_that_is_killed_costs_nothing(
     expected = await plain(engine, **places("plain"))
 
     async with on_ray(redis_url, max_rate=RATE, **places("ray")) as process:
-        first, second = [int(name.split("-")[-2]) for name in await shared(process)]
+        first, second = await shared(process)
         os.kill(first, signal.SIGKILL)
         out, _ = await process.communicate()
 
-    *_, (state, tally) = filter(None, map(told, out.splitlines()))
+    ((state, tally),) = filter(None, (told(line, "end") for line in out.splitlines()))
     assert process.returncode == 0
     assert len({first, second, process.pid}) == 3
     assert state == DONE

@@ -4,6 +4,7 @@ import asyncio
 import json
 import signal
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -513,3 +514,41 @@ async def test_processes_share_a_job_and_what_a_killed_one_had_is_scored_by_the_
     assert (standing.state, standing.tally.scored) == (DONE, 6000)
     assert len(await redis.hkeys(store.keys.job_tallies("job"))) == 3
     assert await values(redis, 6000) == [float(number) for number in range(6000)]
+
+
+PRIVATE = {"key": "k:{id}", "as": "hash", "fields": ["age", {"name": "income", "private": True}]}
+
+
+async def test_a_job_names_no_private_feature_in_its_reports_and_logs(
+    engine: StartEngine,
+    store: ModelStore,
+    redis: Redis,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("DEBUG")
+    view = {"inputs": [{"name": "x", "sources": [PRIVATE]}]}
+    await store.publish(bundle(scaled(), view=view))
+    await redis.hset("k:1", mapping={"age": 3})
+    await redis.hset("k:2", mapping={"age": 3, "income": "much"})
+    running, rows = await engine(), {"kind": "match", "pattern": "k:*"}
+
+    listed = await scored(running, rows=rows, to=strings(), errors_to=str(tmp_path / "bad.jsonl"))
+    in_stream = await scored(running, rows=rows, to=strings(), errors_to="redis:bad")
+    with pytest.raises(TooManyErrors) as many:
+        await scored(running, rows=rows, to=strings(), max_errors=0)
+    with pytest.raises(BadRequest) as unknown:
+        await scored(running, rows=rows, to=strings(), missing={"incom": 1})
+
+    told = [
+        *listed.tally.examples.values(),
+        *in_stream.tally.examples.values(),
+        str(many.value),
+        str(unknown.value),
+        (tmp_path / "bad.jsonl").read_text(),
+        str(await redis.xrange("bad")),
+        caplog.text,
+    ]
+    assert listed.tally.skipped == {"field_missing": 1, "not_a_number": 1}
+    assert all("private 1" in one for one in told[:-1])
+    assert not any("income" in one for one in told)

@@ -337,6 +337,7 @@ async def test_a_canary_whose_queue_is_full_refuses_its_own_rows_alone(
     assert {answer.version for answer in answers} == {1}
 
 
+@pytest.mark.alone
 @pytest.mark.usefixtures("customers")
 async def test_a_slow_canary_does_not_hold_up_the_keys_of_production(
     store: ModelStore, redis_url: str, serve: Serve

@@ -19,7 +19,7 @@ from server.inference.errors import ModelNotLoadable
 from server.inference.trials import Trials
 from tests.graphs import bundle, crashing, dense, f32, greedy, looping, numbered, running_total, scaled
 from tests.integration.server.conftest import until
-from tests.integration.server.processes import ROOT
+from tests.serving import ROOT
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks are made on Linux alone")
 

@@ -18,14 +18,16 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from redis import Redis as Client
 from redis.asyncio import Redis
 
 from models.store import ModelStore
 from server.cores import available_cores
 from tests.graphs import bundle, constant
 from tests.integration.server.conftest import Serve
-from tests.integration.server.processes import COMMAND, ROOT, ServeCommand, resident_bytes
+from tests.integration.server.processes import resident_bytes
 from tests.servers import RedisServer, free_port, wait_until
+from tests.serving import COMMAND, ROOT, WORDS, ServeCommand
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are read from /proc")
 
@@ -36,6 +38,7 @@ JSON = {"content-type": "application/json"}
 HASH = {"key": "k:{id}", "as": "hash", "fields": ["a", "b"]}
 VIEW = {"inputs": [{"name": "x", "sources": [HASH]}]}
 SUPERVISOR_BYTES = 60 << 20
+CLIENTS = 24  # that all reach the same one of two workers: once in eight million times
 
 
 class Caller:
@@ -128,7 +131,7 @@ def ended_early(url: str, *words: str, **settings: str) -> tuple[int, str]:
     """The status and the error of a server that does not come up."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("INSITU_")}
     environment = inherited | {"INSITU_REDIS_URL": url, "INSITU_LOG_LEVEL": "error"} | settings
-    command = [*COMMAND, *words]
+    command = [*COMMAND, *WORDS, *words]
     done = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False
     )
@@ -426,3 +429,17 @@ def test_log_lines_name_the_worker(serve: Serve, stored: str) -> None:
 
     assert {line.get("worker") for line in lines} == {None, 1, 2}
     assert any(line["message"].startswith("2 workers answer on http://127.0.0.1:") for line in lines)
+
+
+def test_what_a_redis_client_configures_holds_for_every_worker(serve: Serve, stored: str) -> None:
+    port = free_port()
+    serve(stored, INSITU_WORKERS="2", INSITU_RESP_PORT=str(port))
+    said = ("AI.CONFIG", "GET", "MODEL_CHUNK_SIZE")
+
+    with ExitStack() as stack:
+        clients = [stack.enter_context(Client(port=port)) for _ in range(CLIENTS)]
+        before = {client.execute_command(*said) for client in clients}
+        clients[0].execute_command("AI.CONFIG", "MODEL_CHUNK_SIZE", 1234)
+        after = {client.execute_command(*said) for client in clients}
+
+    assert (before, after) == ({535_822_336}, {1234})

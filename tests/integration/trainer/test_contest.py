@@ -2,9 +2,13 @@
 
 import asyncio
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
 import pytest
 import redis as plain_redis
 
@@ -20,7 +24,7 @@ from trainer.contest.contest import Contest, challenge
 from trainer.contest.unseen import unseen_by
 from trainer.errors import Incomparable
 from trainer.outcome import TrainResult
-from trainer.run import train
+from trainer.run import Place, train
 
 POINTS = """\
 name: points
@@ -216,3 +220,174 @@ def test_one_sigmoid_stands_for_two_labels_and_other_outputs_do_not_fit(points: 
         in_order_of(("left", "right"), bundle, np.array([1]))
     with pytest.raises(Incomparable, match="gives 3 numbers a row for 2 labels"):
         in_order_of(("left", "right"), bundle, np.zeros((1, 3)))
+
+
+def rows_of_points(folder: Path, count: int = ROWS) -> None:
+    """The points as a CSV file, a Parquet file, arrays and a function, beside a recipe."""
+    random = np.random.default_rng(1)
+    side = np.arange(count) % 2
+    x = random.normal(size=(count, 2)) + 2.5 * side[:, None]
+    names = np.array(["left", "right"])[side]
+    columns = {"id": np.arange(count), "a": x[:, 0], "b": x[:, 1], "side": names}
+    pq.write_table(pa.table(columns), folder / "points.parquet")
+    pa_csv.write_csv(pa.table(columns), folder / "points.csv")
+    np.savez(folder / "points.npz", id=np.arange(count), a=x[:, 0], b=x[:, 1], side=names)
+    (folder / "contest_rows.py").write_text(
+        "import numpy as np\nfrom pathlib import Path\n"
+        "def load():\n    return dict(np.load(Path(__file__).parent / 'points.npz'))\n"
+    )
+
+
+def of_file(text: str, source: str) -> str:
+    where = 'source: redis, match: "point:*", target: {key: "point:{id}", as: hash, field: side}'
+    assert where in text
+    return text.replace(where, f"{source}, target: {{column: side}}")
+
+
+def held(url: str, folder: Path, text: str, result: TrainResult, champion: Bundle) -> Contest:
+    async def run() -> Contest:
+        async with connect(url) as client:
+            store = ModelStore(client)
+            await store.publish(champion)
+            return await challenge(store, Recipe.parse(text), result, "production", folder)
+
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "source: csv, path: points.csv",
+        "source: parquet, path: points.parquet",
+        "source: numpy, path: points.npz",
+        "source: python, function: contest_rows:load",
+    ],
+)
+def test_rows_of_a_file_are_read_again_by_the_champion_s_own_view(
+    redis_url: str, tmp_path: Path, source: str
+) -> None:
+    rows_of_points(tmp_path)
+    good, other = of_file(POINTS, source), of_file(WEAK.replace("[a, b]", "[b]"), source)
+    challenger, weak = (train(Recipe.parse(text), None, place=Place(tmp_path)) for text in (good, other))
+
+    won = held(redis_url, tmp_path, good, challenger, weak.bundle)
+    lost = held(redis_url, tmp_path, other, weak, challenger.bundle)
+
+    assert (won.promoted, lost.promoted) == (True, False)
+    told = won.as_data()
+    assert told["rows"] == len(challenger.outcome.held_out.keys)
+    assert told["scores"]["champion"] == pytest.approx(weak.bundle.manifest.metrics["log_loss"], abs=1e-4)
+    assert lost.why.startswith("the champion is better")
+
+
+def test_a_champion_of_redis_rows_meets_a_challenger_from_a_file(points: str, tmp_path: Path) -> None:
+    rows_of_points(tmp_path)
+    text = of_file(POINTS, "source: csv, path: points.csv")
+    challenger = train(Recipe.parse(text), None, place=Place(tmp_path))
+
+    found = held(points, tmp_path, text, challenger, made(points, WEAK).bundle)
+
+    assert found.promoted
+    assert found.as_data()["rows"] == len(challenger.outcome.held_out.keys)
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ("[a, c]", "by its own feature view: points.csv has no column 'c'"),
+        ("[a, side]", "by its own feature view: "),
+    ],
+)
+def test_a_champion_that_a_file_cannot_answer_is_not_beaten(
+    redis_url: str, tmp_path: Path, fields: str, told: str
+) -> None:
+    rows_of_points(tmp_path)
+    text = of_file(POINTS, "source: csv, path: points.csv")
+    result = train(Recipe.parse(text), None, place=Place(tmp_path))
+    view = FeatureView.parse(
+        f'inputs: [{{name: x, sources: [{{key: "point:{{id}}", as: hash, fields: {fields}}}]}}]'
+    )
+    champion = onnx_of(result, features=bind(view, result.bundle.manifest.inputs))
+
+    found = held(redis_url, tmp_path, text, result, champion)
+
+    assert not found.promoted
+    assert told in found.why
+
+
+def test_a_champion_of_other_keys_reads_the_columns_all_the_same(redis_url: str, tmp_path: Path) -> None:
+    rows_of_points(tmp_path)
+    text = of_file(POINTS, "source: csv, path: points.csv")
+    result = train(Recipe.parse(text), None, place=Place(tmp_path))
+    view = FeatureView.parse('inputs: [{name: x, sources: [{key: "place:{id}", as: hash, fields: [a, b]}]}]')
+    champion = onnx_of(result, features=bind(view, result.bundle.manifest.inputs))
+
+    found = held(redis_url, tmp_path, text, result, champion)
+
+    assert "the difference may be chance" in found.why
+
+
+def test_rows_that_a_function_gives_otherwise_each_time_are_not_compared(
+    redis_url: str, tmp_path: Path
+) -> None:
+    (tmp_path / "contest_fickle.py").write_text(
+        "import numpy as np\nR = np.random.default_rng(0)\n"
+        "def load():\n    x = R.normal(size=(40, 2))\n    return {'x': x, 'y': x[:, 0]}\n"
+    )
+    text = (
+        POINTS.replace("task: classification", "task: regression")
+        .replace("labels: [left, right]\n", "")
+        .replace(
+            'source: redis, match: "point:*", target: {key: "point:{id}", as: hash, field: side}',
+            "source: python, function: contest_fickle:load, target: {column: y}",
+        )
+    )
+    result = train(Recipe.parse(text), None, place=Place(tmp_path))
+
+    found = held(redis_url, tmp_path, text, result, result.bundle)
+
+    assert not found.promoted
+    assert "the rows that were held out are not found again" in found.why
+
+
+WALKS = """\
+name: walks
+task: forecasting
+data: {source: redis, match: "walk:*", target: {as: following, steps: 2, windows: 4}}
+features:
+  inputs:
+    - {name: x, lengths: x_length, sources: [{key: "walk:{id}", as: list, shape: [1], last: 6}]}
+network: [{gru: 8}]
+training: {lr: 0.02, epochs: 12, batch: 32, test: 0.3}
+"""
+
+
+@pytest.mark.parametrize("source", ["redis", "parquet"])
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_champion_is_shown_the_start_of_a_series_and_never_its_end(
+    redis_url: str, tmp_path: Path, source: str, whole: bool
+) -> None:
+    """Two models alike: a champion that was shown the end, or another start, would forecast something else.
+
+    Of whole numbers what follows is often the same after different starts.
+    """
+    random = np.random.default_rng(0)
+    series = [np.sin(np.arange(20) / 2 + random.uniform(0, 6)).astype("<f4") for _ in range(60)]
+    if whole:
+        series = [np.floor(np.abs(one) * 2) for one in series]
+    text = WALKS
+    if source == "redis":
+        with plain_redis.Redis.from_url(redis_url) as client:
+            for number, one in enumerate(series):
+                client.rpush(f"walk:{number}", *[step.tobytes() for step in one])
+    else:
+        columns = {"id": pa.array(range(60)), "x": pa.array([one.tolist() for one in series])}
+        pq.write_table(pa.table(columns), tmp_path / "walks.parquet")
+        text = WALKS.replace('source: redis, match: "walk:*"', "source: parquet, path: walks.parquet")
+    result = train(Recipe.parse(text), redis_url, place=Place(tmp_path))
+
+    found = held(redis_url, tmp_path, text, result, result.bundle).as_data()
+
+    assert found["rows"] == len(result.outcome.held_out.keys)
+    assert found["scores"]["champion"] == pytest.approx(found["scores"]["challenger"], rel=1e-3)
+    assert not found["promoted"]

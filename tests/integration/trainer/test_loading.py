@@ -1,16 +1,26 @@
 """Data sets in a real Redis: whole, twice the same, and never over somebody's own keys."""
 
-from typing import Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
 
+import numpy as np
 import pytest
 from redis.asyncio import Redis
 
+from models.assembly import Plan
 from models.connecting import connect
-from models.errors import RedisUnavailable
-from tests.servers import RedisNodes
+from models.errors import RedisUnavailable, SourceUnsupported
+from models.recipe import Recipe
+from models.recipe_data import CsvRows
+from tests.servers import RedisNodes, RedisServer
 from trainer.datasets.catalogue import DATASETS, dataset
+from trainer.datasets.exchanges import exchange, features
 from trainer.datasets.loading import Loaded, load_into
 from trainer.errors import DatasetConflict
+from trainer.events import Stage, silent
+from trainer.reading.stored import dataset_of
+from trainer.reading.table import read_columns
 
 
 @pytest.mark.parametrize("name", sorted(name for name, found in DATASETS.items() if not found.package))
@@ -108,3 +118,94 @@ async def test_a_redis_that_is_away_is_named() -> None:
     with pytest.raises(RedisUnavailable):
         async with connect("redis://127.0.0.1:1") as client:
             await load_into(client, dataset("digits"))
+
+
+PROFILES = """\
+name: profiles
+task: classification
+data: {source: csv, path: profiles.csv, target: {column: left}}
+features:
+  inputs:
+    - name: x
+      sources:
+        - key: "profile:{id}"
+          as: json
+          fields:
+            - {name: age, default: -1}
+            - {name: city, path: "$.address.city", categories: [Berlin, "Rome"]}
+            - {name: total, path: "$.orders[-1].total"}
+    - {name: v, sources: [{key: "profile:{id}:one", as: json, fields: [size]}]}
+labels: ["0", "1"]
+network: {branches: {x: [{linear: 4}], v: []}}
+"""
+
+
+@pytest.fixture
+def profiles(tmp_path: Path) -> Recipe:
+    rows = "7,41,Berlin,9.25,1,0\n8,,Rome,1e-3,2.5,1\n9,12345678901,Berlin,0.1,0,1\n"
+    (tmp_path / "profiles.csv").write_text("id,age,city,total,size,left\n" + rows)
+    return Recipe.parse(PROFILES)
+
+
+async def test_documents_are_read_by_the_view_as_the_rows_were(
+    redis_server: Callable[..., RedisServer], profiles: Recipe, tmp_path: Path
+) -> None:
+    table = read_columns(profiles, cast(CsvRows, profiles.data), tmp_path, Stage("read", silent))
+    plan = Plan(profiles.features)
+    prepared = plan.prepare_keys(table.keys)
+    async with connect(redis_server(json=True).url) as client:
+        loaded = await load_into(client, dataset_of(profiles, tmp_path))
+        again = await load_into(client, dataset_of(profiles, tmp_path))
+        replies = await exchange(client, features(prepared))
+        kinds = [await client.type(key) for key in ("profile:7", "profile:7:one")]
+
+    assert (loaded, again) == (Loaded(3, 6), Loaded(3, 0))
+    assert kinds == [b"ReJSON-RL"] * 2
+    (group,) = plan.assemble(prepared, replies).groups
+    for name in ("x", "v"):
+        assert np.array_equal(group.feeds[name], table.inputs[name].x)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("SET", "profile:8", "mine"),
+        ("HSET", "profile:8", "age", "1"),
+        ("JSON.SET", "profile:8", "$", '{"age": 3}'),
+        ("JSON.SET", "profile:8", "$", "[1]"),
+        ("JSON.SET", "profile:8:one", "$", '{"size": "2.5"}'),
+    ],
+)
+async def test_somebody_s_own_document_is_left_alone(
+    redis_server: Callable[..., RedisServer], profiles: Recipe, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    async with connect(redis_server(json=True).url) as client:
+        await client.execute_command(*command)
+
+        with pytest.raises(DatasetConflict, match="profile:8"):
+            await load_into(client, dataset_of(profiles, tmp_path))
+        untouched = await client.dbsize()
+        overwritten = await load_into(client, dataset_of(profiles, tmp_path), overwrite=True)
+
+    assert untouched == 1
+    assert overwritten == Loaded(3, 6)
+
+
+async def test_a_document_may_have_other_members_beside(
+    redis_server: Callable[..., RedisServer], profiles: Recipe, tmp_path: Path
+) -> None:
+    async with connect(redis_server(json=True).url) as client:
+        await load_into(client, dataset_of(profiles, tmp_path))
+        await client.execute_command("JSON.SET", "profile:7", "$.name", '"Ada"')
+
+        assert await load_into(client, dataset_of(profiles, tmp_path)) == Loaded(3, 0)
+        assert await client.execute_command("JSON.GET", "profile:7", "$.name") == b'["Ada"]'
+
+
+async def test_a_redis_without_json_is_told_and_nothing_is_written(
+    redis: Redis, profiles: Recipe, tmp_path: Path
+) -> None:
+    with pytest.raises(SourceUnsupported, match=r"does not have JSON.SET; `as: json` needs Redis 8"):
+        await load_into(redis, dataset_of(profiles, tmp_path))
+
+    assert await redis.dbsize() == 0

@@ -61,8 +61,8 @@ async def stored(redis: Redis, redis_url: str, name: str) -> Table:
 async def test_patients_are_the_same_in_a_file_and_in_redis(
     redis: Redis, redis_url: str, tmp_path: Path, source: str
 ) -> None:
-    every = [one.value for (one,) in dataset("breast_cancer").rows()]
-    columns = {name: [row[name] for row in every if isinstance(row, dict)] for name in every[0]}
+    every = [one.value for (one,) in dataset("breast_cancer").rows() if isinstance(one.value, dict)]
+    columns = {name: [row[name] for row in every] for name in every[0]}
     table = pa.table({"id": range(len(every)), **columns})
     path = tmp_path / f"patients.{source}"
     csv.write_csv(table, path) if source == "csv" else pq.write_table(table, path)

@@ -94,3 +94,10 @@ def test_names_and_values_are_short_and_cannot_steer_a_terminal() -> None:
     assert value_text(12.500001) == "12.5"
     assert value_text(None) == ""
     assert value_text("paid") == "paid"
+
+
+def test_a_number_of_several_is_said_in_words() -> None:
+    row = {key: value for key, value in ROW.items() if key != "label"} | {"element": 2}
+
+    assert headline("thing:1", {**row, "part": "step 3 of 4"}).startswith("thing:1: step 3 of 4 0.97")
+    assert headline("thing:1", row).startswith("thing:1: y[2] 0.97")

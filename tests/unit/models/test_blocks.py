@@ -341,12 +341,12 @@ def test_many_vectors_are_asked_for_in_groups() -> None:
     block = PlanBlocks(plan({"key": "k:{id}", "as": "vector", "shape": [2]})).sources[0]
     keys = [f"k:{at}" for at in range(TOGETHER_KEYS + 3)] + ["k:é", "k:" + "x" * 300]
 
-    payload = block.asked(keys, False).payload
+    payload = b"".join(block.asked(keys, False).portions)
 
     (first, second) = parsed(payload, 2)
     assert first[0] == second[0] == b"MGET"
     assert [key.decode() for key in first[1:] + second[1:]] == keys
-    assert parsed(block.asked(["k:é"], True).payload, 1) == [[b"GET", "k:é".encode()]]
+    assert parsed(b"".join(block.asked(["k:é"], True).portions), 1) == [[b"GET", "k:é".encode()]]
 
 
 def test_replies_are_skipped_whole() -> None:
@@ -384,3 +384,28 @@ def test_several_sources_are_asked_by_the_placeholders_of_the_first_key() -> Non
 
     assert list(live) == [0, 2]
     assert columns == [["k:1", "k:2"], ["v:1", "v:2"]]
+
+
+@pytest.mark.parametrize(
+    ("replies", "known", "wide"),
+    [
+        ([9, b"listpack"], True, True),
+        ([9, b"ziplist"], True, True),
+        ([10, b"listpack"], True, False),
+        ([3, b"hashtable"], True, False),
+        ([3, b"listpack", 40, b"hashtable"], True, False),
+        ([0, None, 3, b"listpack"], True, True),
+        ([0, None], False, False),
+        ([ResponseError("WRONGTYPE"), b"embstr"], False, False),
+        ([], False, False),
+    ],
+)
+def test_small_hashes_of_which_enough_is_wanted_are_read_whole(
+    replies: list[Any], known: bool, wide: bool
+) -> None:
+    source = {"key": "p:{id}", "as": "hash", "fields": ["a", "b", "c"]}
+    (block,) = PlanBlocks(plan(source)).sources
+    assert isinstance(block, HashBlock)
+
+    assert block.judge(replies) is known
+    assert block.wide is wide

@@ -142,3 +142,35 @@ def test_features_of_one_name_are_told_apart_by_their_source_and_input() -> None
         "age (parent:{id})",
         "age (customer:{id}) of b",
     ]
+
+
+def test_every_step_of_two_inputs_from_one_list_says_which_input_it_is_of() -> None:
+    """walk[2] of the longer one would otherwise look like the third step of both."""
+    both = FeatureView.read(
+        {
+            "inputs": [
+                {"name": "short", "sources": [steps(1, last=2)]},
+                {"name": "long", "sources": [steps(1, last=3)]},
+            ]
+        }
+    )
+
+    found = features_of({"short": (2, 1), "long": (3, 1)}, both)
+
+    assert [one.name for one in found] == [
+        "clicks:{id}[0] of short",
+        "clicks:{id}[1] of short",
+        "clicks:{id}[0] of long",
+        "clicks:{id}[1] of long",
+        "clicks:{id}[2] of long",
+    ]
+
+
+def test_a_source_that_one_input_reads_twice_is_counted() -> None:
+    found = features_of({"x": (3,)}, view(hashed("age", "spend"), hashed("age")))
+
+    assert named(found) == {
+        "age (customer:{id}) of x, source 1": [0],
+        "spend": [1],
+        "age (customer:{id}) of x, source 2": [2],
+    }

@@ -1,5 +1,6 @@
 """Private names: the alias that stands for each, wherever it might be read."""
 
+from models.features import FeatureView
 from models.privacy import Privacy
 
 RECIPE = {
@@ -18,6 +19,49 @@ def test_an_alias_is_the_same_for_the_same_recipe() -> None:
         "private 1[3]",
         "private 3",
     ]
+
+
+def test_a_name_that_says_its_source_or_input_is_still_of_its_feature() -> None:
+    privacy = Privacy(["income", "income of old"])
+
+    named = (
+        "income (user:{id})",
+        "income of x, source 2",
+        "income[0-3] of x",
+        "income of old",
+        "income of old[1]",
+    )
+    assert [*map(privacy.alias, named)] == [
+        "private 1 (user:{id})",
+        "private 1 of x, source 2",
+        "private 1[0-3] of x",
+        "private 2",
+        "private 2[1]",
+    ]
+    assert privacy.alias("incomes (user:{id})") == "incomes (user:{id})"
+
+
+def test_a_model_without_a_recipe_says_in_its_view_what_is_private() -> None:
+    view = FeatureView.read(
+        {
+            "inputs": [
+                {
+                    "name": "x",
+                    "sources": [
+                        {
+                            "key": "user:{id}",
+                            "as": "hash",
+                            "fields": ["age", {"name": "debt", "private": True}],
+                        }
+                    ],
+                }
+            ]
+        }
+    )
+
+    assert Privacy.of_model(None, view).aliases == {"debt": "private 1"}
+    assert Privacy.of_model(RECIPE, view).aliases["debt"] == "private 3"
+    assert Privacy.of_model(None, None).aliases == {}
 
 
 def test_a_private_name_is_taken_out_of_texts_where_it_is_a_word() -> None:

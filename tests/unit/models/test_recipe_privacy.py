@@ -65,7 +65,7 @@ training: {lr: 0.02, batch: 32, privacy: {epsilon: 3, delta: 0.001}}
         (
             "task: classification",
             "task: regression",
-            "is for classification; the values of regression are scaled",
+            "within has 0 ranges; give one for the value, from where to where it lies",
         ),
     ],
 )
@@ -76,7 +76,8 @@ def test_what_stands_in_the_way_is_named_with_the_cure(old: str, new: str, told:
     with pytest.raises(BadRecipe) as caught:
         Recipe.parse(text)
 
-    assert f"training.privacy {told}" in str(caught.value)
+    joint = "." if told.startswith("within") else " "
+    assert f"training.privacy{joint}{told}" in str(caught.value)
 
 
 def test_a_search_would_spend_the_epsilon_again_and_again() -> None:
@@ -89,3 +90,61 @@ def test_what_can_be_private_survives_a_manifest() -> None:
 
     assert recipe.training.privacy is not None
     assert Recipe.model_validate(recipe.as_data()) == recipe
+
+
+def values(target: str, within: str, task: str = "regression") -> Recipe:
+    text = PRIVATE.replace("task: classification", f"task: {task}").replace("labels: [left, right]\n", "")
+    text = text.replace("as: hash, field: side", f"as: hash, {target}")
+    return Recipe.parse(text.replace("delta: 0.001", f"delta: 0.001, within: {within}"))
+
+
+def test_the_range_of_a_value_survives_a_manifest() -> None:
+    recipe = values("field: y", "[0, 500]")
+
+    several = values("fields: [a1, b1]", "[[0, 1], [-5, 5]]")
+
+    assert [one.training.privacy and one.training.privacy.within for one in (recipe, several)] == [
+        ((0, 500),),
+        ((0, 1), (-5, 5)),
+    ]
+    assert Recipe.model_validate(recipe.as_data()) == recipe
+
+
+@pytest.mark.parametrize(
+    ("target", "within", "told"),
+    [
+        ("field: y", "[5, 5]", "training.privacy.within goes from 5 to 5; write the lower end first"),
+        ("fields: [a1, b1]", "[0, 5]", "has 1 ranges; give one for each of the 2 values"),
+        ("field: y", "[1, 2, 3]", "training.privacy.within"),
+        ("field: y", "5", "training.privacy.within"),
+    ],
+)
+def test_a_range_that_is_none_is_refused(target: str, within: str, told: str) -> None:
+    with pytest.raises(BadRecipe) as caught:
+        values(target, within)
+
+    assert told in str(caught.value)
+
+
+def test_a_range_is_for_values() -> None:
+    with pytest.raises(BadRecipe, match="within is for regression; task is classification, take it out"):
+        Recipe.parse(PRIVATE.replace("delta: 0.001", "delta: 0.001, within: [0, 1]"))
+
+
+@pytest.mark.parametrize(
+    ("task", "target", "told"),
+    [
+        (
+            "forecasting",
+            ', target: {key: "point:{id}:n", as: vector, shape: [2]}',
+            "takes several ends off one",
+        ),
+        ("anomaly", "", "has a threshold that is measured on the rows"),
+    ],
+)
+def test_other_tasks_are_not_private(task: str, target: str, told: str) -> None:
+    text = PRIVATE.replace("task: classification", f"task: {task}").replace("labels: [left, right]\n", "")
+    text = text.replace(', target: {key: "point:{id}", as: hash, field: side}', target)
+
+    with pytest.raises(BadRecipe, match=f"is for classification, multilabel and regression; {task} {told}"):
+        Recipe.parse(text)

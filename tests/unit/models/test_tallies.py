@@ -4,7 +4,8 @@ from collections import Counter
 
 import numpy as np
 
-from models.errors import KeyMissing, NotANumber
+from models.errors import FieldMissing, KeyMissing, NotANumber
+from models.privacy import Privacy
 from models.tallies import LABELS_KEPT, OTHER_LABELS, Tally
 
 
@@ -53,3 +54,12 @@ def test_an_example_is_bounded() -> None:
     made.skip(KeyMissing("k" * 100_000))
 
     assert len(made.to_json()) < 2000
+
+
+def test_what_is_kept_of_an_error_names_no_private_feature() -> None:
+    tally = Tally()
+
+    tally.skip(FieldMissing("user:1", "income"), privacy=Privacy(["income"]))
+
+    assert "income" not in tally.examples["field_missing"]
+    assert "private 1" in tally.examples["field_missing"]

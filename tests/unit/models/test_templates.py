@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.errors import BadFeatureView, InstanceIncomplete, KeyNotAllowed
-from models.templates import KEY_LIMIT_BYTES, KeyTemplate
+from models.templates import KEY_LIMIT_BYTES, MANY, KeyTemplate
 
 NAMES = ("id", "customer_id", "day", "_x1")
 CHARACTERS = st.characters(exclude_characters=":\x00", exclude_categories=["Cs"])
@@ -105,6 +105,7 @@ def test_a_template_accepts_only_keys_that_it_matches(
     matches = isinstance(key, str) and template.match(key) is not None
     assert template.accepts_all([filled]) == (template.match(filled) is not None)
     assert template.accepts_all([filled, key]) == (template.accepts_all([filled]) and matches)
+    assert template.accepts_all([key, *[filled] * MANY, key]) == template.accepts_all([filled, key])
 
 
 def test_a_template_finds_the_first_key_of_its_form() -> None:

@@ -206,6 +206,27 @@ def test_every_row_is_asked_for_in_one_fold() -> None:
     assert all(abs(sum(row % 2 for row in asked) - 12) <= 1 for _, asked in found)
 
 
+def series(count: int, windows: int) -> Table:
+    """Windows of series, the newest of each first; the time of a window is its series'."""
+    names = tuple(f"walk:{number}" for number in range(count) for _ in range(windows))
+    marks = np.repeat(np.arange(count, dtype=np.float64), windows)
+    return Table(names, {}, np.arange(len(names), dtype=np.float32), marks=marks)
+
+
+def test_windows_of_one_series_are_in_one_fold() -> None:
+    table = replace(series(20, 4), marks=None)
+
+    for known, asked in folds_of(table, recipe(LINE), 5):
+        assert not {table.keys[row] for row in known} & {table.keys[row] for row in asked}
+
+
+def test_of_a_series_at_the_border_in_time_the_newest_windows_are_held_out() -> None:
+    parts = split(series(3, 6), by("time", LINE, test=0.2, validation=0.1))
+
+    assert parts.held_out.tolist() == [12, 13, 14, 15]
+    assert parts.validation.tolist() == [16, 17]
+
+
 def test_folds_keep_groups_whole() -> None:
     table = marked(list(range(17)))
 
@@ -245,3 +266,14 @@ def test_folds_are_scored_each_by_a_network_of_its_own(text: str, table: Table) 
     assert found.mean == pytest.approx(np.mean(found.scores))
     assert found.deviation == pytest.approx(np.std(found.scores, ddof=1))
     assert (found.mean > 0.9) if text == CLOUDS else (found.mean < 60)
+
+
+@pytest.mark.parametrize("marks", [[0], [0, 0, 0, 1]], ids=["trained on", "some validate"])
+def test_folds_need_no_row_that_says_it_is_held_out(marks: list[int]) -> None:
+    table = replace(clouds(), marks=np.repeat(np.resize(np.array(marks, np.int8), 60), 2))
+    made = Recipe.model_validate(recipe(epochs=20).as_data() | {"split": {"part": "field", "folds": 3}})
+
+    found = cross_validate(made, table, torch.device("cpu"), Journal())
+
+    assert found is not None
+    assert found.rows == (40, 40, 40)

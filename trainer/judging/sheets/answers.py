@@ -148,7 +148,8 @@ def decision(manifest: Manifest) -> Markup | None:
 
 def attributions(manifest: Manifest) -> Markup | None:
     """Return how much each feature counts."""
-    found: Mapping[str, Any] = (manifest.card.get("attributions") or {}).get("features", {})
+    entry: Mapping[str, Any] = manifest.card.get("attributions") or {}
+    found = entry.get("features", {})
     shares = [(name, value) for name, value in found.items() if isinstance(value, int | float)]
     shares.sort(key=lambda share: -abs(share[1]))
     if not shares:
@@ -157,5 +158,6 @@ def attributions(manifest: Manifest) -> Markup | None:
     return section(
         "What counts",
         bars([(str(name), float(value)) for name, value in shares[:SHOWN]]),
+        note(f"The mean size of what each adds to {entry['of']}.") if entry.get("of") else None,
         note(f"The {SHOWN} features that count most, of {len(shares)}.") if rest > 0 else None,
     )

@@ -4,7 +4,6 @@ served     the process, one for a module
 tritonclient, tritonclient_aio      the modules of NVIDIA's client
 """
 
-import asyncio
 from collections.abc import Iterator
 from importlib import import_module
 from importlib.util import find_spec
@@ -14,21 +13,14 @@ from typing import Any
 import pytest
 
 from tests.conftest import missing
-from tests.integration.rest.served import ServerProcess
 from tests.integration.rest.v2 import stored
-from tests.servers import RedisServer
+from tests.serving import ServeCommand, serving
 
 
 @pytest.fixture(scope="module")
-def served(redis_binary: Path) -> Iterator[ServerProcess]:
-    redis = RedisServer(redis_binary).start()
-    asyncio.run(stored.fill(redis.url))
-    server = ServerProcess(redis.url)
-    try:
-        yield server.start()
-    finally:
-        server.close()
-        redis.close()
+def served(redis_binary: Path) -> Iterator[ServeCommand]:
+    with serving(stored.fill, redis_binary) as server:
+        yield server
 
 
 def client_module(name: str) -> Any:

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import missing
-from tests.integration.rest.served import ServerProcess
+from tests.serving import ServeCommand
 
 ROOT = Path(__file__).parents[4]
 CHILD = Path(__file__).parent / "kserve_child.py"
 
 
-def test_the_client_of_kserve_is_answered(served: ServerProcess) -> None:
+def test_the_client_of_kserve_is_answered(served: ServeCommand) -> None:
     if find_spec("kserve") is None:
         missing("no kserve: pip install 'insitu[clients]'")
 

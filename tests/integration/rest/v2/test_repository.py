@@ -11,20 +11,20 @@ from models.store import ModelStore
 from tests.graphs import bundle, constant, scaled
 from tests.integration.rest.conftest import Client, Serve, StartDoor
 from tests.integration.rest.graphs import churn
-from tests.integration.rest.served import ServerProcess
+from tests.serving import ServeCommand
 
 FILE = "file:1/model.onnx"
 
 
 @pytest.fixture
-async def server(serve: Serve, store: ModelStore) -> ServerProcess:
+async def server(serve: Serve, store: ModelStore) -> ServeCommand:
     await store.publish(churn())
     await store.publish(bundle(scaled(), "twice"))
     return serve()
 
 
 @pytest.fixture
-def triton(tritonclient: Any, server: ServerProcess) -> Iterator[Any]:
+def triton(tritonclient: Any, server: ServeCommand) -> Iterator[Any]:
     with tritonclient.InferenceServerClient(urlsplit(server.url).netloc) as client:
         yield client
 

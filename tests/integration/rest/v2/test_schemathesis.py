@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import missing
-from tests.integration.rest.served import ServerProcess
+from tests.serving import ServeCommand
 
 SECONDS = 20
 # What a client asks for may take longer than it allows (504), or need a command that this Redis lacks (501).
@@ -26,7 +26,7 @@ OPTIONS = (
 
 @pytest.mark.parametrize("config", [ANY, NAMED + ANY], ids=["any names", "a stored model"])
 def test_nothing_that_is_asked_is_answered_with_a_fault(
-    served: ServerProcess, tmp_path: Path, config: str
+    served: ServeCommand, tmp_path: Path, config: str
 ) -> None:
     if find_spec("schemathesis") is None:
         missing("no schemathesis: pip install 'insitu[clients]'")

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from server.open_inference.datatypes import DTYPES
-from tests.integration.rest.served import ServerProcess
 from tests.integration.rest.v2.stored import extremes, same
+from tests.serving import ServeCommand
 
 WAYS = [(True, True), (True, False), (False, True), (False, False)]
 FORMS = [  # the client sends BF16 as bytes alone
@@ -19,7 +19,7 @@ CODINGS = [None, "gzip", "deflate"]
 
 
 @pytest.fixture
-def client(tritonclient: Any, served: ServerProcess) -> Iterator[Any]:
+def client(tritonclient: Any, served: ServeCommand) -> Iterator[Any]:
     with tritonclient.InferenceServerClient(urlsplit(served.url).netloc) as client:
         yield client
 
@@ -55,9 +55,21 @@ def test_every_datatype_comes_back_as_it_was_sent(
     assert texts(answer.as_numpy("y")) == texts(tensor)
 
 
+@pytest.mark.parametrize("datatype", ["FP16", "FP32", "FP64"])
+def test_numbers_that_are_not_finite_are_read_from_json(
+    tritonclient: Any, client: Any, datatype: str
+) -> None:
+    tensor = extremes(datatype)
+    tensor.reshape(-1)[:3] = np.nan, np.inf, -np.inf
+
+    answer = client.infer(same(datatype), [given(tritonclient, "x", datatype, tensor, binary=False)])
+
+    np.testing.assert_array_equal(answer.as_numpy("y"), tensor)
+
+
 @pytest.mark.parametrize("datatype", DTYPES)
 async def test_the_client_for_asyncio_sends_and_reads_every_datatype(
-    tritonclient_aio: Any, served: ServerProcess, datatype: str
+    tritonclient_aio: Any, served: ServeCommand, datatype: str
 ) -> None:
     tensor = extremes(datatype)
 
@@ -87,7 +99,7 @@ def test_bodies_are_compressed_both_ways(
 
 @pytest.mark.parametrize("coding", CODINGS)
 async def test_the_client_for_asyncio_takes_compressed_answers(
-    tritonclient_aio: Any, served: ServerProcess, coding: str | None
+    tritonclient_aio: Any, served: ServeCommand, coding: str | None
 ) -> None:
     tensor = np.arange(8000, dtype=np.float32).reshape(4000, 2)
 
@@ -208,6 +220,28 @@ def test_there_is_no_shared_memory(tritonclient: Any, client: Any) -> None:
     one.set_shared_memory("r", 8)
     with pytest.raises(refused, match="input 'x' lies in shared memory"):
         client.infer("churn", [one])
+
+
+def test_what_perf_analyzer_asks_before_it_measures_is_answered(tritonclient: Any, client: Any) -> None:
+    x = given(tritonclient, "x", "FP32", np.array([[1, 2]], np.float32))
+
+    server, model = client.get_server_metadata(), client.get_model_metadata(same("FP32"))
+    config = client.get_model_config(same("FP32"))
+    told = []
+    for _ in range(4):
+        client.infer(same("FP32"), [x])
+        (stats,) = client.get_inference_statistics(same("FP32"))["model_stats"]
+        told.append(stats["inference_stats"])
+    counts = [one["success"]["count"] for one in told]
+
+    assert {"statistics", "model_configuration", "binary_tensor_data"} < set(server["extensions"])
+    assert [(one["name"], one["datatype"], one["shape"]) for one in model["inputs"]] == [
+        ("x", "FP32", [-1, 2])
+    ]
+    assert (config["max_batch_size"], config["input"][0]["dims"]) == (4096, [2])
+    assert not {"sequence_batching", "ensemble_scheduling"} & set(config)
+    assert counts == list(range(counts[0], counts[0] + 4))
+    assert {"success", "fail", "queue", "compute_input", "compute_infer", "compute_output"} < set(told[0])
 
 
 def test_an_error_is_told_with_its_status(tritonclient: Any, client: Any) -> None:

@@ -48,7 +48,7 @@ class Asked(Job):
 
 def put(batcher: Batcher, job: Asked) -> Asked:
     """Let a job wait for a run."""
-    batcher.admit(len(job.rows))
+    batcher.admit(len(job.rows), job.priority)
     batcher.add(job)
     return job
 

@@ -1,16 +1,21 @@
 """Work that nobody waits for is not run, and a queue ends in bounded time whatever it runs."""
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import pytest
 
 from models.tensors import Tensor
+from server.inference import runs
 from server.inference.batcher import Batcher
 from server.inference.errors import DeadlineExceeded
+from server.inference.runs import LOOK_SECONDS, STOP_SECONDS
 from tests.graphs import looping, scaled, summed_over_steps
-from tests.unit.server.inference.asked import ask, held_back, put, tensors
+from tests.unit.server.inference.asked import ENOUGH_SECONDS, ask, held_back, put, tensors
 from tests.unit.server.inference.conftest import Held
 
 MakeHeld = Callable[..., Held]
@@ -49,6 +54,44 @@ async def test_a_batch_whose_callers_have_left_is_not_run(held: MakeHeld, batche
 
     assert await last.answers() == [[5, 5]]
     assert session.runs == [1, 1]
+
+
+async def test_a_run_is_stopped_when_all_its_callers_have_left(held: MakeHeld, batcher: MakeBatcher) -> None:
+    session = held(looping())
+    queue = batcher(session)
+    gone = [put(queue, tensors(endless())) for _ in range(2)]
+    await asyncio.to_thread(session.running.wait)
+
+    gone[0].open = False
+    await asyncio.sleep(2 * LOOK_SECONDS)
+    after = put(queue, tensors({"x": np.ones((1, 1), np.float32), "turns": np.array([1])}))
+    await asyncio.sleep(2 * LOOK_SECONDS)
+    waited = not after.heard.done()
+    gone[1].open = False
+
+    assert waited  # one of the two was still there
+    assert await asyncio.wait_for(after.answers(), STOP_SECONDS + 2) == [[1.0]]
+    assert session.runs == [2, 1]
+
+
+async def test_a_run_that_has_not_begun_is_taken_back_when_its_caller_has_left(
+    held: MakeHeld, batcher: MakeBatcher, pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "STOP_SECONDS", 3600.0)
+    session, others = held(looping()), threading.Event()
+    queue = batcher(session)
+    busy = [pool.submit(others.wait, ENOUGH_SECONDS) for _ in range(2)]  # other models have every thread
+    gone = put(queue, tensors(endless()))
+    await asyncio.sleep(2 * LOOK_SECONDS)
+
+    gone.open = False
+    after = put(queue, tensors({"x": np.ones((1, 1), np.float32), "turns": np.array([1])}))
+    await asyncio.sleep(2 * LOOK_SECONDS)
+    others.set()
+
+    assert await after.answers() == [[1.0]]
+    assert session.runs == [1]
+    assert all(one.result() for one in busy)
 
 
 async def test_close_lets_runs_end(held: MakeHeld, batcher: MakeBatcher) -> None:

@@ -10,7 +10,7 @@ import pytest
 from models.assembly import Plan
 from models.errors import FieldMissing, InsituError, KeyMissing, NotANumber, WrongType
 from models.features import FeatureView
-from server.inference.batcher import Batcher
+from server.inference.batcher import EARLY_ROWS, Batcher
 from server.inference.gathering import Gatherer
 from tests.graphs import (
     dense,
@@ -98,6 +98,33 @@ async def test_one_irregular_reply_among_many_costs_its_own_row_alone(
     assert session.runs == [63]
     assert type(answers.pop(17)[0]) is error
     assert answers == [[[2 * at, 2]] for at in range(64) if at != 17]
+
+
+@pytest.mark.parametrize("rows", [EARLY_ROWS, EARLY_ROWS - 1])
+async def test_large_requests_and_small_ones_share_a_run(queue: Queue, rows: int) -> None:
+    session, batcher, plan = queue(scaled(), seen(HASH))
+    replies: list[Any] = [[b"%d" % at, b"1"] for at in range(rows)]
+
+    first = read(batcher, plan, replies)
+    second = read(batcher, plan, [[b"7", b"8"]])
+    third = read(batcher, plan, replies[::-1])
+
+    whole = [[2 * at, 2] for at in range(rows)]
+    assert await all_of(first, second, third) == [whole, [[14, 16]], whole[::-1]]
+    assert session.runs == [2 * rows + 1]
+
+
+async def test_an_odd_row_of_a_large_request_costs_only_itself(queue: Queue) -> None:
+    session, batcher, plan = queue(scaled(), seen(HASH))
+    replies: list[Any] = [[b"%d" % at, b"1"] for at in range(EARLY_ROWS)]
+    odd = [*replies[:-1], [b"x", b"1"]]
+
+    answers = await all_of(read(batcher, plan, replies), read(batcher, plan, odd))
+
+    assert answers[0] == [[2 * at, 2] for at in range(EARLY_ROWS)]
+    assert answers[1][:-1] == answers[0][:-1]
+    assert type(answers[1][-1]) is NotANumber
+    assert session.runs == [2 * EARLY_ROWS - 1]
 
 
 async def test_a_value_that_is_stood_in_for_shares_the_run_of_the_others(queue: Queue) -> None:

@@ -234,6 +234,7 @@ async def serving(held: Callable[..., Held], batcher: Callable[..., Batcher]) ->
         rows="apart",
         row_bytes=8,
         plan=Plan(manifest.features),
+        ways=None,
         batcher=batcher(session, queue_rows=8),
         metrics=Metrics().of("m", 1),
     )

@@ -3,9 +3,11 @@
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 
 from models.errors import KeyMissing
+from models.tensors import numpy_dtype
 from server.inference.asking import Answer, Row
 from server.inference.shadow import Comparison, compared, difference
 
@@ -51,6 +53,25 @@ def test_probabilities_that_differ_under_one_label_are_a_difference() -> None:
     other = {"label": "a", "probabilities": {"a": 0.8, "b": 0.2}}
 
     assert difference(one, other) == pytest.approx((True, 0.1))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "found"),
+    [
+        ([1.0, math.nan, math.inf], [1.0, math.nan, math.inf], Comparison(3, 0, 0.0)),
+        ([1.0, 2.0], [1.0, 2.5], Comparison(2, 1, 0.5)),
+    ],
+)
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+def test_outputs_of_every_float_are_compared_by_their_distance(
+    one: list[float], other: list[float], found: Comparison, dtype: str
+) -> None:
+    kind = numpy_dtype(dtype)
+    rows = [Row() for _ in one]
+
+    answers = [Answer("m", 1, rows, {"y": np.array(values).astype(kind)}) for values in (one, other)]
+
+    assert compared(*answers) == found
 
 
 def row(value: float) -> Row:

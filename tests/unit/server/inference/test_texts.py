@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 from models.manifest import Manifest
 from server.inference.answers import bodies
 from server.inference.columns import Columns, KeyedRows, columns
-from server.inference.texts import form_of, texts_of
+from server.inference.texts import FORMATTED_ROWS, filled, form_of, joined, texts_of
 from tests.unit.server.inference.test_answers import manifest
 
 FLOATS = st.floats(allow_nan=False, allow_infinity=False, width=32)
@@ -115,3 +115,10 @@ def test_what_is_kept_of_labels_grows_with_their_number_alone() -> None:
     names, form = form_of(tuple(f"label {number}" for number in range(5000)))
 
     assert sum(map(len, names)) + len(form) < 5000 * 40
+
+
+@pytest.mark.parametrize("rows", [1, 2, FORMATTED_ROWS, FORMATTED_ROWS + 1])
+def test_rows_are_joined_as_they_are_one_by_one(rows: int) -> None:
+    places = [[b"%d" % at for at in range(rows)], [b"%d" % -at for at in range(rows)]]
+
+    assert joined(b"<%b,%%,%b>", places) == b",".join(filled(b"<%b,%%,%b>", places))

@@ -14,7 +14,10 @@ from server.rest.refusals import MalformedJson, MediaTypeRefused
         (b"", "the body is empty"),
         (b"{", "the body is no JSON"),
         (b'{"keys": ["a"}', "at line 1 column 14"),
-        (b'{"x": NaN}', "JSON has no NaN or Infinity: leave the value out and ask with `missing`"),
+        (
+            b'{"x": NaN}',
+            "JSON has no NaN or Infinity: leave the value out and ask with `missing`, or send a tensor as bytes",
+        ),
         (b'{"x": -Infinity}', "JSON has no NaN or Infinity"),
         (b"{'keys': ['a']}", "JSON takes double quotes"),
         (b"@body.json", "a file is sent with curl's -d @FILE"),

@@ -32,6 +32,16 @@ def test_weights_are_one_on_average_over_the_rows() -> None:
     assert balanced.weights.tolist() == pytest.approx([4 / 3, 2 / 3, 4 / 3])
 
 
+def test_weights_of_a_private_training_do_not_tell_how_many_rows_a_label_has() -> None:
+    private = Training(class_weights={"a": 1, "b": 3, "c": 2}, privacy={"epsilon": 3})
+
+    for targets in (TARGETS, torch.tensor([0, 0, 0, 1, 2])):
+        loss = loss_of(TASK, private, targets)
+        assert isinstance(loss, ClassLoss)
+        assert loss.weights is not None
+        assert loss.weights.tolist() == [0.5, 1.5, 1.0]
+
+
 def test_a_weighted_loss_is_the_weighted_mean_of_the_rows() -> None:
     loss = loss_of(TASK, Training(class_weights={"a": 1, "b": 3, "c": 2}), TARGETS)
 

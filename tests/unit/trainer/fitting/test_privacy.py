@@ -10,7 +10,7 @@ from sklearn.datasets import load_digits
 
 from models.recipe import Recipe, ready_recipe
 from models.recipe_changes import changed
-from tests.unit.trainer.tables import CLOUDS, clouds, recipe
+from tests.unit.trainer.tables import CLOUDS, LINE, clouds, keys, line, recipe
 from trainer.blueprints import blueprint_of
 from trainer.events import EpochEnded, Event, silent
 from trainer.fitting.beginning import Beginning, Learning, fitted
@@ -19,13 +19,17 @@ from trainer.fitting.fit import History
 from trainer.networks.network import Network
 from trainer.run import train_on
 from trainer.table import Table, Values
-from trainer.tasks.task import task_of
+from trainer.tasks.task import Regression, task_of
 
 pytest.importorskip("opacus", reason="the extra `privacy` is not installed")
 
 PRIVATE = CLOUDS.replace("standardize", "{scale: 4}").replace(
     "batch: 16", "batch: 32, privacy: {epsilon: 3, delta: 0.001}"
 )
+
+
+BATCH = ("batch: 16", "batch: 32, privacy: {epsilon: 3, delta: 0.001, within: [900, 1100]}")
+PRIVATE_LINE = LINE.replace("standardize", "{scale: 2}").replace(*BATCH)
 
 
 def learned(
@@ -101,6 +105,66 @@ def test_a_private_training_resumes_with_what_it_has_spent(tmp_path: Path) -> No
     _, whole = learned(recipe(PRIVATE, epochs=12), clouds(400))
 
     assert resumed.privacy == whole.privacy
+
+
+def test_a_value_is_learned_privately_in_a_unit_that_no_row_shows_in() -> None:
+    made = recipe(PRIVATE_LINE, epochs=60, lr=0.05)
+
+    result = train_on(made, line(600))
+    task, other = task_of(made, line(600)), task_of(made, line(50))
+
+    assert isinstance(task, Regression)
+    assert task == other
+    assert task.unit.mean == (1000.0,)
+    assert result.bundle.manifest.card["training"]["privacy"]["epsilon"] <= 3.0
+    assert result.bundle.manifest.metrics["r2"] > 0.7
+    assert result.bundle.manifest.card["reference"] == {}
+
+
+def test_quantiles_are_learned_privately() -> None:
+    text = PRIVATE_LINE.replace("task: regression", "task: regression\nquantiles: [0.1, 0.5, 0.9]")
+
+    result = train_on(recipe(text, epochs=40, lr=0.05), line(600))
+
+    assert result.bundle.manifest.card["training"]["privacy"]["epsilon"] <= 3.0
+    assert result.outcome.scores.values["pinball"] < result.outcome.baseline.scores.values["pinball"] + 10
+
+
+def test_a_value_that_is_far_off_moves_the_weights_no_further_than_its_clipped_gradient() -> None:
+    text = PRIVATE_LINE.replace("epsilon: 3,", "epsilon: 1000,")
+    quiet = recipe(text, epochs=1, optimizer="sgd", lr=1.0, batch=120)
+    still = recipe(text, epochs=1, optimizer="sgd", lr=1e-30, batch=120)
+    table, wild = line(), line()
+    wild.targets[0] = 1e9
+
+    (start, _), (calm, history), (moved, _) = (
+        learned(still, table),
+        learned(quiet, table),
+        learned(quiet, wild),
+    )
+
+    assert history.privacy is not None
+    change = torch.cat(
+        [(a - b).detach().flatten() for a, b in zip(moved.parameters(), calm.parameters(), strict=True)]
+    )
+    assert start.head.out_features == 1
+    noise = history.privacy.noise * np.sqrt(2 * change.numel()) / 120
+    assert float(change.norm()) < 2 / 120 + 3 * noise
+
+
+def test_several_labels_are_learned_privately() -> None:
+    text = (
+        PRIVATE.replace("task: classification", "task: multilabel")
+        .replace("as: hash, field: side", "as: hash, fields: [left, far]")
+        .replace("labels: [left, right]\n", "")
+    )
+    x = np.random.default_rng(0).normal(size=(600, 2)).astype(np.float32)
+    table = Table(keys(600), {"x": Values(x)}, np.stack([x[:, 0] < 0, x[:, 1] > 0.5], 1).astype(np.float32))
+
+    result = train_on(recipe(text, epochs=60, lr=0.1), table)
+
+    assert result.bundle.manifest.card["training"]["privacy"]["epsilon"] <= 3.0
+    assert result.bundle.manifest.metrics["f1_micro"] > 0.8
 
 
 def test_real_images_are_learned_privately() -> None:

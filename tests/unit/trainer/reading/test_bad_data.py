@@ -362,7 +362,7 @@ def test_bad_rows_are_told_before_anything_is_trained(tmp_path: Path, case: Case
         (split_by("key: 'customer:{id}'"), "split.key names a hash but no field of it"),
         (split_by("key: 'customer:{id}', group: a"), "split.key is for rows in Redis"),
         (split_by("folds: 1"), "split.folds: should be greater than or equal to 2 (got 1)"),
-        ((("task: classification", "task: forecasting"),), "is no target for forecasting"),
+        ((("task: classification", "task: forecasting"),), "needs shape: how many steps are to come"),
         ((('labels: {"0": stays, "1": leaves}', 'labels: {"0": stays}'),), "labels name 1 classes"),
     ],
 )

@@ -10,7 +10,7 @@ import pytest
 from models.assembly import Plan
 from models.recipe import Recipe
 from tests.unit.trainer.reading.written import CHURN, IMAGES, WALKS, changed, csv, parquet, read
-from trainer.datasets.dataset import Stored
+from trainer.datasets.dataset import JsonDocument, Stored
 from trainer.errors import BadData
 from trainer.reading.stored import dataset_of
 
@@ -122,7 +122,17 @@ def test_what_is_not_there_is_not_loaded(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("as: hash, fields: [age", "as: json, fields: [age", "'customer:{id}' is JSON; rows are loaded into"),
+        (
+            "as: hash, fields: [age",
+            'as: json, fields: [{name: age, path: "$.all[*].age"}',
+            "field 'age' is read at '$.all[*].age', which names no one place in a document",
+        ),
+        (
+            "as: hash, fields: [age",
+            'as: json, fields: [{name: age, path: "$.plan.age"}',
+            "fields 'plan' and 'age' lie in one another in a document",
+        ),
+        ("as: hash, fields: [age", 'as: json, fields: [{name: age, path: "$"}', "is no member of a document"),
         ('key: "customer:{id}", as: hash', "inline: true", "reads no key, only what a request carries"),
         (
             "source: csv, path: churn.csv, target: {column: left}",
@@ -154,3 +164,105 @@ def test_only_as_many_rows_are_loaded_as_the_recipe_reads(tmp_path: Path) -> Non
 
     assert (found.count, len(list(found.rows()))) == (2, 2)
     assert isinstance(next(iter(found.rows()))[0], Stored)
+
+
+def test_a_series_is_loaded_whole_with_the_steps_that_are_forecast(tmp_path: Path) -> None:
+    series = [[1.0, 2, 3, 4, 5, 6], [7.0, 8, 9]]
+    parquet(tmp_path, {"x": pa.array(series), "next": pa.array([[1, 2], [3, 4]])}, "walks.parquet")
+    np.savez(tmp_path / "walks.npz", x=np.arange(12.0).reshape(2, 6, 1))
+    ahead = (
+        ("regression", "forecasting"),
+        ("target: {column: y}", "target: {as: following, steps: 2}"),
+        ("shape: [2], last: 3", "shape: [1], last: 3, pad: left"),
+        ("lengths: x_length, ", ""),
+    )
+
+    of_lists = loaded(changed(WALKS, *ahead), tmp_path)
+    of_array = loaded(
+        changed(WALKS, *ahead, ("source: parquet, path: walks.parquet", "source: numpy, path: walks.npz")),
+        tmp_path,
+    )
+
+    assert [np.frombuffer(b"".join(steps), "<f4").tolist() for steps in of_lists.values()] == series
+    assert [len(steps) for steps in of_array.values()] == [6, 6]
+
+
+def test_steps_to_come_beside_a_row_are_no_field_of_its_hash(tmp_path: Path) -> None:
+    csv(tmp_path, "id,age,n1,n2\n7,41,1,2\n")
+    recipe = changed(
+        CHURN,
+        ('labels: {"0": stays, "1": leaves}\n', ""),
+        ("classification", "forecasting"),
+        ("{column: left}", "{columns: [n1, n2]}"),
+        (", {name: plan, categories: [free, paid]}", ""),
+    )
+
+    assert loaded(recipe, tmp_path) == {"customer:7": {"age": "41"}}
+
+
+def test_a_document_holds_numbers_texts_and_the_target_at_their_places(tmp_path: Path) -> None:
+    csv(tmp_path, "id,age,plan,visits,last,left\n7,41,free,3,9.50,0\n8,1e1,paid,,007,1\n")
+    fields = (
+        'as: json, fields: [age, {name: plan, path: "$.about.plan", categories: [free, paid]}, '
+        '{name: visits, path: "$.about[\'all visits\']", default: 0}, {name: last, path: "$.orders[-1].total"}]'
+    )
+    recipe = changed(CHURN, ("as: hash, fields: [age, {name: plan, categories: [free, paid]}]", fields))
+
+    keys = loaded(recipe, tmp_path)
+
+    assert keys == {
+        "customer:7": JsonDocument(
+            {"age": 41, "about": {"plan": "free", "all visits": 3}, "orders": [{"total": 9.5}], "left": 0}
+        ),
+        "customer:8": JsonDocument(
+            {"age": 10.0, "about": {"plan": "paid"}, "orders": [{"total": "007"}], "left": 1}
+        ),
+    }
+
+
+def test_a_category_that_looks_like_a_number_stays_a_text(tmp_path: Path) -> None:
+    csv(tmp_path, "id,age,plan,left\n7,NaN,1,0\n")
+    view = 'as: json, fields: [age, {name: plan, categories: ["1", "2"]}]'
+    recipe = changed(CHURN, ("as: hash, fields: [age, {name: plan, categories: [free, paid]}]", view))
+
+    assert loaded(recipe, tmp_path)["customer:7"] == JsonDocument({"age": "NaN", "plan": "1", "left": 0})
+
+
+@pytest.mark.parametrize("kind", ["hash", "json"])
+def test_what_two_inputs_read_of_one_key_lies_there_together(tmp_path: Path, kind: str) -> None:
+    csv(tmp_path)
+    recipe = changed(
+        CHURN,
+        (
+            "as: hash, fields: [age, {name: plan, categories: [free, paid]}]}",
+            (
+                f"as: {kind}, fields: [age]}}\n    - name: z\n      sources:\n"
+                f'        - {{key: "customer:{{id}}", as: {kind}, fields: [{{name: plan, categories: [free, paid]}}]}}'
+            ),
+        ),
+        ("network: [{linear: 4}]", "network: {branches: {x: [], z: []}}"),
+    )
+
+    value = loaded(recipe, tmp_path)["customer:8"]
+
+    members = value.members if isinstance(value, JsonDocument) else value
+    assert {name: str(one) for name, one in members.items()} == {"age": "20.5", "plan": "paid", "left": "1"}
+
+
+def test_an_array_of_an_input_is_parted_among_its_sources(tmp_path: Path) -> None:
+    np.savez(tmp_path / "churn.npz", x=np.array([[41.0, 1.0, 5.0, 6.0]]), left=[0])
+    sources = (
+        '{key: "customer:{id}", as: hash, fields: [age, {name: plan, categories: [free, paid]}]}',
+        (
+            '{key: "customer:{id}", as: hash, fields: [age]}\n'
+            '        - {key: "customer:{id}:more", as: json, fields: [{name: plan, categories: [free, paid]}]}\n'
+            '        - {key: "customer:{id}:v", as: vector, shape: [2]}'
+        ),
+    )
+    recipe = changed(CHURN, sources, ("source: csv, path: churn.csv", "source: numpy, path: churn.npz"))
+
+    assert loaded(recipe, tmp_path) == {
+        "customer:1": {"age": "41.0", "left": "0"},
+        "customer:1:more": JsonDocument({"plan": "paid"}),
+        "customer:1:v": np.array([5, 6], "<f4").tobytes(),
+    }

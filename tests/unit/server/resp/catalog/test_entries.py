@@ -44,7 +44,7 @@ def test_names_are_given_once() -> None:
 def test_an_entry_says_name_arity_flags_and_keys(command: Command) -> None:
     three, two = read(entry(RESP3, command)), read(entry(RESP2, command))
 
-    assert three[:2] == two[:2] == [command.name.lower(), command.arity]
+    assert three[:2] == two[:2] == [command.name.lower(), command.told_arity]
     assert set(three[2]) == set(two[2]) == {*command.flags, "module"}
     assert tuple(three[3:6]) == command.keys
     assert len(three[8]) == (1 if command.keys[0] else 0)

@@ -10,7 +10,7 @@ from models.errors import InsituError
 from models.manifest import Manifest
 from models.tensors import TensorSpec
 from server.open_inference.infer import Infer
-from server.rest.v2.bodies import header_length, infer_of, raw_infer
+from server.rest.v2.bodies import header_length, header_of, infer_of, raw_infer
 
 X = {"name": "x", "shape": [2, 2], "datatype": "FP32", "data": [1, 2, 3, 4]}
 BLOB = {"name": "x", "shape": [1, 2], "datatype": "FP32", "parameters": {"binary_data_size": 8}}
@@ -85,7 +85,7 @@ def test_what_stands_beside_the_inputs_is_read() -> None:
         }
     )
 
-    assert (request.id, request.timeout_us) == ("17", 250)
+    assert (request.id, request.timeout_us, request.priority) == ("17", 250, 2)
     assert [(one.name, one.classes, one.binary) for one in request.outputs] == [
         ("y", 0, False),
         ("z", 3, None),
@@ -143,7 +143,11 @@ def test_null_says_nothing() -> None:
         ({"inputs": [X], "outputs": [{"name": "y", "parameters": {"classification": -1}}]}, "'-1' classes"),
         ({"inputs": [X], "id": 7}, "id is a number"),
         ({"inputs": [X], "parameters": {"timeout": "soon"}}, "'timeout'"),
-        ({"inputs": [X], "parameters": {"priority": -1}}, "'priority'"),
+        ({"inputs": [X], "parameters": {"priority": -1}}, "'priority' is '-1'"),
+        ({"inputs": [X], "parameters": {"priority": 11}}, "a whole number from 1, the most urgent, to 10"),
+        ({"inputs": [X], "parameters": {"priority": 1.0}}, "'priority' is '1.0'"),
+        ({"inputs": [X], "parameters": {"priority": True}}, "'priority' is 'True'"),
+        ({"inputs": [X], "parameters": {"priority": "1"}}, "'priority' is '1'"),
         ({"inputs": [X], "parameters": {"binary_data_output": 1}}, "'binary_data_output'"),
     ],
 )  # fmt: skip
@@ -175,7 +179,7 @@ def test_what_is_wrong_with_the_bytes_is_named(data: Any, blob: bytes | None, to
 
 
 @pytest.mark.parametrize(
-    "text", [b"", b"{", b'{"inputs": [NaN]}', b"[" * 5000, b'{"inputs": [], "inputs": []}', b"\xff"]
+    "text", [b"", b"{", b'{"inputs": [nan]}', b"[" * 5000, b'{"inputs": [], "inputs": []}', b"\xff"]
 )
 def test_what_is_no_json_is_refused(text: bytes) -> None:
     with pytest.raises(InsituError, match="the body"):
@@ -194,6 +198,26 @@ def test_a_header_says_how_much_of_the_body_is_json() -> None:
     assert header_length("0", 0) == 0
     with pytest.raises(InsituError, match="is 101, the body has 100"):
         header_length("101", 100)
+
+
+def test_two_headers_that_differ_are_refused_by_name() -> None:
+    assert header_of([]) is None
+    assert header_of(["7", "7"]) == "7"
+    with pytest.raises(InsituError, match="Inference-Header-Content-Length is given as 7, 8; send it once"):
+        header_of(["7", "8", "7"])
+
+
+def test_numbers_that_are_not_finite_are_themselves_where_the_type_has_them() -> None:
+    tensor = (
+        asked({"inputs": [X | {"data": [1, float("nan"), float("inf"), float("-inf")]}]}).inputs[0].tensor
+    )
+
+    assert repr(tensor.tolist()) == "[[1.0, nan], [inf, -inf]]"
+    for datatype in ("INT32", "UINT64", "BOOL"):
+        assert "holds 'nan'" in refusal(
+            {"inputs": [X | {"datatype": datatype, "data": [1, 0, float("nan"), 1]}]}
+        )
+    assert "'1e+300', which is no finite" in refusal({"inputs": [X | {"data": [1, float("nan"), 1e300, 1]}]})
 
 
 def one_input(dtype: str, *shape: int | str) -> Manifest:
