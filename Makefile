@@ -15,6 +15,8 @@ ARGS ?=
 JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$((n < 4 ? n : 4)))
 
 SIDE_BY_SIDE := -n $(JOBS) --dist worksteal
+# What failed beside others is run once more, one at a time: on a busy machine a test may wait for its turn in vain.
+AGAIN := --last-failed --last-failed-no-failures none --exitfirst
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -51,7 +53,10 @@ install: $(STAMP) $(if $(findstring clients,$(EXTRAS)),$(REDISAI_STAMP)) ## Put 
 
 test: install ## Run the whole test suite
 ifeq ($(strip $(ARGS)),)
-	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m 'not alone'
+	@$(BIN)/python -m pytest --cache-clear $(SIDE_BY_SIDE) -m 'not alone' || { \
+	  ended=$$?; [ $$ended = 1 ] || exit $$ended; \
+	  echo "What failed beside others, once more and by itself; what fails again has failed:"; \
+	  $(BIN)/python -m pytest $(AGAIN) -m 'not alone'; }
 	@$(BIN)/python -m pytest -m alone $$(grep -rlw --include='test_*.py' mark.alone tests)
 else
 	@$(BIN)/python -m pytest $(ARGS)

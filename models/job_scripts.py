@@ -13,6 +13,7 @@ if state and ARGV[5] == '' then return 0 end
 redis.call('DEL', KEYS[1], KEYS[2], KEYS[3], KEYS[4])
 redis.call('HSET', KEYS[1], 'spec', ARGV[1], 'state', 'running', 'begun', ARGV[2], 'position', '', 'share', '0',
   'walk', ARGV[7], 'walked', '0', 'passed_over', '0', 'host', ARGV[6])
+if ARGV[6] == '' then redis.call('HSET', KEYS[1], 'beat', ARGV[2]) end  -- whoever begins it works on it from here on
 redis.call('XGROUP', 'CREATE', KEYS[2], ARGV[3], '0', 'MKSTREAM')
 return 1
 """

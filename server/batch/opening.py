@@ -6,7 +6,7 @@ from typing import Any
 from models.assembly import Plan
 from models.errors import BadRequest
 from models.jobs import JobSpec
-from models.ledger import Ledger, Standing
+from models.ledger import DONE, Ledger, Standing
 from models.privacy import Privacy
 from models.redis_failures import connected
 from server.batch.answering import Answering
@@ -89,8 +89,10 @@ def check_missing(plan: Plan, missing: Any, privacy: Privacy) -> None:
 def targets_of(ask: Ask, plan: Plan, answering: Answering, standing: Standing) -> tuple[Target, ...]:
     """Open every target of a job; what was begun in a file is gone on with by this job alone."""
     job = f"{standing.name} {standing.begun}"
-    manifest, ranking = answering.manifest, answering.ranking
-    return tuple(open_target(one, ask, plan, manifest, ranking, job=job) for one in standing.spec.to)
+    manifest, ranking, done = answering.manifest, answering.ranking, standing.state == DONE
+    return tuple(
+        open_target(one, ask, plan, manifest, ranking, job=job, done=done) for one in standing.spec.to
+    )
 
 
 def walk_of(engine: Engine, ledger: Ledger, plan: Plan, spec: JobSpec, manner: Manner) -> Walk:

@@ -11,8 +11,8 @@ import asyncio
 import os
 import secrets
 import socket
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,13 +94,30 @@ async def score(engine: Engine, ledger: Ledger, watch: Watch, manner: Manner = P
     """
     standing = await ledger.look()
     try:
-        scorer = await Scorer.open(engine, ledger, watch, manner)
+        async with living(ledger):
+            scorer = await Scorer.open(engine, ledger, watch, manner)
         if standing.state == RUNNING:
             await scorer.run()
     except InsituError as error:
         await failed(ledger, error)
         raise
     return await scorer.completed()
+
+
+@asynccontextmanager
+async def living(ledger: Ledger) -> AsyncIterator[None]:
+    """Say that this process lives, so that nobody begins its job anew while it loads the model."""
+
+    async def beats() -> None:
+        while True:
+            await patiently(lambda: ledger.beat([]))
+            await asyncio.sleep(LOOK_SECONDS)
+
+    beating = asyncio.create_task(beats())
+    try:
+        yield
+    finally:
+        await ended([beating])
 
 
 async def failed(ledger: Ledger, error: BaseException) -> None:

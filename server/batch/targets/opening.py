@@ -28,17 +28,25 @@ IN_REDIS: dict[type, Callable[[Any, Ask, Plan, Manifest], Target]] = {
 
 
 def open_target(  # noqa: PLR0913  # all that a job is made of
-    spec: Spec, ask: Ask, plan: Plan, manifest: Manifest, ranking: Ranking, *, job: str = ""
+    spec: Spec,
+    ask: Ask,
+    plan: Plan,
+    manifest: Manifest,
+    ranking: Ranking,
+    *,
+    job: str = "",
+    done: bool = False,
 ) -> Target:
     """Return the place that a spec means, for answers of one version.
 
     `job` names one job from its first row to its last: a file that was begun is gone on with by it alone.
+    One that is `done` finds its files completed, or completes them.
 
     Raises: BadRequest, no row could go there, or it would go where the model reads; with the cure.
     """
     if isinstance(spec, ToParquet | ToCsv):
         form = ParquetFile(ranking) if isinstance(spec, ToParquet) else CsvFile(ranking)
-        return InFile(spec.path, form, manifest, ranking, job)
+        return InFile(spec.path, form, manifest, ranking, job=job, done=done)
     if isinstance(spec, ToOutput):
         return Output(sys.stdout.buffer)
     if isinstance(spec, ToSortedSet):

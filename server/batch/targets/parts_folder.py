@@ -25,14 +25,17 @@ PART = re.compile(r"(?P<walk>[0-9]+)-(?P<entry>[A-Za-z0-9._-]+)")
 class PartsFolder:
     """One file to be, and the folder of its parts; it blocks, so it is used in threads."""
 
-    def __init__(self, path: Path, job: bytes) -> None:
-        """Open a folder for a job, which goes on with its own.
+    def __init__(self, path: Path, job: bytes, done: bool = False) -> None:
+        """Open a folder for a job, which goes on with its own; of one that is `done`, what is left to be joined.
 
         Raises: BadRequest, the file is there already, it cannot be written, or another job's parts lie there.
         """
         self.path = path
         self._parts, self._joined = beside(path, "parts"), beside(path, "joined")
         begun = self._parts.is_dir() or self._joined.is_dir()
+        self._completed = done and not begun
+        if self._completed:
+            return
         if path.exists() and not begun:
             raise BadRequest(f"{named(path)} exists; give another path, or remove it")
         with writing(path):
@@ -73,6 +76,8 @@ class PartsFolder:
 
         Raises: BadRequest, the disk does not take it, or the parts are gone.
         """
+        if self._completed:
+            return
         with writing(self.path):
             if not self._joined.is_dir() and (self._parts.is_dir() or not self.path.exists()):
                 parts = self._newest()

@@ -20,7 +20,7 @@ Insitu = Callable[..., Result]
 
 @pytest.fixture
 def kept(redis_url: str) -> None:
-    """A job that is done, and one at half its rows."""
+    """A job that is done, and one at half its rows that nobody works on any more."""
     asyncio.run(keep(redis_url))
 
 
@@ -38,6 +38,7 @@ async def keep(redis_url: str) -> None:
             await one.settle(part.entry, tally)
             if name == "done":
                 await one.walked()
+            await redis.hset(Keys().job(name), "beat", 1)
 
 
 async def end(redis_url: str, name: str) -> None:

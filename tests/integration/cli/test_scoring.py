@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from redis import Redis
 
+from models.ledger import SILENT_SECONDS
 from tests.integration.cli.conftest import Result, Running
 
 Insitu = Callable[..., Result]
@@ -20,6 +21,14 @@ Start = Callable[..., Running]
 def scores(redis_url: str) -> dict[bytes, Any]:
     with Redis.from_url(redis_url) as client:
         return {key: json.loads(client.get(key) or b"") for key in client.scan_iter("score:*", 1000)}
+
+
+def until_it_scores(redis_url: str) -> None:
+    """Wait until the first answers of a job are written."""
+    until = time.monotonic() + 100
+    while not scores(redis_url):
+        assert time.monotonic() < until
+        time.sleep(0.1)
 
 
 def test_every_key_is_scored_and_what_is_skipped_is_told(
@@ -192,15 +201,17 @@ def test_killed_twenty_times_a_job_goes_on_and_nothing_is_missing_or_half_writte
 ) -> None:
     chance = random.Random(7)
     table = tmp_path / "scores.csv"
-    words = ("score", "churn", "--to", "score:{key}", "--to-csv", str(table), "--max-rate", "1200", "--json")
+    places = ("--to", "score:{key}", "--to-csv", str(table))
+    words = ("score", "churn", *places, "--json", "--job", "nightly", "--resume")
     for _ in range(KILLS):
-        one = running(*words, "--resume", fresh=True)
+        one = running(*words, "--max-rate", "80", fresh=True)
         time.sleep(chance.uniform(0.5, 3.0))
-        assert one.end(signal.SIGKILL) in (-signal.SIGKILL, 0)
+        assert one.end(signal.SIGKILL) == -signal.SIGKILL
 
-    last = insitu(*words, "--resume")
+    last, again = insitu(*words), insitu(*words)
 
     assert last.code == 0, last.err
+    assert {**again.json, "seconds": 0} == {**last.json, "seconds": 0}
     written = scores(redis_url)
     lines = table.read_text().splitlines()
     assert last.json["scored"] == ROWS + 2
@@ -214,14 +225,14 @@ def test_killed_twenty_times_a_job_goes_on_and_nothing_is_missing_or_half_writte
 
 
 def test_an_unfinished_job_begins_anew_unless_it_is_resumed(
-    running: Start, insitu: Insitu, customers: None
+    running: Start, insitu: Insitu, customers: None, redis_url: str
 ) -> None:
-    words = ("score", "churn", "--max-rate", "300")
-    one = running(*words, fresh=True)
-    time.sleep(3)
+    words = ("score", "churn", "--job", "nightly")
+    one = running(*words, "--max-rate", "50", fresh=True)
+    until_it_scores(redis_url)
     assert "is being scored right now; `insitu score --resume` works on it too" in insitu(*words).error
     one.end(signal.SIGKILL)
-    time.sleep(6)
+    time.sleep(SILENT_SECONDS + 1)
 
     done = insitu(*words)
 

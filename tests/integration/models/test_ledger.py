@@ -145,7 +145,6 @@ async def test_a_job_with_no_rows_is_done_when_it_was_walked(redis: Redis) -> No
 
 async def test_the_same_job_begins_anew_unless_somebody_works_on_it(redis: Redis) -> None:
     one = await begun(redis, b"rows")
-    await one.beat([])
 
     with pytest.raises(JobUnderWay, match="--resume"):
         await ledger(redis, "b").begin(SPEC)

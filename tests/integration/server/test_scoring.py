@@ -474,8 +474,10 @@ async def test_a_job_rests_while_redis_is_slow(
     store: ModelStore, engine: StartEngine, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(walking, "PART_ROWS", 50)
-    monkeypatch.setattr(pacing, "PROBE_SECONDS", 0.01)
-    monkeypatch.setattr(scoring_module, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(pacing, "PROBE_SECONDS", 0.1)
+    monkeypatch.setattr(
+        scoring_module, "LOOK_SECONDS", 0.01
+    )  # a job rests from one probe to the next at the least
     await fill(redis, 500)
     await store.publish(bundle(scaled(), view=VIEW))
     running = await engine()

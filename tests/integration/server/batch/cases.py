@@ -68,10 +68,11 @@ class Rows:
             rows[key].body = body
         return [Scored.of_rows(self.manifest, self.ranking, rows, AT)]
 
-    def target(self, ask: Ask, job: str = "job", view: Any = None, **spec: Any) -> Target:
+    def target(self, ask: Ask, job: str = "job", view: Any = None, done: bool = False, **spec: Any) -> Target:
         (parsed,) = JobSpec.model_validate({"model": "m", "to": [spec]}).to
         assert self.manifest.features is not None
-        return open_target(parsed, ask, Plan(self.manifest.features), self.manifest, self.ranking, job=job)
+        plan = Plan(self.manifest.features)
+        return open_target(parsed, ask, plan, self.manifest, self.ranking, job=job, done=done)
 
 
 def nothing(*_: Any) -> None:

@@ -272,6 +272,32 @@ def test_a_file_that_is_there_is_not_written_over(tmp_path: Path, kind: str) -> 
 
 
 @KINDS
+@pytest.mark.parametrize("there", [True, False])
+async def test_a_job_that_is_done_leaves_the_file_that_it_completed(
+    tmp_path: Path, kind: str, there: bool
+) -> None:
+    path = tmp_path / "out"
+    if there:
+        path.write_text("completed")
+
+    await Rows(NUMBERS).target(nothing, done=True, kind=kind, path=str(path)).finish()
+
+    assert files(tmp_path) == ({"out"} if there else set())
+    assert not there or path.read_text() == "completed"
+
+
+@KINDS
+async def test_a_job_that_is_done_completes_the_file_that_it_had_not(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "out"
+    rows = Rows(NUMBERS)
+    await rows.target(nothing, kind=kind, path=str(path)).write(PART, rows.scored)
+
+    await rows.target(nothing, done=True, kind=kind, path=str(path)).finish()
+
+    assert files(tmp_path) == {"out"}
+
+
+@KINDS
 @pytest.mark.parametrize("other", ["job", "version", "label"])
 def test_parts_of_another_job_are_not_taken(tmp_path: Path, kind: str, other: str) -> None:
     path = str(tmp_path / "out")

@@ -159,7 +159,12 @@ async def test_a_redis_without_memory_ends_the_job(redis_server: Any, reader: An
         client.config_set("maxmemory", 1)
     rows = Rows(NUMBERS)
 
-    for spec in ({"kind": "string"}, {"kind": "hash", "key": "h"}, {"kind": "stream", "key": "s"}):
+    specs: list[dict[str, Any]] = [
+        {"kind": "string"},
+        {"kind": "hash", "key": "h"},
+        {"kind": "stream", "key": "s"},
+    ]
+    for spec in specs:
         with pytest.raises(RedisRefused, match="maxmemory"):
             await rows.target(reader(server.url).ask, **spec).write(PART, rows.scored)
 
