@@ -78,12 +78,12 @@ class HashBlock:
 
     def _read(self, count: int, wide: bool, reply: bytearray) -> Found:
         """Read the replies to `count` keys."""
-        worth = count >= FEW_ROWS or "pyarrow" in sys.modules
-        if worth and arrow() and len(reply) < COLUMN_BYTES:
+        few = count < FEW_ROWS and "pyarrow" not in sys.modules
+        if not few and arrow() and len(reply) < COLUMN_BYTES:
             pattern = of_all(reply, count, self._names) if wide else self._pattern
             if pattern is not None and (found := self._in_columns(reply, count, pattern)) is not None:
                 return found
-        return self._each(parsed(reply, count), wide)
+        return self._each(parsed(reply, count), wide, few)
 
     def _in_columns(self, reply: bytearray, count: int, pattern: Pattern) -> Found | None:
         """Read replies that mostly are of one pattern; None when they are not."""
@@ -126,14 +126,14 @@ class HashBlock:
             whole.values[rows], whole.good[rows] = part.values, part.good
         return whole
 
-    def _each(self, replies: Sequence[Any], wide: bool) -> Found:
-        """Read replies as Python has them."""
+    def _each(self, replies: Sequence[Any], wide: bool, few: bool = False) -> Found:
+        """Read replies as Python has them; where they are `few`, it says nothing of how they lie."""
         rows = [*map(self._whole.chosen, replies)] if wide else replies
         values = np.zeros((len(rows), len(self._names)), numpy_dtype(self._dtype))
         good = np.array([type(row) is list and None not in row for row in rows], np.bool_)
         likely = np.flatnonzero(good)
         self._halved([rows[at] for at in likely.tolist()], likely, Found(values, good))
-        aside = int(good.sum())
+        aside = 0 if few else int(good.sum())
         fields = sum(len(reply) // 2 for reply in replies if isinstance(reply, list)) if wide else 0
         return Found(values, good, errors_of(replies), aside, wide and self._pays(fields, aside, len(rows)))
 

@@ -1,5 +1,6 @@
 """Bytes of many replies become the tensors that the plan makes of them one by one, odd rows left out."""
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -316,6 +317,16 @@ def test_hgetall_does_not_pay_for_hashes_that_hold_much_else() -> None:
 
     assert block.asked(["k:1"], False).read(bytearray(small)).pays
     assert not block.asked(["k:1"], False).read(bytearray(large)).pays
+
+
+def test_few_rows_before_pyarrow_is_loaded_do_not_end_hgetall(monkeypatch: pytest.MonkeyPatch) -> None:
+    block = PlanBlocks(plan({"key": "k:{id}", "as": "hash", "fields": ["a"]})).sources[0]
+    block.wide = True
+    monkeypatch.delitem(sys.modules, "pyarrow")
+
+    found = block.asked(["k:1"], False).read(bytearray(encode([b"a", b"1"])))
+
+    assert (found.values.tolist(), found.pays) == ([[1]], True)
 
 
 @pytest.mark.parametrize(
