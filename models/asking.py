@@ -26,6 +26,18 @@ def mget(keys: Sequence[str]) -> bytes:
     return b"*%d\r\n$4\r\nMGET\r\n%b" % (len(keys) + 1, ALONE.joined(keys))
 
 
+def mgets(keys: Sequence[str], size: int) -> bytes:
+    """Return MGETs of keys, so many in each."""
+    text, each = ALONE.joined(keys), ALONE.length(keys[0])
+    if len(text) != len(keys) * each or len(set(map(len, keys))) > 1:
+        return b"".join(map(mget, portions_of(keys, size)))
+    step = size * each
+    rest = len(text) // step * step
+    head = b"*%d\r\n$4\r\nMGET\r\n" % (size + 1)
+    whole = b"".join([part for at in range(0, rest, step) for part in (head, text[at : at + step])])
+    return whole + mget(keys[rest // each :]) if rest < len(text) else whole
+
+
 def portions_of(keys: Sequence[str], size: int) -> Iterator[Sequence[str]]:
     """Yield the keys of one portion after the other."""
     for at in range(0, len(keys), size):
@@ -45,6 +57,10 @@ class Around:
     def command(cls, name: str, *after: Argument) -> "Around":
         """Return what surrounds the key of a command whose first argument it is."""
         return cls(b"*%d\r\n%b" % (2 + len(after), bulk(name)), b"".join(map(bulk, after)))
+
+    def length(self, key: str) -> int:
+        """Return how many bytes a key of one-byte characters and what is around it have."""
+        return len(self._before) + len(b"$%d\r\n\r\n" % len(key)) + len(key) + len(self._after)
 
     def joined(self, keys: Sequence[str]) -> bytes:
         """Return all keys, each with what is around it."""

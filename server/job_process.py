@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any
 
@@ -24,15 +24,13 @@ from server.inference.ending import ended
 from server.inference.engine import Engine
 from server.logs import configure_logs
 from server.settings import ServerSettings
+from server.standing_back import stand_back
 
 log = logging.getLogger(__name__)
 
-NICE = 15  # of 19: on a busy core it gets a thirtieth of what a server's process gets, enough to say that it lives
-IDLE = getattr(
-    os, "SCHED_IDLE", None
-)  # Linux: whoever wakes up goes on at once, not when a slice of time is over
 END_SECONDS = 3.0  # after the server has died: then this process ends as it is
-SETTINGS, REPORTS = 0, 1  # descriptors of standard input and output
+LATELY_SECONDS = 0.2  # several times as long as a server takes to tell
+ORDERS, REPORTS = 0, 1  # descriptors of standard input and output
 DONE, GONE = 0, 1
 
 
@@ -54,14 +52,6 @@ def work(name: str, line: str) -> int:
     return DONE
 
 
-def stand_back() -> None:
-    """Let every other process go first, as far as the system knows how; threads that are begun later too."""
-    os.nice(NICE)
-    if IDLE is not None:
-        with suppress(OSError):  # a container may forbid it
-            os.sched_setscheduler(0, IDLE, os.sched_param(0))
-
-
 def alone(settings: ServerSettings) -> ServerSettings:
     """Return the settings of a process with one thread for runs."""
     return settings.model_copy(update={"workers": 1, "threads": 1, "intra_op_threads": 1})
@@ -74,13 +64,14 @@ async def worked(name: str, settings: ServerSettings) -> None:
     """
     told = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, told.set)
-    threading.Thread(target=end_when_alone, daemon=True).start()
+    server = TheServer()
+    threading.Thread(target=server.listen, daemon=True).start()
     began = time.monotonic()
     log.info("job %s: begins (pid %d)", name, os.getpid())
     engine = build_engine(settings)
     ledger = Ledger(engine.store.redis, engine.store.keys, name, process_name())
     try:
-        outcome = await unless(told, outcome_of(engine, ledger))
+        outcome = await unless(told, outcome_of(engine, ledger, server.serves))
     finally:
         await engine.stop()
     log.info("job %s: %s, %.1f s", name, outcome, time.monotonic() - began)
@@ -94,13 +85,15 @@ async def unless(told: asyncio.Event, work: Coroutine[Any, Any, str]) -> str:
     return "told to end; what is left waits in Redis" if task.cancelled() else task.result()
 
 
-async def outcome_of(engine: Engine, ledger: Ledger) -> str:
+async def outcome_of(engine: Engine, ledger: Ledger, others: Callable[[], bool]) -> str:
     """Work on a job, and return what became of it; what nobody can mend ends it as failed.
+
+    While `others` are served it gives way.
 
     Raises: RedisRefused, RedisUnavailable, as `worked`.
     """
     try:
-        return told(await score(engine, ledger, report, Manner(gentle=True)))
+        return told(await score(engine, ledger, report, Manner(gentle=True, others=others)))
     except RedisUnavailable as error:
         return f"waits in Redis: {error}"
     except (BadRequest, TooManyErrors) as error:
@@ -131,13 +124,23 @@ def report(now: Progress) -> None:
         os.write(REPORTS, json.dumps({"rows": now.rows}).encode() + b"\n")
 
 
-def end_when_alone() -> None:
-    """End this process as SIGTERM does once its server has died: another one works on the job then.
+class TheServer:
+    """What the server of this process tells it."""
 
-    It reads the descriptor: a thread that waits in `sys.stdin` would abort a process that ends.
-    """
-    while os.read(SETTINGS, 1):
-        pass
-    os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(END_SECONDS)
-    os._exit(GONE)
+    def __init__(self) -> None:
+        self._told = -LATELY_SECONDS
+
+    def serves(self) -> bool:
+        """Whether it was asked for predictions lately."""
+        return time.monotonic() - self._told < LATELY_SECONDS
+
+    def listen(self) -> None:
+        """Hear what it tells; end this process as SIGTERM does once it has died: another works on the job then.
+
+        The descriptor is read: a thread that waits in `sys.stdin` would abort a process that ends.
+        """
+        while os.read(ORDERS, 1):
+            self._told = time.monotonic()
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(END_SECONDS)
+        os._exit(GONE)

@@ -23,6 +23,7 @@ async def score(url: str, model: str, kind: str, count: int) -> float:
     engine = build_engine(ServerSettings(redis_url=url))
     try:
         serving = await engine.catalogue.get(model)
+        serving.batcher.alone()  # as in every process of a job
         every = keys(kind, count)
         size = engine.blocks.rows(serving)
         blocks = iter([every[at : at + size] for at in range(0, count, size)])

@@ -14,7 +14,7 @@ from benchmarks.bulk.rows import keys
 from benchmarks.features import FIELDS
 from models.encoding import encoded
 
-KEYS_A_COMMAND = {"MGET": 512, "HGETALL": 1, "HMGET": 1}
+KEYS_A_COMMAND = {"MGET": 16, "HGETALL": 1, "HMGET": 1}
 KEYS_A_PART = 4096
 MARK = b"end of one part"
 BUFFER_BYTES = 1 << 20

@@ -1,6 +1,7 @@
 """HostedJob: the process of one scoring job, as the server that started it sees it.
 
-    server -> process   its settings as a line of JSON on standard input, which then stays open
+    server -> process   its settings as a line of JSON on standard input, which then stays open;
+                        a line feed now and then while others are served
     process -> server   {"rows": N} a line on standard output: rows that it has looked at until now
 
 Standard input that ends tells the process that it is alone.
@@ -34,6 +35,7 @@ class HostedJob:
 
     name: str
     process: Process
+    orders: asyncio.StreamWriter
     reports: asyncio.StreamReader
 
     @classmethod
@@ -41,11 +43,16 @@ class HostedJob:
         """Start a process; it begins when it has its settings."""
         command = (sys.executable, "-P", "-c", PROGRAM, str(ROOT), name)
         process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE)
-        settings_to, reports = process.stdin, process.stdout
-        if settings_to is None or reports is None:
+        orders, reports = process.stdin, process.stdout
+        if orders is None or reports is None:
             raise RuntimeError("a process was started without its pipes")
-        settings_to.write(json.dumps(settings.model_dump(mode="json")).encode() + b"\n")
-        return cls(name, process, reports)
+        orders.write(json.dumps(settings.model_dump(mode="json")).encode() + b"\n")
+        return cls(name, process, orders, reports)
+
+    def give_way(self) -> None:
+        """Tell it that others are being served; one that does not listen is told once."""
+        if not self.orders.is_closing() and not self.orders.transport.get_write_buffer_size():
+            self.orders.write(b"\n")
 
     async def rows(self) -> AsyncIterator[int]:
         """Yield how many more rows it has looked at, until it has ended."""

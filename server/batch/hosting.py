@@ -24,6 +24,7 @@ from server.settings import ServerSettings
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 1.0
+TELL_SECONDS = 0.05  # between two looks whether predictions ask Redis too
 REPLY_SECONDS = 5.0  # a Redis that is silent for so long is away
 DEATHS = 3  # of a job's processes in a row, with nothing done in between: then it has failed
 KILL_SECONDS = 1.0  # a process that is killed is gone
@@ -48,13 +49,13 @@ class Hosting:
         self._work: dict[str, asyncio.Task[None]] = {}
         self._processes: dict[str, HostedJob] = {}
         self._deaths: dict[str, Deaths] = {}
-        self._looking: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         self._until: float | None = None  # time.monotonic; set when the server ends
 
     def start(self) -> None:
         """Look for jobs from now on."""
         self._metrics.jobs.set_function(lambda: float(len(self._processes)))
-        self._looking = asyncio.create_task(self._follow())
+        self._tasks = [asyncio.create_task(work) for work in (self._follow(), self._tell())]
 
     def end(self) -> None:
         """Tell every process to end: what it had is another's, or waits in Redis."""
@@ -66,8 +67,7 @@ class Hosting:
         """Wait until every process has ended, as long after `end` as requests may take."""
         if self._until is None:
             self.end()
-        if self._looking is not None:
-            await ended([self._looking])
+        await ended(self._tasks)
         await self._gone(max(0.0, (self._until or 0.0) - time.monotonic()))
         for job in self._processes.values():
             log.error("%s did not end in time; it is killed", job)
@@ -91,6 +91,17 @@ class Hosting:
             except Exception:
                 log.exception("looking for jobs")
             await asyncio.sleep(LOOK_SECONDS)
+
+    async def _tell(self) -> None:
+        """Let processes give way while predictions read features of any worker."""
+        before = 0.0
+        while True:
+            await asyncio.sleep(TELL_SECONDS if self._processes else LOOK_SECONDS)
+            if self._processes:
+                now = await asyncio.to_thread(self._metrics.commands)
+                for job in self._processes.values() if now > before else ():
+                    job.give_way()
+                before = now
 
     async def _look(self) -> None:
         """Begin to work on what waits, as far as there may be processes."""

@@ -1,5 +1,6 @@
 """Opening: everything that one process does a job with, made before its first row."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ from models.ledger import DONE, Ledger, Standing
 from models.privacy import Privacy
 from models.redis_failures import connected
 from server.batch.answering import Answering
-from server.batch.pacing import Pace, Rest, Sips
+from server.batch.pacing import GivingWay, Pace, Rest, Sips, nobody
 from server.batch.selecting import Selection
 from server.batch.sources.opening import open_source
 from server.batch.targets.error_list import ErrorList, open_error_list
@@ -19,6 +20,7 @@ from server.batch.targets.target import Target
 from server.batch.walking import Terms, Walk, rows_at
 from server.inference.engine import Engine
 from server.inference.errors import no_view
+from server.inference.reading.portions import Line
 from server.inference.reading.reads import Ask
 
 
@@ -38,10 +40,14 @@ class Tools:
 
 @dataclass(frozen=True, slots=True)
 class Manner:
-    """How this process works on a job: one it began is its `own`; `gentle` lets others ask Redis in between."""
+    """How this process works on a job: one it began is its `own`; `gentle` lets others ask Redis in between.
+
+    While `others` are served, a gentle one rests again and again.
+    """
 
     own: bool = True
     gentle: bool = False
+    others: Callable[[], bool] = nobody
 
 
 async def opened(engine: Engine, ledger: Ledger, standing: Standing, manner: Manner) -> Tools:
@@ -51,6 +57,7 @@ async def opened(engine: Engine, ledger: Ledger, standing: Standing, manner: Man
     """
     spec = standing.spec
     serving = await engine.catalogue.get(spec.model, spec.version)
+    serving.batcher.alone()
     plan = serving.plan
     if plan is None:
         raise no_view(spec.model)
@@ -59,8 +66,9 @@ async def opened(engine: Engine, ledger: Ledger, standing: Standing, manner: Man
         check_missing(plan, spec.missing, privacy)
     ask = engine.ask
     if manner.gentle:
-        engine.blocks.be_gentle()
-        ask = Sips(ask)
+        line = Line(ahead=1, rest=GivingWay(manner.others).seconds)
+        engine.blocks.be_gentle(line)
+        ask = Sips(line.around(ask))
     answering = Answering(engine, serving, plan, spec)
     targets = targets_of(ask, plan, answering, standing)
     return Tools(

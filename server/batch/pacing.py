@@ -14,6 +14,7 @@ Answer = TypeVar("Answer")
 PROBE_SECONDS = 0.25  # between two looks at how fast Redis answers
 RETRY_SECONDS = 0.25
 SIP_COMMANDS = 32  # a fraction of a millisecond of Redis' time
+GIVE_WAY_SECONDS = 0.001  # several times what a portion or a sip takes
 PATIENCE_SECONDS = 600.0  # how long a Redis that is away is waited for
 
 
@@ -70,6 +71,22 @@ class Rest:
             self._clear.clear()
         else:
             self._clear.set()
+
+
+def nobody() -> bool:
+    """Whether somebody else is served, where that is not known."""
+    return False
+
+
+class GivingWay:
+    """How long a gentle job rests between two things it asks of Redis: while others are served, most of the time."""
+
+    def __init__(self, others: Callable[[], bool]) -> None:
+        self._others = others
+
+    def seconds(self) -> float:
+        """Return how long to rest now."""
+        return GIVE_WAY_SECONDS if self._others() else 0.0
 
 
 class Sips:

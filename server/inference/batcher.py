@@ -32,6 +32,7 @@ from server.inference.stacking import Batch, Span, rows_of
 RETRY_AFTER_SECONDS = 1.0
 BLAMED_RUNS = 64  # failing runs spent on one caller to find the guilty rows
 EARLY_ROWS = 64  # of one job: decoded as they come, while a core's cache has them
+ALONE_SECONDS = 0.005  # of a run on the loop of a process that does nothing else
 AT_ONCE = 8  # short runs in a row before others on the loop have their turn
 
 
@@ -77,6 +78,10 @@ class Batcher:
     def waiting(self) -> int:
         """How many rows wait for their run, those that are still being read for included."""
         return self._admitted
+
+    def alone(self) -> None:
+        """Run more on the loop: nobody on it waits for anything else, and a thread would ask for a core of its own."""
+        self._runs.inline_seconds = ALONE_SECONDS
 
     def admit(self, rows: int, priority: int = 0) -> None:
         """Count rows of a priority that will be added, or given up with `release`.

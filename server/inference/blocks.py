@@ -16,6 +16,7 @@ from server.inference.jobs import Feeds, Job
 from server.inference.loading import Serving
 from server.inference.reading.block_reader import BlockReader
 from server.inference.reading.bulk import BulkReader
+from server.inference.reading.portions import Line
 
 BLOCK_ROWS = 4096
 BLOCK_BYTES = 8 << 20  # of raw features; a row that is larger is a block
@@ -64,9 +65,9 @@ class Blocks:
         self._plans: dict[tuple[str, int], BlockReader] = {}
         self._pool: ThreadPoolExecutor | None = None
 
-    def be_gentle(self) -> None:
-        """Ask Redis for little at a time, so that others come between; to be said before the first read."""
-        self._gentle, self._reader.ahead = True, 1
+    def be_gentle(self, line: Line) -> None:
+        """Ask Redis for little at a time, in a line, so that others come between; to be said before the first read."""
+        self._gentle, self._reader.line = True, line
 
     def supports(self, serving: Serving) -> bool:
         """Whether a version's keys can be read in blocks; its rows must not see one another."""

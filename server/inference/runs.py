@@ -50,12 +50,14 @@ class Runs:
         self._most_at_once = sys.maxsize if runner.rows == "coupled" else runner.most
         self.last = (0.0, 0.0)
         """How many seconds the last run took, and when it ended by time.monotonic."""
+        self.inline_seconds = INLINE_SECONDS
+        """How long a run may take that happens on the loop."""
         self._seconds: dict[int, float] = {}
         self._halt: asyncio.Future[None] | None = None  # of the run that is under way in a thread
 
     def short(self, size: int) -> bool:
         """Whether runs of a size are faster here than in a thread, as measured so far."""
-        return self._seconds.get(size, 1.0) < INLINE_SECONDS and not self._runner.session.endless
+        return self._seconds.get(size, 1.0) < self.inline_seconds and not self._runner.session.endless
 
     def now(self, feeds: Feeds, rows: int, size: int) -> dict[str, Tensor]:
         """Run rows here.

@@ -13,7 +13,7 @@ from redis.crc import key_slot
 from server.inference.reading.cluster import Cluster
 from server.inference.reading.link import Link, Terms
 from server.inference.reading.places import Place
-from server.inference.reading.portions import PORTIONS_AHEAD, Portions
+from server.inference.reading.portions import Line
 from server.inference.reading.raw import RawConnection
 from server.inference.reading.reader import Reader, road
 from server.inference.reading.reads import Ask
@@ -35,11 +35,11 @@ class BulkReader:
         self._url = url
         self._terms = Terms(timeout_seconds, connection=RawConnection)
         self._cluster = reader.cluster
-        self.ahead = PORTIONS_AHEAD
-        """Portions that one Redis is asked for at once; set before the first read."""
+        self.line: Line | None = None
+        """Where all portions stand in line, set before the first read; otherwise each Redis has a line of its own."""
         self._road: Any = None
-        self._portions: Portions | None = None
-        self._nodes: dict[Place, tuple[Link, Portions]] = {}
+        self._ask: Ask | None = None
+        self._nodes: dict[Place, tuple[Link, Ask]] = {}
 
     @property
     def apart(self) -> bool:
@@ -50,10 +50,13 @@ class BulkReader:
         """Return which keys are asked of which node."""
         if self._cluster is not None:
             return self._divided(self._cluster, keys)
-        if self._portions is None:
+        if self._ask is None:
             self._road = road(self._url, self._terms)
-            self._portions = Portions(self._road.ask, self.ahead)
-        return [Share(self._portions.ask, None)]
+            self._ask = self._in_line(self._road.ask)
+        return [Share(self._ask, None)]
+
+    def _in_line(self, ask: Ask) -> Ask:
+        return (Line() if self.line is None else self.line).around(ask)
 
     def _divided(self, cluster: Cluster, keys: Sequence[str]) -> list[Share]:
         owners: dict[Link, list[int]] = {}
@@ -63,12 +66,12 @@ class BulkReader:
             link = cluster.owner(slot)
             owners.setdefault(link, []).append(at)
             slots[link] = slot
-        return [Share(self._node(cluster.place(slots[link])).ask, rows) for link, rows in owners.items()]
+        return [Share(self._node(cluster.place(slots[link])), rows) for link, rows in owners.items()]
 
-    def _node(self, place: Place) -> Portions:
+    def _node(self, place: Place) -> Ask:
         if place not in self._nodes:
             link = Link(place.itself, self._terms)
-            self._nodes[place] = link, Portions(link.ask, self.ahead)
+            self._nodes[place] = link, self._in_line(link.ask)
         return self._nodes[place][1]
 
     async def close(self) -> None:

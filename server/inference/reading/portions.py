@@ -5,8 +5,9 @@ of its loop: asked for everything at once, it and whoever reads it wait for one 
 portions, it works on the next while the answers to one are read.
 """
 
+import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -17,28 +18,39 @@ from server.inference.reading.reads import Ask, Done, asked, tell
 PORTIONS_AHEAD = 2  # with one Redis waits for us
 
 
-class Portions:
-    """Reads of one Redis, in order: so many of them have left, the others wait here."""
+def at_once() -> float:
+    """Let the next leave as soon as one is answered."""
+    return 0.0
 
-    __slots__ = ("_ask", "_free", "_waiting")
 
-    def __init__(self, ask: Ask, ahead: int = PORTIONS_AHEAD) -> None:
-        self._ask, self._free = ask, ahead
-        self._waiting: deque[tuple[Sequence[bytes], Done]] = deque()
+class Line:
+    """What Redis is asked for, in order: so many have left, the others wait here.
 
-    def ask(self, commands: Sequence[bytes], done: Done) -> None:
-        """Read; `done` is told later, once, with the replies or with a fault."""
-        self._waiting.append((commands, done))
+    Whenever one is answered, the next leaves after as many seconds as `rest` says then.
+    """
+
+    __slots__ = ("_free", "_rest", "_waiting")
+
+    def __init__(self, ahead: int = PORTIONS_AHEAD, rest: Callable[[], float] = at_once) -> None:
+        self._free, self._rest = ahead, rest
+        self._waiting: deque[tuple[Ask, Sequence[bytes], Done]] = deque()
+
+    def around(self, ask: Ask) -> Ask:
+        """Return a way of asking whose commands stand in line; `done` is told later, once, with replies or a fault."""
+        return partial(self._put, ask)
+
+    def _put(self, ask: Ask, commands: Sequence[bytes], done: Done) -> None:
+        self._waiting.append((ask, commands, done))
         if self._free:
             self._free -= 1
             self._next()
 
     def _next(self) -> None:
-        """Send the read that has waited longest."""
+        """Send what has waited longest."""
         while self._waiting:
-            commands, done = self._waiting.popleft()
+            ask, commands, done = self._waiting.popleft()
             try:
-                self._ask(commands, partial(self._told, done))
+                ask(commands, partial(self._told, done))
             except InsituError as fault:
                 tell(done, fault)
             else:
@@ -46,7 +58,10 @@ class Portions:
         self._free += 1
 
     def _told(self, done: Done, result: list[Any] | InsituError) -> None:
-        self._next()
+        if rest := self._rest():
+            asyncio.get_running_loop().call_later(rest, self._next)
+        else:
+            self._next()
         tell(done, result)
 
 

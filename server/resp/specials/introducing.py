@@ -125,7 +125,9 @@ def resetting(client: Connection, _data: Bytes, _one: Cut) -> bool:
     """RESET: begin anew, with a new connection to Redis when one is needed."""
     if not client.free():
         return False
+    skip = client.session.skip
     client.begin_anew()
+    client.session.skip = skip  # it was said of this reply
     client.tell(RESET)
     return True
 

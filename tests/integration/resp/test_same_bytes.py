@@ -71,6 +71,8 @@ CASES: dict[str, Sequence[bytes]] = {
     "lists that look like messages": [HELLO_3, C("RPUSH l message c x"), C("SUBSCRIBE c"), C("LRANGE l 0 -1"),
                                       C("LRANGE l 0 -1"), C("UNSUBSCRIBE"), C("LRANGE l 0 -1"), C("SELECT 1"),
                     C("GET a")],
+    "reset without a reply": [C("CLIENT REPLY SKIP") + C("RESET") + C("GET none") + C("PING")],
+    "reset of silence": [C("CLIENT REPLY OFF") + C("GET none") + C("RESET") + C("PING")],
     "reset while subscribed": [C("SUBSCRIBE c"), C("RESET"), C("GET a"), C("PUBLISH c 1")],
     "subscribed inside a transaction": [C("MULTI"), C("SUBSCRIBE c"), C("EXEC"), C("UNSUBSCRIBE"), C("GET a")],
     "tracking": [HELLO_3, C("CLIENT TRACKING ON"), C("GET a"), C("SET a 1"), C("GET a"), C("MSET a 2 b 3"),

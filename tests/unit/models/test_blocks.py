@@ -17,7 +17,6 @@ from models.features import FeatureView
 from models.hash_blocks import HashBlock
 from models.replies import after, parsed
 from models.tensor_strings import MAGIC, StoredTensor, pack
-from models.vector_blocks import TOGETHER_KEYS
 from tests.unit.models.views import plan
 
 WRONG = "WRONGTYPE Operation against a key holding the wrong kind of value"
@@ -158,6 +157,12 @@ def test_categories_agree_with_the_plan(unknown: Mapping[str, Any], rows: list[t
     agreed(compiled, replies, [*map(encode, replies)])
 
 
+def grouped(replies: Sequence[Any]) -> list[bytes]:
+    """Return what comes for vectors that are asked for together."""
+    size = vector_blocks.BLOCK_KEYS
+    return [encode(replies[at : at + size]) for at in range(0, len(replies), size)]
+
+
 stored_vectors = (
     st.binary(min_size=8, max_size=8)
     | st.binary(max_size=9)
@@ -173,8 +178,8 @@ stored_vectors = (
 
 @settings(deadline=None, max_examples=200)
 @given(
-    st.lists(st.none() | stored_vectors, min_size=1, max_size=20)
-    | st.tuples(stored_vectors, st.integers(1, 20)).map(lambda one: [one[0]] * one[1]),
+    st.lists(st.none() | stored_vectors, min_size=1, max_size=40)
+    | st.tuples(stored_vectors, st.integers(1, 40)).map(lambda one: [one[0]] * one[1]),
     st.sampled_from(
         [
             ("float32", 2),
@@ -194,7 +199,7 @@ def test_vectors_agree_with_the_plan(
 ) -> None:
     source = {"key": "k:{id}", "as": "vector", "dtype": stored[0], "shape": [stored[1]]}
     compiled = plan(source, dtype=dtype)
-    sent = [*map(encode, rows)] if apart else [encode(rows)]
+    sent = [*map(encode, rows)] if apart else grouped(rows)
 
     agreed(compiled, rows, sent, wide=not apart)
 
@@ -222,7 +227,7 @@ def test_one_odd_vector_among_many_costs_only_itself(first: bytes, apart: bool) 
         for place in (0, 50, 99):
             replies: list[Any] = [first] * 100
             replies[place] = odd
-            sent = [*map(encode, replies)] if apart else [encode(replies)]
+            sent = [*map(encode, replies)] if apart else grouped(replies)
 
             assert agreed(compiled, replies, sent, wide=not apart) == 99
 
@@ -233,7 +238,7 @@ def test_vectors_and_tensors_of_several_shapes_are_all_read(apart: bool) -> None
     replies = [*FIRST.values()] * 20
 
     assert (
-        agreed(compiled, replies, [*map(encode, replies)] if apart else [encode(replies)], wide=not apart)
+        agreed(compiled, replies, [*map(encode, replies)] if apart else grouped(replies), wide=not apart)
         == 60
     )
 
@@ -246,7 +251,7 @@ def test_vectors_of_one_form_are_read_with_no_object_a_row(
     monkeypatch.setattr(vector_blocks, "parsed", None)  # what makes objects
     compiled = plan({"key": "k:{id}", "as": "vector", "shape": [2]})
     replies = [first] * 700
-    sent = [*map(encode, replies)] if apart else [encode(replies[:512]), encode(replies[512:])]
+    sent = [*map(encode, replies)] if apart else grouped(replies)
 
     assert agreed(compiled, replies, sent, wide=not apart) == 700
 
@@ -259,7 +264,7 @@ def test_a_tensor_as_long_as_the_raw_vectors_is_none_of_them(apart: bool) -> Non
 
     assert len(other) == 24
     assert (
-        agreed(compiled, replies, [*map(encode, replies)] if apart else [encode(replies)], wide=not apart)
+        agreed(compiled, replies, [*map(encode, replies)] if apart else grouped(replies), wide=not apart)
         == 11
     )
     assert agreed(compiled, [other], [encode(other) if apart else encode([other])], wide=not apart) == 0
@@ -350,13 +355,14 @@ def test_hashes_that_are_small_are_read_whole(looks: list[Any], wide: bool, judg
 
 def test_many_vectors_are_asked_for_in_groups() -> None:
     block = PlanBlocks(plan({"key": "k:{id}", "as": "vector", "shape": [2]})).sources[0]
-    keys = [f"k:{at}" for at in range(TOGETHER_KEYS + 3)] + ["k:é", "k:" + "x" * 300]
+    keys = [f"k:{at}" for at in range(3 * vector_blocks.BLOCK_KEYS)] + ["k:é", "k:" + "x" * 300]
 
     payload = b"".join(block.asked(keys, False).portions)
 
-    (first, second) = parsed(payload, 2)
-    assert first[0] == second[0] == b"MGET"
-    assert [key.decode() for key in first[1:] + second[1:]] == keys
+    groups = parsed(payload, 4)
+    assert [group[0] for group in groups] == [b"MGET"] * 4
+    assert [len(group) - 1 for group in groups] == [vector_blocks.BLOCK_KEYS] * 3 + [2]
+    assert [key.decode() for group in groups for key in group[1:]] == keys
     assert parsed(b"".join(block.asked(["k:é"], True).portions), 1) == [[b"GET", "k:é".encode()]]
 
 

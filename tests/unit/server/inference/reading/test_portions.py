@@ -8,7 +8,7 @@ import pytest
 
 from models.errors import InsituError, RedisUnavailable
 from server.inference.errors import Overloaded
-from server.inference.reading.portions import Portions, read
+from server.inference.reading.portions import Line, read
 from server.inference.reading.reads import Done
 
 GONE = RedisUnavailable("gone")
@@ -36,9 +36,9 @@ class Asked:
 def test_the_next_leaves_when_one_is_answered() -> None:
     asked = Asked()
     told: list[Any] = []
-    portions = Portions(asked.ask, ahead=2)
+    ask = Line(ahead=2).around(asked.ask)
     for text in (b"a", b"b", b"c", b"d"):
-        portions.ask([text], told.append)
+        ask([text], told.append)
     assert [text for text, _ in asked.left] == [b"a", b"b"]
 
     asked.answer([b"1"])
@@ -49,23 +49,55 @@ def test_the_next_leaves_when_one_is_answered() -> None:
     assert told == [[b"1"], [b"2"], [b"3"], [b"4"]]
 
     for text in (b"e", b"f", b"g"):
-        portions.ask([text], told.append)
+        ask([text], told.append)
     assert [text for text, _ in asked.left] == [b"e", b"f"]
+
+
+def test_whatever_is_asked_stands_in_one_line() -> None:
+    reads, writes = Asked(), Asked()
+    told: list[Any] = []
+    line = Line(ahead=1)
+    line.around(reads.ask)([b"a"], told.append)
+    line.around(writes.ask)([b"b"], told.append)
+    assert (len(reads.left), len(writes.left)) == (1, 0)
+
+    reads.answer([b"1"])
+    writes.answer([b"2"])
+    assert told == [[b"1"], [b"2"]]
+
+
+async def test_the_next_leaves_after_a_rest() -> None:
+    asked = Asked()
+    told: list[Any] = []
+    rests = [0.05, 0.0]
+    ask = Line(ahead=1, rest=lambda: rests.pop(0)).around(asked.ask)
+    for text in (b"a", b"b", b"c"):
+        ask([text], told.append)
+
+    asked.answer([b"1"])
+    assert (told, asked.left) == ([[b"1"]], [])
+    ask([b"d"], told.append)
+    assert asked.left == []
+    await asyncio.sleep(0.1)
+    assert [text for text, _ in asked.left] == [b"b"]
+
+    asked.answer([b"2"])
+    assert [text for text, _ in asked.left] == [b"c"]
 
 
 def test_who_waits_is_told_when_nothing_leaves_any_more() -> None:
     asked = Asked()
     told: list[Any] = []
-    portions = Portions(asked.ask, ahead=1)
+    ask = Line(ahead=1).around(asked.ask)
     for text in (b"a", b"b", b"c"):
-        portions.ask([text], told.append)
+        ask([text], told.append)
     asked.refusing = GONE
 
     asked.answer(GONE)
     assert told == [GONE] * 3
 
     asked.refusing = None
-    portions.ask([b"d"], told.append)
+    ask([b"d"], told.append)
     assert [text for text, _ in asked.left] == [b"d"]
 
 
