@@ -12,6 +12,7 @@ import uvloop
 
 from benchmarks.bulk.rows import keys
 from server.app import build_engine
+from server.batch.opening import settle_in
 from server.inference.columns import columns_of
 from server.settings import ServerSettings
 
@@ -23,7 +24,7 @@ async def score(url: str, model: str, kind: str, count: int) -> float:
     engine = build_engine(ServerSettings(redis_url=url))
     try:
         serving = await engine.catalogue.get(model)
-        serving.batcher.alone()  # as in every process of a job
+        settle_in(serving)  # as every process of a job does
         every = keys(kind, count)
         size = engine.blocks.rows(serving)
         blocks = iter([every[at : at + size] for at in range(0, count, size)])

@@ -11,6 +11,7 @@ from models.ledger import DONE, Ledger, Standing
 from models.privacy import Privacy
 from models.redis_failures import connected
 from server.batch.answering import Answering
+from server.batch.memory import keep_memory
 from server.batch.pacing import GivingWay, Pace, Rest, Sips, nobody
 from server.batch.selecting import Selection
 from server.batch.sources.opening import open_source
@@ -20,6 +21,7 @@ from server.batch.targets.target import Target
 from server.batch.walking import Terms, Walk, rows_at
 from server.inference.engine import Engine
 from server.inference.errors import no_view
+from server.inference.loading import Serving
 from server.inference.reading.portions import Line
 from server.inference.reading.reads import Ask
 
@@ -57,7 +59,7 @@ async def opened(engine: Engine, ledger: Ledger, standing: Standing, manner: Man
     """
     spec = standing.spec
     serving = await engine.catalogue.get(spec.model, spec.version)
-    serving.batcher.alone()
+    settle_in(serving)
     plan = serving.plan
     if plan is None:
         raise no_view(spec.model)
@@ -81,6 +83,12 @@ async def opened(engine: Engine, ledger: Ledger, standing: Standing, manner: Man
         Pace(spec.max_rate),
         rest_of(engine, spec),
     )
+
+
+def settle_in(serving: Serving) -> None:
+    """Make the most of a process that does nothing but run one version block by block."""
+    serving.batcher.alone()
+    keep_memory()
 
 
 def check_missing(plan: Plan, missing: Any, privacy: Privacy) -> None:
