@@ -28,9 +28,10 @@ def mget(keys: Sequence[str]) -> bytes:
 
 def mgets(keys: Sequence[str], size: int) -> bytes:
     """Return MGETs of keys, so many in each."""
-    text, each = ALONE.joined(keys), ALONE.length(keys[0])
-    if len(text) != len(keys) * each or len(set(map(len, keys))) > 1:
+    text = ALONE.joined(keys)
+    if not text.isascii() or len(set(map(len, keys))) > 1:
         return b"".join(map(mget, portions_of(keys, size)))
+    each = len(text) // len(keys)  # bytes of a key and what is around it
     step = size * each
     rest = len(text) // step * step
     head = b"*%d\r\n$4\r\nMGET\r\n" % (size + 1)
@@ -57,10 +58,6 @@ class Around:
     def command(cls, name: str, *after: Argument) -> "Around":
         """Return what surrounds the key of a command whose first argument it is."""
         return cls(b"*%d\r\n%b" % (2 + len(after), bulk(name)), b"".join(map(bulk, after)))
-
-    def length(self, key: str) -> int:
-        """Return how many bytes a key of one-byte characters and what is around it have."""
-        return len(self._before) + len(b"$%d\r\n\r\n" % len(key)) + len(key) + len(self._after)
 
     def joined(self, keys: Sequence[str]) -> bytes:
         """Return all keys, each with what is around it."""

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from redis.exceptions import ResponseError
 
-from models.asking import mget
+from models.asking import mget, portions_of
 from models.assembly import Plan, Prepared
 from models.encoding import Form
 from models.raw_sources import VectorReader
@@ -214,10 +214,7 @@ class Together:
 
     def commands(self, prepared: Prepared) -> list[bytes]:
         """Return what is asked, encoded."""
-        keys, size = prepared.lone, self.size
-        if len(keys) <= size:
-            return [mget(keys)]
-        return [mget(keys[at : at + size]) for at in range(0, len(keys), size)]
+        return [*map(mget, portions_of(prepared.lone, self.size))]
 
     def read(self, prepared: Prepared, replies: Sequence[Any]) -> tuple[list[Any], Sequence[int]]:
         """Return a reply a key; MGET does not tell a key that is absent from one of another type."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from models.assembly import Plan
@@ -12,7 +13,7 @@ from models.privacy import Privacy
 from models.redis_failures import connected
 from server.batch.answering import Answering
 from server.batch.memory import keep_memory
-from server.batch.pacing import GivingWay, Pace, Rest, Sips, nobody
+from server.batch.pacing import Pace, Rest, Sips, giving_way, nobody
 from server.batch.selecting import Selection
 from server.batch.sources.opening import open_source
 from server.batch.targets.error_list import ErrorList, open_error_list
@@ -68,7 +69,7 @@ async def opened(engine: Engine, ledger: Ledger, standing: Standing, manner: Man
         check_missing(plan, spec.missing, privacy)
     ask = engine.ask
     if manner.gentle:
-        line = Line(ahead=1, rest=GivingWay(manner.others).seconds)
+        line = Line(ahead=1, rest=partial(giving_way, manner.others))
         engine.blocks.be_gentle(line)
         ask = Sips(line.around(ask))
     answering = Answering(engine, serving, plan, spec)

@@ -78,15 +78,9 @@ def nobody() -> bool:
     return False
 
 
-class GivingWay:
-    """How long a gentle job rests between two things it asks of Redis: while others are served, most of the time."""
-
-    def __init__(self, others: Callable[[], bool]) -> None:
-        self._others = others
-
-    def seconds(self) -> float:
-        """Return how long to rest now."""
-        return GIVE_WAY_SECONDS if self._others() else 0.0
+def giving_way(others: Callable[[], bool]) -> float:
+    """Return how many seconds a gentle job rests between two things it asks of Redis: some while others are served."""
+    return GIVE_WAY_SECONDS if others() else 0.0
 
 
 class Sips:
