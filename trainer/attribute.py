@@ -63,19 +63,20 @@ class Way:
 
     Shape: tensors, everything that the network takes in its order, (B, ...) by name; start (B, ...)
     by input, and typical (1, ...), which a row's categories are compared with. Answers of `served`
-    are (B, ...), each number of `explained` is (B,) places in one.
+    are (B, ...), those of the rows as they are (B, numbers); each number of `explained` is (B,) places in one.
     """
 
     served: Served
     tensors: Inputs
     start: Inputs
     typical: Inputs
+    as_they_are: Tensor
     explained: Explained
 
     @torch.no_grad()
-    def answers(self, instead: Inputs | None = None) -> Tensor:
+    def answers(self, instead: Inputs) -> Tensor:
         """Return the answers of the rows, (B, numbers), with other tensors in place of some."""
-        found: Tensor = self.served(*{**self.tensors, **(instead or {})}.values())
+        found: Tensor = self.served(*{**self.tensors, **instead}.values())
         return found.flatten(1)
 
 
@@ -130,8 +131,8 @@ def way_to(served: Served, tensors: Inputs, typical: Inputs, features: Sequence[
         if one.categories:
             start[one.input].flatten(1)[:, one.places] = tensors[one.input].flatten(1)[:, one.places]
     with torch.no_grad():
-        answers: Tensor = served(*tensors.values())
-    return Way(served, tensors, start, typical, explained(served.task, answers.flatten(1)))
+        answers: Tensor = served(*tensors.values()).flatten(1)
+    return Way(served, tensors, start, typical, answers, explained(served.task, answers))
 
 
 def reached(way: Way) -> list[str]:
@@ -189,7 +190,7 @@ def difference(way: Way, feature: NamedFeature) -> float:
 
 def differences(way: Way, instead: Inputs) -> Iterator[float]:
     """Yield how much each explained number changes with other tensors, the mean over the rows."""
-    before, after = way.answers(), way.answers(instead)
+    changes = way.answers(instead) - way.as_they_are
     for element, weight in way.explained.numbers:
-        change = (after - before).gather(-1, element[:, None])
+        change = changes.gather(-1, element[:, None])
         yield weight * float(change.abs().mean())
