@@ -19,6 +19,7 @@ PATH_LIMIT = 4096
 TARGETS_LIMIT = 8
 DIGEST_CHARACTERS = 10
 STANDARD_STREAM = "-"
+HOW = {"ttl_seconds", "max_entries"}  # of a target: what says nothing of the place
 
 Key = Annotated[str, Field(min_length=1, max_length=KEY_LIMIT)]
 FilePath = Annotated[str, Field(min_length=1, max_length=PATH_LIMIT)]
@@ -218,8 +219,8 @@ class JobSpec(Strict):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        names = [target.model_dump_json() for target in self.to]
-        if len(set(names)) != len(names):
+        places = [target.model_dump_json(exclude=HOW) for target in self.to]
+        if len(set(places)) != len(places):
             raise ValueError("a target is named twice")
         return self
 

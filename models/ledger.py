@@ -31,11 +31,15 @@ RUNNING, DONE, FAILED, CANCELLED = "running", "done", "failed", "cancelled"
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A part that this process is to score: `entry` is its place in the stream."""
+    """A part that this process is to score: `entry` is its place in the stream.
+
+    `again` says that a process had it which died before it said what became of it.
+    """
 
     entry: str
     rows: bytes
     walk: int
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +166,8 @@ class Ledger:
                     GROUP, self.process, {self._parts: ">"}, count=count, block=wait_ms
                 )
                 entries = read_entries(found)
-                if not entries:
+                again = not entries
+                if again:
                     claimed = await self._redis.xautoclaim(
                         self._parts, GROUP, self.process, silent_ms(), "0-0", count=count
                     )
@@ -171,7 +176,9 @@ class Ledger:
             if lost(error):
                 raise JobNotFound(self.name) from error
             raise
-        return [Taken(entry.decode(), fields[b"rows"], int(fields[b"walk"])) for entry, fields in entries]
+        return [
+            Taken(entry.decode(), fields[b"rows"], int(fields[b"walk"]), again) for entry, fields in entries
+        ]
 
     async def settle(self, entry: str, tally: Tally) -> int:
         """Say that a part is scored and written, and what this process has done until now, it included.

@@ -75,12 +75,17 @@ class Answering:
     def _requests(self, keys: Sequence[str]) -> list[dict[str, Any]]:
         return [{"keys": keys[at : at + self._most]} for at in self._starts(keys)]
 
-    async def of_instances(self, instances: Sequence[Mapping[str, Any]]) -> tuple[list[Scored], Errors]:
-        """Score instances; their key is that of the first source they are read from, or their place among these.
+    def names_of(self, instances: Sequence[Mapping[str, Any]]) -> list[str]:
+        """Return instances' keys: that of the first source each is read from, or its place among these."""
+        return [self._named(at, one) for at, one in enumerate(instances)]
+
+    async def of_instances(
+        self, names: Sequence[str], instances: Sequence[Mapping[str, Any]]
+    ) -> tuple[list[Scored], Errors]:
+        """Score instances under their names.
 
         Raises: as in `of_keys`.
         """
-        names = [self._named(at, one) for at, one in enumerate(instances)]
         asked = [{"instances": instances[at : at + self._most]} for at in self._starts(instances)]
         return await self._asked(names, asked)
 

@@ -93,15 +93,24 @@ class Hosting:
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _tell(self) -> None:
-        """Let processes give way while predictions read features of any worker."""
+        """Let processes give way while predictions read features of any worker; no fault ends it."""
         before = 0.0
         while True:
             await asyncio.sleep(TELL_SECONDS if self._processes else LOOK_SECONDS)
-            if self._processes:
-                now = await asyncio.to_thread(self._metrics.commands)
-                for job in self._processes.values() if now > before else ():
-                    job.give_way()
-                before = now
+            try:
+                before = await self._told(before)
+            except Exception:
+                log.exception("telling jobs to give way")
+                await asyncio.sleep(LOOK_SECONDS)
+
+    async def _told(self, before: float) -> float:
+        """Let processes give way if more features were read than `before`, and return how many have been."""
+        if not self._processes:
+            return before
+        now = await asyncio.to_thread(self._metrics.commands)
+        for job in self._processes.values() if now > before else ():
+            job.give_way()
+        return now
 
     async def _look(self) -> None:
         """Begin to work on what waits, as far as there may be processes."""

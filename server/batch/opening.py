@@ -18,13 +18,12 @@ from server.batch.selecting import Selection
 from server.batch.sources.opening import open_source
 from server.batch.targets.error_list import ErrorList, open_error_list
 from server.batch.targets.opening import open_target
-from server.batch.targets.target import Target
+from server.batch.targets.target import JobRun, Target
 from server.batch.walking import Terms, Walk, rows_at
 from server.inference.engine import Engine
 from server.inference.errors import no_view
 from server.inference.loading import Serving
 from server.inference.reading.portions import Line
-from server.inference.reading.reads import Ask
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +72,14 @@ async def opened(engine: Engine, ledger: Ledger, standing: Standing, manner: Man
         engine.blocks.be_gentle(line)
         ask = Sips(line.around(ask))
     answering = Answering(engine, serving, plan, spec)
-    targets = targets_of(ask, plan, answering, standing)
+    job = JobRun(standing.name, standing.begun, standing.state == DONE, engine.store.keys)
+    ranking = answering.ranking
+    targets = tuple(open_target(one, ask, plan, serving.manifest, ranking, job=job) for one in spec.to)
     return Tools(
         answering,
         Selection(spec, plan, targets[0], ask),
         targets,
-        open_error_list(spec.errors_to, ask, plan, privacy) if spec.errors_to else None,
+        open_error_list(spec.errors_to, ask, plan, job, privacy) if spec.errors_to else None,
         privacy,
         walk_of(engine, ledger, plan, spec, manner),
         Pace(spec.max_rate),
@@ -101,15 +102,6 @@ def check_missing(plan: Plan, missing: Any, privacy: Privacy) -> None:
         plan.check_missing(missing)
     except BadRequest as error:
         raise BadRequest(privacy.text(str(error)), field="missing") from None
-
-
-def targets_of(ask: Ask, plan: Plan, answering: Answering, standing: Standing) -> tuple[Target, ...]:
-    """Open every target of a job; what was begun in a file is gone on with by this job alone."""
-    job = f"{standing.name} {standing.begun}"
-    manifest, ranking, done = answering.manifest, answering.ranking, standing.state == DONE
-    return tuple(
-        open_target(one, ask, plan, manifest, ranking, job=job, done=done) for one in standing.spec.to
-    )
 
 
 def walk_of(engine: Engine, ledger: Ledger, plan: Plan, spec: JobSpec, manner: Manner) -> Walk:

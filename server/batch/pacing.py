@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from itertools import accumulate
 from typing import Any, TypeVar
 
 from models.errors import InsituError, RedisUnavailable
@@ -13,7 +14,7 @@ Answer = TypeVar("Answer")
 
 PROBE_SECONDS = 0.25  # between two looks at how fast Redis answers
 RETRY_SECONDS = 0.25
-SIP_COMMANDS = 32  # a fraction of a millisecond of Redis' time
+SIP_COMMANDS, SIP_BYTES = 32, 1 << 15  # a fraction of a millisecond of Redis' time
 GIVE_WAY_SECONDS = 0.001  # several times what a portion or a sip takes
 PATIENCE_SECONDS = 600.0  # how long a Redis that is away is waited for
 
@@ -92,22 +93,35 @@ class Sips:
 
     def __call__(self, commands: Sequence[bytes], done: Done) -> None:
         """Ask, as `Reader.ask`."""
-        if len(commands) <= SIP_COMMANDS:
+        sips = [*spans([*map(len, commands)], SIP_COMMANDS, SIP_BYTES)]
+        if len(sips) == 1:
             self._ask(commands, done)
             return
-        task = asyncio.create_task(self._in_turn(commands, done))
+        task = asyncio.create_task(self._in_turn([commands[sip] for sip in sips], done))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _in_turn(self, commands: Sequence[bytes], done: Done) -> None:
+    async def _in_turn(self, sips: Sequence[Sequence[bytes]], done: Done) -> None:
         replies: list[Any] = []
         try:
-            for at in range(0, len(commands), SIP_COMMANDS):
-                replies += await awaited(self._ask, commands[at : at + SIP_COMMANDS])
+            for sip in sips:
+                replies += await awaited(self._ask, sip)
         except InsituError as error:
             done(error)
         else:
             done(replies)
+
+
+def spans(sizes: Sequence[int], most: int, most_bytes: int) -> Iterator[slice]:
+    """Part things of these sizes, in order: so many at most, and so many bytes unless one alone is larger."""
+    ends = [*accumulate(sizes)]
+    first, before = 0, 0
+    while first < len(ends):
+        stop = min(first + most, len(ends))
+        while stop > first + 1 and ends[stop - 1] - before > most_bytes:
+            stop = first + max(1, (stop - first) // 2)
+        yield slice(first, stop)
+        first, before = stop, ends[stop - 1]
 
 
 async def unhurried(work: Callable[[], Awaitable[Answer]]) -> Answer:

@@ -214,7 +214,7 @@ class PartScorer:
         part = Part.unpacked(row["part"])
         await tools.rest.wait()
         await tools.pace.wait(len(part))
-        return await patiently(lambda: scored(tools, PartName(row["entry"], row["walk"]), part))
+        return await scored(tools, PartName(row["entry"], row["walk"]), part)
 
     async def _opened(self) -> Tools:
         """Open what the job needs, with the first part."""

@@ -3,8 +3,8 @@
     walk -> parts in Redis -> take -> select -> read, run -> write -> settle
 
 Several parts are under way at once, so that reading, running and writing overlap; what is held of
-them is bounded whatever the number of rows. Redis away is waited for, and what was under way is
-done again: every target takes the same answer twice without harm.
+them is bounded whatever the number of rows. Redis away is waited for, and the step that was under
+way is done again: every target takes the same answer twice without harm.
 """
 
 import asyncio
@@ -223,7 +223,7 @@ class Scorer:
         part = Part.unpacked(taken.rows)
         await self._tools.rest.wait()
         await self._tools.pace.wait(len(part))
-        tally = await patiently(lambda: scored(self._tools, PartName(taken.entry, taken.walk), part))
+        tally = await scored(self._tools, PartName(taken.entry, taken.walk, taken.again), part)
         async with self._settling:
             await self._settle(taken.entry, tally)
 

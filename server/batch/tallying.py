@@ -2,6 +2,8 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -9,27 +11,32 @@ from models.errors import InsituError
 from models.tallies import Tally
 from server.batch.answering import Errors
 from server.batch.opening import Tools
+from server.batch.pacing import patiently
 from server.batch.parts import Part, texts_of
 from server.batch.scored import Scored
 from server.batch.targets.target import PartName
 
 
 async def scored(tools: Tools, name: PartName, part: Part) -> Tally:
-    """Read, run and write the rows of a part, and count what came of them.
+    """Read, run and write the rows of a part, and count what came of them; each step again until Redis is there.
 
-    Raises: RedisUnavailable, after which all of it can be done again.
+    Raises: RedisUnavailable, away for too long.
     """
     tally = Tally()
+    answering = tools.answering
     if part.instances:
-        found, errors = await tools.answering.of_instances(part.instances)
+        keys = answering.names_of(part.instances)
+        found, errors = await patiently(lambda: answering.of_instances(keys, part.instances))
     else:
         keys = [*dict.fromkeys(texts_of(part.keys))]
-        left = await tools.selection.of(keys)
+        left = await patiently(lambda: tools.selection.of(keys))
         tally.passed = len(keys) - len(left)
-        found, errors = await tools.answering.of_keys(left)
+        found, errors = await patiently(lambda: answering.of_keys(left))
+    name = replace(name, keys=keys)
     refused = await written(tools, name, found)
-    if (errors or refused) and tools.errors is not None:
-        await tools.errors.write(name, {**errors, **refused})
+    listed = tools.errors
+    if (errors or refused) and listed is not None:
+        await patiently(lambda: listed.write(name, {**errors, **refused}))
     for one in found:
         count(tally, one, refused)
     for error in (*errors.values(), *refused.values()):
@@ -42,7 +49,7 @@ async def written(tools: Tools, name: PartName, found: list[Scored]) -> Errors:
     refused: Errors = {}
     if any(map(len, found)):
         for target in tools.targets:
-            refused.update(await target.write(name, found))
+            refused.update(await patiently(partial(target.write, name, found)))
     return refused
 
 

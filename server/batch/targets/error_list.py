@@ -4,34 +4,35 @@ import asyncio
 import os
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 import orjson
 
 from models.assembly import Plan
-from models.encoding import encoded
+from models.encoding import bulk
 from models.errors import BadRequest, InsituError
 from models.privacy import OPEN, Privacy
+from server.batch.targets.appending import Appending
 from server.batch.targets.parts_folder import writing
-from server.batch.targets.sending import SharedKey
-from server.batch.targets.target import PartName
+from server.batch.targets.target import JobRun, PartName
 from server.inference.reading.reads import Ask
 
 IN_REDIS = "redis:"
 
 
 class ErrorList(Protocol):
-    """One list; a job that goes on appends to it, and a part done again is there twice."""
+    """One list; a job that goes on appends to it."""
 
     async def write(self, name: PartName, errors: Mapping[str, InsituError]) -> None:
-        """Append the rows of a part, by key.
+        """Append the rows of a part, by key; those that are listed already, of a part that is done again, are not.
 
         Raises: RedisUnavailable, RedisRefused; BadRequest, the place takes none.
         """
 
 
-def open_error_list(place: str, ask: Ask, plan: Plan, privacy: Privacy = OPEN) -> ErrorList:
+def open_error_list(place: str, ask: Ask, plan: Plan, job: JobRun, privacy: Privacy = OPEN) -> ErrorList:
     """Return the list that a job names: a path, or `redis:KEY`; no private name is written there.
 
     Raises: BadRequest, it cannot be written, or the model reads it as features.
@@ -40,7 +41,7 @@ def open_error_list(place: str, ask: Ask, plan: Plan, privacy: Privacy = OPEN) -
         return ErrorFile(Path(place).absolute(), privacy)
     if place == IN_REDIS:
         raise BadRequest("errors go to 'redis:' and no key; name a stream, as in 'redis:churn:errors'")
-    return ErrorStream(SharedKey(ask, place.removeprefix(IN_REDIS), plan.templates, "stream"), privacy)
+    return ErrorStream(Appending(ask, place.removeprefix(IN_REDIS), plan.templates, job), privacy)
 
 
 class ErrorFile:
@@ -61,13 +62,22 @@ class ErrorFile:
 
     async def write(self, name: PartName, errors: Mapping[str, InsituError]) -> None:
         """Append the rows of a part in one write, so that several processes may."""
-        at = round(time.time(), 3)
-        lines = [
-            orjson.dumps({**said(key, error, self._privacy), "time": at}) + b"\n"
+        at, part = round(time.time(), 3), str(name)
+        lines = {
+            key: orjson.dumps({**said(key, error, self._privacy), "time": at, "part": part}) + b"\n"
             for key, error in errors.items()
-        ]
+        }
+        if lines and name.again:
+            listed = await asyncio.to_thread(self._listed, part)
+            lines = {key: line for key, line in lines.items() if key not in listed}
         if lines:
-            await asyncio.to_thread(self._append, b"".join(lines))
+            await asyncio.to_thread(self._append, b"".join(lines.values()))
+
+    def _listed(self, part: str) -> set[str]:
+        """Return the rows of a part that are listed already."""
+        ending = orjson.dumps({"part": part})[1:] + b"\n"
+        with writing(self._path), self._path.open("rb") as file:
+            return {orjson.loads(line)["key"] for line in file if line.endswith(ending)}
 
     def _append(self, lines: bytes) -> None:
         with writing(self._path), self._path.open("ab", buffering=0) as file:
@@ -78,18 +88,21 @@ class ErrorFile:
 class ErrorStream:
     """An entry a row: key, code, message, time, and the part it was found in."""
 
-    def __init__(self, stream: SharedKey, privacy: Privacy) -> None:
+    WORDS = 10  # of an entry
+
+    def __init__(self, stream: Appending, privacy: Privacy) -> None:
         self._stream, self._privacy = stream, privacy
 
     async def write(self, name: PartName, errors: Mapping[str, InsituError]) -> None:
         """Append the rows of a part."""
-        more = ("time", str(round(time.time(), 3)), "part", name.entry)
-        add = ("XADD", self._stream.key, "*")
+        more = {"time": str(round(time.time(), 3)), "part": str(name)}
         entries = [
-            (word for pair in said(key, error, self._privacy).items() for word in pair)
+            b"".join(
+                bulk(word) for pair in {**said(key, error, self._privacy), **more}.items() for word in pair
+            )
             for key, error in errors.items()
         ]
-        await self._stream.ask([encoded((*add, *entry, *more)) for entry in entries])
+        await self._stream.append(replace(name, entry=f"{name.entry}:errors"), [*errors], entries, self.WORDS)
 
 
 def said(key: str, error: InsituError, privacy: Privacy) -> dict[str, str]:

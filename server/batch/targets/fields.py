@@ -14,15 +14,16 @@ from models.errors import BadRequest, KeyMissing, WrongType, listed, shown
 from models.jobs import ToField
 from models.manifest import Manifest
 from models.sources import HashSource
+from server.batch.pacing import spans
 from server.batch.scored import Scored
 from server.batch.targets.sending import (
+    WRITE_BYTES,
     bulks,
     check,
     check_but_types,
     encoded_keys,
     errors_in,
     sent,
-    spans,
     wrong_type,
 )
 from server.batch.targets.target import PartName, Refused
@@ -119,7 +120,7 @@ class Arguments:
     def commands(self, script: tuple[str, str], rows: int) -> list[bytes]:
         """Return the commands that run a script, each for so many rows at most."""
         result = []
-        for span in spans([*map(len, self._values)], rows):
+        for span in spans([*map(len, self._values)], rows, WRITE_BYTES):
             keys, values, shares = self._keys[span], self._values[span], self._shares[span]
             count = 3 + len(keys) + 3 + len(values) + len(shares)
             head = b"*%d\r\n%b%b" % (count, b"".join(map(bulk, script)), bulk(len(keys)))

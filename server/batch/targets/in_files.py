@@ -10,7 +10,7 @@ import orjson
 from models.manifest import Manifest
 from server.batch.scored import Ranking, Scored
 from server.batch.targets.parts_folder import PartsFolder
-from server.batch.targets.target import PartName, Refused
+from server.batch.targets.target import JobRun, PartName, Refused
 
 
 class FileForm(Protocol):
@@ -26,23 +26,14 @@ class FileForm(Protocol):
 class InFile:
     """A file of one kind."""
 
-    def __init__(  # noqa: PLR0913  # all that the parts of one job are known by
-        self,
-        path: str,
-        form: FileForm,
-        manifest: Manifest,
-        ranking: Ranking,
-        *,
-        job: str = "",
-        done: bool = False,
-    ) -> None:
-        """Take the file to be; a job that is `done` may have completed it.
+    def __init__(self, path: str, form: FileForm, manifest: Manifest, ranking: Ranking, job: JobRun) -> None:
+        """Take the file to be; a job that is done may have completed it.
 
         Raises: BadRequest, it cannot be written there.
         """
-        said = {"job": job, "model": manifest.name, "version": manifest.version}
+        said = {"job": str(job), "model": manifest.name, "version": manifest.version}
         asked = {"label": ranking.label, "outputs": ranking.outputs}
-        self._folder = PartsFolder(Path(path).absolute(), orjson.dumps({**said, **asked}), done)
+        self._folder = PartsFolder(Path(path).absolute(), orjson.dumps({**said, **asked}), job.done)
         self._form = form
 
     async def write(self, name: PartName, scored: Sequence[Scored]) -> Refused:

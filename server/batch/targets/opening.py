@@ -16,14 +16,13 @@ from server.batch.targets.output import Output
 from server.batch.targets.parquet_files import ParquetFile
 from server.batch.targets.shared_keys import InHash, InSortedSet, InStream
 from server.batch.targets.strings import Strings
-from server.batch.targets.target import Target
+from server.batch.targets.target import JobRun, Target
 from server.inference.reading.reads import Ask
 
 IN_REDIS: dict[type, Callable[[Any, Ask, Plan, Manifest], Target]] = {
     ToStrings: Strings,
     ToField: Fields,
     ToHash: InHash,
-    ToStream: InStream,
 }
 
 
@@ -34,21 +33,19 @@ def open_target(  # noqa: PLR0913  # all that a job is made of
     manifest: Manifest,
     ranking: Ranking,
     *,
-    job: str = "",
-    done: bool = False,
+    job: JobRun,
 ) -> Target:
     """Return the place that a spec means, for answers of one version.
-
-    `job` names one job from its first row to its last: a file that was begun is gone on with by it alone.
-    One that is `done` finds its files completed, or completes them.
 
     Raises: BadRequest, no row could go there, or it would go where the model reads; with the cure.
     """
     if isinstance(spec, ToParquet | ToCsv):
         form = ParquetFile(ranking) if isinstance(spec, ToParquet) else CsvFile(ranking)
-        return InFile(spec.path, form, manifest, ranking, job=job, done=done)
+        return InFile(spec.path, form, manifest, ranking, job)
     if isinstance(spec, ToOutput):
         return Output(sys.stdout.buffer)
     if isinstance(spec, ToSortedSet):
         return InSortedSet(spec, ask, plan, ranking)
+    if isinstance(spec, ToStream):
+        return InStream(spec, ask, plan, job)
     return IN_REDIS[type(spec)](spec, ask, plan, manifest)

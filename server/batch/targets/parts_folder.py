@@ -66,7 +66,7 @@ class PartsFolder:
         """
         with writing(self.path):
             try:
-                placed(self._parts / f"{name.walk}-{name.entry}", fill)
+                placed(self._parts / str(name), fill)
             except FileNotFoundError:
                 if self._parts.is_dir() or not (self._joined.is_dir() or self.path.exists()):
                     raise

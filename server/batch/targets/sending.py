@@ -1,8 +1,7 @@
 """Sending: commands to Redis in writes of bounded size, and what its refusals mean for a job."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
-from itertools import accumulate
 from typing import Any
 
 from redis.exceptions import ResponseError
@@ -10,23 +9,11 @@ from redis.exceptions import ResponseError
 from models.encoding import bulk, encoded
 from models.errors import BadRequest, InsituError, RedisRefused, shown
 from models.templates import KeyTemplate
-from server.batch.pacing import unhurried
+from server.batch.pacing import spans, unhurried
 from server.inference.reading.reads import Ask, awaited
 
 MEMBERS = 512  # rows of one command
 WRITE_BYTES = 1 << 20
-
-
-def spans(sizes: Sequence[int], most: int, most_bytes: int = WRITE_BYTES) -> Iterator[slice]:
-    """Part things of these sizes, in order: so many at most, and so many bytes unless one alone is larger."""
-    ends = [*accumulate(sizes)]
-    first, before = 0, 0
-    while first < len(ends):
-        stop = min(first + most, len(ends))
-        while stop > first + 1 and ends[stop - 1] - before > most_bytes:
-            stop = first + max(1, (stop - first) // 2)
-        yield slice(first, stop)
-        first, before = stop, ends[stop - 1]
 
 
 async def sent(ask: Ask, commands: Sequence[bytes]) -> list[Any]:
@@ -35,7 +22,7 @@ async def sent(ask: Ask, commands: Sequence[bytes]) -> list[Any]:
     Raises: InsituError, what kept all of a write from being answered.
     """
     replies: list[Any] = []
-    for span in spans([*map(len, commands)], len(commands)):
+    for span in spans([*map(len, commands)], len(commands), WRITE_BYTES):
         replies += await unhurried(partial(awaited, ask, commands[span]))
     return replies
 
@@ -121,7 +108,7 @@ class SharedKey:
                 before,
                 b"".join(flat[span.start * width : span.stop * width]),
             )
-            for span in spans(sizes, MEMBERS)
+            for span in spans(sizes, MEMBERS, WRITE_BYTES)
         ]
 
 

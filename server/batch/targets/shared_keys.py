@@ -1,7 +1,6 @@
 """Shared keys: one hash, one sorted set or one stream for the answers of all rows."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from models.assembly import Plan
 from models.encoding import bulk
@@ -9,8 +8,9 @@ from models.errors import BadRequest
 from models.jobs import ToHash, ToSortedSet, ToStream
 from models.manifest import Manifest
 from server.batch.scored import Ranking, Scored, beginning
+from server.batch.targets.appending import Appending
 from server.batch.targets.sending import SharedKey, bulks, encoded_keys
-from server.batch.targets.target import PartName, Refused
+from server.batch.targets.target import JobRun, PartName, Refused
 from server.inference.reading.reads import Ask
 
 
@@ -76,38 +76,26 @@ class InSortedSet:
 
 
 class InStream:
-    """XADD: an entry a row, `key`, `version`, `time`, `answer`, and in which place of which part it was found.
+    """XADD: an entry a row, `key` and `answer`; a part that is done again adds none."""
 
-    A part that is done again, after a crash or a broken connection, is there twice: entries that have
-    `part` and `row` in common are the same row.
-    """
+    WORDS = 4  # of an entry
 
-    def __init__(self, spec: ToStream, ask: Ask, plan: Plan, manifest: Manifest) -> None:
+    def __init__(self, spec: ToStream, ask: Ask, plan: Plan, job: JobRun) -> None:
         """Take the stream.
 
         Raises: BadRequest, the model reads it as features.
         """
-        self._stream = SharedKey(ask, spec.key, plan.templates, "stream")
-        self._version = manifest.version
-        self._bound = () if spec.max_entries is None else ("MAXLEN", "~", spec.max_entries)
+        self._stream = Appending(ask, spec.key, plan.templates, job, spec.max_entries)
 
     async def write(self, name: PartName, scored: Sequence[Scored]) -> Refused:
         """Append the answers."""
-        row = 0
-        for one in scored:
-            await self._stream.ask(self._commands(name, one, row))
-            row += len(one)
+        keys = [key for one in scored for key in one.keys]
+        answers = [answer for one in scored for answer in one.answers]
+        before, between = bulk("key"), bulk("answer")
+        pairs = zip(bulks(encoded_keys(keys)), bulks(answers), strict=True)
+        entries = [b"".join((before, key, between, answer)) for key, answer in pairs]
+        await self._stream.append(name, keys, entries, self.WORDS)
         return {}
-
-    def _commands(self, name: PartName, scored: Scored, row: int) -> list[bytes]:
-        said: tuple[Any, ...] = ("version", self._version, "time", scored.time, "part", name.entry)
-        before = ("XADD", self._stream.key, *self._bound, "*", *said)
-        size = len(before) + 6  # row, key and answer, each with its name
-        head = b"*%d\r\n%b%b" % (size, b"".join(map(bulk, before)), bulk("row"))
-        rows = bulks([b"%d" % at for at in range(row, row + len(scored))])
-        columns = zip(rows, bulks(encoded_keys(scored.keys)), bulks(scored.answers), strict=True)
-        key, answer = bulk("key"), bulk("answer")
-        return [b"".join((head, at, key, of, answer, data)) for at, of, data in columns]
 
     async def present(self, keys: Sequence[str]) -> None:
         """Nobody can tell without reading all of it."""

@@ -3,12 +3,13 @@
 Source: https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/ and CLUSTER SLOTS.
 """
 
+from itertools import count
 from typing import Any
 
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS as SLOTS
 from redis.crc import key_slot
 
-__all__ = ["SLOTS", "Address", "owners_in", "slot_of", "target_of"]
+__all__ = ["SLOTS", "Address", "owners_in", "slot_of", "tag_beside", "target_of"]
 
 Address = tuple[str, int]
 SCRIPTED = (b"EVAL", b"EVALSHA")  # what comes after these is a script, the number of its keys, and they
@@ -21,6 +22,12 @@ def slot_of(command: bytes) -> int:
     if name in SCRIPTED:
         _script, _size, _keys, size, rest = past(rest, int(size[1:]))
     return key_slot(rest[: int(size[1:])])
+
+
+def tag_beside(key: str) -> int:
+    """Return the first number in the slot of a key: as a hash tag it puts any other key there."""
+    slot = key_slot(key.encode())
+    return next(number for number in count() if key_slot(b"%d" % number) == slot)
 
 
 def past(rest: bytes, size: int) -> list[bytes]:

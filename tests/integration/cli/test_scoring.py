@@ -179,19 +179,21 @@ def test_options_that_cannot_be_meant_are_refused(
     assert refused.code == code
 
 
-ROWS = 3000
+ROWS, BAD = 3000, 300
 KILLS = 20
 
 
 @pytest.fixture
 def customers(published: None, redis_url: str) -> None:
-    """So many whole customers and one of every kind that cannot be scored."""
+    """So many whole customers, and so many whose age is no number."""
     with Redis.from_url(redis_url) as client:
         client.delete("customer:3")
         whole = client.hgetall("customer:1")
         pipeline = client.pipeline(transaction=False)
         for number in range(10, 10 + ROWS):
             pipeline.hset(f"customer:{number}", mapping=whole)
+        for number in range(BAD):
+            pipeline.hset(f"customer:bad{number}", mapping={**whole, b"age": b"old"})
         pipeline.execute()
 
 
@@ -201,7 +203,16 @@ def test_killed_twenty_times_a_job_goes_on_and_nothing_is_missing_or_half_writte
 ) -> None:
     chance = random.Random(7)
     table = tmp_path / "scores.csv"
-    places = ("--to", "score:{key}", "--to-csv", str(table))
+    places = (
+        "--to",
+        "score:{key}",
+        "--to-csv",
+        str(table),
+        "--to-stream",
+        "told",
+        "--errors-to",
+        "redis:bad",
+    )
     words = ("score", "churn", *places, "--json", "--job", "nightly", "--resume")
     for _ in range(KILLS):
         one = running(*words, "--max-rate", "80", fresh=True)
@@ -222,6 +233,10 @@ def test_killed_twenty_times_a_job_goes_on_and_nothing_is_missing_or_half_writte
         written[b"score:customer:%d" % number]["probabilities"] == expected for number in range(10, 500)
     )
     assert sorted(tmp_path.glob("scores.csv*")) == [table]
+    with Redis.from_url(redis_url) as client:
+        told, bad = ([entry[b"key"] for _, entry in client.xrange(key)] for key in ("told", "bad"))
+    assert sorted(told) == sorted(key.removeprefix(b"score:") for key in written)
+    assert sorted(bad) == sorted(b"customer:bad%d" % number for number in range(BAD))
 
 
 def test_an_unfinished_job_begins_anew_unless_it_is_resumed(

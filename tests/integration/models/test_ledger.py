@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -71,7 +72,8 @@ async def test_what_a_dead_process_had_is_taken_by_another_and_counted_once(redi
     assert await other.settle(taken.entry, counted(4)) == 2
     assert await dead.settle(had.entry, counted(4)) == 0
 
-    assert taken == had
+    assert (had.again, taken.again) == (False, True)
+    assert replace(taken, again=False) == had
     assert (await other.look()).tally.scored == 4
 
 

@@ -15,6 +15,7 @@ from models.keys import Keys
 from models.ledger import Ledger
 from models.store import ModelStore
 from server.batch import hosted
+from server.batch import hosting as hosting_module
 from server.batch.hosting import Hosting
 from server.job_process import LATELY_SECONDS
 from server.metrics import Metrics
@@ -59,6 +60,18 @@ def has(metrics: Metrics, rows: int) -> bool:
     return rows_of_jobs(metrics) == rows
 
 
+class Faulty(Metrics):
+    """Metrics that cannot be counted for a while."""
+
+    faults = 0
+
+    def commands(self) -> float:
+        if self.faults:
+            self.faults -= 1
+            raise OSError("the disk is full")
+        return super().commands()
+
+
 async def until(true: Callable[[], bool]) -> None:
     async with asyncio.timeout(WAIT_SECONDS):
         while not true():  # noqa: ASYNC110  # nobody tells a test
@@ -83,6 +96,26 @@ async def test_a_process_is_told_while_features_are_read_and_not_before(
             await until(partial(has, metrics, rows))
     finally:
         await hosting.stop()
+
+
+async def test_a_fault_of_counting_does_not_end_the_telling(
+    redis: Redis, redis_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(hosted, "PROGRAM", TELLING)
+    monkeypatch.setattr(hosting_module, "LOOK_SECONDS", 0.01)
+    metrics, faults = Faulty(), 3
+    metrics.faults = faults
+    hosting = Hosting(ModelStore(redis), ServerSettings(redis_url=redis_url), metrics)
+    await Ledger(redis, Keys(), "counted", "test").begin(JobSpec(model="churn", version=1), host="server")
+    try:
+        hosting.start()
+        await until(partial(has, metrics, 1000))
+        await until(lambda: metrics.faults == 0)
+        metrics.pipeline(1, 0.001)
+        await until(partial(has, metrics, 1001))
+    finally:
+        await hosting.stop()
+    assert caplog.messages.count("telling jobs to give way") == faults
 
 
 def test_what_it_was_told_holds_for_a_moment_and_a_server_that_is_gone_ends_it() -> None:

@@ -12,7 +12,7 @@ from models.jobs import JobSpec
 from models.manifest import Manifest
 from server.batch.scored import Ranking, Scored
 from server.batch.targets.opening import open_target
-from server.batch.targets.target import PartName, Target
+from server.batch.targets.target import JobRun, PartName, Target
 from server.inference.answers import bodies
 from server.inference.asking import Row
 from server.inference.columns import columns
@@ -21,7 +21,8 @@ from tests.graphs import bundle, dense, f32, numbered
 
 VIEW = {"inputs": [{"name": "x", "sources": [{"key": "k:{id}", "as": "hash", "fields": ["a", "b"]}]}]}
 AT = 1_800_000_000.25
-PART = PartName("1700-0")
+JOB = JobRun("nightly", 1_800_000_000.0)
+PART = PartName("1700-0", keys=[f"k:{number}" for number in range(5000)])
 NUMBERS = numbered(bundle(dense(f32([[1.3], [-0.7]])), view=VIEW, task="regression"))
 CLASSES = numbered(
     bundle(dense(f32([[1, -1, 0.3], [0, 1, -0.2]]), "Softmax"), view=VIEW, labels=("low", "a,b", "high"))
@@ -68,11 +69,11 @@ class Rows:
             rows[key].body = body
         return [Scored.of_rows(self.manifest, self.ranking, rows, AT)]
 
-    def target(self, ask: Ask, job: str = "job", view: Any = None, done: bool = False, **spec: Any) -> Target:
+    def target(self, ask: Ask, job: JobRun = JOB, **spec: Any) -> Target:
         (parsed,) = JobSpec.model_validate({"model": "m", "to": [spec]}).to
         assert self.manifest.features is not None
         plan = Plan(self.manifest.features)
-        return open_target(parsed, ask, plan, self.manifest, self.ranking, job=job, done=done)
+        return open_target(parsed, ask, plan, self.manifest, self.ranking, job=job)
 
 
 def nothing(*_: Any) -> None:

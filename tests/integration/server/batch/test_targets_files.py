@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from models.errors import BadRequest
 from server.batch.targets import parquet_files
 from server.batch.targets.target import PartName
 from tests.graphs import FLOAT, bundle, f32, numbered, passed
-from tests.integration.server.batch.cases import AT, CLASSES, NUMBERS, PART, SEVERAL, VIEW, Rows, nothing
+from tests.integration.server.batch.cases import AT, CLASSES, JOB, NUMBERS, PART, SEVERAL, VIEW, Rows, nothing
 
 KINDS = pytest.mark.parametrize("kind", ["parquet", "csv"])
 ODD = ["k:1", 'k:"a",b', "k:\u00e9\r\nx", "k:'; DROP"]
@@ -280,7 +281,7 @@ async def test_a_job_that_is_done_leaves_the_file_that_it_completed(
     if there:
         path.write_text("completed")
 
-    await Rows(NUMBERS).target(nothing, done=True, kind=kind, path=str(path)).finish()
+    await Rows(NUMBERS).target(nothing, replace(JOB, done=True), kind=kind, path=str(path)).finish()
 
     assert files(tmp_path) == ({"out"} if there else set())
     assert not there or path.read_text() == "completed"
@@ -292,7 +293,7 @@ async def test_a_job_that_is_done_completes_the_file_that_it_had_not(tmp_path: P
     rows = Rows(NUMBERS)
     await rows.target(nothing, kind=kind, path=str(path)).write(PART, rows.scored)
 
-    await rows.target(nothing, done=True, kind=kind, path=str(path)).finish()
+    await rows.target(nothing, replace(JOB, done=True), kind=kind, path=str(path)).finish()
 
     assert files(tmp_path) == {"out"}
 
@@ -306,7 +307,7 @@ def test_parts_of_another_job_are_not_taken(tmp_path: Path, kind: str, other: st
     rows = Rows(later if other == "version" else CLASSES, label="low" if other == "label" else None)
 
     with pytest.raises(BadRequest, match="holds parts of another job; finish that one, remove the folder"):
-        rows.target(nothing, job="two" if other == "job" else "job", kind=kind, path=path)
+        rows.target(nothing, replace(JOB, name="two") if other == "job" else JOB, kind=kind, path=path)
 
     Rows(CLASSES).target(nothing, kind=kind, path=path)
 

@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,18 @@ from models.errors import BadRequest, InsituError, KeyMissing, WrongType
 from server.batch.targets.error_list import ErrorList, open_error_list
 from server.batch.targets.output import Output
 from server.batch.targets.target import PartName
-from tests.integration.server.batch.cases import NUMBERS, PART, Rows, nothing
+from tests.integration.server.batch.cases import JOB, NUMBERS, PART, Rows, nothing
 from tests.integration.server.batch.conftest import Place
 
 ERRORS: dict[str, InsituError] = {"k:1": KeyMissing("k:1"), "k:\u00e9": WrongType("k:\u00e9", "hash")}
+LATER: dict[str, InsituError] = {"k:2": KeyMissing("k:2")}
+BAD = PartName("1700-0", keys=["k:0", "k:1", "k:\u00e9", "k:2"])
+AGAIN = replace(BAD, again=True)
 
 
 def opened(place: str, ask: Any = nothing) -> ErrorList:
     assert NUMBERS.manifest.features is not None
-    return open_error_list(place, ask, Plan(NUMBERS.manifest.features))
+    return open_error_list(place, ask, Plan(NUMBERS.manifest.features), JOB)
 
 
 async def test_an_answer_is_a_line(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
@@ -47,8 +51,8 @@ async def test_a_reader_that_left_is_told_of() -> None:
 async def test_bad_rows_are_listed_in_a_file(tmp_path: Path) -> None:
     path = tmp_path / "errors.jsonl"
 
-    await opened(str(path)).write(PART, ERRORS)
-    await opened(str(path)).write(PartName("1700-1"), {"k:2": KeyMissing("k:2")})
+    await opened(str(path)).write(BAD, ERRORS)
+    await opened(str(path)).write(PartName("1700-1"), LATER)
     await opened(str(path)).write(PartName("1700-2"), {})
 
     lines = [json.loads(line) for line in path.read_bytes().splitlines()]
@@ -59,6 +63,23 @@ async def test_bad_rows_are_listed_in_a_file(tmp_path: Path) -> None:
     ]
     assert lines[0]["message"] == str(ERRORS["k:1"])
     assert lines[0]["time"] > 1_700_000_000
+
+
+async def test_a_part_done_again_adds_to_a_file_what_is_not_there_yet(tmp_path: Path) -> None:
+    path = tmp_path / "errors.jsonl"
+    await opened(str(path)).write(BAD, ERRORS)
+    await opened(str(path)).write(replace(BAD, entry="1700-1"), ERRORS)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: whole.index(b"\n") + 20])  # killed within the second line
+
+    for _ in range(2):
+        await opened(str(path)).write(AGAIN, ERRORS | LATER)
+
+    first, torn, *more = path.read_bytes().splitlines(keepends=True)
+    assert (first, torn.rstrip(b"\n")) == (whole.splitlines(keepends=True)[0], whole.splitlines()[1][:19])
+    assert [json.loads(line)["key"] for line in more] == ["k:\u00e9", "k:2"]
+    await opened(str(path)).write(replace(AGAIN, walk=1), ERRORS)
+    assert len(path.read_bytes().splitlines()) == 6
 
 
 async def test_half_a_line_harms_no_other(tmp_path: Path) -> None:
@@ -75,14 +96,15 @@ async def test_half_a_line_harms_no_other(tmp_path: Path) -> None:
 async def test_bad_rows_are_listed_in_a_stream(place: Place) -> None:
     listing = opened("redis:m:errors", place.ask)
 
-    await listing.write(PART, ERRORS)
-    await listing.write(PART, {})
+    await listing.write(BAD, ERRORS)
+    await listing.write(BAD, {})
+    await opened("redis:m:errors", place.ask).write(AGAIN, ERRORS)
 
     found = [entry for _, entry in place.client.xrange("m:errors")]
     assert [entry[b"key"].decode() for entry in found] == [*ERRORS]
     assert found[0][b"code"] == b"key_missing"
     assert found[0][b"message"].decode() == str(ERRORS["k:1"])
-    assert found[0][b"part"] == b"1700-0"
+    assert found[0][b"part"] == b"0-1700-0"
     assert float(found[0][b"time"]) > 1_700_000_000
 
 
@@ -106,4 +128,4 @@ async def test_a_list_of_another_type_is_named(single: Place) -> None:
     single.client.set("m:errors", 1)
 
     with pytest.raises(BadRequest, match="'m:errors', which is a string and no stream"):
-        await opened("redis:m:errors", single.ask).write(PART, ERRORS)
+        await opened("redis:m:errors", single.ask).write(BAD, ERRORS)

@@ -1,6 +1,8 @@
 """One hash, sorted set or stream takes the answers of all rows."""
 
+import asyncio
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,7 @@ from models.bundle import Bundle
 from models.errors import BadRequest
 from server.batch.scored import Scored
 from tests.graphs import FLOAT, bundle, numbered, passed
-from tests.integration.server.batch.cases import CLASSES, NUMBERS, PART, SEVERAL, VIEW, Rows, nothing
+from tests.integration.server.batch.cases import CLASSES, JOB, NUMBERS, PART, SEVERAL, VIEW, Rows, nothing
 from tests.integration.server.batch.conftest import Place
 
 SHARED = [{"kind": "hash", "key": "all"}, {"kind": "zset", "key": "all"}, {"kind": "stream", "key": "all"}]
@@ -73,23 +75,71 @@ def entries(place: Place) -> list[dict[str, str]]:
     return [{k.decode(): v.decode() for k, v in entry.items()} for _, entry in place.client.xrange("all")]
 
 
-async def test_a_stream_tells_a_row_that_is_there_twice(place: Place) -> None:
+async def test_a_part_is_in_a_stream_once_however_often_it_is_written(place: Place) -> None:
     rows, more = Rows(NUMBERS, count=3), Rows(NUMBERS, count=2, first=3)
-    target = rows.target(place.ask, kind="stream", key="all")
     both: list[Scored] = [*rows.scored, *more.scored]
 
-    for _ in range(2):
-        await target.write(PART, both)
-    await target.finish()
+    target, other = (rows.target(place.ask, kind="stream", key="all") for _ in range(2))
+    for one in (target, other):
+        await one.write(PART, both)
+        await one.finish()
 
     found = entries(place)
-    assert [(one["part"], one["row"], one["key"]) for one in found] == [
-        ("1700-0", str(number), f"k:{number}") for number in range(5)
-    ] * 2
-    assert {(one["version"], one["time"]) for one in found} == {("1", "1800000000.25")}
-    values = [np.float32(json.loads(one["answer"])["value"]) for one in found]
-    assert values == [*rows.output[:, 0], *more.output[:, 0]] * 2
+    assert [one["key"] for one in found] == [f"k:{number}" for number in range(5)]
+    answers = [json.loads(one["answer"]) for one in found]
+    assert {(one["version"], one["time"]) for one in answers} == {(1, 1800000000.25)}
+    values = [np.float32(one["value"]) for one in answers]
+    assert values == [*rows.output[:, 0], *more.output[:, 0]]
     assert await target.present(rows.keys) is None
+
+
+async def test_another_part_walk_or_run_of_a_job_adds_its_own(place: Place) -> None:
+    rows = Rows(NUMBERS, count=3)
+    others = [replace(PART, entry="1700-1"), replace(PART, walk=1)]
+    for part in (PART, *others, *others):
+        await rows.target(place.ask, kind="stream", key="all").write(part, rows.scored)
+    await rows.target(place.ask, replace(JOB, begun=JOB.begun + 0.001), kind="stream", key="all").write(
+        PART, rows.scored
+    )
+    await rows.target(place.ask, kind="stream", key="else").write(PART, rows.scored)
+
+    assert [one["key"] for one in entries(place)] == rows.keys * 4
+    assert place.client.xlen("else") == 3
+
+
+async def test_a_part_that_was_half_written_is_completed_in_any_order(place: Place) -> None:
+    """Whoever had the part died, or is slow and writes beside the one who took it over."""
+    rows = Rows(NUMBERS, count=1000)
+    half, late = Rows(NUMBERS, count=300), Rows(NUMBERS, count=100, first=900)
+    target = rows.target(place.ask, kind="stream", key="all")
+
+    await asyncio.gather(
+        target.write(PART, late.scored), target.write(PART, half.scored), target.write(PART, rows.scored)
+    )
+
+    found = [one["key"] for one in entries(place)]
+    assert sorted(found) == sorted(rows.keys)
+
+
+async def test_rows_of_one_key_are_all_appended(single: Place) -> None:
+    rows = Rows(NUMBERS, count=200)
+    twice: list[Scored] = [*rows.scored, *rows.scored]
+    part = replace(PART, keys=rows.keys * 2)
+
+    for _ in range(2):
+        await rows.target(single.ask, kind="stream", key="all").write(part, twice)
+
+    assert [one["key"] for one in entries(single)] == rows.keys * 2
+
+
+async def test_what_is_noted_of_a_stream_expires_and_lies_in_its_slot(place: Place) -> None:
+    rows = Rows(NUMBERS, count=300)
+    for key in ("all", "a{b}c", "}{", "{}", "\u00e9 {"):
+        await rows.target(place.ask, kind="stream", key=key).write(PART, rows.scored)
+        notes = JOB.notes(key)
+        assert place.client.xlen(key) == 300
+        assert place.client.hgetall(notes) == {b"0-1700-0": b"\xff" * 37 + b"\x0f"}
+        assert 7 * 86_400 - 60 < place.client.ttl(notes) <= 7 * 86_400
 
 
 async def test_a_stream_is_kept_short(single: Place) -> None:
@@ -98,6 +148,7 @@ async def test_a_stream_is_kept_short(single: Place) -> None:
     await rows.target(single.ask, kind="stream", key="all", max_entries=500).write(PART, rows.scored)
 
     assert 500 <= single.client.xlen("all") < 700
+    assert entries(single)[-1]["key"] == "k:1999"
 
 
 @pytest.mark.parametrize("spec", SHARED)

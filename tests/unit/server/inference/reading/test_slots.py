@@ -3,7 +3,7 @@
 import pytest
 
 from models.encoding import encoded
-from server.inference.reading.slots import owners_in, slot_of, target_of
+from server.inference.reading.slots import owners_in, slot_of, tag_beside, target_of
 
 
 @pytest.mark.parametrize(
@@ -56,3 +56,10 @@ def test_a_node_that_does_not_know_its_host_is_where_it_was_asked(host: bytes | 
 )
 def test_a_redirection_names_a_slot_and_a_node(text: str, target: tuple[int, tuple[str, int]]) -> None:
     assert target_of(text, "seed") == target
+
+
+@pytest.mark.parametrize("key", ["", "a", "a{b}c", "}{", "{}", "{}{b}", "\u00e9 {", "x" * 1024])
+def test_a_number_puts_another_key_beside_any_key(key: str) -> None:
+    beside = f"notes:{{{tag_beside(key)}}}:{key}"
+
+    assert slot_of(encoded(("GET", beside))) == slot_of(encoded(("GET", key)))
