@@ -107,6 +107,7 @@ def staged() -> Iterator[Stage]:
             model = folder / "model.onnx"
             model.write_bytes(onnx)
             with Redis.from_url(redis.url) as client:
+                client.config_set("auto-aof-rewrite-percentage", 0)  # a second of a core, whenever it pleases
                 rows = written(client)
             stage = Stage(folder, redis, model, rows)
             stage.publish([Stored(kind, onnx, kind) for kind in KINDS])

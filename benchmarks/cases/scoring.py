@@ -33,13 +33,12 @@ COMMANDS = {"vector": "MGET", "hash": "HGETALL"}
 FLOORS = {"vector": "GET", "hash": "HGETALL"}
 HANDMADE_ROWS = 20_000  # of the textbook loop, which is slow
 WIDE = (32, 2048, 2048, 1)
-WIDE_ROWS = 40_000
 FEW, MANY, QUICK_MANY = 100_000, 10_000_000, 1_000_000
 CONNECTIONS = 4
 ANSWER = "x" * 110  # as long as an answer that is written
 LIMIT_SECONDS = 900
 ROUNDS = 3  # at the most: a round takes its time
-ROUND_SECONDS = 60.0
+ROUND_SECONDS = 70.0
 MEMORY_SECONDS = 120.0
 SAMPLE_SECONDS = 0.2
 
@@ -58,15 +57,23 @@ class Job:
 
 
 def run(run: Run) -> None:
-    """Write the rows, then measure every way in turns."""
+    """Write the rows, then measure every way in turns: all that only reads first, in a Redis that has nothing else.
+
+    Answers of 400,000 rows in the same Redis, or what they leave of its memory, make it a fifth slower to
+    read for everybody.
+    """
     count = rows.COUNT // 10 if run.options.quick else rows.COUNT
     run.watch.doing(f"{NAME}: writing {count:,} keys of each kind")
     with Redis.from_url(run.stage.url) as redis:
         rows.write(redis, count)
     publish(run)
-    for number in range(1, min(run.options.rounds, ROUNDS) + 1):
+    rounds = range(1, min(run.options.rounds, ROUNDS) + 1)
+    for number in rounds:
         for kind in KINDS:
-            for measure in (read, written_back, allowed):
+            read(run, kind, count, number)
+    for number in rounds:
+        for kind in KINDS:
+            for measure in (written_back, allowed):
                 measure(run, kind, count, number)
         shared(run, count, number)
         beside(run, number)
@@ -136,13 +143,13 @@ def allowed(run: Run, kind: str, count: int, number: int) -> None:
 
 def shared(run: Run, count: int, number: int) -> None:
     """Measure a network that takes its time, by one process and by two that share the job."""
-    some = run.stage.lines("bulk-wide-keys", rows.keys("vector", min(count, WIDE_ROWS)))
+    some = run.stage.lines("bulk-wide-keys", rows.keys("vector", count))
     for who, processes in ((INSITU, 1), (TWO, 2)):
         series = Series(NAME, who, SHARING)
         run.doing(series, number)
         job = Job("bulk-wide", ("--keys-from", str(some), "--job", f"wide-{processes}-{number}", "--resume"))
         told = [ended(one, series) for one in [started(run, job.command) for _ in range(processes)]]
-        check(told[0], min(count, WIDE_ROWS), series)
+        check(told[0], count, series)
         run.add(series, number, {"rate": told[0]["scored"] / max(one["seconds"] for one in told)})
 
 
