@@ -44,12 +44,15 @@ redis.call('HINCRBY', KEYS[1], 'passed_over', ARGV[5])
 return redis.call('XLEN', KEYS[2])
 """
 
-# A job is done when everything was found and every part is settled.
+# A job is done when everything was found and every part is settled. Whoever waits for a part hears of it at
+# once: the stream is gone.
 FINISH = """
-local function finish(job, parts, now, kept, others)
+local function finish(job, parts, tallies, now, kept)
   if redis.call('HGET', job, 'walked') ~= '1' or redis.call('XLEN', parts) > 0 then return 0 end
   redis.call('HSET', job, 'state', 'done', 'ended', now)
-  for _, key in ipairs(others) do redis.call('EXPIRE', key, kept) end
+  redis.call('DEL', parts)
+  redis.call('EXPIRE', job, kept)
+  redis.call('EXPIRE', tallies, kept)
   return 1
 end
 """
@@ -63,7 +66,7 @@ if redis.call('HGET', KEYS[1], 'state') ~= 'running' then return -2 end
 if redis.call('GET', KEYS[4]) ~= ARGV[1] then return -1 end
 redis.call('HSET', KEYS[1], 'walked', '1', 'share', '1')
 redis.call('DEL', KEYS[4])
-return 1 + finish(KEYS[1], KEYS[2], ARGV[2], ARGV[3], {KEYS[1], KEYS[2], KEYS[3]})
+return 1 + finish(KEYS[1], KEYS[2], KEYS[3], ARGV[2], ARGV[3])
 """
 )
 
@@ -81,7 +84,7 @@ end
 redis.call('XDEL', KEYS[2], ARGV[2])
 redis.call('HSET', KEYS[3], ARGV[3], ARGV[4])
 if redis.call('HGET', KEYS[1], 'state') ~= 'running' then return 1 end
-return 1 + finish(KEYS[1], KEYS[2], ARGV[5], ARGV[6], {KEYS[1], KEYS[2], KEYS[3]})
+return 1 + finish(KEYS[1], KEYS[2], KEYS[3], ARGV[5], ARGV[6])
 """
 )
 

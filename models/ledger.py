@@ -26,6 +26,7 @@ from models.tallies import Tally
 GROUP = "scorers"
 SILENT_SECONDS = 5.0  # a process that says nothing for so long is dead: others take over what it had
 KEPT_SECONDS = 7 * 86_400  # a job that has ended
+GONE = ("NOGROUP", "UNBLOCKED", "no such key")  # how Redis says that a stream is not there, or no more
 RUNNING, DONE, FAILED, CANCELLED = "running", "done", "failed", "cancelled"
 
 
@@ -158,7 +159,7 @@ class Ledger:
     async def take(self, count: int, wait_ms: int) -> list[Taken]:
         """Take parts that nobody has, or whose process is dead; wait for some, none when none come.
 
-        Raises: JobNotFound, the job is gone; RedisUnavailable, RedisRefused.
+        Raises: JobNotFound, the job has ended or is gone; RedisUnavailable, RedisRefused.
         """
         try:
             async with connected(self._redis):
@@ -276,4 +277,4 @@ def silent_ms() -> int:
 def lost(error: BaseException) -> bool:
     """Whether Redis says that a job's stream or group is not there."""
     cause = error if isinstance(error, ResponseError) else error.__cause__
-    return "NOGROUP" in str(cause) or "no such key" in str(cause)
+    return any(word in str(cause) for word in GONE)

@@ -97,6 +97,11 @@ class Metrics:
         cells[TRIP_AT + bisect_left(SECONDS, seconds)] += 1
         cells[TRIP_SUM] += seconds
 
+    @property
+    def own_commands(self) -> float:
+        """How many commands this worker has sent to Redis for features."""
+        return float(self._redis[0])
+
     def commands(self) -> float:
         """Return how many commands all workers have sent to Redis for features; as slow as `statistics`."""
         return sum(float(cells[0]) for _, cells in self._cells.read(lambda name: name == (series.REDIS,)))

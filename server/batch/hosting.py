@@ -24,7 +24,8 @@ from server.settings import ServerSettings
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 1.0
-TELL_SECONDS = 0.05  # between two looks whether predictions ask Redis too
+LISTEN_SECONDS = 0.005  # between two looks whether predictions of this worker ask Redis, while none do
+TELL_SECONDS = 0.05  # between two words to a process; and between two looks at all workers
 REPLY_SECONDS = 5.0  # a Redis that is silent for so long is away
 DEATHS = 3  # of a job's processes in a row, with nothing done in between: then it has failed
 KILL_SECONDS = 1.0  # a process that is killed is gone
@@ -38,6 +39,27 @@ class Deaths:
 
     count: int
     moved: Moved
+
+
+class Readers:
+    """Who reads features for predictions: this worker is heard at once, others a little later."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._own, self._every = metrics.own_commands, 0.0
+        self._next = 0.0  # when all workers are looked at, time.monotonic
+
+    async def lately(self) -> bool:
+        """Whether any has, since it was asked the last time."""
+        own = self._metrics.own_commands
+        if own != self._own:
+            self._own = own
+            return True
+        if time.monotonic() < self._next:
+            return False
+        before, self._every = self._every, await asyncio.to_thread(self._metrics.commands)
+        self._next = time.monotonic() + TELL_SECONDS
+        return self._every > before
 
 
 class Hosting:
@@ -94,23 +116,18 @@ class Hosting:
 
     async def _tell(self) -> None:
         """Let processes give way while predictions read features of any worker; no fault ends it."""
-        before = 0.0
+        readers = Readers(self._metrics)
         while True:
-            await asyncio.sleep(TELL_SECONDS if self._processes else LOOK_SECONDS)
+            pause = LISTEN_SECONDS if self._processes else LOOK_SECONDS
             try:
-                before = await self._told(before)
+                if self._processes and await readers.lately():
+                    for job in self._processes.values():
+                        job.give_way()
+                    pause = TELL_SECONDS
             except Exception:
                 log.exception("telling jobs to give way")
-                await asyncio.sleep(LOOK_SECONDS)
-
-    async def _told(self, before: float) -> float:
-        """Let processes give way if more features were read than `before`, and return how many have been."""
-        if not self._processes:
-            return before
-        now = await asyncio.to_thread(self._metrics.commands)
-        for job in self._processes.values() if now > before else ():
-            job.give_way()
-        return now
+                pause = LOOK_SECONDS
+            await asyncio.sleep(pause)
 
     async def _look(self) -> None:
         """Begin to work on what waits, as far as there may be processes."""

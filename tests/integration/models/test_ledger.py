@@ -57,8 +57,23 @@ async def test_parts_are_taken_settled_and_then_the_job_is_done(redis: Redis) ->
     assert (now.state, now.waiting, now.share, now.tally.scored, now.walked) == (DONE, 0, 1.0, 7, True)
     assert now.spec == SPEC
     assert now.ended >= now.begun
-    assert await one.take(1, 10) == []
+    with pytest.raises(JobNotFound):
+        await one.take(1, 10)
     assert 0 < await redis.ttl(Keys().job("job")) <= 7 * 86_400
+
+
+@pytest.mark.parametrize("ends", ["done", "cancelled"])
+async def test_whoever_waits_for_a_part_hears_of_the_end_at_once(redis: Redis, ends: str) -> None:
+    one = await begun(redis, b"rows")
+    (part,) = await one.take(1, 10)
+    waiting = asyncio.create_task(ledger(redis, "b").take(1, 60_000))
+    await asyncio.sleep(0.1)
+
+    await (one.settle(part.entry, counted(3)) if ends == "done" else one.end(CANCELLED))
+
+    async with asyncio.timeout(30):
+        with pytest.raises(JobNotFound):
+            await waiting
 
 
 async def test_what_a_dead_process_had_is_taken_by_another_and_counted_once(redis: Redis) -> None:
