@@ -56,6 +56,12 @@ def show(terminal: Terminal, standing: "Standing", seconds: float, rows: int) ->
         f"in {duration_text(seconds)} ({rate_text(rows, seconds)})"
     )
     if where == terminal.note:
+        if tally.skipped:
+            codes = ", ".join(f"{code} {count:,}" for code, count in tally.skipped.most_common())
+            first = next(iter(tally.examples.values()), "")
+            where(
+                f"{count_text(tally.skipped.total(), 'row')} could not be scored ({codes}); the first: {first}"
+            )
         return
     labels = tally.labels.most_common(LABELS_SHOWN)
     if labels:
@@ -109,7 +115,7 @@ def as_data(standing: "Standing", seconds: float) -> dict[str, Any]:
         "model": spec.model,
         "version": spec.version,
         "state": standing.state,
-        "share": round(standing.share, 4),
+        "share": round(standing.done_share, 4),
         "to": [one.model_dump(exclude_none=True) for one in spec.to],
         **standing.tally.to_data(),
         "histogram": [list(one) for one in standing.tally.histogram.bins],

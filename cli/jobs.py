@@ -122,7 +122,7 @@ def watched(terminal: Terminal) -> "Callable[[Ledger], Coroutine[Any, Any, Stand
         began, rows = time.monotonic(), now.tally.rows
         with Work(terminal, one.name, STEPS) as work:
             while now.state == "running":
-                work.update(int(now.share * STEPS), STEPS, note_of(now, rows, time.monotonic() - began))
+                work.update(int(now.done_share * STEPS), STEPS, note_of(now, rows, time.monotonic() - began))
                 await asyncio.sleep(LOOK_SECONDS)
                 now = await one.look()
         return now
@@ -159,7 +159,7 @@ def line(one: "Standing") -> list[object]:
     return [
         one.name,
         state_text(one),
-        f"{one.share:.0%}",
+        f"{one.done_share:.0%}",
         f"{one.tally.scored:,}",
         f"{one.tally.skipped.total():,}",
         targets_text(one.spec),
@@ -178,7 +178,7 @@ def show_one(terminal: Terminal, one: "Standing") -> None:
     from cli.job_report import rows_text, show
 
     if not terminal.as_json:
-        state = f"{state_text(one)}, {one.share:.0%} of its rows found"
+        state = f"{state_text(one)}, {one.done_share:.0%} of its rows done"
         pairs = [("job", one.name), ("state", state), ("reason", one.reason), ("rows", rows_text(one.spec))]
         terminal.fields(pairs)
     show(terminal, one, one.seconds, one.tally.rows)

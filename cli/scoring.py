@@ -249,8 +249,16 @@ def score(
         }
     )
     way = Way(job or spec.own_name, resume, gentle, ray)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(scored(Terminal(as_json=as_json), settings, spec, way))
+    terminal = Terminal(as_json=as_json)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(scored(terminal, settings, spec, way))
+    except KeyboardInterrupt:
+        if ray is None:
+            terminal.note(
+                f"job {way.name} waits in Redis; the same command with --resume goes on with it", "warn"
+            )
+        raise
 
 
 async def scored(terminal: Terminal, settings: Settings, spec: JobSpec, way: "Way") -> None:
@@ -292,7 +300,8 @@ async def begun(terminal: Terminal, engine: "Engine", spec: JobSpec, way: "Way")
     made = await ledger.begin(fixed, anew=not way.resume)
     if made and before is not None and before.state == RUNNING:
         terminal.note(
-            f"began anew: the job was {before.share:.0%} done; --resume would have gone on with it", "warn"
+            f"began anew: the job was {before.done_share:.0%} done; --resume would have gone on with it",
+            "warn",
         )
     if not made and before is not None:
         if before.state not in (RUNNING, DONE):
@@ -338,7 +347,9 @@ async def run_job(terminal: Terminal, engine: "Engine", name: str, run: "Run") -
         def watch(now: "Progress") -> None:
             nonlocal rows
             rows = now.rows
-            work.update(int(now.standing.share * STEPS), STEPS, note_of(now, time.perf_counter() - began))
+            work.update(
+                int(now.standing.done_share * STEPS), STEPS, note_of(now, time.perf_counter() - began)
+            )
 
         standing = await run(watch)
     if not standing.tally.scored and not standing.tally.passed:

@@ -1,7 +1,7 @@
 """Errors of scoring jobs, which carry the facts and know no transport, like those of `models/errors.py`.
 
 InsituError
-JobNotFound  JobUnderWay
+JobNotFound  JobUnderWay  RowsElsewhere
 """
 
 from models.errors import InsituError, shown
@@ -28,5 +28,18 @@ class JobUnderWay(InsituError):
         super().__init__(
             f"job {name!r} is being scored right now; `insitu score --resume` works on it too, "
             f"`insitu jobs {name} --cancel` ends it",
+            job=name,
+        )
+
+
+class RowsElsewhere(InsituError):
+    """The rows of a job that others began cannot be found from here."""
+
+    code = "rows_elsewhere"
+
+    def __init__(self, name: str, reason: InsituError) -> None:
+        super().__init__(
+            f"the rows of job {name!r} cannot be found from here: {reason}; the job waits: "
+            "start the same command with --resume where they can",
             job=name,
         )

@@ -19,6 +19,7 @@ PATH_LIMIT = 4096
 TARGETS_LIMIT = 8
 DIGEST_CHARACTERS = 10
 STANDARD_STREAM = "-"
+IN_REDIS = "redis:"  # and a key: where errors are listed
 HOW = {"ttl_seconds", "max_entries"}  # of a target: what says nothing of the place
 
 Key = Annotated[str, Field(min_length=1, max_length=KEY_LIMIT)]
@@ -222,12 +223,24 @@ class JobSpec(Strict):
         places = [target.model_dump_json(exclude=HOW) for target in self.to]
         if len(set(places)) != len(places):
             raise ValueError("a target is named twice")
+        if isinstance(self.rows, Named) and self.rows.key in self._shared_keys():
+            raise ValueError(f"the rows come from {self.rows.key!r}, and answers or errors would go there")
         return self
+
+    def _shared_keys(self) -> set[str]:
+        """Every key of Redis that all rows of the job go to."""
+        shared = {one.key for one in self.to if isinstance(one, ToHash | ToSortedSet | ToStream)}
+        return shared | ({(self.errors_to or "").removeprefix(IN_REDIS)} if self.errors_in_redis else set())
+
+    @property
+    def errors_in_redis(self) -> bool:
+        """Whether the list of errors is a stream."""
+        return self.errors_to is not None and self.errors_to.startswith(IN_REDIS)
 
     @property
     def local(self) -> bool:
         """Whether anything of it lies on one machine, so that no server can do it."""
-        errors_in_file = self.errors_to is not None and not self.errors_to.startswith("redis:")
+        errors_in_file = self.errors_to is not None and not self.errors_in_redis
         return errors_in_file or any(isinstance(one, LOCAL) for one in (self.rows, *self.to))
 
     @property

@@ -17,7 +17,7 @@ from redis.exceptions import ResponseError
 
 from models.entries import read_entries
 from models.job_errors import JobNotFound, JobUnderWay
-from models.job_scripts import ADD, BEGIN, END, LEAD, SETTLE, WALKED
+from models.job_scripts import ADD, BEGIN, END, LEAD, LEAVE, SETTLE, WALKED
 from models.jobs import JobSpec
 from models.keys import Keys
 from models.redis_failures import connected
@@ -48,7 +48,8 @@ class Standing:
     """How a job stands.
 
     `share` of the rows was found, `waiting` parts of them are not settled; `passed_over` keys were
-    found that the model does not read. `host` is who may work on it: any server, or whoever began it.
+    found that the model does not read, `found` rows that it does. `host` is who may work on it: any
+    server, or whoever began it.
 
     Units: begun, ended and beat, Unix seconds; ended 0 while it goes on.
     """
@@ -68,6 +69,14 @@ class Standing:
     position: str = ""
     walk: int = 0
     walked: bool = False
+    found: int = 0
+
+    @property
+    def done_share(self) -> float:
+        """The share of the rows that is done: of those found so far, times the share that was found; 0 to 1."""
+        if self.state == DONE or not self.found:
+            return self.share
+        return self.share * min(1.0, self.tally.rows / self.found)
 
     @property
     def alive(self) -> bool:
@@ -125,17 +134,32 @@ class Ledger:
         """
         return await self._run(LEAD, (self._job, self._walker), (self.process, silent_ms())) == 1
 
-    async def add(
-        self, parts: Sequence[bytes], position: str, share: float, anew: bool = False, passed_over: int = 0
-    ) -> int:
-        """Add rows that were found, with the position after them, and go on leading; return how many parts wait.
-
-        It is negative when this process is to find no more: another does, or the job has ended.
+    async def leave(self) -> None:
+        """Let another process find the rows.
 
         Raises: RedisUnavailable, RedisRefused.
         """
-        keys = (self._job, self._parts, self._walker)
-        facts = (self.process, position, share, "anew" if anew else "", passed_over, silent_ms())
+        await self._run(LEAVE, (self._walker,), (self.process,))
+
+    async def add(  # noqa: PLR0913  # all that one step of a walk is
+        self,
+        parts: Sequence[bytes],
+        position: str,
+        share: float,
+        *,
+        anew: bool = False,
+        passed_over: int = 0,
+        rows: int = 0,
+    ) -> int:
+        """Add rows that were found, with the position after them, and go on leading; return how many parts wait.
+
+        It is negative when this process is to find no more: another does, or the job has ended. Where the
+        walk begins `anew` all counts do. `rows` is how many there are in the parts.
+
+        Raises: RedisUnavailable, RedisRefused.
+        """
+        keys = (self._job, self._parts, self._walker, self._tallies)
+        facts = (self.process, position, share, "anew" if anew else "", passed_over, rows, silent_ms())
         return await self._run(ADD, keys, (*facts, *parts))
 
     async def walked(self) -> int:
@@ -181,16 +205,37 @@ class Ledger:
             Taken(entry.decode(), fields[b"rows"], int(fields[b"walk"]), again) for entry, fields in entries
         ]
 
-    async def settle(self, entry: str, tally: Tally) -> int:
-        """Say that a part is scored and written, and what this process has done until now, it included.
+    async def settle(self, part: Taken, tally: Tally, before: Tally | None = None) -> int:
+        """Say that a part is scored and written, and what this process has done in its walk until now, it included.
 
-        Return 0 when another process settled it meanwhile, so that it must not be counted here; 2
-        when the job is done with it.
+        `before` is what it had done without it, None where this is its first. Return 0 when another process
+        settled it meanwhile, or its walk has begun anew, so that it must not be counted here; 2 when the job
+        is done with it, 3 when it is done and the part not to be counted; -1 when not `before` is kept but
+        what `own` gives.
 
         Raises: RedisUnavailable, RedisRefused.
         """
-        facts = (GROUP, entry, self.process, tally.to_json(), time.time(), KEPT_SECONDS)
+        earlier = b"" if before is None else before.to_json()
+        facts = (
+            GROUP,
+            part.entry,
+            self.process,
+            tally.to_json(),
+            time.time(),
+            KEPT_SECONDS,
+            part.walk,
+            earlier,
+        )
         return await self._run(SETTLE, (self._job, self._parts, self._tallies), facts)
+
+    async def own(self) -> Tally | None:
+        """Return what this process has done in the newest walk, as Redis has it.
+
+        Raises: RedisUnavailable, RedisRefused.
+        """
+        async with connected(self._redis):
+            kept = await self._redis.hget(self._tallies, self.process)
+        return None if kept is None else Tally.from_json(kept)
 
     async def beat(self, entries: Sequence[str]) -> None:
         """Say that this process lives and still has these parts.
@@ -231,13 +276,13 @@ class Ledger:
             tally.merge(Tally.from_json(one))
         return standing(self.name, job, int(waiting), tally)
 
-    async def end(self, state: str, reason: str = "") -> bool:
-        """End the job unfinished; false when it had ended before.
+    async def end(self, state: str, reason: str = "", *, done: bool = False) -> bool:
+        """End the job unfinished, with `done` also one whose rows are all done; false when it had ended before.
 
         Raises: JobNotFound; RedisUnavailable, RedisRefused.
         """
         keys = (self._job, self._parts, self._tallies, self._walker)
-        ended = await self._run(END, keys, (state, reason, time.time(), KEPT_SECONDS))
+        ended = await self._run(END, keys, (state, reason, time.time(), KEPT_SECONDS, DONE if done else ""))
         if ended < 0:
             raise JobNotFound(self.name)
         return ended == 1
@@ -266,6 +311,7 @@ def standing(name: str, job: dict[bytes, bytes], waiting: int, tally: Tally) -> 
         position=text["position"],
         walk=int(text["walk"]),
         walked=text["walked"] == "1",
+        found=int(text.get("found", 0)),
     )
 
 

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from models.assembly import Plan
-from models.errors import InsituError, RedisUnavailable
+from models.errors import InsituError, KeyNotAllowed, RedisUnavailable
 from models.jobs import JobSpec
 from server.batch.pacing import unhurried
 from server.batch.scored import Ranking, Scored
@@ -22,7 +22,7 @@ from server.inference.loading import Serving
 
 ASK_ROWS = 1024  # rows of one request to the core
 
-Errors = dict[str, InsituError]  # by key
+Errors = list[tuple[str, InsituError]]  # keys, one of them perhaps several times
 
 
 class Answering:
@@ -50,10 +50,10 @@ class Answering:
         size = self._engine.blocks.rows(self._serving)
         pieces = [keys[at : at + size] for at in range(0, len(keys), size)]
         scored: list[Scored] = []
-        errors: Errors = {}
+        errors: Errors = []
         for more, wrong in await asyncio.gather(*map(self._block, pieces)):
             scored.extend(more)
-            errors.update(wrong)
+            errors.extend(wrong)
         return scored, errors
 
     async def _block(self, keys: Sequence[str]) -> tuple[list[Scored], Errors]:
@@ -63,21 +63,25 @@ class Answering:
         except DeadlineExceeded:
             return await self._asked(keys, self._requests(keys))
         scored: list[Scored] = []
-        errors: Errors = {}
+        errors: Errors = []
         self._sort(found.rows.keys, found.rows, scored, errors)
         if found.odd:
             odd = [keys[at] for at in found.odd]
             more, wrong = await self._asked(odd, self._requests(odd))
             scored.extend(more)
-            errors.update(wrong)
+            errors.extend(wrong)
         return scored, errors
 
     def _requests(self, keys: Sequence[str]) -> list[dict[str, Any]]:
         return [{"keys": keys[at : at + self._most]} for at in self._starts(keys)]
 
-    def names_of(self, instances: Sequence[Mapping[str, Any]]) -> list[str]:
-        """Return instances' keys: that of the first source each is read from, or its place among these."""
-        return [self._named(at, one) for at, one in enumerate(instances)]
+    def refusal(self, key: str) -> InsituError:
+        """Return what is wrong with a key that is no text."""
+        return KeyNotAllowed(key, self._plan.template.text)
+
+    def names_of(self, instances: Sequence[Mapping[str, Any]], first: int) -> list[str]:
+        """Return instances' keys: that of the first source each is read from, or its number; `first` were before."""
+        return [self._named(at, one) for at, one in enumerate(instances, first)]
 
     async def of_instances(
         self, names: Sequence[str], instances: Sequence[Mapping[str, Any]]
@@ -103,7 +107,7 @@ class Answering:
     ) -> tuple[list[Scored], Errors]:
         answers = await asyncio.gather(*(self._answered(request) for request in requests))
         scored: list[Scored] = []
-        errors: Errors = {}
+        errors: Errors = []
         at = 0
         for rows in answers:
             self._sort(names[at : at + len(rows)], rows, scored, errors)
@@ -121,14 +125,14 @@ class Answering:
         if found is not None:
             scored.append(Scored.of_columns(found[1], self.ranking, names, time.time()))
             return
-        good: dict[str, Row] = {}
+        good: list[tuple[str, Row]] = []
         for name, row in zip(names, rows, strict=True):
             if row.error is None:
-                good[name] = row
+                good.append((name, row))
             elif isinstance(row.error, RedisUnavailable):
                 raise row.error
             else:
-                errors[name] = row.error
+                errors.append((name, row.error))
         if good:
             scored.append(Scored.of_rows(self.manifest, self.ranking, good, time.time()))
 

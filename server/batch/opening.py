@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from redis.asyncio.cluster import RedisCluster
+
 from models.assembly import Plan
 from models.errors import BadRequest
 from models.jobs import JobSpec
@@ -120,7 +122,8 @@ def rest_of(engine: Engine, spec: JobSpec) -> Rest:
     redis = engine.store.redis
 
     async def ping() -> None:
+        everywhere = {"target_nodes": RedisCluster.PRIMARIES} if isinstance(redis, RedisCluster) else {}
         async with connected(redis):
-            await redis.ping()
+            await redis.ping(**everywhere)
 
     return Rest(ping, spec.pause_above_ms)

@@ -1,7 +1,8 @@
 """Parts: rows of a job that are scored together, and the steps of a walk that finds them; pure.
 
 A part is what one process takes at a time and lies in Redis until its answers are written. Keys go
-as they are, with a NUL between two: no key that a template reads has one. Instances go as JSON.
+as they are, with a NUL between two: no key that a template reads has one. Instances go as JSON, after
+the number of the first.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -18,35 +19,59 @@ Instance = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Rows: keys as Redis has them, or instances; never both."""
+    """Rows: keys as Redis has them, or instances; never both. `first` is how many instances were before these."""
 
     keys: Sequence[bytes] = ()
     instances: Sequence[Instance] = ()
+    first: int = 0
 
     def __len__(self) -> int:
         return len(self.keys) or len(self.instances)
 
     def packed(self) -> bytes:
         """Return the part as it lies in Redis."""
-        return KEYS + BETWEEN.join(self.keys) if self.keys else INSTANCES + orjson.dumps(self.instances)
+        if self.keys:
+            return KEYS + BETWEEN.join(self.keys)
+        return b"%b%d%b%b" % (INSTANCES, self.first, BETWEEN, orjson.dumps(self.instances))
 
     @classmethod
     def unpacked(cls, data: bytes) -> "Part":
         """Return what was packed."""
         rest = data[1:]
-        return cls(rest.split(BETWEEN)) if data[:1] == KEYS else cls((), orjson.loads(rest))
+        if data[:1] == KEYS:
+            return cls(rest.split(BETWEEN))
+        first, _, instances = rest.partition(BETWEEN)
+        return cls((), orjson.loads(instances), int(first))
 
     def split(self, rows: int) -> "list[Part]":
         """Return it in parts of at most so many rows."""
         starts = range(0, len(self), rows)
         if self.keys:
             return [Part(self.keys[at : at + rows]) for at in starts]
-        return [Part((), self.instances[at : at + rows]) for at in starts]
+        return [Part((), self.instances[at : at + rows], self.first + at) for at in starts]
 
 
 def texts_of(keys: Sequence[bytes]) -> list[str]:
     """Return keys as texts, all of them decoded at once; what is no UTF-8 stays as surrogates."""
     return BETWEEN.join(keys).decode("utf-8", "surrogateescape").split(BETWEEN.decode()) if keys else []
+
+
+def readable(keys: Sequence[bytes]) -> tuple[list[str], list[str]]:
+    """Return keys as texts, and those that are no UTF-8 by themselves, their bytes written out."""
+    if not keys:
+        return [], []
+    try:
+        return BETWEEN.join(keys).decode().split(BETWEEN.decode()), []
+    except UnicodeDecodeError:
+        texts = texts_of(keys)
+    odd = [not is_utf8(text) for text in texts]
+    wrong = [key.decode("utf-8", "backslashreplace") for key, bad in zip(keys, odd, strict=True) if bad]
+    return [text for text, bad in zip(texts, odd, strict=True) if not bad], wrong
+
+
+def is_utf8(text: str) -> bool:
+    """Whether a text has no bytes in it that are no text."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,10 +115,12 @@ class Scored:
         return scored
 
     @classmethod
-    def of_rows(cls, manifest: Manifest, ranking: Ranking, rows: Mapping[str, Row], at: float) -> "Scored":
-        """Take rows by key; none of them has an error."""
-        scored = cls(manifest, ranking, [*rows], at)
-        scored._rows = [*rows.values()]
+    def of_rows(
+        cls, manifest: Manifest, ranking: Ranking, rows: Sequence[tuple[str, Row]], at: float
+    ) -> "Scored":
+        """Take rows with their keys; none of them has an error."""
+        scored = cls(manifest, ranking, [key for key, _ in rows], at)
+        scored._rows = [row for _, row in rows]
         return scored
 
     def __len__(self) -> int:
@@ -178,7 +180,7 @@ class Scored:
         if not absent.any():
             return self, {}
         rows = [*zip(self.keys, self._rows, absent.tolist(), strict=True)]
-        good = {key: row for key, row, without in rows if not without}
+        good = [(key, row) for key, row, without in rows if not without]
         bad: dict[str, InsituError] = {key: no_number(key, row) for key, row, without in rows if without}
         return Scored.of_rows(self.manifest, self.ranking, good, self.at), bad
 

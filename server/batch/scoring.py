@@ -14,10 +14,11 @@ import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from models.errors import InsituError, RedisRefused, RedisUnavailable
-from models.job_errors import JobNotFound
+from models.job_errors import JobNotFound, RowsElsewhere
 from models.jobs import JobSpec
 from models.ledger import DONE, FAILED, RUNNING, Ledger, Standing, Taken
 from models.tallies import Tally
@@ -33,9 +34,15 @@ AT_ONCE = 3  # parts under way
 TAKE_MS = 200
 LOOK_SECONDS = 0.5
 PLAIN = Manner()
+COUNTED, LAST = (1, 2), (2, 3)  # what settling a part gives
 
 
-CURABLE = (RedisUnavailable, RedisRefused, JobNotFound)  # what a job that is taken up again may not meet
+CURABLE = (
+    RedisUnavailable,
+    RedisRefused,
+    JobNotFound,
+    RowsElsewhere,
+)  # what a job that is taken up again may not meet
 
 
 class TooManyErrors(InsituError):
@@ -98,10 +105,10 @@ async def score(engine: Engine, ledger: Ledger, watch: Watch, manner: Manner = P
             scorer = await Scorer.open(engine, ledger, watch, manner)
         if standing.state == RUNNING:
             await scorer.run()
+        return await scorer.completed()
     except InsituError as error:
         await failed(ledger, error)
         raise
-    return await scorer.completed()
 
 
 @asynccontextmanager
@@ -124,7 +131,7 @@ async def failed(ledger: Ledger, error: BaseException) -> None:
     """End a job that nobody can go on with."""
     if isinstance(error, InsituError) and not isinstance(error, CURABLE):
         with suppress(InsituError):
-            await ledger.end(FAILED, str(error))
+            await ledger.end(FAILED, str(error), done=isinstance(error, TooManyErrors))
 
 
 class Scorer:
@@ -132,7 +139,9 @@ class Scorer:
 
     def __init__(self, ledger: Ledger, spec: JobSpec, parts: Tools, watch: Watch) -> None:
         self._ledger, self._spec, self._tools, self._watch = ledger, spec, parts, watch
-        self._tally = Tally()
+        self._tally: Tally | None = None  # what was done here in the newest walk
+        self._newest = 0
+        self._rows = 0
         self._under_way: set[str] = set()
         self._settling = asyncio.Lock()
         self._done = asyncio.Event()
@@ -225,15 +234,21 @@ class Scorer:
         await self._tools.pace.wait(len(part))
         tally = await scored(self._tools, PartName(taken.entry, taken.walk, taken.again), part)
         async with self._settling:
-            await self._settle(taken.entry, tally)
+            await self._settle(taken, tally)
 
-    async def _settle(self, entry: str, tally: Tally) -> None:
-        after = Tally.from_json(self._tally.to_json())
-        after.merge(tally)
-        settled = await patiently(lambda: self._ledger.settle(entry, after))
-        if settled:
-            self._tally = after
-        if settled == 2:
+    async def _settle(self, taken: Taken, tally: Tally) -> None:
+        before = self._tally if taken.walk == self._newest else None
+        while True:
+            after = Tally.from_json((before or Tally()).to_json())
+            after.merge(tally)
+            settled = await patiently(partial(self._ledger.settle, taken, after, before))
+            if settled >= 0:
+                break
+            before = await patiently(self._ledger.own)  # Redis was restarted, and has lost some
+        if settled in COUNTED:
+            self._tally, self._newest = after, taken.walk
+            self._rows += tally.rows
+        if settled in LAST:
             self._completes = True
             self._done.set()
 
@@ -262,4 +277,4 @@ class Scorer:
 
     def _tell(self, standing: Standing) -> None:
         rest = self._tools.rest
-        self._watch(Progress(standing, self._tally.rows, rest.resting, rest.latency_ms))
+        self._watch(Progress(standing, self._rows, rest.resting, rest.latency_ms))

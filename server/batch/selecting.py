@@ -1,6 +1,6 @@
 """Selecting: which rows of a part are scored at all: those without an answer, those with new features."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -64,11 +64,15 @@ class Written:
         """
         if not keys:
             return []
-        replies = await awaited(self._ask, [self._command(key) for key in keys])
-        return [key for key, reply in zip(keys, replies, strict=True) if self._new(reply)]
+        values = {key: found for key in keys if (found := self._key.match(key)) is not None}
+        replies = await awaited(self._ask, [*map(self._command, values.values())]) if values else []
+        old = {key for key, reply in zip(values, replies, strict=True) if not self._new(reply)}
+        return [
+            key for key in keys if key not in old
+        ]  # of a key that the model does not read scoring says so
 
-    def _command(self, key: str) -> bytes:
-        at = self._template.fill(self._key.match(key) or {})
+    def _command(self, values: Mapping[str, str]) -> bytes:
+        at = self._template.fill(values)
         field = self._source.time_field or ""
         if isinstance(self._source, JsonSource):
             return encoded(("JSON.GET", at, json_path(field)))

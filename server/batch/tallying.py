@@ -1,5 +1,6 @@
 """Tallying: the rows of one part selected, read, run and written, and what came of them counted."""
 
+import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
@@ -8,13 +9,13 @@ from functools import partial
 import numpy as np
 
 from models.errors import InsituError
+from models.ledger import SILENT_SECONDS
 from models.tallies import Tally
-from server.batch.answering import Errors
 from server.batch.opening import Tools
 from server.batch.pacing import patiently
-from server.batch.parts import Part, texts_of
+from server.batch.parts import Part, readable
 from server.batch.scored import Scored
-from server.batch.targets.target import PartName
+from server.batch.targets.target import PartName, Refused
 
 
 async def scored(tools: Tools, name: PartName, part: Part) -> Tally:
@@ -22,31 +23,37 @@ async def scored(tools: Tools, name: PartName, part: Part) -> Tally:
 
     Raises: RedisUnavailable, away for too long.
     """
-    tally = Tally()
+    tally, since = Tally(), time.monotonic()
     answering = tools.answering
     if part.instances:
-        keys = answering.names_of(part.instances)
+        keys = answering.names_of(part.instances, part.first)
         found, errors = await patiently(lambda: answering.of_instances(keys, part.instances))
     else:
-        keys = [*dict.fromkeys(texts_of(part.keys))]
+        texts, odd = readable(part.keys)
+        keys = [*dict.fromkeys(texts)]
         left = await patiently(lambda: tools.selection.of(keys))
         tally.passed = len(keys) - len(left)
         found, errors = await patiently(lambda: answering.of_keys(left))
+        errors += [(key, answering.refusal(key)) for key in odd]
+        keys += odd
     name = replace(name, keys=keys)
     refused = await written(tools, name, found)
-    listed = tools.errors
-    if (errors or refused) and listed is not None:
-        await patiently(lambda: listed.write(name, {**errors, **refused}))
+    if refused:
+        errors += [(key, refused[key]) for one in found for key in one.keys if key in refused]
+    if errors and tools.errors is not None:
+        asleep = time.monotonic() - since > SILENT_SECONDS / 2  # another process may have the part by now
+        listed, told = tools.errors, replace(name, again=name.again or asleep)
+        await patiently(lambda: listed.write(told, errors))
     for one in found:
         count(tally, one, refused)
-    for error in (*errors.values(), *refused.values()):
+    for _, error in errors:
         tally.skip(error, privacy=tools.privacy)
     return tally
 
 
-async def written(tools: Tools, name: PartName, found: list[Scored]) -> Errors:
+async def written(tools: Tools, name: PartName, found: list[Scored]) -> Refused:
     """Write rows everywhere, and return those that some place does not take."""
-    refused: Errors = {}
+    refused: Refused = {}
     if any(map(len, found)):
         for target in tools.targets:
             refused.update(await patiently(partial(target.write, name, found)))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from models.assembly import Plan
 from models.errors import BadRequest
+from models.job_errors import RowsElsewhere
 from models.ledger import RUNNING, SILENT_SECONDS, Ledger
 from server.batch.pacing import patiently
 from server.batch.parts import Part, Source, Step, texts_of
@@ -48,11 +49,12 @@ class Walk:
     async def run(self) -> bool:
         """Walk when nobody else does, until every row was found; true when the job is done with it.
 
-        Raises: BadRequest, there is nothing to walk; RedisUnavailable, away for too long; RedisRefused.
+        Raises: BadRequest, there is nothing to walk; RowsElsewhere, not from here, and nobody else does;
+                RedisUnavailable, away for too long; RedisRefused.
         """
         while True:
-            if await patiently(self._ledger.lead) and (source := self._source()) is not None:
-                walked = await patiently(lambda: self._walk(source))
+            if await patiently(self._ledger.lead):
+                walked = await self._tried()
                 if walked is not None:
                     return walked
             standing = await patiently(self._ledger.look)
@@ -60,17 +62,21 @@ class Walk:
                 return False
             await asyncio.sleep(LOOK_SECONDS)
 
-    def _source(self) -> Source | None:
-        """Open the source; None when that is for another process, unless none comes.
+    async def _tried(self) -> bool | None:
+        """Walk; None when another process walks now, or is to: of a job that others began the rows may be theirs.
 
-        Raises: BadRequest.
+        Raises: as `run`.
         """
         try:
-            return self._opened()
-        except BadRequest:
-            self._failures += 1
-            if self._terms.own or self._failures > FAILURES:
+            source = self._opened()
+            return await patiently(lambda: self._walk(source))
+        except BadRequest as error:
+            if self._terms.own:
                 raise
+            self._failures += 1
+            if self._failures > FAILURES:
+                raise RowsElsewhere(self._ledger.name, error) from error
+            await patiently(self._ledger.leave)
             return None
 
     async def _walk(self, source: Source) -> bool | None:
@@ -84,8 +90,9 @@ class Walk:
                 [part.packed() for part in step.part.split(self._terms.rows)],
                 step.position,
                 step.share,
-                step.anew,
-                passed_over,
+                anew=step.anew,
+                passed_over=passed_over,
+                rows=len(step.part),
             )
             if waiting < 0 or not await self._room(waiting):
                 return None

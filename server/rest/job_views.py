@@ -20,7 +20,7 @@ def view(standing: Standing, rate: float | None = None) -> Facts:
         "state": standing.state,
         "working": standing.alive,
         "reason": standing.reason or None,
-        "share": round(standing.share, 4),
+        "share": round(standing.done_share, 4),
         "waiting": standing.waiting if standing.state == RUNNING else 0,
         "scored": tally.scored,
         "passed": tally.passed,
@@ -52,9 +52,10 @@ def spread(standing: Standing) -> Facts:
 
 def eta_seconds(standing: Standing, rate: float) -> float | None:
     """Return how long a job goes on: as many rows are behind each share to come as behind those found."""
-    if not standing.alive or rate <= 0 or not 0 < standing.share < 1:
+    if not standing.alive or rate <= 0 or not 0 < standing.share <= 1:
         return None
-    return round(standing.tally.rows * (1 - standing.share) / standing.share / rate, 1)
+    left = standing.found / standing.share - standing.tally.rows
+    return round(max(0.0, left) / rate, 1)
 
 
 def moment(seconds: float) -> datetime:

@@ -103,9 +103,10 @@ class InstanceColumns:
         columns = [self._values(name, batch.column(name)) for name in self.names]
         rows = zip(*columns, strict=True)
         pairs = ((self.names, values) for values in rows)
-        return Part(
-            (), [{name: one for name, one in zip(*pair, strict=True) if one is not None} for pair in pairs]
-        )
+        instances = [
+            {name: one for name, one in zip(*pair, strict=True) if one is not None} for pair in pairs
+        ]
+        return Part((), instances, row)
 
     def _values(self, name: str, column: Any) -> Sequence[Any]:
         # In slices: pyarrow lets no other thread run while it makes objects of one.

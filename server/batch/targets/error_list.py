@@ -1,9 +1,11 @@
 """ErrorList: where rows that cannot be scored are listed: a file of JSON lines, or a stream of Redis."""
 
 import asyncio
+import fcntl
 import os
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -25,8 +27,8 @@ IN_REDIS = "redis:"
 class ErrorList(Protocol):
     """One list; a job that goes on appends to it."""
 
-    async def write(self, name: PartName, errors: Mapping[str, InsituError]) -> None:
-        """Append the rows of a part, by key; those that are listed already, of a part that is done again, are not.
+    async def write(self, name: PartName, errors: Sequence[tuple[str, InsituError]]) -> None:
+        """Append rows of a part with their keys; those that are listed already, of a part that is done again, are not.
 
         Raises: RedisUnavailable, RedisRefused; BadRequest, the place takes none.
         """
@@ -60,29 +62,34 @@ class ErrorFile:
             if torn:
                 file.write(b"\n")
 
-    async def write(self, name: PartName, errors: Mapping[str, InsituError]) -> None:
+    async def write(self, name: PartName, errors: Sequence[tuple[str, InsituError]]) -> None:
         """Append the rows of a part in one write, so that several processes may."""
         at, part = round(time.time(), 3), str(name)
-        lines = {
-            key: orjson.dumps({**said(key, error, self._privacy), "time": at, "part": part}) + b"\n"
-            for key, error in errors.items()
-        }
-        if lines and name.again:
-            listed = await asyncio.to_thread(self._listed, part)
-            lines = {key: line for key, line in lines.items() if key not in listed}
+        lines = [
+            (key, orjson.dumps({**said(key, error, self._privacy), "time": at, "part": part}) + b"\n")
+            for key, error in errors
+        ]
         if lines:
-            await asyncio.to_thread(self._append, b"".join(lines.values()))
+            await asyncio.to_thread(self._append, lines, part if name.again else None)
 
-    def _listed(self, part: str) -> set[str]:
-        """Return the rows of a part that are listed already."""
-        ending = orjson.dumps({"part": part})[1:] + b"\n"
-        with writing(self._path), self._path.open("rb") as file:
-            return {orjson.loads(line)["key"] for line in file if line.endswith(ending)}
-
-    def _append(self, lines: bytes) -> None:
+    def _append(self, lines: Sequence[tuple[str, bytes]], again: str | None) -> None:
+        """Append lines of a part; where it is written `again`, those that are not there, while nobody else writes."""
         with writing(self._path), self._path.open("ab", buffering=0) as file:
-            file.write(lines)
+            fcntl.flock(file, fcntl.LOCK_EX)
+            listed = Counter() if again is None else self._listed(again)
+            left = []
+            for key, line in lines:
+                if not listed[key]:
+                    left.append(line)
+                listed[key] -= 1 if listed[key] else 0
+            file.write(b"".join(left))
             os.fsync(file.fileno())
+
+    def _listed(self, part: str) -> Counter[str]:
+        """Return how often rows of a part are listed already."""
+        ending = orjson.dumps({"part": part})[1:] + b"\n"
+        with self._path.open("rb") as file:
+            return Counter(orjson.loads(line)["key"] for line in file if line.endswith(ending))
 
 
 class ErrorStream:
@@ -93,16 +100,17 @@ class ErrorStream:
     def __init__(self, stream: Appending, privacy: Privacy) -> None:
         self._stream, self._privacy = stream, privacy
 
-    async def write(self, name: PartName, errors: Mapping[str, InsituError]) -> None:
+    async def write(self, name: PartName, errors: Sequence[tuple[str, InsituError]]) -> None:
         """Append the rows of a part."""
         more = {"time": str(round(time.time(), 3)), "part": str(name)}
         entries = [
             b"".join(
                 bulk(word) for pair in {**said(key, error, self._privacy), **more}.items() for word in pair
             )
-            for key, error in errors.items()
+            for key, error in errors
         ]
-        await self._stream.append(replace(name, entry=f"{name.entry}:errors"), [*errors], entries, self.WORDS)
+        keys = [key for key, _ in errors]
+        await self._stream.append(replace(name, entry=f"{name.entry}:errors"), keys, entries, self.WORDS)
 
 
 def said(key: str, error: InsituError, privacy: Privacy) -> dict[str, str]:

@@ -35,7 +35,7 @@ async def keep(redis_url: str) -> None:
             tally = Tally(scored=4)
             tally.add_numbers(np.array([0.1, 0.2, 0.2, 0.9]))
             tally.add_labels(Counter({"stays": 3, "leaves": 1}))
-            await one.settle(part.entry, tally)
+            await one.settle(part, tally)
             if name == "done":
                 await one.walked()
             await redis.hset(Keys().job(name), "beat", 1)
@@ -64,7 +64,7 @@ def test_jobs_are_listed_the_newest_first(insitu: Insitu, kept: None) -> None:
 def test_one_job_is_shown_with_how_its_numbers_are_spread(insitu: Insitu, kept: None) -> None:
     shown, told = insitu("jobs", "half"), insitu("jobs", "half", "--json")
 
-    assert "waiting, 50% of its rows found" in shown.out
+    assert "waiting, 50% of its rows done" in shown.out
     assert "churn version 1: 4 rows scored into score:{key}" in shown.out
     assert "0.1 to 0.9, mean 0.35" in shown.out
     assert "█" in shown.out

@@ -255,6 +255,23 @@ def test_an_unfinished_job_begins_anew_unless_it_is_resumed(
     assert "began anew: the job was" in done.err
 
 
+def test_whoever_interrupts_a_job_is_told_how_it_goes_on(
+    running: Start, customers: None, redis_url: str
+) -> None:
+    one = running("score", "churn", "--job", "nightly", "--max-rate", "50", fresh=True)
+    until_it_scores(redis_url)
+
+    assert one.end(signal.SIGINT) == 130
+    one.line_with("job nightly waits in Redis; the same command with --resume goes on with it")
+
+
+def test_what_is_skipped_is_told_beside_answers_on_standard_output(insitu: Insitu, published: None) -> None:
+    done = insitu("score", "churn", "--to", "-")
+
+    assert len(done.out.splitlines()) == 2
+    assert "1 row could not be scored (field_missing 1); the first: key 'customer:3'" in done.err
+
+
 def test_a_job_on_ray_is_not_gone_on_with(insitu: Insitu, published: None) -> None:
     refused = insitu("score", "churn", "--ray", "local", "--resume")
 

@@ -49,7 +49,7 @@ async def test_parts_are_taken_settled_and_then_the_job_is_done(redis: Redis) ->
     one = await begun(redis, b"rows 1", b"rows 2")
 
     first, second = await one.take(5, 10)
-    settled = [await one.settle(first.entry, counted(3)), await one.settle(second.entry, counted(7))]
+    settled = [await one.settle(first, counted(3)), await one.settle(second, counted(7), counted(3))]
 
     now = await one.look()
     assert [first.rows, second.rows] == [b"rows 1", b"rows 2"]
@@ -69,7 +69,7 @@ async def test_whoever_waits_for_a_part_hears_of_the_end_at_once(redis: Redis, e
     waiting = asyncio.create_task(ledger(redis, "b").take(1, 60_000))
     await asyncio.sleep(0.1)
 
-    await (one.settle(part.entry, counted(3)) if ends == "done" else one.end(CANCELLED))
+    await (one.settle(part, counted(3)) if ends == "done" else one.end(CANCELLED))
 
     async with asyncio.timeout(30):
         with pytest.raises(JobNotFound):
@@ -84,8 +84,8 @@ async def test_what_a_dead_process_had_is_taken_by_another_and_counted_once(redi
     assert await other.take(1, 10) == []
     await asyncio.sleep(0.25)
     (taken,) = await other.take(1, 10)
-    assert await other.settle(taken.entry, counted(4)) == 2
-    assert await dead.settle(had.entry, counted(4)) == 0
+    assert await other.settle(taken, counted(4)) == 2
+    assert await dead.settle(had, counted(4)) == 0
 
     assert (had.again, taken.again) == (False, True)
     assert replace(taken, again=False) == had
@@ -107,8 +107,8 @@ async def test_settling_twice_because_the_reply_was_lost_counts_once(redis: Redi
     one = await begun(redis, b"rows", b"more")
     first, second = await one.take(2, 10)
 
-    assert [await one.settle(first.entry, counted(4)) for _ in range(2)] == [1, 1]
-    assert [await one.settle(second.entry, counted(9)) for _ in range(2)] == [2, 2]
+    assert [await one.settle(first, counted(4)) for _ in range(2)] == [1, 1]
+    assert [await one.settle(second, counted(9), counted(4)) for _ in range(2)] == [2, 2]
     assert (await one.look()).tally.scored == 9
 
 
@@ -116,8 +116,8 @@ async def test_tallies_of_processes_add_up(redis: Redis) -> None:
     one, other = await begun(redis, b"rows", b"more"), ledger(redis, "b")
     (first,), (second,) = await one.take(1, 10), await other.take(1, 10)
 
-    await one.settle(first.entry, counted(4))
-    await other.settle(second.entry, counted(6))
+    await one.settle(first, counted(4))
+    await other.settle(second, counted(6))
 
     tally = (await one.look()).tally
     assert (tally.scored, tally.labels, tally.total) == (10, {"yes": 10}, 10.0)
@@ -149,6 +149,90 @@ async def test_a_walk_that_begins_anew_has_a_number_of_its_own(redis: Redis) -> 
 
     old, new = await one.take(2, 10)
     assert new.walk == old.walk + 1
+
+
+async def test_a_walk_that_begins_anew_counts_everything_anew(redis: Redis) -> None:
+    one = ledger(redis)
+    await one.begin(SPEC)
+    await one.lead()
+    await one.add([b"done", b"late"], "1", 0.5, passed_over=3, rows=2)
+    done, late = await one.take(2, 10)
+    assert await one.settle(done, counted(4)) == 1
+
+    await one.add([b"new"], "0", 0.0, anew=True, passed_over=1, rows=1)
+    now = await one.look()
+    (new,) = await one.take(2, 10)
+    await one.walked()
+
+    assert (now.tally.scored, now.found, now.passed_over) == (0, 1, 1)
+    assert await one.settle(late, counted(8), counted(4)) == 0
+    assert await one.settle(new, counted(5)) == 2
+    assert (await one.look()).tally.scored == 5
+
+
+async def test_a_part_of_an_earlier_walk_may_be_the_last_one(redis: Redis) -> None:
+    one = ledger(redis)
+    await one.begin(SPEC)
+    await one.lead()
+    await one.add([b"late"], "1", 0.5)
+    await one.add([b"new"], "0", 0.0, anew=True)
+    late, new = await one.take(2, 10)
+    await one.walked()
+
+    assert await one.settle(new, counted(5)) == 1
+    assert await one.settle(late, counted(9), counted(5)) == 3
+    now = await one.look()
+    assert (now.state, now.tally.scored) == (DONE, 5)
+
+
+async def test_a_tally_that_redis_has_lost_is_not_written_over(redis: Redis) -> None:
+    one = await begun(redis, b"rows", b"more")
+    first, second = await one.take(2, 10)
+
+    assert await one.settle(first, counted(4)) == 1
+    assert await one.settle(second, counted(9), counted(5)) == -1
+    own = await one.own()
+    assert own is not None
+    assert own.scored == 4
+    assert await one.settle(second, counted(8), own) == 2
+    assert (await one.look()).tally.scored == 8
+
+
+async def test_the_share_that_is_done_is_not_the_share_that_was_found(redis: Redis) -> None:
+    one = ledger(redis)
+    await one.begin(SPEC)
+    await one.lead()
+    await one.add([b"rows", b"more"], "1", 0.5, rows=10)
+    assert (await one.look()).done_share == 0.0
+    (part, *_) = await one.take(1, 10)
+
+    await one.settle(part, counted(4))
+
+    assert (await one.look()).done_share == pytest.approx(0.5 * 4 / 10)
+
+
+async def test_a_process_that_cannot_find_rows_lets_another_one(redis: Redis) -> None:
+    one = ledger(redis)
+    await one.begin(SPEC)
+    assert await one.lead()
+    other = ledger(redis, "b")
+    assert not await other.lead()
+    await other.leave()
+    assert not await other.lead()
+
+    await one.leave()
+
+    assert await other.lead()
+
+
+@pytest.mark.parametrize("done", [True, False])
+async def test_a_job_that_is_done_may_be_said_to_have_failed(redis: Redis, done: bool) -> None:
+    one = await begun(redis, b"rows")
+    (part,) = await one.take(1, 10)
+    await one.settle(part, counted(4))
+
+    assert await one.end(FAILED, "too many errors", done=done) is done
+    assert (await one.look()).state == (FAILED if done else DONE)
 
 
 async def test_a_job_with_no_rows_is_done_when_it_was_walked(redis: Redis) -> None:
@@ -183,7 +267,7 @@ async def test_a_job_is_ended_once_and_takes_nothing_more(redis: Redis) -> None:
 
     now = await one.look()
     assert (now.state, now.reason, now.waiting) == (CANCELLED, "no longer wanted", 0)
-    assert await one.settle(had.entry, counted(1)) == 0
+    assert await one.settle(had, counted(1)) == 0
     assert not await one.lead()
     assert await one.add([b"more"], "x", 1.0) == -2
     with pytest.raises(JobNotFound):

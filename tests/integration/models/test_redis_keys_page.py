@@ -44,6 +44,7 @@ def documented() -> dict[str, str]:
 def shape(key: str) -> str:
     """A real key of the model `churn` as the table words it."""
     key = key.replace("{churn}", "{NAME}").replace("{job:nightly}", "{job:JOB}")
+    key = re.sub(r"\{\d+\}:nightly:\d+:scores$", "{SLOT}:JOB:BEGUN:STREAM", key)
     return re.sub(r":onnx:\d+$", ":onnx:I", re.sub(r":v\d+:", ":vN:", key))
 
 
@@ -58,6 +59,7 @@ def test_the_table_has_every_key_that_the_code_builds_and_no_other() -> None:
     ]
     built += [keys.jobs(), keys.job("nightly")]
     built += [keys.job_parts("nightly"), keys.job_tallies("nightly"), keys.job_walker("nightly")]
+    built += [keys.job_appended("nightly", 1.5, "scores", 9)]
     methods = [name for name in vars(Keys) if not name.startswith("_") and callable(getattr(Keys, name))]
 
     assert {shape(key) for key in built} == set(documented())
@@ -77,7 +79,7 @@ async def score_half_a_job(redis: Any) -> None:
     await job.lead()
     await job.add([Part([b"customer:1"]).packed(), Part([b"customer:2"]).packed()], "{}", 0.5)
     (taken,) = await job.take(1, 10)
-    await job.settle(taken.entry, Tally(scored=1))
+    await job.settle(taken, Tally(scored=1))
 
 
 async def test_the_fields_of_a_jobs_hash_are_those_of_the_table(redis: Any) -> None:
@@ -100,7 +102,8 @@ async def test_a_scorers_rights_are_enough_for_a_job(as_user: Any) -> None:
     (taken,) = await job.take(1, 10)
     await job.beat([taken.entry])
     await job.walked()
-    assert await job.settle(taken.entry, Tally(scored=2)) == 2
+    assert await job.settle(taken, Tally(scored=2), Tally(scored=1)) == 2
+    await redis.hset(Keys().job_appended("nightly", 1.5, "scores", 9), "0-1-0", b"\1")
     await redis.set("score:patient:1", b"{}")
     assert await redis.info("server")
     assert (await job.look()).state == DONE
@@ -111,6 +114,9 @@ async def test_a_real_publish_writes_the_keys_of_the_table_with_their_types(redi
     await store.publish(replace(bundle(), page=b"<!doctype html>"))
     await store.refusals.note("churn", 1, Refusal.now("it crashes", "ONNX Runtime 1.32.0"))
     await score_half_a_job(redis)
+    await redis.hset(
+        Keys().job_appended("nightly", 1.5, "scores", 9), "0-1-0", b"\1"
+    )  # as `insitu score` does
 
     found = {shape(key.decode()): (await redis.type(key)).decode() async for key in redis.scan_iter()}
 

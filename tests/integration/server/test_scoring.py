@@ -18,12 +18,13 @@ from models.errors import (
     RedisRefused,
     RedisUnavailable,
 )
-from models.job_errors import JobNotFound
+from models.job_errors import JobNotFound, RowsElsewhere
 from models.jobs import JobSpec
 from models.ledger import DONE, FAILED, RUNNING, Ledger, Standing
 from models.store import ModelStore
 from server.batch import pacing, walking
 from server.batch import scoring as scoring_module
+from server.batch.opening import Manner
 from server.batch.scoring import JobEnded, Progress, TooManyErrors, process_name, score
 from server.inference.asking import Answer, Ask
 from server.inference.engine import Engine
@@ -401,7 +402,7 @@ async def test_redis_that_is_restarted_is_waited_for(
     with server.connect() as client:
         assert len(list(client.scan_iter("score:*", 1000))) == 500
     assert (standing.state, standing.tally.skipped) == (DONE, {})
-    assert standing.tally.scored >= 500
+    assert standing.tally.scored == 500  # what was counted before is found, and counted, anew
 
 
 async def test_redis_that_stays_away_ends_the_work_and_keeps_the_job(
@@ -554,3 +555,121 @@ async def test_a_job_names_no_private_feature_in_its_reports_and_logs(
     assert listed.tally.skipped == {"field_missing": 1, "not_a_number": 1}
     assert all("private 1" in one for one in told[:-1])
     assert not any("income" in one for one in told)
+
+
+async def test_instances_of_one_key_are_rows_of_their_own(
+    store: ModelStore, engine: StartEngine, redis: Redis, tmp_path: Path
+) -> None:
+    inline = {"as": "inline", "fields": [{"name": "b"}]}
+    view = {"inputs": [{"name": "x", "sources": [{**HASH, "fields": ["a"]}, inline]}]}
+    await fill(redis, 2)
+    await store.publish(bundle(dense(f32([[1], [10]])), view=view, task="regression"))
+    running = await engine()
+    table, out = tmp_path / "rows.csv", tmp_path / "out.csv"
+    table.write_text("id,b\n1,5\n0,7\n1,x\n1,6\n1,y\n9,1\n")
+
+    standing = await scored(
+        running,
+        rows={"kind": "instances", "path": str(table)},
+        to=[{"kind": "csv", "path": str(out)}, {"kind": "stream", "key": "told"}],
+        errors_to=str(tmp_path / "errors"),
+    )
+
+    assert (standing.tally.scored, standing.tally.skipped) == (3, {"not_a_number": 2, "key_missing": 1})
+    lines = [line.split(",")[:2] for line in out.read_text().splitlines()[1:]]
+    assert sorted(lines) == [["k:0", "70.0"], ["k:1", "51.0"], ["k:1", "61.0"]]
+    assert await redis.xlen("told") == 3
+    listed = [json.loads(line)["key"] for line in (tmp_path / "errors").read_text().splitlines()]
+    assert sorted(listed) == ["k:1", "k:1", "k:9"]
+
+
+async def test_instances_without_a_key_are_numbered_through_the_file(
+    store: ModelStore, engine: StartEngine, redis: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(walking, "PART_ROWS", 10)
+    view = {
+        "inputs": [{"name": "x", "sources": [{"as": "inline", "fields": [{"name": "a"}, {"name": "b"}]}]}]
+    }
+    await store.publish(bundle(dense(f32([[1], [10]])), view=view, task="regression"))
+    running = await engine()
+    table = tmp_path / "rows.csv"
+    table.write_text("a,b\n" + "".join(f"{number},1\n" for number in range(35)))
+
+    await scored(
+        running, rows={"kind": "instances", "path": str(table)}, to=[{"kind": "hash", "key": "told"}]
+    )
+
+    told: Any = await redis.hgetall("told")
+    found = {key.decode(): json.loads(value)["value"] for key, value in told.items()}
+    assert found == {f"instance {number}": number + 10.0 for number in range(35)}
+
+
+@pytest.mark.parametrize("errors_to", ["redis:bad", "file"])
+async def test_a_key_that_is_no_text_is_a_bad_row(
+    store: ModelStore, engine: StartEngine, redis: Redis, tmp_path: Path, errors_to: str
+) -> None:
+    await fill(redis, 2)
+    await redis.sadd("keys", b"k:\xff", "k:0", "k:1")
+    await store.publish(bundle(scaled(), view=VIEW))
+    running = await engine()
+    place = errors_to if errors_to != "file" else str(tmp_path / "errors")
+
+    rows = {"kind": "redis", "key": "keys"}
+    standing = await scored(running, rows=rows, errors_to=place, only_missing=True)
+
+    assert (standing.tally.scored, standing.tally.skipped) == (2, {"key_not_allowed": 1})
+    if errors_to == "file":
+        (line,) = (tmp_path / "errors").read_text().splitlines()
+        assert json.loads(line)["key"] == r"k:\xff"
+    else:
+        entries: Any = await redis.xrange("bad")
+        assert [entry[b"key"] for _, entry in entries] == [rb"k:\xff"]
+
+
+async def test_a_key_of_others_does_not_stop_a_look_at_times(
+    store: ModelStore, engine: StartEngine, redis: Redis
+) -> None:
+    timed = {"inputs": [{"name": "x", "sources": [{**HASH, "time_field": "at"}]}]}
+    for number, at in ((0, 100), (1, 200)):
+        await redis.hset(f"k:{number}", mapping={"a": 1, "b": 1, "at": at})
+    await redis.rpush("keys", "foo:1", "k:0", "k:1")
+    await store.publish(bundle(scaled(), view=timed))
+    running = await engine()
+
+    tally = (await scored(running, newer_than=150, rows={"kind": "redis", "key": "keys"})).tally
+
+    assert (tally.scored, tally.passed, tally.skipped) == (1, 1, {"key_not_allowed": 1})
+
+
+async def test_a_job_that_was_done_with_too_many_errors_has_failed(
+    store: ModelStore, engine: StartEngine, redis: Redis
+) -> None:
+    await fill(redis, 2)
+    await redis.hset("k:bad", mapping={"a": "x", "b": 1})
+    await store.publish(bundle(scaled(), view=VIEW))
+    running = await engine()
+    job = await begun(running, max_errors=0)
+
+    with pytest.raises(TooManyErrors):
+        await score(running, job, quietly)
+
+    now = await job.look()
+    assert now.state == FAILED
+    assert "1 row could not be scored, max_errors allows 0" in now.reason
+
+
+async def test_rows_that_are_found_elsewhere_leave_the_job_as_it_is(
+    store: ModelStore, engine: StartEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(walking, "LOOK_SECONDS", 0.01)
+    await store.publish(bundle(scaled(), view=VIEW))
+    running = await engine()
+    job = await begun(running, rows={"kind": "file", "path": str(tmp_path / "keys.txt")})
+
+    with pytest.raises(RowsElsewhere, match=r"keys\.txt is not there.*the job waits"):
+        await score(running, job, quietly, Manner(own=False))
+
+    assert (await job.look()).state == RUNNING
+    with pytest.raises(BadRequest, match=r"keys\.txt is not there"):
+        await score(running, job, quietly)
+    assert (await job.look()).state == FAILED

@@ -31,6 +31,7 @@ ONE_OF_EACH = [
     errors.TrafficNotFound("churn"),
     job_errors.JobNotFound("nightly"),
     job_errors.JobUnderWay("nightly"),
+    job_errors.RowsElsewhere("nightly", errors.BadRequest("'keys.txt' is not there")),
     errors.BundleCorrupt("churn", 1, "why"),
     errors.ManifestUnreadable("churn", 1, "why"),
     errors.RedisUnavailable("why"),

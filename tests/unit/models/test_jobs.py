@@ -30,6 +30,11 @@ def test_a_job_is_every_key_into_strings_unless_said_otherwise() -> None:
         ({"to": [{"kind": "zset"}]}, "key"),
         ({"to": [{"kind": "hash", "key": "a"}, {"kind": "hash", "key": "a"}]}, "named twice"),
         ({"to": [{"kind": "stream", "key": "a"}, {"kind": "stream", "key": "a", "max_entries": 9}]}, "twice"),
+        (
+            {"rows": {"kind": "redis", "key": "a"}, "to": [{"kind": "stream", "key": "a"}]},
+            "rows come from 'a'",
+        ),
+        ({"rows": {"kind": "redis", "key": "a"}, "errors_to": "redis:a"}, "rows come from 'a'"),
         ({"to": [{"kind": "string", "ttl_seconds": 0}]}, "ttl_seconds"),
         ({"max_rate": 0}, "max_rate"),
         ({"max_errors": -1}, "max_errors"),

@@ -67,7 +67,7 @@ class Rows:
             assert isinstance(body, dict)
             rows[key] = Row(key)
             rows[key].body = body
-        return [Scored.of_rows(self.manifest, self.ranking, rows, AT)]
+        return [Scored.of_rows(self.manifest, self.ranking, [*rows.items()], AT)]
 
     def target(self, ask: Ask, job: JobRun = JOB, **spec: Any) -> Target:
         (parsed,) = JobSpec.model_validate({"model": "m", "to": [spec]}).to

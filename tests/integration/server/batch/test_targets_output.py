@@ -11,15 +11,16 @@ from typing import Any
 import pytest
 
 from models.assembly import Plan
-from models.errors import BadRequest, InsituError, KeyMissing, WrongType
+from models.errors import BadRequest, KeyMissing, WrongType
+from server.batch.answering import Errors
 from server.batch.targets.error_list import ErrorList, open_error_list
 from server.batch.targets.output import Output
 from server.batch.targets.target import PartName
 from tests.integration.server.batch.cases import JOB, NUMBERS, PART, Rows, nothing
 from tests.integration.server.batch.conftest import Place
 
-ERRORS: dict[str, InsituError] = {"k:1": KeyMissing("k:1"), "k:\u00e9": WrongType("k:\u00e9", "hash")}
-LATER: dict[str, InsituError] = {"k:2": KeyMissing("k:2")}
+ERRORS: Errors = [("k:1", KeyMissing("k:1")), ("k:\u00e9", WrongType("k:\u00e9", "hash"))]
+LATER: Errors = [("k:2", KeyMissing("k:2"))]
 BAD = PartName("1700-0", keys=["k:0", "k:1", "k:\u00e9", "k:2"])
 AGAIN = replace(BAD, again=True)
 
@@ -53,7 +54,7 @@ async def test_bad_rows_are_listed_in_a_file(tmp_path: Path) -> None:
 
     await opened(str(path)).write(BAD, ERRORS)
     await opened(str(path)).write(PartName("1700-1"), LATER)
-    await opened(str(path)).write(PartName("1700-2"), {})
+    await opened(str(path)).write(PartName("1700-2"), [])
 
     lines = [json.loads(line) for line in path.read_bytes().splitlines()]
     assert [(line["key"], line["code"]) for line in lines] == [
@@ -61,7 +62,7 @@ async def test_bad_rows_are_listed_in_a_file(tmp_path: Path) -> None:
         ("k:\u00e9", "wrong_type"),
         ("k:2", "key_missing"),
     ]
-    assert lines[0]["message"] == str(ERRORS["k:1"])
+    assert lines[0]["message"] == str(ERRORS[0][1])
     assert lines[0]["time"] > 1_700_000_000
 
 
@@ -73,7 +74,7 @@ async def test_a_part_done_again_adds_to_a_file_what_is_not_there_yet(tmp_path: 
     path.write_bytes(whole[: whole.index(b"\n") + 20])  # killed within the second line
 
     for _ in range(2):
-        await opened(str(path)).write(AGAIN, ERRORS | LATER)
+        await opened(str(path)).write(AGAIN, [*ERRORS, *LATER])
 
     first, torn, *more = path.read_bytes().splitlines(keepends=True)
     assert (first, torn.rstrip(b"\n")) == (whole.splitlines(keepends=True)[0], whole.splitlines()[1][:19])
@@ -90,20 +91,20 @@ async def test_half_a_line_harms_no_other(tmp_path: Path) -> None:
 
     first, torn, *more = path.read_bytes().splitlines()
     assert (first, torn) == (b'{"key":"k:1"}', b'{"key":"k:')
-    assert [json.loads(line)["key"] for line in more] == [*ERRORS]
+    assert [json.loads(line)["key"] for line in more] == [key for key, _ in ERRORS]
 
 
 async def test_bad_rows_are_listed_in_a_stream(place: Place) -> None:
     listing = opened("redis:m:errors", place.ask)
 
     await listing.write(BAD, ERRORS)
-    await listing.write(BAD, {})
+    await listing.write(BAD, [])
     await opened("redis:m:errors", place.ask).write(AGAIN, ERRORS)
 
     found = [entry for _, entry in place.client.xrange("m:errors")]
-    assert [entry[b"key"].decode() for entry in found] == [*ERRORS]
+    assert [entry[b"key"].decode() for entry in found] == [key for key, _ in ERRORS]
     assert found[0][b"code"] == b"key_missing"
-    assert found[0][b"message"].decode() == str(ERRORS["k:1"])
+    assert found[0][b"message"].decode() == str(ERRORS[0][1])
     assert found[0][b"part"] == b"0-1700-0"
     assert float(found[0][b"time"]) > 1_700_000_000
 

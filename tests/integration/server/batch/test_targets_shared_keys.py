@@ -182,7 +182,7 @@ def test_answers_without_a_number_are_not_ranked(outputs: bool) -> None:
 @pytest.mark.parametrize("spec", [*SHARED, {"kind": "string"}, {"kind": "field", "field": "score"}])
 async def test_a_part_without_rows_writes_nothing(single: Place, spec: dict[str, Any]) -> None:
     rows = Rows(NUMBERS)
-    none = Scored.of_rows(rows.manifest, rows.ranking, {}, 0)
+    none = Scored.of_rows(rows.manifest, rows.ranking, [], 0)
 
     assert await rows.target(single.ask, **spec).write(PART, [none]) == {}
 

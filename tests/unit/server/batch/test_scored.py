@@ -39,7 +39,7 @@ def by_row(of: Manifest, ranking: Ranking, keys: list[str], output: np.ndarray) 
     for row, body in zip(rows.values(), bodies(of, {"p": output}, ranking.outputs), strict=True):
         assert isinstance(body, dict)
         row.body = body
-    return Scored.of_rows(of, ranking, rows, AT)
+    return Scored.of_rows(of, ranking, [*rows.items()], AT)
 
 
 def by_column(of: Manifest, ranking: Ranking, keys: list[str], output: np.ndarray) -> Scored:
@@ -202,7 +202,7 @@ def test_rows_without_a_number_are_told_apart() -> None:
     rows = {"k:1": Row("k:1"), "k:2": Row("k:2")}
     rows["k:1"].body, rows["k:2"].body = {"value": [1.0, 2.0]}, {"value": 3.0}
 
-    good, bad = Scored.of_rows(of, Ranking(of, None), rows, AT).numbered()
+    good, bad = Scored.of_rows(of, Ranking(of, None), [*rows.items()], AT).numbered()
 
     assert (good.keys, good.numbers.tolist(), good.at) == (["k:2"], [3.0], 1_800_000_000.124)
     assert str(bad["k:1"]) == "the answer of 'k:1' holds '[1.0, 2.0]', which is not a single number"
@@ -213,7 +213,7 @@ def test_values_that_were_stood_in_for_are_named() -> None:
     row = Row("k:1")
     row.body, row.filled = {"value": 1.0}, ["a"]
 
-    (answer,) = Scored.of_rows(of, Ranking(of, None), {"k:1": row}, AT).answers
+    (answer,) = Scored.of_rows(of, Ranking(of, None), [("k:1", row)], AT).answers
 
     assert orjson.loads(answer)["filled"] == ["a"]
 
@@ -226,7 +226,7 @@ def test_a_label_that_is_none_of_the_model_is_refused(labels: tuple[str, ...], t
 
 def test_no_rows_give_no_texts() -> None:
     of = manifest("classification", labels=THREE)
-    none = Scored.of_rows(of, Ranking(of, None), {}, AT)
+    none = Scored.of_rows(of, Ranking(of, None), [], AT)
 
     assert (len(none), none.answers, none.labels, none.shortest, none.exact) == (0, [], [], [], [])
     assert none.numbered() == (none, {})
