@@ -24,7 +24,7 @@ from models.keys import Keys
 from models.store import ModelStore
 from server.access import Access
 from server.batch.hosting import Hosting
-from server.cores import Threads, threads_of
+from server.cores import Threads, busy_poll_seconds, threads_of
 from server.inference.batch_limits import BatchLimits
 from server.inference.blocks import Blocks
 from server.inference.catalogue import Catalogue
@@ -94,7 +94,7 @@ def build_engine(
     trials = trials or Trials(settings.trial_memory_bytes, settings.trial_seconds)
     catalogue = Catalogue(store, Loader(store, trials, options, pool, metrics))
     patience = settings.redis_timeout_ms / 1000
-    reader = Reader(settings.redis_url, patience, metrics.pipeline, moment)
+    reader = Reader(settings.redis_url, patience, metrics.pipeline, moment, busy_poll_seconds(settings))
     rows, timeout = settings.max_request_rows, settings.request_timeout_seconds
     predictor = Predictor(catalogue, reader, metrics, rows, timeout)
     parts = Parts(

@@ -59,3 +59,8 @@ def threads_of(settings: ServerSettings) -> Threads:
             *(settings.threads or 1, settings.intra_op_threads, most, runs, inside),
         )
     return Threads(runs, inside)
+
+
+def busy_poll_seconds(settings: ServerSettings) -> float:
+    """Return how long a loop may look for an answer of Redis instead of sleeping: never where both need one core."""
+    return settings.redis_busy_poll_us / 1e6 if available_cores() > 1 else 0.0

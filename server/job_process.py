@@ -54,7 +54,9 @@ def work(name: str, line: str) -> int:
 
 def alone(settings: ServerSettings) -> ServerSettings:
     """Return the settings of a process with one thread for runs."""
-    return settings.model_copy(update={"workers": 1, "threads": 1, "intra_op_threads": 1})
+    return settings.model_copy(
+        update={"workers": 1, "threads": 1, "intra_op_threads": 1, "redis_busy_poll_us": 0}
+    )
 
 
 async def worked(name: str, settings: ServerSettings) -> None:

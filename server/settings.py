@@ -107,6 +107,9 @@ class ServerSettings(BaseSettings):
     redis_timeout_ms: Annotated[int, Field(ge=10, le=60_000)] = 1000
     """Milliseconds a read of features may take before Redis counts as away."""
 
+    redis_busy_poll_us: Annotated[int, Field(ge=0, le=1000)] = 100
+    """Microseconds the wait for a lone read of a Redis nearby is spent looking for it, not asleep; 0 sleeps."""
+
     resync_seconds: Annotated[float, Field(gt=0, le=3600)] = 10.0
     """Seconds between checks of every alias, beside the events that tell at once."""
 

@@ -34,6 +34,7 @@ WRITE_BYTES = 1 << 16  # of one moment; more leaves before its end, and counts a
 RETRY_AFTER_SECONDS = 0.5
 PROBE_SECONDS = 0.1
 REFUSED_SECONDS = 1.0  # wrong credentials do not mend so fast, and each try is logged by Redis
+NEAR_SECONDS = 0.00015  # a round trip, waking up included
 CLOSED = "this server is shutting down"
 
 Fault = RedisUnavailable | RedisRefused
@@ -62,6 +63,7 @@ class Terms:
     quiet: bool = False  # asked once: whoever asks says what came of it
     connection: type[Connection] = Connection  # how replies are looked at
     moment: Moment = field(default_factory=Moment)
+    busy_poll_seconds: float = 0.0  # how long the loop does not sleep over a lone read of a near Redis
 
 
 class Link:
@@ -69,6 +71,8 @@ class Link:
 
     __slots__ = (
         "_again",
+        "_awake",
+        "_awake_until",
         "_bytes",
         "_call_soon",
         "_closed",
@@ -80,6 +84,7 @@ class Link:
         "_gated",
         "_held",
         "_later",
+        "_near",
         "_place",
         "_reads",
         "_since",
@@ -106,6 +111,10 @@ class Link:
         self._fault: Fault | None = None
         self._closed = False
         self._drained: asyncio.Event | None = None
+        self._near = (
+            False  # the last read was alone, and came so fast that sleeping over the next takes longer
+        )
+        self._awake, self._awake_until = False, 0.0
 
     @property
     def fault(self) -> Fault | None:
@@ -183,9 +192,21 @@ class Link:
         every = reads[0][0] if len(reads) == 1 else [one for commands, _ in reads for one in commands]
         payload = b"".join(every)
         self._bytes += len(payload)
-        connection.send(Batch(reads, len(every), len(payload), monotonic()), payload)
+        now = monotonic()
+        connection.send(Batch(reads, len(every), len(payload), now), payload)
+        if self._near and len(reads) == 1 and self._waiting == len(every):
+            self._awake_until = now + self._terms.busy_poll_seconds
+            if not self._awake:
+                self._awake = True
+                self._call_soon(self._stay_awake)
         if self._bytes > WAITING_BYTES:
             self._settle()
+
+    def _stay_awake(self) -> None:
+        """Let the loop look again instead of sleeping, while the only batch is on its way."""
+        self._awake = self._waiting > 0 and monotonic() < self._awake_until
+        if self._awake:
+            self._call_soon(self._stay_awake)
 
     def _settle(self) -> None:
         """Open the gate if nothing keeps reads from leaving, and let out what was held."""
@@ -206,6 +227,8 @@ class Link:
         """A batch is whole."""
         if batch.commands:
             self._account(batch)
+            alone = len(batch.reads) == 1 and self._terms.busy_poll_seconds > 0
+            self._near = alone and seconds < NEAR_SECONDS
             self._terms.observe(batch.commands, seconds)
 
     def _account(self, batch: Batch) -> None:

@@ -33,13 +33,16 @@ class Reader:
         timeout_seconds: float,
         observe: Callable[[int, float], None] = unobserved,
         moment: Moment | None = None,
+        busy_poll_seconds: float = 0.0,
     ) -> None:
         """Take a URL; nothing is sent yet. What is asked in a moment leaves at its end.
 
-        Units:  observe, commands and seconds of a round trip.
+        Units:  observe, commands and seconds of a round trip; busy_poll_seconds, as in Terms.
         Raises: BadName, no URL of Redis.
         """
-        self._road = road(url, Terms(timeout_seconds, observe, moment=moment or Moment()))
+        moment = moment or Moment()
+        terms = Terms(timeout_seconds, observe, moment=moment, busy_poll_seconds=busy_poll_seconds)
+        self._road = road(url, terms)
         self.ask = self._road.ask
 
     @property

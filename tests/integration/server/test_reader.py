@@ -631,3 +631,34 @@ def test_the_servers_own_loop_reads_as_well(filled: RedisServer) -> None:
 def test_what_is_no_url_of_redis_is_refused(url: str) -> None:
     with pytest.raises(BadName, match="Redis URL"):
         Reader(url, 1.0)
+
+
+@pytest.mark.parametrize("seconds_near_awake", [(0.5, True, True), (0.0, True, False), (0.5, False, False)])
+async def test_a_loop_stays_awake_over_one_answer_of_a_redis_that_is_near(
+    reader: MakeReader,
+    filled: RedisServer,
+    monkeypatch: pytest.MonkeyPatch,
+    seconds_near_awake: tuple[float, bool, bool],
+) -> None:
+    seconds, near, awake = seconds_near_awake
+    monkeypatch.setattr(linking, "NEAR_SECONDS", 1.0 if near else 0.0)
+    one = reader(filled.url, busy_poll_seconds=seconds)
+    await answers(one, command(1))
+
+    before = time.process_time()
+    await answers(one, encoded(("BLPOP", "nothing", "0.2")))
+
+    assert (time.process_time() - before > 0.1) is awake
+
+
+async def test_a_loop_does_not_stay_awake_for_long_nor_over_several_answers(
+    reader: MakeReader, filled: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(linking, "NEAR_SECONDS", 1.0)
+    one = reader(filled.url, busy_poll_seconds=0.01)
+    await answers(one, command(1))
+
+    before = time.process_time()
+    await answers(one, encoded(("BLPOP", "nothing", "0.3")))
+
+    assert time.process_time() - before < 0.1

@@ -1,11 +1,19 @@
 """Threads of all workers together are never more than the cores."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from server import cores
-from server.cores import Threads, available_cores, quota_cores, threads_of, worker_count
+from server.cores import (
+    Threads,
+    available_cores,
+    busy_poll_seconds,
+    quota_cores,
+    threads_of,
+    worker_count,
+)
 from server.settings import ServerSettings
 
 
@@ -69,3 +77,15 @@ def test_a_part_of_a_core_is_one(
     monkeypatch.setattr(cores, "quota_cores", lambda: quota)
 
     assert available_cores() == (cores_left or every)
+
+
+@pytest.mark.parametrize(
+    ("quota", "microseconds", "seconds"), [(2.0, 50, 50e-6), (2.0, 0, 0.0), (1.0, 50, 0.0)]
+)
+def test_a_loop_stays_awake_only_where_redis_has_a_core_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, quota: float, microseconds: int, seconds: float
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {0, 1}, raising=False)
+    monkeypatch.setattr(cores, "quota_cores", lambda: quota)
+
+    assert busy_poll_seconds(ServerSettings(redis_busy_poll_us=microseconds)) == pytest.approx(seconds)
