@@ -16,7 +16,9 @@ class Ask:
 
     Nobody changes one; it is not frozen because that costs more than all the rest of it. A door may
     ask for several callers at once: then there is a row for each, and they are counted as so many.
-    `share` is the version that a traffic rule gives all its keys, where the door has looked already.
+    `apart` are the errors after which that door asks for each caller alone: they are counted then, and
+    not before. `share` is the version that a traffic rule gives all its keys, where the door has
+    looked already.
     With `tensors` the answer is the outputs of the graph, all rows by one version: any row that fails,
     fails the request.
 
@@ -33,9 +35,14 @@ class Ask:
     raw: bool = False
     deadline: float | None = None
     callers: int = 1
+    apart: tuple[type[Exception], ...] = ()
     share: int | None = None
     tensors: bool = False
     priority: int = 0
+
+    def asked_apart(self, error: Exception) -> bool:
+        """Whether each caller is asked for alone after an error, which is then nobody's answer."""
+        return isinstance(error, self.apart)
 
 
 class Row:

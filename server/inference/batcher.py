@@ -180,7 +180,10 @@ class Batcher:
             if job.deadline < now:
                 job.end(DeadlineExceeded(now - job.asked))
                 continue
-            waited(now - job.arrived, job.callers)
+            if job.apart:
+                job.waited = now - job.arrived
+            else:
+                waited(now - job.arrived, job.callers)
             taken.append(job)
             rows += count
         return taken

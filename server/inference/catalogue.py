@@ -56,6 +56,10 @@ class Catalogue:
         """Whether a model of that name was met in Redis."""
         return name in self._meanings.names()
 
+    def counted_as(self, name: str) -> str:
+        """Return what a failure is counted under: no caller may make series of any text without end."""
+        return name if self.knows(name) else "unknown"
+
     def route(self, name: str, reference: Reference = None) -> Route | None:
         """Return where a request goes, None when something has to be looked up or loaded first."""
         routes = self._routes.get(name)

@@ -126,6 +126,11 @@ class Engine:
             return True, "" if self.redis_ok else f"Redis is away: {self._reason or self._reader.reason}"
         return False, self._reason or "starting"
 
+    def refused(self, model: str, error: Exception) -> None:
+        """Count what is wrong with a request that the core never gets to see; the model it names may be any text."""
+        if isinstance(error, InsituError):
+            self.metrics.failed(self.catalogue.counted_as(model), error.code)
+
     async def manifest(self, name: str, version: int) -> Manifest:
         """Return the manifest of a version, which need not be loaded.
 

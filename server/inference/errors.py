@@ -91,6 +91,9 @@ class RunFailed(InsituError):
         )
 
 
+OF_ONE_CALLER = (*TOO_MUCH_AT_ONCE, RunFailed, BadInput)  # what one of several may have brought on the others
+
+
 class NotExplainable(InsituError):
     """A prediction that is not one number of one row alone, or is made from too many features."""
 

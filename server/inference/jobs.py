@@ -24,13 +24,16 @@ class Job:
     an input). Made once a request, so what is mostly the same stands on the class.
 
     Units: asked, arrived and deadline, seconds of time.monotonic: when it was read for, when it
-           began to wait, when it is given up. priority, 1 is the most urgent; 0 names none.
+           began to wait, when it is given up. waited, seconds until it was run, where whoever
+           answers it counts them. priority, 1 is the most urgent; 0 names none.
     """
 
     raw: bool = False
     tensors: bool = False  # what it waits for are outputs, of all its rows
     outputs: Mapping[str, Tensor] | None = None
     callers: int = 1
+    apart: tuple[type[Exception], ...] = ()  # after these its callers are asked for alone, and count then
+    waited: float | None = None
     priority: int = 0
     open: bool = True
     arrived: float = 0.0

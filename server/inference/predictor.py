@@ -19,7 +19,7 @@ from server.inference.asking import Answer, Ask, Row, UnsaidRows
 from server.inference.catalogue import Catalogue
 from server.inference.columns import KeyedRows, columns_of
 from server.inference.dividing import Share, divided
-from server.inference.errors import TOO_MUCH_AT_ONCE, DeadlineExceeded, Stopping, TooManyRows, no_view
+from server.inference.errors import DeadlineExceeded, Stopping, TooManyRows, no_view
 from server.inference.loading import Serving
 from server.inference.reading.reader import Reader
 from server.inference.reading.rows import RowReader
@@ -80,6 +80,8 @@ class Predictor:
         request.raw, request.callers, request.tensors = ask.raw, ask.callers, ask.tensors
         if ask.priority:
             request.priority = ask.priority
+        if ask.apart:
+            request.apart = ask.apart
         self._requests.add(request)
         if deadline <= started:
             request.end(DeadlineExceeded(0.0))
@@ -231,6 +233,11 @@ class Predictor:
     def _request_ended(self, request: Request, error: Exception | None) -> None:
         """Answer a request that has ended."""
         self._requests.discard(request)
+        if error is not None and request.ask.asked_apart(error):
+            request.done(error)
+            return
+        if request.waited is not None:
+            request.serving.metrics.waited(request.waited, request.callers)
         if error is None:
             answer = self._answer(request)
             request.done(answer)
@@ -238,12 +245,11 @@ class Predictor:
             if route is not None and route.shadow is not None:
                 self._shadows.beside(request.ask, route.shadow, answer)
             return
-        asked_again = request.callers > 1 and isinstance(error, TOO_MUCH_AT_ONCE)  # for each caller alone
-        if isinstance(error, InsituError) and not asked_again:
+        if isinstance(error, InsituError):
             model = request.ask.model
             meant = serving_meant(request)
             version = None if meant is None else meant.manifest.version
-            known = model if version is not None or self._catalogue.knows(model) else "unknown"
+            known = self._catalogue.counted_as(model) if version is None else model
             self._metrics.failed(known, error.code, request.callers, version)
             if meant is not None:
                 meant.metrics.failed(time.monotonic() - request.asked, request.callers)

@@ -5,6 +5,7 @@ from itertools import chain
 from math import prod
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.errors import BadRequest, listed
 from models.manifest import Manifest
@@ -14,6 +15,7 @@ from server.inference.predictor import is_well
 from server.open_inference.datatypes import BYTES, DATATYPES
 from server.open_inference.infer import Infer, Inferred, OutputWanted, TensorTold
 
+WHOLE_NUMBERS = "iu"
 MOST_TEXTS = 1 << 17  # written one by one, while nobody else is answered
 
 
@@ -46,7 +48,8 @@ def output(wanted: OutputWanted, tensor: Tensor, dtype: str, manifest: Manifest)
 def classified(tensor: Tensor, count: int, labels: Sequence[str]) -> Tensor:
     """Return the likeliest classes of each row as texts `value:index` or `value:index:label`.
 
-    Shape:  (B, ...) -> (B, min(count, values of a row)), objects; the largest value first.
+    Shape:  (B, ...) -> (B, min(count, values of a row)), objects; the largest value first, of equal ones
+            the one with the lowest index. Whole numbers are written whole, others with six decimals.
     Raises: BadRequest, more of them than an answer may hold.
     Source: Triton's classification extension.
     """
@@ -58,17 +61,27 @@ def classified(tensor: Tensor, count: int, labels: Sequence[str]) -> Tensor:
             "or classes, or for the output itself",
             field="classification",
         )
-    if rows.dtype.kind not in "iub":
-        rows = rows.astype(np.float64)
-        best = np.argsort(-rows, axis=1, kind="stable")[:, :count]
-    else:
-        best = np.argsort(rows, axis=1, kind="stable")[:, ::-1][:, :count]
+    best = largest(rows)[:, :count]
+    values = np.take_along_axis(rows, best, axis=1).tolist()
+    written = "d" if rows.dtype.kind in WHOLE_NUMBERS else "f"
     texts = np.empty(best.shape, object)
     for row, classes in enumerate(best.tolist()):
         for place, one in enumerate(classes):
             label = f":{labels[one]}" if one < len(labels) else ""
-            texts[row, place] = f"{rows[row, one]:f}:{one}{label}"
+            texts[row, place] = f"{values[row][place]:{written}}:{one}{label}"
     return texts
+
+
+def largest(rows: Tensor) -> NDArray[np.intp]:
+    """Return the indices of the values of each row, those of the largest first; equal ones keep their order.
+
+    Shape: (B, values) both.
+    """
+    if rows.dtype.kind not in WHOLE_NUMBERS:
+        return np.argsort(-rows.astype(np.float64), axis=1, kind="stable")
+    from_the_end = np.argsort(rows[:, ::-1], axis=1, kind="stable")  # not negated: the least has no opposite
+    best: NDArray[np.intp] = rows.shape[1] - 1 - from_the_end[:, ::-1]
+    return best
 
 
 def parameters_of(answer: Answer) -> dict[str, str | int | float | bool]:

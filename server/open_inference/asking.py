@@ -39,8 +39,7 @@ async def infer(engine: Engine, request: Infer) -> Inferred:
     try:
         serving = await loaded(engine, request, seconds)
     except InsituError as error:
-        known = request.model if engine.catalogue.knows(request.model) else "unknown"
-        engine.metrics.failed(known, error.code)
+        engine.refused(request.model, error)
         raise
     answer = await engine.predictor.predict(asked(engine, request, serving, started))
     return told(request, answer, meant(engine, serving, answer.version))

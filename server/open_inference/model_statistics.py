@@ -9,6 +9,8 @@ from server.counting.version_statistics import NOTHING, BatchStatistics, Spent, 
 from server.inference.catalogue import Reference
 from server.inference.engine import Engine
 from server.inference.loading import Serving
+from server.inference.meanings import LOOK_UP_SECONDS, in_time
+from server.open_inference.signatures import versions_of
 
 COMPUTE = ("compute_input", "compute_infer", "compute_output")
 Facts = dict[str, Any]
@@ -29,20 +31,24 @@ async def model_statistics(engine: Engine, name: str = "", reference: Reference 
     if reference:
         places = {(name, await version_of(engine, name, reference, places))}
     elif name and not places:
-        places = {(name, version) for version in await engine.store.versions(name)}
+        places = {(name, version) for version in await versions_of(engine, name)}
     told = (told_of(place, counted.get(place, Statistics()), loaded.get(place)) for place in sorted(places))
     return {"model_stats": [*told]}
 
 
 async def version_of(engine: Engine, name: str, reference: str | int, known: AbstractSet[Place]) -> int:
-    """Return the version that is asked for, from Redis where it is not known here.
+    """Return the version that is asked for, from Redis where it is not known here, or shared by a traffic rule.
 
     Raises: BadName, ModelNotFound, VersionNotFound, AliasNotFound, RedisUnavailable, RedisRefused.
     """
     number = reference if isinstance(reference, int) else as_version(reference)
     if number is not None and (name, number) in known:
         return number
-    return await engine.store.resolve(name, reference)
+    route = engine.catalogue.route(name, reference)
+    if number is None and route is not None and route.split is None:
+        return route.serving.manifest.version
+    async with in_time(LOOK_UP_SECONDS):
+        return await engine.store.resolve(name, reference)
 
 
 def told_of(place: Place, counted: Statistics, serving: Serving | None) -> Facts:

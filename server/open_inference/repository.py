@@ -13,6 +13,7 @@ from models.events import LOAD, UNLOAD
 from models.keys import check_name
 from server.inference.catalogue import Reference
 from server.inference.engine import Engine
+from server.inference.meanings import LOOK_UP_SECONDS, in_time
 from server.open_inference.given_config import check_config
 
 READY, LOADING, UNAVAILABLE = "READY", "LOADING", "UNAVAILABLE"
@@ -32,7 +33,8 @@ async def index(engine: Engine, ready_only: bool = False) -> list[Entry]:
     if ready_only:
         loaded = (one.manifest for one in engine.catalogue.loaded())
         return [entry((one.name, one.version), READY) for one in loaded]
-    stored = await engine.store.stored()
+    async with in_time(LOOK_UP_SECONDS):
+        stored = await engine.store.stored()
     places = [(name, version) for name, versions in stored.items() for version in versions]
     told = await problems(engine, [place for place in places if engine.catalogue.find(*place) is None])
     return [stated(engine, place, told.get(place, "")) for place in places]
@@ -40,7 +42,8 @@ async def index(engine: Engine, ready_only: bool = False) -> list[Entry]:
 
 async def problems(engine: Engine, places: Sequence[Place]) -> dict[Place, str]:
     """Return why versions are not loaded: as this server found when it last tried, or as another one kept it."""
-    kept = await engine.store.refusals.among(places)
+    async with in_time(LOOK_UP_SECONDS):
+        kept = await engine.store.refusals.among(places)
     found = {place: str(refusal) for place, refusal in kept.items()}
     for name in dict.fromkeys(name for name, _ in places):
         found |= {(name, version): why for version, why in engine.catalogue.failures(name).items()}
@@ -83,7 +86,7 @@ async def load(engine: Engine, name: str, parameters: Mapping[str, Any]) -> int:
             version = await engine.publisher.succeed(name, onnx)
         await engine.catalogue.load(name)  # production moves here when the new version is loaded
         await engine.catalogue.get(name, version)
-    await engine.store.ask(LOAD, name, engine.process)
+    await tell_others(engine, LOAD, name)
     return version
 
 
@@ -113,17 +116,28 @@ async def unload(engine: Engine, name: str) -> None:
 
     Requests that run on one end on it. Until a request or a load brings the model back it is not ready.
 
-    Raises: BadName; RedisUnavailable and RedisRefused, where nothing is known here of the model.
+    Raises: BadName; RedisUnavailable and RedisRefused, where nothing is known here of the model, or the
+            other servers cannot be told.
     """
     check_name(name)
     catalogue = engine.catalogue
     if not catalogue.knows(name) and not any(one.manifest.name == name for one in catalogue.loaded()):
         try:
-            await engine.store.versions(name)
+            async with in_time(LOOK_UP_SECONDS):
+                await engine.store.versions(name)
         except ModelNotFound:
             return
     catalogue.unload(name)
-    await engine.store.ask(UNLOAD, name, engine.process)
+    await tell_others(engine, UNLOAD, name)
+
+
+async def tell_others(engine: Engine, event: str, name: str) -> None:
+    """Ask every other server to do with a model what was done here.
+
+    Raises: RedisUnavailable, RedisRefused.
+    """
+    async with in_time(LOOK_UP_SECONDS):
+        await engine.store.ask(event, name, engine.process)
 
 
 async def ready(engine: Engine, name: str, reference: Reference = None) -> bool:

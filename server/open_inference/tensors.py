@@ -1,7 +1,8 @@
 """Tensors of the Open Inference Protocol <-> numpy: shapes first, then values; nothing is allocated on a promise."""
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import chain
 from math import prod
 from typing import Any
 
@@ -149,7 +150,26 @@ def of_list(name: str, dtype: str, shape: tuple[int, ...], data: object) -> Tens
             "send them flat, or nested as the shape says",
             tensor=shown(name),
         )
+    if dtype != "bool" and holds_truth(parsed, data):
+        raise refused(name, dtype, next(one for one in values_in(data, parsed.ndim) if isinstance(one, bool)))
     return values_of(name, dtype, parsed.reshape(-1)).reshape(shape)
+
+
+def holds_truth(parsed: Tensor, data: list[Any]) -> bool:
+    """Whether there is a truth value among numbers, which numpy made a 0 or a 1.
+
+    Types are looked at only where a value is one of these: that takes half as long as numpy took to read them.
+    """
+    if parsed.dtype.kind not in "iuf" or not ((parsed == 0) | (parsed == 1)).any():
+        return False
+    return bool in set(map(type, values_in(data, parsed.ndim)))
+
+
+def values_in(data: Iterable[Any], axes: int) -> Iterable[Any]:
+    """Return the values of lists that are nested as deep as there are axes."""
+    for _ in range(axes - 1):
+        data = chain.from_iterable(data)
+    return data
 
 
 def exact(parsed: Tensor, data: list[Any]) -> Tensor:

@@ -51,6 +51,7 @@ WORDS: dict[type[InsituError], str] = {
     domain.NothingToRollBack: "ERR",
     domain.VersionInUse: "ERR",
     job_errors.JobUnderWay: "ERR",
+    job_errors.RowsElsewhere: "ERR",
     core.BadInput: "ERR",
     core.TooManyRows: "ERR",
     core.RunFailed: "ERR",

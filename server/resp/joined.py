@@ -96,11 +96,13 @@ class Joined:
     def _submit(self, target: Target, group: Group) -> None:
         """Ask the core for a group."""
         ask = Ask(target[0], None, group.parts, callers=group.count)
-        self._predictor.submit(ask, partial(self._answered, target, group))
+        if group.count > 1:
+            ask.apart = TOO_MUCH_AT_ONCE
+        self._predictor.submit(ask, partial(self._answered, target, group, ask))
 
-    def _answered(self, target: Target, group: Group, outcome: Answer | Exception) -> None:
+    def _answered(self, target: Target, group: Group, ask: Ask, outcome: Answer | Exception) -> None:
         """Hand out the answer to a group; where it was too much at once, each is asked for by itself."""
-        if isinstance(outcome, TOO_MUCH_AT_ONCE) and group.count > 1:
+        if isinstance(outcome, Exception) and ask.asked_apart(outcome):
             self._gathered.done(group)
             self._one_by_one(target, group)
         else:

@@ -164,7 +164,7 @@ class JoinedDags:
         data = group.parts[0] if len(group.parts) == 1 else b"".join(group.parts)
         tensor: Tensor = np.frombuffer(data, NUMPY[form.dtype]).reshape(group.count, *form.shape[1:])
         inputs = {manifest.inputs[0].name: tensor}
-        return Ask(name, version, inputs=inputs, tensors=True, callers=group.count)
+        return Ask(name, version, inputs=inputs, tensors=True, callers=group.count, apart=(Exception,))
 
     def _answered(self, target: Target, group: Group, outcome: Answer | Exception) -> None:
         """Hand out what a run gave, row by row."""

@@ -61,7 +61,7 @@ def create_api(engine: Engine, access: Access) -> FastAPI:
         api.include_router(router)
     describe(api, TAGS)
     api.include_router(pages.create_router(api.openapi))
-    errors.install(api, paths_of(documented))
+    errors.install(api, routes_of(documented))
     limits = BodyLimits(engine.limits.body_bytes, engine.limits.model_bytes)
     api.state.ending = Ending()
     heads, turns, inferred = Heads(access, limits.body_bytes), Turns(engine), InferTurns(engine)
@@ -88,7 +88,6 @@ def routers(engine: Engine, access: Access) -> tuple[APIRouter, ...]:
     )
 
 
-def paths_of(routers: Iterable[APIRouter]) -> list[str]:
-    """Return the paths of routes, each once."""
-    every = (route.path for router in routers for route in router.routes if isinstance(route, APIRoute))
-    return list(dict.fromkeys(every))
+def routes_of(routers: Iterable[APIRouter]) -> list[APIRoute]:
+    """Return the routes of routers."""
+    return [route for router in routers for route in router.routes if isinstance(route, APIRoute)]

@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match, Route
 
 from models import errors as domain
 from models import job_errors
@@ -40,6 +41,7 @@ STATUS: dict[type[InsituError], int] = {
     domain.NothingToRollBack: 409,
     domain.VersionInUse: 409,
     job_errors.JobUnderWay: 409,
+    job_errors.RowsElsewhere: 409,
     refusals.BodyTooLarge: 413,
     domain.ModelTooLarge: 413,
     PageTooLarge: 413,
@@ -120,8 +122,8 @@ def answer(error: InsituError, path: str = "") -> Json:
     return Json({"error": facts(error)}, status_of(error), headers_of(error))
 
 
-def install(api: FastAPI, paths: Sequence[str]) -> None:
-    """Let every error of a route leave through `answer`; `paths` are what a misspelt one may mean."""
+def install(api: FastAPI, routes: Sequence[Route]) -> None:
+    """Let every error of a route leave through `answer`; the `routes` are what a misspelt path may mean."""
 
     async def known(request: Request, error: Exception) -> Json:
         if not isinstance(error, InsituError):
@@ -131,7 +133,7 @@ def install(api: FastAPI, paths: Sequence[str]) -> None:
     async def routing(request: Request, error: Exception) -> Json:
         if not isinstance(error, HTTPException):
             raise error
-        return answer(of_routing(request, error, paths), request.scope["path"])
+        return answer(of_routing(request, error, routes), request.scope["path"])
 
     async def validation(request: Request, error: Exception) -> Json:
         if not isinstance(error, RequestValidationError):
@@ -143,15 +145,24 @@ def install(api: FastAPI, paths: Sequence[str]) -> None:
     api.add_exception_handler(RequestValidationError, validation)
 
 
-def of_routing(request: Request, error: HTTPException, paths: Sequence[str]) -> InsituError:
+def of_routing(request: Request, error: HTTPException, routes: Sequence[Route]) -> InsituError:
     """Return what the router found, in our words."""
     path, headers = request.url.path, error.headers or {}
     if error.status_code == 404:
+        paths = dict.fromkeys(route.path for route in routes)
         return refusals.PathNotFound(path, get_close_matches(path[:128], paths, n=1))
     if error.status_code == 405:
-        return refusals.MethodRefused(request.method, path, headers.get("Allow", ""))
+        return refusals.MethodRefused(
+            request.method, path, allowed(request, routes) or headers.get("Allow", "")
+        )
     log.error("unexpected HTTP error %d: %s", error.status_code, error.detail)
     return refusals.Broken()
+
+
+def allowed(request: Request, routes: Sequence[Route]) -> str:
+    """Return every method of a path: it has a route for each, and the router names that of the first."""
+    matching = (route.methods or () for route in routes if route.matches(request.scope)[0] is not Match.NONE)
+    return ", ".join(sorted(set().union(*matching)))
 
 
 def of_validation(error: RequestValidationError) -> InsituError:

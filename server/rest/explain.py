@@ -68,7 +68,7 @@ async def posted(engine: Engine, request: Request, name: str, version: str | Non
 
     Raises: InsituError, what concerns the request or its only row.
     """
-    with predict.counted(engine):
+    with predict.counted(engine, name):
         if request.query_params:
             raise BadRequest("a POST takes no query parameters here; put them into the body")
         data = await read_json(request, FIELDS)
@@ -81,7 +81,7 @@ async def queried(engine: Engine, request: Request, name: str, version: str | No
 
     Raises: InsituError, what concerns the request or its only row.
     """
-    with predict.counted(engine):
+    with predict.counted(engine, name):
         query, timeout_ms = request.query_params.multi_items(), request.headers.get(asks.TIMEOUT_HEADER)
         ask, wish = of_query(name, asks.reference(version), query, timeout_ms)
     return await answer(engine, request, ask, wish)

@@ -44,14 +44,14 @@ def create_router(engine: Engine, access: Access) -> APIRouter:
     @router.get(MODEL, summary="Predict keys", **get)
     async def predict_keys(request: Request, name: ModelName) -> Json:
         """Predict by keys from a terminal: `?key=customer:1&key=customer:2`."""
-        with counted(engine):
+        with counted(engine, name):
             ask = queried(request, name, None)
         return await answer(engine, request, ask)
 
     @router.get(VERSION, summary="Predict keys by one version", **get)
     async def predict_keys_by_version(request: Request, name: ModelName, version: Version) -> Json:
         """Predict by keys and one version: a number, or an alias."""
-        with counted(engine):
+        with counted(engine, name):
             ask = queried(request, name, version)
         return await answer(engine, request, ask)
 
@@ -63,25 +63,19 @@ async def predicted(engine: Engine, request: Request, name: str, version: str | 
 
     Raises: InsituError, what concerns the request or its only row.
     """
-    with counted(engine):
+    with counted(engine, name):
         ask = await posted(request, name, version)
     return await answer(engine, request, ask)
 
 
 @contextmanager
-def counted(engine: Engine) -> Iterator[None]:
-    """Count a request that the core never gets to see; the model it names may be any text."""
+def counted(engine: Engine, model: str) -> Iterator[None]:
+    """Count a request that the core never gets to see."""
     try:
         yield
     except InsituError as error:
-        count(engine, error)
+        engine.refused(model, error)
         raise
-
-
-def count(engine: Engine, error: Exception) -> None:
-    """Count what is wrong with a request that the core never gets to see."""
-    if isinstance(error, InsituError):
-        engine.metrics.failed("unknown", error.code)
 
 
 async def posted(request: Request, name: str, version: str | None) -> Ask:

@@ -125,7 +125,7 @@ class Turns:
         try:
             self._alone(predict.of_bytes(*target, body, timeout_ms), turn)
         except Exception as error:  # noqa: BLE001  # whatever it is, it is answered
-            predict.count(self._engine, error)
+            self._engine.refused(target[0], error)
             turn.write(self._replies.of(error, turn.state.default_headers))
 
     def _alone(self, ask: Ask, turn: Turn) -> None:
@@ -195,27 +195,36 @@ class Turns:
 
     def _submit(self, target: Target, group: Group, share: int | None) -> None:
         """Ask for a group, all of whose keys go to the same version."""
+        callers = len(group.keys)
+        ask = Ask(*target, group.keys, callers=callers, share=share)
+        if callers > 1:
+            ask.apart = TOO_MUCH_AT_ONCE
 
         def answered(outcome: Answer | Exception) -> None:
-            self._answered(target, group, outcome)
+            if isinstance(outcome, Exception) and ask.asked_apart(outcome):
+                self._each_alone(target, group)
+            else:
+                self._answered(group, outcome)
 
-        ask = Ask(*target, group.keys, callers=len(group.keys), share=share)
         request = self._predictor.submit(ask, answered)
         if request.open:
             group.request = request
 
-    def _answered(self, target: Target, group: Group, outcome: Answer | Exception) -> None:
-        """Write the answers of a group; where not all of them fit at once, each is asked for by itself."""
+    def _each_alone(self, target: Target, group: Group) -> None:
+        """Ask for each request of a group by itself: not all of them fit at once."""
+        group.request = None
+        for key, turn in zip(group.keys, group.turns, strict=True):
+            turn.group = None
+            self._alone(Ask(*target, (key,)), turn)
+
+    def _answered(self, group: Group, outcome: Answer | Exception) -> None:
+        """Write the answers of a group."""
         turns, headers = group.turns, group.turns[0].state.default_headers
         group.request = None
         if isinstance(outcome, Answer):
             replies = self._replies.of_rows(outcome, headers, group.written)
             for turn, reply in zip(turns, replies, strict=True):
                 turn.write(reply)
-        elif isinstance(outcome, TOO_MUCH_AT_ONCE) and len(turns) > 1:
-            for key, turn in zip(group.keys, turns, strict=True):
-                turn.group = None
-                self._alone(Ask(*target, (key,)), turn)
         else:
             for turn in turns:
                 turn.write(self._replies.of_error(outcome, headers))

@@ -55,7 +55,7 @@ class Calls:
 
         Raises: BadRequest.
         """
-        with self._counted():
+        with self._counted(""):
             return await beside(len(data), parsed, "ModelInferRequest", data)
 
     async def request(self, asked: Any, seconds_left: float | None, size: int) -> Infer:
@@ -63,16 +63,16 @@ class Calls:
 
         Raises: BadRequest.
         """
-        with self._counted():
+        with self._counted(asked.model_name):
             return await beside(size, infer_of, asked, seconds_left)
 
     @contextmanager
-    def _counted(self) -> Iterator[None]:
-        """Count a request that the core never gets to see; the model it names may be any text."""
+    def _counted(self, model: str) -> Iterator[None]:
+        """Count a request that the core never gets to see."""
         try:
             yield
         except InsituError as error:
-            self._engine.metrics.failed("unknown", error.code)
+            self._engine.refused(model, error)
             raise
 
     async def answer(self, request: Infer) -> Inferred:

@@ -9,7 +9,7 @@ from server.inference.engine import Engine
 from server.open_inference.describing import config, model_metadata, server_metadata
 from server.open_inference.model_statistics import model_statistics
 from server.open_inference.repository import ready
-from server.open_inference.signatures import signature_of
+from server.open_inference.signatures import signature_of, versions_of
 from server.rpc.messages import message
 from server.rpc.methods import Methods
 from server.rpc.requests import reference_of
@@ -45,7 +45,8 @@ def model_methods(engine: Engine) -> Methods:
 
     async def metadata_of_model(request: Any) -> Any:
         found = await signature_of(engine, request.name, reference_of(request.version))
-        facts = model_metadata(found.manifest, found.versions, found.plan)
+        versions = await versions_of(engine, request.name)
+        facts = model_metadata(found.manifest, versions, found.plan)
         return message("ModelMetadataResponse")(**facts)
 
     async def model_config(request: Any) -> Any:

@@ -7,17 +7,16 @@ can be answered at once, each is asked for by itself, and gets the error that is
 import asyncio
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import numpy as np
 
 from models.errors import InsituError
 from models.tensors import Tensor
-from server.inference.asking import Answer
+from server.inference.asking import Answer, Ask
 from server.inference.engine import Engine
-from server.inference.predictor import is_well
+from server.inference.loading import Serving
 from server.inference.requests import Request
-from server.open_inference.asking import ask_of, joining
+from server.open_inference.asking import ask_of, joining, meant
 from server.open_inference.infer import Infer, TensorGiven
 from server.rpc.heads import Head
 from server.rpc.replies import Shapes
@@ -95,54 +94,47 @@ class Gathered:
     def _ask(self, group: Group) -> None:
         """Ask for a group; one that cannot be asked for whole is left to its callers."""
         del self._groups[group.head]
-        try:
-            ask = self._asked(group)
-        except InsituError:
-            ask = None
-        if ask is None:
-            hand_out(group, None)
-            return
-        request = self._engine.predictor.submit(ask, partial(self._answered, group))
-        if request.open:
-            group.request = request
-
-    def _asked(self, group: Group) -> Any:
-        """Return what the core is asked, None where its rows are not to be asked for together.
-
-        Raises: InsituError, what is wrong with all of them.
-        """
         request = group.head.request
         serving = joining(self._engine, request.model, request.reference)
-        if serving is None:
-            return None
-        (one,) = request.inputs
-        rows = b"".join([group.head.row(turn.data) for turn in group.turns])
-        tensor: Tensor = np.frombuffer(rows, one.tensor.dtype).reshape(
-            len(group.turns), *one.tensor.shape[1:]
-        )
-        given = TensorGiven(one.name, one.datatype, tensor)
-        ask = ask_of(Infer(request.model, request.reference, [given], request.outputs), serving)
-        if ask.inputs is None:
-            return None
-        ask.callers = len(group.turns)
-        deadlines = [turn.deadline for turn in group.turns if turn.deadline is not None]
-        ask.deadline = min(deadlines, default=None)
-        return ask
+        try:
+            ask = None if serving is None else asked(group, serving)
+        except InsituError:  # what is wrong with all of them
+            ask = None
+        if serving is None or ask is None:
+            hand_out(group, None)
+            return
+        submitted = self._engine.predictor.submit(ask, partial(self._answered, group, serving))
+        if submitted.open:
+            group.request = submitted
 
-    def _answered(self, group: Group, outcome: Answer | Exception) -> None:
+    def _answered(self, group: Group, serving: Serving, outcome: Answer | Exception) -> None:
         """Hand an answer out; an error is met by each caller alone."""
-        if isinstance(outcome, Exception) or not is_well(outcome.rows):
+        if isinstance(outcome, Exception):
             hand_out(group, None)
             return
-        manifest = self._manifest(outcome)
-        if manifest is None:
-            hand_out(group, None)
-            return
+        manifest = meant(self._engine, serving, outcome.version)
         hand_out(group, self._shapes.rows(group.head.request, outcome, manifest))
 
-    def _manifest(self, answer: Answer) -> Any:
-        serving = self._engine.catalogue.find(answer.model, answer.version)
-        return None if serving is None else serving.manifest
+
+def asked(group: Group, serving: Serving) -> Ask | None:
+    """Return what the core is asked for a group, None where each of its answers is written by itself.
+
+    Raises: as ask_of.
+    """
+    request = group.head.request
+    wanted = {one.name for one in request.outputs}
+    if any(one.dtype == "string" for one in serving.manifest.outputs if not wanted or one.name in wanted):
+        return None
+    (one,) = request.inputs
+    rows = b"".join([group.head.row(turn.data) for turn in group.turns])
+    tensor: Tensor = np.frombuffer(rows, one.tensor.dtype).reshape(len(group.turns), *one.tensor.shape[1:])
+    given = TensorGiven(one.name, one.datatype, tensor)
+    ask = ask_of(Infer(request.model, request.reference, [given], request.outputs), serving)
+    if ask.inputs is None:
+        return None
+    ask.callers, ask.apart = len(group.turns), (Exception,)
+    ask.deadline = min((turn.deadline for turn in group.turns if turn.deadline is not None), default=None)
+    return ask
 
 
 def hand_out(group: Group, answers: list[bytes] | None) -> None:

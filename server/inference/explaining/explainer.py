@@ -76,8 +76,7 @@ class Explainer:
         try:
             return await self._in_time(ask, wish, deadline - started)
         except InsituError as error:
-            known = ask.model if self._catalogue.knows(ask.model) else "unknown"
-            self._metrics.failed(known, error.code)
+            self._metrics.failed(self._catalogue.counted_as(ask.model), error.code)
             raise
 
     async def _in_time(self, ask: Ask, wish: Wish, seconds: float) -> Answer:

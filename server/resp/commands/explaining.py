@@ -61,7 +61,7 @@ async def explain(caller: Caller, words: Words) -> bytes:
     Raises: Refused, InsituError.
     """
     check_home(caller)
-    with counted(caller):
+    with counted(caller, words[0]):
         ask, wish = asked(words)
     answer = await caller.engine.explainer.explain(ask, wish)
     row = answer.rows[0]

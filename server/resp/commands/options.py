@@ -114,12 +114,12 @@ def whole_of(given: Given, name: str) -> int | None:
 
 
 @contextmanager
-def counted(caller: Caller) -> Iterator[None]:
-    """Count a command that the core never gets to see; the model it names may be any text."""
+def counted(caller: Caller, model: bytes) -> Iterator[None]:
+    """Count a command that the core never gets to see."""
     try:
         yield
     except InsituError as error:
-        caller.engine.metrics.failed("unknown", error.code)
+        caller.engine.refused(text(model), error)
         raise
 
 

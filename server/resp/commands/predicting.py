@@ -62,7 +62,7 @@ async def predict(caller: Caller, words: Words) -> bytes:
     Raises: Refused; InsituError for what concerns all rows.
     """
     check_home(caller)
-    with counted(caller):
+    with counted(caller, words[0]):
         ask = asked(words)
     if ask.raw:
         return array(await raw_replies(caller.engine, caller.wire, ask))

@@ -52,7 +52,7 @@ async def answered(engine: Engine, request: Request, name: str, version: str | N
 
     Raises: InsituError; ClientDisconnect.
     """
-    with counted(engine):
+    with counted(engine, name):
         asked = await read(engine, request, name, asks.reference(version))
     return await answer(
         await heard(request, infer(engine, asked)), asked, request.headers.get("accept-encoding")

@@ -10,7 +10,7 @@ from server.inference.engine import Engine
 from server.open_inference.describing import config, model_metadata
 from server.open_inference.model_statistics import model_statistics
 from server.open_inference.repository import ready
-from server.open_inference.signatures import Signature, signature_of
+from server.open_inference.signatures import Signature, signature_of, versions_of
 from server.rest import asks
 from server.rest.documenting import protocol_failures
 from server.rest.guarding import needs
@@ -63,17 +63,21 @@ def add_metadata(router: APIRouter, engine: Engine) -> None:
     @router.get(MODEL, summary="Model metadata", **said)
     async def describe_model(name: ModelName) -> Json:
         """Tell the inputs and outputs of the version that the alias `production` means."""
-        return described(await signed(engine, name, None))
+        return await described(engine, await signed(engine, name, None))
 
     @router.get(VERSION, summary="Version metadata", **said)
     async def describe_version(name: ModelName, version: Version) -> Json:
         """Tell the inputs and outputs of a version: a number, or an alias."""
-        return described(await signed(engine, name, version))
+        return await described(engine, await signed(engine, name, version))
 
 
-def described(signature: Signature) -> Json:
-    """Return metadata."""
-    return Json(model_metadata(signature.manifest, signature.versions, signature.plan))
+async def described(engine: Engine, signature: Signature) -> Json:
+    """Return metadata.
+
+    Raises: as versions_of.
+    """
+    versions = await versions_of(engine, signature.manifest.name)
+    return Json(model_metadata(signature.manifest, versions, signature.plan))
 
 
 def add_configuration(router: APIRouter, engine: Engine) -> None:
@@ -117,9 +121,9 @@ async def readiness(engine: Engine, name: str, version: str | None) -> dict[str,
     Raises: BadRequest, it was unloaded or does not load, 400 as in Triton; as signature_of.
     """
     reference = asks.reference(version)
+    number = (await signature_of(engine, name, reference)).manifest.version
     if await ready(engine, name, reference):
         return {"name": name, "ready": True}
-    number = (await signature_of(engine, name, reference)).manifest.version
     why = engine.catalogue.failures(name).get(number, "it was unloaded; a request or a load brings it back")
     raise BadRequest(f"version {number} of model {name!r} is not ready: {why}", model=name, version=number)
 

@@ -11,11 +11,10 @@ from typing import Any
 from models.errors import InsituError
 from server.inference.asking import Answer, Ask
 from server.inference.engine import Engine
-from server.inference.errors import TOO_MUCH_AT_ONCE, BadInput, RunFailed
+from server.inference.errors import OF_ONE_CALLER
 from server.inference.loading import Serving
 from server.open_inference.asking import begun, infer, joining, meant
 from server.open_inference.infer import Infer, Inferred
-from server.rest import predict
 from server.rest.heads import Head
 from server.rest.turns import Gathered, Turn
 from server.rest.v2 import compression
@@ -27,7 +26,6 @@ from server.rest.v2.messages import Messages
 log = logging.getLogger(__name__)
 
 Name = tuple[Head, bytes]  # of a group: the head of its requests and their JSON
-OWN = (*TOO_MUCH_AT_ONCE, RunFailed, BadInput)  # what one request of a group may have brought on the others
 
 
 class InferGroup(Gathered):
@@ -102,9 +100,14 @@ class InferTurns:
         feeds = group.form.feeds(group.bodies, head.json_bytes or 0)
         callers, priority = len(group.turns), group.form.priority
         ask = Ask(*head.target, inputs=feeds, callers=callers, tensors=True, priority=priority)
+        if callers > 1:
+            ask.apart = OF_ONE_CALLER
 
         def answered(outcome: Answer | Exception) -> None:
-            self._answered(head, group, serving, outcome)
+            if isinstance(outcome, Exception) and ask.asked_apart(outcome):
+                self._each_alone(head, group)
+            else:
+                self._answered(head, group, serving, outcome)
 
         request = self._engine.predictor.submit(ask, answered)
         if request.open:
@@ -112,21 +115,20 @@ class InferTurns:
 
     def _each_alone(self, head: Head, group: InferGroup) -> None:
         """Ask for each request of a group by itself."""
+        group.request = None
         for turn, body in zip(group.turns, group.bodies, strict=True):
             if turn.group is not None:  # its client is still there
                 turn.group = None
                 self._alone(turn, head, body)
 
     def _answered(self, head: Head, group: InferGroup, serving: Serving, outcome: Answer | Exception) -> None:
-        """Write the answers of a group; where one may have failed all, each is asked for by itself."""
+        """Write the answers of a group."""
         group.request = None
         if isinstance(outcome, Answer):
             manifest = meant(self._engine, serving, outcome.version)
             bodies = self._messages.bodies(outcome, manifest, group.form, len(group.turns))
             for turn, body in zip(group.turns, bodies, strict=True):
                 self._write(turn, head, *body)
-        elif isinstance(outcome, OWN) and len(group.turns) > 1:
-            self._each_alone(head, group)
         else:
             for turn in group.turns:
                 self._refuse(turn, outcome)
@@ -136,7 +138,7 @@ class InferTurns:
         try:
             asked = self._read(head, body)
         except Exception as error:  # noqa: BLE001  # whatever it is, it is answered
-            predict.count(self._engine, error)
+            self._engine.refused(head.target[0], error)
             self._refuse(turn, error)
             return
 

@@ -261,8 +261,11 @@ async def test_a_row_that_cannot_be_explained_is_the_error(store: ModelStore, as
 async def test_what_a_client_gets_wrong_is_counted(store: ModelStore, asking: Asker) -> None:
     await store.publish(bundle(scaled(), view=VIEW))
 
-    with pytest.raises(Exception, match="TIMEOUT"):
-        await asking("INSITU.PREDICT", "m", "k:1", "TIMEOUT", "x")
+    await asking.caller.engine.catalogue.get("m")
+    for name in ("m", "any-text"):
+        with pytest.raises(Exception, match="TIMEOUT"):
+            await asking("INSITU.PREDICT", name, "k:1", "TIMEOUT", "x")
 
     told = asking.caller.engine.metrics.exposition().decode()
+    assert 'insitu_errors_total{model="m",version="",code="bad_request"} 1.0' in told
     assert 'insitu_errors_total{model="unknown",version="",code="bad_request"} 1.0' in told

@@ -114,6 +114,9 @@ async def test_metrics_count_what_was_answered(start: StartDoor, store: ModelSto
     await client.post("/v1/models/churn/predict", json={"keys": ["customer:99"]})
     await client.post("/v1/models/nope/predict", json=ROW)
     await client.post("/v1/models/any-text-at-all/predict", content=b"{")
+    await client.post("/v1/models/churn/predict", content=b"{")
+    await client.get("/v1/models/churn/predict?kye=customer:1")
+    await client.post("/v2/models/churn/infer", content=b"{}")
 
     response = await client.get("/metrics")
 
@@ -127,6 +130,8 @@ async def test_metrics_count_what_was_answered(start: StartDoor, store: ModelSto
     assert samples["insitu_errors_total", "churn", "key_missing"] == 1
     assert samples["insitu_errors_total", "unknown", "model_not_found"] == 1
     assert samples["insitu_errors_total", "unknown", "malformed_json"] == 1
+    assert samples["insitu_errors_total", "churn", "malformed_json"] == 1
+    assert samples["insitu_errors_total", "churn", "bad_request"] == 2
     assert not [name for _, name, _ in samples if name == "any-text-at-all"]
     assert samples["insitu_redis_up", None, None] == 1
 

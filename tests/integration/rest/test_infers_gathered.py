@@ -57,15 +57,18 @@ async def together(wire: Wire, requests: list[bytes]) -> list[Any]:
     return list(await asyncio.gather(*(one(said, barrier) for said in requests)))
 
 
-async def batches(wire: Wire, model: str) -> float:
-    """How many runs a model had."""
+async def metrics(wire: Wire) -> dict[str, float]:
+    """What was counted, by name and labels."""
     async with line(wire.port) as one:
         await one.say(b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
         (reply,) = await one.hear(1)
-    start = f'insitu_batch_rows_count{{model="{model}",version="1"}}'
-    return next(
-        float(row.rsplit(" ", 1)[1]) for row in reply.raw.decode().splitlines() if row.startswith(start)
-    )
+    rows = reply.raw.partition(b"\r\n\r\n")[2].decode().splitlines()
+    return {row.rsplit(" ", 1)[0]: float(row.rsplit(" ", 1)[1]) for row in rows if not row.startswith("#")}
+
+
+async def batches(wire: Wire, model: str) -> float:
+    """How many runs a model had."""
+    return (await metrics(wire))[f'insitu_batch_rows_count{{model="{model}",version="1"}}']
 
 
 async def test_each_client_gets_its_own_rows(listen: Listen, store: ModelStore) -> None:
@@ -217,3 +220,49 @@ async def test_bfloat16_comes_and_goes_as_bytes_and_as_numbers(listen: Listen, s
     assert binary.raw.endswith(x.tobytes())
     (output,) = orjson.loads(numbers.raw.partition(b"\r\n\r\n")[2])["outputs"]
     assert output == {"name": "y", "datatype": "BF16", "shape": [2, 2], "data": [1.5, -2, 3.140625, 0]}
+
+
+GOOD = asked("i", np.array([1]))
+BAD = {
+    "rows that fail": asked("i", np.array([99])),
+    "another width": asked("i", np.array([[1, 1, 1]])),
+}
+
+
+@pytest.mark.parametrize("bad", BAD.values(), ids=BAD)
+async def test_a_request_that_fails_is_counted_once_however_many_it_came_with(
+    listen: Listen, store: ModelStore, bad: bytes
+) -> None:
+    await store.publish(bundle(looked_up(f32([[1], [2]]))))
+    wire = await listen()
+    await together(wire, [GOOD])
+
+    statuses = [
+        status for told in await asyncio.gather(*(burst(wire, bad) for _ in range(4))) for status in told
+    ]
+    told = await stats(wire)
+
+    failed, good = statuses.count(400), statuses.count(200) + 1
+    assert (failed, good) == (4 * CLIENTS, 4 * CLIENTS + 1)
+    assert (told["fail"]["count"], told["success"]["count"]) == (failed, good)
+    assert told["queue"]["count"] == good + (failed if bad is BAD["rows that fail"] else 0)
+    counted = await metrics(wire)
+    assert counted['nv_inference_request_failure{model="m",version="1"}'] == failed
+    assert sum(n for name, n in counted.items() if name.startswith("insitu_errors_total")) == failed
+
+
+async def burst(wire: Wire, bad: bytes) -> list[int]:
+    """Say good and bad requests over one connection, one behind the other, and return their statuses."""
+    async with line(wire.port) as one:
+        await one.say((GOOD + bad) * CLIENTS)
+        return [reply.status for reply in await one.hear(2 * CLIENTS)]
+
+
+async def stats(wire: Wire) -> dict[str, dict[str, int]]:
+    """The statistics of the only version."""
+    async with line(wire.port) as one:
+        await one.say(b"GET /v2/models/m/stats HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        (reply,) = await one.hear(1)
+    (version,) = orjson.loads(reply.raw.partition(b"\r\n\r\n")[2])["model_stats"]
+    found: dict[str, dict[str, int]] = version["inference_stats"]
+    return found

@@ -6,10 +6,11 @@ from typing import Any
 import grpc
 import grpc.aio
 import numpy as np
+from onnx import TensorProto
 
 from models.store import ModelStore
 from server.rpc.messages import message
-from tests.graphs import bundle, dense, looked_up, running_total, scaled
+from tests.graphs import bundle, dense, looked_up, model, node, running_total, scaled, value
 from tests.integration.rpc.calling import Caller, infer_request, outputs_of, refused
 
 CALLERS = 40
@@ -58,6 +59,43 @@ async def test_a_bad_row_fails_alone(store: ModelStore, door: Caller) -> None:
     assert [isinstance(one, bytes) for one in found] == [True, True, False, True]
     assert isinstance(found[2], grpc.aio.AioRpcError)
     assert found[2].code() == grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_a_request_that_fails_is_counted_once_however_many_it_came_with(
+    store: ModelStore, door: Caller
+) -> None:
+    await store.publish(bundle(looked_up(np.eye(3, 2, dtype=np.float32)), "gather"))
+    places = [99 if at % 4 == 0 else 1 for at in range(CALLERS)]
+    said = [bytes(infer_request("gather", {"i": np.array([at])}).SerializeToString()) for at in places]
+    await door.raw("ModelInfer", said[1])
+
+    found = [
+        one
+        for _ in range(10)
+        for one in await asyncio.gather(
+            *(door.raw("ModelInfer", one) for one in said), return_exceptions=True
+        )
+    ]
+
+    failed = sum(isinstance(one, grpc.aio.AioRpcError) for one in found)
+    assert failed == 10 * places.count(99)
+    counted = door.engine.metrics.statistics("gather", 1)
+    assert (counted.fail.count, counted.success.count) == (failed, len(found) - failed + 1)
+    assert counted.queue.count == len(found) + 1
+    told = f'insitu_errors_total{{model="gather",version="1",code="run_failed"}} {failed}.0'
+    assert told in door.engine.metrics.exposition().decode()
+
+
+async def test_texts_are_run_and_counted_once(store: ModelStore, door: Caller) -> None:
+    texts = [node("Cast", "x", "y", to=TensorProto.STRING)]
+    onnx = model(texts, [value("x", ["rows", 2])], [value("y", ["rows", 2], TensorProto.STRING)])
+    await store.publish(bundle(onnx, "scale"))
+
+    for number in range(3):
+        await door.raw("ModelInfer", row(number))
+
+    ((_, counted),) = executions(door).items()
+    assert (counted.success.count, counted.inference_count) == (3, 3)
 
 
 async def test_an_answer_is_the_same_gathered_and_alone(store: ModelStore, door: Caller) -> None:

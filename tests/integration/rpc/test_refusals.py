@@ -308,3 +308,16 @@ async def test_the_shorter_of_deadline_and_parameter_ends_a_call(store: ModelSto
 
     assert error.code() == grpc.StatusCode.DEADLINE_EXCEEDED
     assert time.monotonic() - began < 10
+
+
+async def test_a_request_that_cannot_be_read_counts_as_its_model(store: ModelStore, door: Caller) -> None:
+    await store.publish(bundle(scaled(), "scale"))
+    await door.infer("scale", {"x": np.ones((1, 2), np.float32)})
+    for model in ("scale", "any text"):
+        request = infer_request(model, {"x": np.ones((1, 2), np.float32)})
+        request.inputs[0].datatype = "FP8"
+        await refused(door.call("ModelInfer", request))
+
+    told = door.engine.metrics.exposition().decode()
+    assert 'insitu_errors_total{model="scale",version="",code="bad_request"} 1.0' in told
+    assert 'insitu_errors_total{model="unknown",version="",code="bad_request"} 1.0' in told

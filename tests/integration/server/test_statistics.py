@@ -12,8 +12,8 @@ from models.store import ModelStore
 from server.counting.version_statistics import Statistics
 from server.inference.asking import Answer, Ask
 from server.inference.engine import Engine
-from server.inference.errors import BadInput, DeadlineExceeded
-from tests.graphs import bundle, looping, running_total, scaled
+from server.inference.errors import BadInput, DeadlineExceeded, Overloaded, RunFailed
+from tests.graphs import bundle, f32, looked_up, looping, running_total, scaled
 from tests.integration.server.conftest import StartEngine
 
 HASH = {"key": "k:{id}", "as": "hash", "fields": ["a", "b"]}
@@ -124,6 +124,30 @@ async def test_a_request_that_fails_whole_is_counted_where_its_version_is_known(
 
     known = error is BadInput  # one that comes too late is not looked up
     assert (of(running).success.count, of(running).fail.count) == (0, int(known))
+
+
+@pytest.mark.parametrize(("apart", "failed"), [((), 3), ((RunFailed,), 0), ((Overloaded,), 3)])
+async def test_callers_who_are_asked_for_again_are_counted_then(
+    store: ModelStore, engine: StartEngine, apart: tuple[type[Exception], ...], failed: int
+) -> None:
+    await store.publish(bundle(looked_up(f32([[1], [2]]))))
+    running = await engine()
+    asked = {"inputs": {"i": [0, 9, 1]}, "callers": 3, "tensors": True, "apart": apart}
+
+    with pytest.raises(RunFailed):
+        await ask(running, **asked)
+
+    found = of(running)
+    assert (found.fail.count, found.queue.count, found.success.count) == (failed, failed, 0)
+    assert (b"insitu_errors_total{" in running.metrics.exposition()) is bool(failed)
+
+
+async def test_the_wait_of_callers_who_might_have_been_asked_for_again_is_counted(running: Engine) -> None:
+    await ask(running, inputs={"x": ROW["x"] * 3}, callers=3, tensors=True, apart=(RunFailed,))
+
+    found = of(running)
+    assert (found.success.count, found.queue.count) == (3, 3)
+    assert found.queue.ns > 0
 
 
 async def test_a_version_that_is_not_there_counts_nowhere(running: Engine) -> None:

@@ -235,6 +235,26 @@ async def test_an_error_under_v2_is_a_text_wherever_it_comes_from(
     assert told in response.json()["error"]
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("PUT", "/v2/trace/setting", "GET, POST"),
+        ("PUT", "/v2/models/churn/trace/setting", "GET, POST"),
+        ("DELETE", "/v2/logging", "GET, POST"),
+        ("PUT", "/v1/models/churn/predict", "GET, POST"),
+        ("GET", "/v2/models/churn/infer", "POST"),
+        ("POST", "/v2/models/churn", "GET"),
+    ],
+)
+async def test_405_names_every_method_of_a_path(
+    churning: Client, method: str, path: str, allowed: str
+) -> None:
+    response = await churning.request(method, path)
+
+    assert (response.status_code, response.headers["allow"]) == (405, allowed)
+    assert f"allowed: {allowed}" in response.text
+
+
 async def test_a_body_over_the_bound_is_413_in_the_words_of_the_protocol(start: StartDoor) -> None:
     client = await start(max_body_bytes=1024)
 

@@ -65,17 +65,17 @@ def test_labels_are_those_of_the_output_that_is_worded() -> None:
     y, z = told(asked(*wanted), answered(), MANIFEST).outputs
 
     assert (y.datatype, y.tensor.tolist()) == ("BYTES", [["0.700000:1:b", "0.200000:2:c"]])
-    assert (z.datatype, z.tensor.tolist()) == ("BYTES", [["1.000000:0"]])
+    assert (z.datatype, z.tensor.tolist()) == ("BYTES", [["1:0"]])
 
 
 @pytest.mark.parametrize(
     ("tensor", "count", "told"),
     [
-        (np.array([[3, 1], [0, 9]], np.int8), 1, [["3.000000:0"], ["9.000000:1"]]),
+        (np.array([[3, 1], [0, 9]], np.int8), 1, [["3:0"], ["9:1"]]),
         (np.array([[1, 1, 0]], np.float16), 2, [["1.000000:0", "1.000000:1"]]),
         (np.array([[np.nan, 1, np.inf]], np.float32), 3, [["inf:2", "1.000000:1", "nan:0"]]),
         (np.array([[[1, 2], [4, 3]]], np.float64), 2, [["4.000000:2", "3.000000:3"]]),
-        (np.array([[2**63, 0]], np.uint64), 1, [[f"{2**63}.000000:0"]]),
+        (np.array([[2**63, 0]], np.uint64), 1, [[f"{2**63}:0"]]),
         (np.zeros((0, 3), np.float32), 2, []),
         (np.zeros((2, 0), np.float32), 2, [[], []]),
         (np.array([[1, 2]], numpy_dtype("bfloat16")), 1, [["2.000000:1"]]),
@@ -88,3 +88,21 @@ def test_the_largest_values_of_a_row_come_first(tensor: Tensor, count: int, told
 def test_more_classes_than_an_answer_holds_are_refused() -> None:
     with pytest.raises(BadRequest, match="ask for fewer rows or classes"):
         classified(np.zeros((2, MOST_TEXTS), np.float32), MOST_TEXTS, ())
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype", "told"),
+    [
+        ([1, 127, -128], "int8", ["127:1", "1:0", "-128:2"]),
+        ([(1 << 53) + 1, (1 << 63) - 1, -(1 << 63)], "int64", [f"{(1 << 63) - 1}:1", f"{(1 << 53) + 1}:0"]),
+        ([0, (1 << 64) - 1, 1 << 63], "uint64", [f"{(1 << 64) - 1}:1", f"{1 << 63}:2", "0:0"]),
+        ([5, 7, 5, 7], "int32", ["7:1", "7:3", "5:0", "5:2"]),
+        ([5, 7, 5, 7], "float32", ["7.000000:1", "7.000000:3", "5.000000:0", "5.000000:2"]),
+    ],
+)
+def test_whole_numbers_are_written_whole_and_equal_ones_come_by_index(
+    values: list[int], dtype: str, told: list[str]
+) -> None:
+    found = classified(np.array([values], dtype), len(told), ())
+
+    assert found.tolist() == [told]
