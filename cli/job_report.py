@@ -3,16 +3,24 @@
 from typing import TYPE_CHECKING, Any
 
 from cli.terminal import Terminal, count_text, duration_text, plain
+from models.errors import InsituError
 from models.jobs import Found, JobSpec, Matching, Named, ToCsv, ToField, ToOutput, ToParquet
 
 if TYPE_CHECKING:
     from models.histograms import Histogram
     from models.ledger import Standing
+    from models.templates import KeyTemplate
 
 LABELS_SHOWN = 12
 BARS = 12
 BAR_WIDTH = 32
 EIGHTHS = " ▏▎▍▌▋▊▉█"
+
+
+class NothingScored(InsituError):
+    """No row was scored at all."""
+
+    code = "nothing_scored"
 
 
 def targets_text(spec: JobSpec) -> str:
@@ -123,3 +131,28 @@ def as_data(standing: "Standing", seconds: float) -> dict[str, Any]:
         "seconds": round(seconds, 3),
         **({"reason": standing.reason} if standing.reason else {}),
     }
+
+
+def nothing(standing: "Standing", template: "KeyTemplate | None") -> NothingScored:
+    """Return why nothing was scored; `template` is what the model reads."""
+    tally, rows = standing.tally, standing.spec.rows
+    facts = as_data(standing, standing.seconds)
+    if tally.skipped:
+        count = count_text(tally.skipped.total(), "row")
+        codes = ", ".join(f"{code} {count:,}" for code, count in tally.skipped.most_common())
+        first = next(iter(tally.examples.values()), "")
+        return NothingScored(f"none of {count} could be scored ({codes}); the first: {first}", **facts)
+    reads, pattern = (template.text, template.glob) if template else ("", "*")
+    if not isinstance(rows, Matching):
+        return NothingScored(f"there are no rows in {rows_text(standing.spec)}", **facts)
+    asked = rows.pattern or pattern
+    if standing.passed_over:
+        found = count_text(standing.passed_over, "key")
+        match = "matches" if standing.passed_over == 1 else "match"
+        return NothingScored(
+            f"{found} {match} {asked!r}, none of them is a key this model reads ({reads!r})", **facts
+        )
+    return NothingScored(
+        f"no key matches {asked!r}; this model reads {reads!r}; look with `redis-cli --scan --pattern {pattern!r}`",
+        **facts,
+    )

@@ -11,7 +11,7 @@ import typer
 from cli.engines import engine_for, settings_for
 from cli.errors import needs
 from cli.job_options import RowOptions, TargetOptions, job_of, milliseconds, point_in_time
-from cli.job_report import as_data, rate_text, rows_text, show
+from cli.job_report import nothing, rate_text, show
 from cli.manual import PREDICTIONS, Command
 from cli.options import AsJson, DataDir, Missing, ModelName, Prefix, RedisUrl, Reference
 from cli.predicting import parsed
@@ -21,11 +21,10 @@ from cli.settings import Settings, read_settings
 from cli.terminal import Terminal, count_text
 from models.errors import InsituError, RedisUnavailable
 from models.job_errors import JobNotFound
-from models.jobs import JobSpec, Matching
+from models.jobs import JobSpec
 
 if TYPE_CHECKING:
     from models.ledger import Ledger, Standing
-    from models.templates import KeyTemplate
     from server.batch.scoring import Progress, Watch
     from server.inference.engine import Engine
 
@@ -60,12 +59,6 @@ class Interrupted(RedisUnavailable):
         InsituError.__init__(
             self, f"{reason}; job {name!r} is kept: the same command with --resume goes on", job=name
         )
-
-
-class NothingScored(InsituError):
-    """No row was scored at all."""
-
-    code = "nothing_scored"
 
 
 def score(
@@ -364,31 +357,6 @@ def note_of(now: "Progress", seconds: float) -> str:
     skipped = f", {count_text(tally.skipped.total(), 'error')}" if tally.skipped else ""
     resting = f", resting: Redis takes {now.latency_ms:.1f} ms" if now.resting else ""
     return f"{count_text(tally.rows, 'row')}, {rate_text(now.rows, seconds)}{skipped}{resting}"
-
-
-def nothing(standing: "Standing", template: "KeyTemplate | None") -> NothingScored:
-    """Return why nothing was scored; `template` is what the model reads."""
-    tally, rows = standing.tally, standing.spec.rows
-    facts = as_data(standing, standing.seconds)
-    if tally.skipped:
-        count = count_text(tally.skipped.total(), "row")
-        codes = ", ".join(f"{code} {count:,}" for code, count in tally.skipped.most_common())
-        first = next(iter(tally.examples.values()), "")
-        return NothingScored(f"none of {count} could be scored ({codes}); the first: {first}", **facts)
-    reads, pattern = (template.text, template.glob) if template else ("", "*")
-    if not isinstance(rows, Matching):
-        return NothingScored(f"there are no rows in {rows_text(standing.spec)}", **facts)
-    asked = rows.pattern or pattern
-    if standing.passed_over:
-        found = count_text(standing.passed_over, "key")
-        match = "matches" if standing.passed_over == 1 else "match"
-        return NothingScored(
-            f"{found} {match} {asked!r}, none of them is a key this model reads ({reads!r})", **facts
-        )
-    return NothingScored(
-        f"no key matches {asked!r}; this model reads {reads!r}; look with `redis-cli --scan --pattern {pattern!r}`",
-        **facts,
-    )
 
 
 COMMANDS = (

@@ -38,7 +38,7 @@ CONNECTIONS = 4
 ANSWER = "x" * 110  # as long as an answer that is written
 LIMIT_SECONDS = 900
 ROUNDS = 3  # at the most: a round takes its time
-ROUND_SECONDS = 70.0
+ROUND_SECONDS = 60.0
 MEMORY_SECONDS = 120.0
 SAMPLE_SECONDS = 0.2
 

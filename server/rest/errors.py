@@ -41,7 +41,6 @@ STATUS: dict[type[InsituError], int] = {
     domain.NothingToRollBack: 409,
     domain.VersionInUse: 409,
     job_errors.JobUnderWay: 409,
-    job_errors.RowsElsewhere: 409,
     refusals.BodyTooLarge: 413,
     domain.ModelTooLarge: 413,
     PageTooLarge: 413,

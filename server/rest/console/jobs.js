@@ -78,7 +78,7 @@ function progress(share) {
 function drawFacts(job, running) {
   const fact = (value, words) => h("span", {}, h("b", {}, value), ` ${words}`);
   return [
-    running && fact(`${Math.floor(job.share * 100)} %`, "found"),
+    running && fact(`${Math.floor(job.share * 100)} %`, "done"),
     fact(number(job.scored), job.scored === 1 ? "row scored" : "rows scored"),
     job.passed > 0 && fact(number(job.passed), "passed over"),
     job.other_keys > 0 && fact(number(job.other_keys), "other keys"),
