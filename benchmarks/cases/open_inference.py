@@ -276,7 +276,13 @@ def claims() -> Iterator[Claim]:
     for who, least in ((TRITON, 1.0), (PYTRITON, 1.5)):
         theirs = Series(NAME, who, GRPC)
         yield Claim(f"calls/s, {GRPC}: over {who}", ratio((ours, "rate"), (theirs, "rate")), least)
-    busy, bare = Series(NAME, INSITU, BUSY), Series(NAME, ALONE, BATCH)
+    ours, bare = (Series(NAME, who, BATCH) for who in (INSITU, ALONE))
+    yield Claim(
+        f"median latency, {BATCH}: over copying and running",
+        ratio((ours, "p50_ms"), (bare, "p50_ms")),
+        most=1.5,
+    )
+    busy = Series(NAME, INSITU, BUSY)
     yield Claim(
         f"requests/s, {BUSY}: over copying and running", ratio((busy, "rate"), (bare, "rate")), 1 / 1.5
     )
