@@ -9,6 +9,7 @@ from models.jobs import Found, JobSpec, Matching, Named, ToCsv, ToField, ToOutpu
 if TYPE_CHECKING:
     from models.histograms import Histogram
     from models.ledger import Standing
+    from models.tallies import Tally
     from models.templates import KeyTemplate
 
 LABELS_SHOWN = 12
@@ -65,11 +66,7 @@ def show(terminal: Terminal, standing: "Standing", seconds: float, rows: int) ->
     )
     if where == terminal.note:
         if tally.skipped:
-            codes = ", ".join(f"{code} {count:,}" for code, count in tally.skipped.most_common())
-            first = next(iter(tally.examples.values()), "")
-            where(
-                f"{count_text(tally.skipped.total(), 'row')} could not be scored ({codes}); the first: {first}"
-            )
+            where(f"{count_text(tally.skipped.total(), 'row')} could not be scored {reasons(tally)}")
         return
     labels = tally.labels.most_common(LABELS_SHOWN)
     if labels:
@@ -133,15 +130,19 @@ def as_data(standing: "Standing", seconds: float) -> dict[str, Any]:
     }
 
 
+def reasons(tally: "Tally") -> str:
+    """Return why rows were skipped: codes and how many of each, and the message of one."""
+    codes = ", ".join(f"{code} {count:,}" for code, count in tally.skipped.most_common())
+    return f"({codes}); the first: {next(iter(tally.examples.values()), '')}"
+
+
 def nothing(standing: "Standing", template: "KeyTemplate | None") -> NothingScored:
     """Return why nothing was scored; `template` is what the model reads."""
     tally, rows = standing.tally, standing.spec.rows
     facts = as_data(standing, standing.seconds)
     if tally.skipped:
         count = count_text(tally.skipped.total(), "row")
-        codes = ", ".join(f"{code} {count:,}" for code, count in tally.skipped.most_common())
-        first = next(iter(tally.examples.values()), "")
-        return NothingScored(f"none of {count} could be scored ({codes}); the first: {first}", **facts)
+        return NothingScored(f"none of {count} could be scored {reasons(tally)}", **facts)
     reads, pattern = (template.text, template.glob) if template else ("", "*")
     if not isinstance(rows, Matching):
         return NothingScored(f"there are no rows in {rows_text(standing.spec)}", **facts)

@@ -242,16 +242,8 @@ def score(
         }
     )
     way = Way(job or spec.own_name, resume, gentle, ray)
-    terminal = Terminal(as_json=as_json)
-    try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(scored(terminal, settings, spec, way))
-    except KeyboardInterrupt:
-        if ray is None:
-            terminal.note(
-                f"job {way.name} waits in Redis; the same command with --resume goes on with it", "warn"
-            )
-        raise
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(scored(Terminal(as_json=as_json), settings, spec, way))
 
 
 async def scored(terminal: Terminal, settings: Settings, spec: JobSpec, way: "Way") -> None:
@@ -274,6 +266,11 @@ async def scored(terminal: Terminal, settings: Settings, spec: JobSpec, way: "Wa
         began = time.perf_counter()
         standing, rows = await run_job(terminal, engine, way.name, run)
         show(terminal, standing, time.perf_counter() - began, rows)
+    except asyncio.CancelledError:  # Ctrl-C
+        if way.ray is None:
+            waits = f"job {way.name} waits in Redis; the same command with --resume goes on with it"
+            terminal.note(waits, "warn")
+        raise
     finally:
         await engine.stop()
 

@@ -227,20 +227,23 @@ class JobSpec(Strict):
             raise ValueError(f"the rows come from {self.rows.key!r}, and answers or errors would go there")
         return self
 
-    def _shared_keys(self) -> set[str]:
+    def _shared_keys(self) -> set[str | None]:
         """Every key of Redis that all rows of the job go to."""
-        shared = {one.key for one in self.to if isinstance(one, ToHash | ToSortedSet | ToStream)}
-        return shared | ({(self.errors_to or "").removeprefix(IN_REDIS)} if self.errors_in_redis else set())
+        return {one.key for one in self.to if isinstance(one, ToHash | ToSortedSet | ToStream)} | {
+            self.errors_key
+        }
 
     @property
-    def errors_in_redis(self) -> bool:
-        """Whether the list of errors is a stream."""
-        return self.errors_to is not None and self.errors_to.startswith(IN_REDIS)
+    def errors_key(self) -> str | None:
+        """The stream where errors are listed; None where that is a file, or nowhere."""
+        if self.errors_to is None or not self.errors_to.startswith(IN_REDIS):
+            return None
+        return self.errors_to.removeprefix(IN_REDIS)
 
     @property
     def local(self) -> bool:
         """Whether anything of it lies on one machine, so that no server can do it."""
-        errors_in_file = self.errors_to is not None and not self.errors_in_redis
+        errors_in_file = self.errors_to is not None and self.errors_key is None
         return errors_in_file or any(isinstance(one, LOCAL) for one in (self.rows, *self.to))
 
     @property

@@ -205,37 +205,26 @@ class Ledger:
             Taken(entry.decode(), fields[b"rows"], int(fields[b"walk"]), again) for entry, fields in entries
         ]
 
-    async def settle(self, part: Taken, tally: Tally, before: Tally | None = None) -> int:
+    async def settle(self, part: Taken, tally: bytes, before: bytes = b"") -> int:
         """Say that a part is scored and written, and what this process has done in its walk until now, it included.
 
-        `before` is what it had done without it, None where this is its first. Return 0 when another process
-        settled it meanwhile, or its walk has begun anew, so that it must not be counted here; 2 when the job
-        is done with it, 3 when it is done and the part not to be counted; -1 when not `before` is kept but
-        what `own` gives.
+        Tallies are JSON, `before` what it had done without it, empty where this is its first. Return 0 when
+        another process settled it meanwhile, or its walk has begun anew, so that it must not be counted here;
+        2 when the job is done with it, 3 when it is done and the part not to be counted; -1 when not `before`
+        is kept but what `own` gives.
 
         Raises: RedisUnavailable, RedisRefused.
         """
-        earlier = b"" if before is None else before.to_json()
-        facts = (
-            GROUP,
-            part.entry,
-            self.process,
-            tally.to_json(),
-            time.time(),
-            KEPT_SECONDS,
-            part.walk,
-            earlier,
-        )
+        facts = (GROUP, part.entry, self.process, tally, time.time(), KEPT_SECONDS, part.walk, before)
         return await self._run(SETTLE, (self._job, self._parts, self._tallies), facts)
 
-    async def own(self) -> Tally | None:
-        """Return what this process has done in the newest walk, as Redis has it.
+    async def own(self) -> bytes:
+        """Return what this process has done in the newest walk, as Redis has it; empty where that is nothing.
 
         Raises: RedisUnavailable, RedisRefused.
         """
         async with connected(self._redis):
-            kept = await self._redis.hget(self._tallies, self.process)
-        return None if kept is None else Tally.from_json(kept)
+            return await self._redis.hget(self._tallies, self.process) or b""
 
     async def beat(self, entries: Sequence[str]) -> None:
         """Say that this process lives and still has these parts.

@@ -43,9 +43,8 @@ NAME = "open-inference"
 CONNECTIONS = CALLS = 64
 BATCH_ROWS = 1000
 BATCHES = 10  # of different rows
-BATCH_CONNECTIONS = (
-    8  # keep the server busy, as 16 do too: what a batch costs is seen, not how long it travels
-)
+# These keep the server busy, as 16 do too: what a batch costs is seen, not how long it travels.
+BATCH_CONNECTIONS = 8
 IMAGE = (1, 4, 1250, 1000)  # 20,000,000 bytes
 SMALL_IMAGE = (1, 4, 8, 8)
 IMAGE_MODEL = "pooled"

@@ -28,7 +28,6 @@ from models.tallies import Tally
 from server.batch.ray_cluster import Cluster, connected, machines
 from server.batch.ray_workers import Job, PartScorer, read, rows_of, unpacked
 from server.batch.scoring import TooManyErrors
-from server.batch.targets.error_list import IN_REDIS
 from server.inference.engine import Engine
 from server.inference.errors import no_view
 
@@ -112,7 +111,7 @@ def absolute(spec: JobSpec) -> JobSpec:
     for place in (said["rows"], *said["to"]):
         if place.get("path") not in (None, STANDARD_STREAM):
             place["path"] = str(Path(place["path"]).absolute())
-    if spec.errors_to is not None and not spec.errors_to.startswith(IN_REDIS):
+    if spec.errors_to is not None and spec.errors_key is None:
         said["errors_to"] = str(Path(spec.errors_to).absolute())
     return JobSpec.model_validate(said)
 

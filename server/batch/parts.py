@@ -6,6 +6,7 @@ the number of the first.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -60,18 +61,16 @@ def readable(keys: Sequence[bytes]) -> tuple[list[str], list[str]]:
     """Return keys as texts, and those that are no UTF-8 by themselves, their bytes written out."""
     if not keys:
         return [], []
-    try:
+    with suppress(UnicodeDecodeError):
         return BETWEEN.join(keys).decode().split(BETWEEN.decode()), []
-    except UnicodeDecodeError:
-        texts = texts_of(keys)
-    odd = [not is_utf8(text) for text in texts]
-    wrong = [key.decode("utf-8", "backslashreplace") for key, bad in zip(keys, odd, strict=True) if bad]
-    return [text for text, bad in zip(texts, odd, strict=True) if not bad], wrong
-
-
-def is_utf8(text: str) -> bool:
-    """Whether a text has no bytes in it that are no text."""
-    return not any("\ud800" <= character <= "\udfff" for character in text)
+    texts: list[str] = []
+    odd: list[str] = []
+    for key in keys:
+        try:
+            texts.append(key.decode())
+        except UnicodeDecodeError:
+            odd.append(key.decode("utf-8", "backslashreplace"))
+    return texts, odd
 
 
 @dataclass(frozen=True, slots=True)

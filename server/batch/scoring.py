@@ -139,7 +139,7 @@ class Scorer:
 
     def __init__(self, ledger: Ledger, spec: JobSpec, parts: Tools, watch: Watch) -> None:
         self._ledger, self._spec, self._tools, self._watch = ledger, spec, parts, watch
-        self._tally: Tally | None = None  # what was done here in the newest walk
+        self._done_here = b""  # in the newest walk: a tally, as Redis has it
         self._newest = 0
         self._rows = 0
         self._under_way: set[str] = set()
@@ -237,16 +237,17 @@ class Scorer:
             await self._settle(taken, tally)
 
     async def _settle(self, taken: Taken, tally: Tally) -> None:
-        before = self._tally if taken.walk == self._newest else None
+        before = self._done_here if taken.walk == self._newest else b""
         while True:
-            after = Tally.from_json((before or Tally()).to_json())
-            after.merge(tally)
+            all_of_it = Tally.from_json(before) if before else Tally()
+            all_of_it.merge(tally)
+            after = all_of_it.to_json()
             settled = await patiently(partial(self._ledger.settle, taken, after, before))
             if settled >= 0:
                 break
             before = await patiently(self._ledger.own)  # Redis was restarted, and has lost some
         if settled in COUNTED:
-            self._tally, self._newest = after, taken.walk
+            self._done_here, self._newest = after, taken.walk
             self._rows += tally.rows
         if settled in LAST:
             self._completes = True

@@ -67,9 +67,8 @@ class Written:
         values = {key: found for key in keys if (found := self._key.match(key)) is not None}
         replies = await awaited(self._ask, [*map(self._command, values.values())]) if values else []
         old = {key for key, reply in zip(values, replies, strict=True) if not self._new(reply)}
-        return [
-            key for key in keys if key not in old
-        ]  # of a key that the model does not read scoring says so
+        # A key that the model does not read stays: scoring says so.
+        return [key for key in keys if key not in old]
 
     def _command(self, values: Mapping[str, str]) -> bytes:
         at = self._template.fill(values)

@@ -51,11 +51,11 @@ def spread(standing: Standing) -> Facts:
 
 
 def eta_seconds(standing: Standing, rate: float) -> float | None:
-    """Return how long a job goes on: as many rows are behind each share to come as behind those found."""
-    if not standing.alive or rate <= 0 or not 0 < standing.share <= 1:
+    """Return how long a job goes on: as many rows are behind each share to come as behind what is done."""
+    done = standing.done_share
+    if not standing.alive or rate <= 0 or not 0 < done < 1:
         return None
-    left = standing.found / standing.share - standing.tally.rows
-    return round(max(0.0, left) / rate, 1)
+    return round(standing.tally.rows * (1 - done) / done / rate, 1)
 
 
 def moment(seconds: float) -> datetime:

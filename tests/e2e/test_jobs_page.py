@@ -51,7 +51,7 @@ async def keep(redis_url: str) -> None:
             await jobs[name].lead()
             await jobs[name].add([b"1", b"2"][: 1 + (name == "nightly")], "p", share)
             (part,) = await jobs[name].take(1, 10)
-            await jobs[name].settle(part, tally(48_000, len(name)))
+            await jobs[name].settle(part, tally(48_000, len(name)).to_json())
         await jobs["done"].walked()
         await jobs["doomed"].end(FAILED, f"model 'churn' has no label {HOSTILE!r}")
         await redis.hset(Keys().job("nightly"), "beat", 2**40)  # it lives as long as the test

@@ -15,13 +15,12 @@ import orjson
 from models.assembly import Plan
 from models.encoding import bulk
 from models.errors import BadRequest, InsituError
+from models.jobs import IN_REDIS
 from models.privacy import OPEN, Privacy
 from server.batch.targets.appending import Appending
 from server.batch.targets.parts_folder import writing
 from server.batch.targets.target import JobRun, PartName
 from server.inference.reading.reads import Ask
-
-IN_REDIS = "redis:"
 
 
 class ErrorList(Protocol):
@@ -79,9 +78,10 @@ class ErrorFile:
             listed = Counter() if again is None else self._listed(again)
             left = []
             for key, line in lines:
-                if not listed[key]:
+                if listed[key]:
+                    listed[key] -= 1
+                else:
                     left.append(line)
-                listed[key] -= 1 if listed[key] else 0
             file.write(b"".join(left))
             os.fsync(file.fileno())
 

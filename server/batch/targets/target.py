@@ -45,14 +45,14 @@ class JobRun:
     name: str
     begun: float
     done: bool = False
-    store: Keys = field(default_factory=Keys)
+    keys: Keys = field(default_factory=Keys)
 
     def __str__(self) -> str:
         return f"{self.name} {self.begun}"
 
     def notes(self, stream: str) -> str:
         """Return where it is noted what the job has appended to a stream."""
-        return self.store.job_appended(self.name, self.begun, stream, tag_beside(stream))
+        return self.keys.job_appended(self.name, self.begun, stream, tag_beside(stream))
 
 
 Refused = dict[str, InsituError]  # by key: rows that could not be written

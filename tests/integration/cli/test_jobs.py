@@ -35,7 +35,7 @@ async def keep(redis_url: str) -> None:
             tally = Tally(scored=4)
             tally.add_numbers(np.array([0.1, 0.2, 0.2, 0.9]))
             tally.add_labels(Counter({"stays": 3, "leaves": 1}))
-            await one.settle(part, tally)
+            await one.settle(part, tally.to_json())
             if name == "done":
                 await one.walked()
             await redis.hset(Keys().job(name), "beat", 1)

@@ -28,18 +28,24 @@ def ledger(redis: Redis, process: str = "a", name: str = "job") -> Ledger:
     return Ledger(redis, Keys(), name, process)
 
 
-def counted(rows: int) -> Tally:
+async def leading(redis: Redis) -> Ledger:
+    """A job whose rows this process finds."""
+    one = ledger(redis)
+    assert await one.begin(SPEC)
+    assert await one.lead()
+    return one
+
+
+def counted(rows: int) -> bytes:
     tally = Tally(scored=rows)
     tally.add_numbers(np.ones(rows, np.float32))
     tally.add_labels(Counter({"yes": rows}))
-    return tally
+    return tally.to_json()
 
 
 async def begun(redis: Redis, *parts: bytes) -> Ledger:
     """A job whose rows are all found."""
-    one = ledger(redis)
-    assert await one.begin(SPEC)
-    assert await one.lead()
+    one = await leading(redis)
     assert await one.add(parts, "p", 0.5) == len(parts)
     assert await one.walked() == 1
     return one
@@ -140,9 +146,7 @@ async def test_one_process_finds_rows_and_another_goes_on_when_it_dies(redis: Re
 
 
 async def test_a_walk_that_begins_anew_has_a_number_of_its_own(redis: Redis) -> None:
-    one = ledger(redis)
-    await one.begin(SPEC)
-    await one.lead()
+    one = await leading(redis)
 
     await one.add([b"old"], "1", 0.5)
     await one.add([b"new"], "0", 0.0, anew=True)
@@ -152,9 +156,7 @@ async def test_a_walk_that_begins_anew_has_a_number_of_its_own(redis: Redis) -> 
 
 
 async def test_a_walk_that_begins_anew_counts_everything_anew(redis: Redis) -> None:
-    one = ledger(redis)
-    await one.begin(SPEC)
-    await one.lead()
+    one = await leading(redis)
     await one.add([b"done", b"late"], "1", 0.5, passed_over=3, rows=2)
     done, late = await one.take(2, 10)
     assert await one.settle(done, counted(4)) == 1
@@ -171,9 +173,7 @@ async def test_a_walk_that_begins_anew_counts_everything_anew(redis: Redis) -> N
 
 
 async def test_a_part_of_an_earlier_walk_may_be_the_last_one(redis: Redis) -> None:
-    one = ledger(redis)
-    await one.begin(SPEC)
-    await one.lead()
+    one = await leading(redis)
     await one.add([b"late"], "1", 0.5)
     await one.add([b"new"], "0", 0.0, anew=True)
     late, new = await one.take(2, 10)
@@ -192,16 +192,13 @@ async def test_a_tally_that_redis_has_lost_is_not_written_over(redis: Redis) -> 
     assert await one.settle(first, counted(4)) == 1
     assert await one.settle(second, counted(9), counted(5)) == -1
     own = await one.own()
-    assert own is not None
-    assert own.scored == 4
+    assert Tally.from_json(own).scored == 4
     assert await one.settle(second, counted(8), own) == 2
     assert (await one.look()).tally.scored == 8
 
 
 async def test_the_share_that_is_done_is_not_the_share_that_was_found(redis: Redis) -> None:
-    one = ledger(redis)
-    await one.begin(SPEC)
-    await one.lead()
+    one = await leading(redis)
     await one.add([b"rows", b"more"], "1", 0.5, rows=10)
     assert (await one.look()).done_share == 0.0
     (part, *_) = await one.take(1, 10)
@@ -236,9 +233,7 @@ async def test_a_job_that_is_done_may_be_said_to_have_failed(redis: Redis, done:
 
 
 async def test_a_job_with_no_rows_is_done_when_it_was_walked(redis: Redis) -> None:
-    one = ledger(redis)
-    await one.begin(SPEC)
-    await one.lead()
+    one = await leading(redis)
 
     assert await one.walked() == 2
     assert (await one.look()).state == DONE

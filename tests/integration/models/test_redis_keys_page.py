@@ -79,7 +79,7 @@ async def score_half_a_job(redis: Any) -> None:
     await job.lead()
     await job.add([Part([b"customer:1"]).packed(), Part([b"customer:2"]).packed()], "{}", 0.5)
     (taken,) = await job.take(1, 10)
-    await job.settle(taken, Tally(scored=1))
+    await job.settle(taken, Tally(scored=1).to_json())
 
 
 async def test_the_fields_of_a_jobs_hash_are_those_of_the_table(redis: Any) -> None:
@@ -102,7 +102,7 @@ async def test_a_scorers_rights_are_enough_for_a_job(as_user: Any) -> None:
     (taken,) = await job.take(1, 10)
     await job.beat([taken.entry])
     await job.walked()
-    assert await job.settle(taken, Tally(scored=2), Tally(scored=1)) == 2
+    assert await job.settle(taken, Tally(scored=2).to_json(), Tally(scored=1).to_json()) == 2
     await redis.hset(Keys().job_appended("nightly", 1.5, "scores", 9), "0-1-0", b"\1")
     await redis.set("score:patient:1", b"{}")
     assert await redis.info("server")

@@ -80,14 +80,14 @@ async def half_done(redis: Redis, name: str) -> Ledger:
     tally.add_labels(Counter({"stays": 2, "leaves": 1}))
     tally.add_numbers(np.array([0.25, 0.5, 0.75]))
     tally.skip(KeyMissing("customer:9"), 2)
-    assert await one.settle(taken, tally) == 1
+    assert await one.settle(taken, tally.to_json()) == 1
     return one
 
 
 async def finish(one: Ledger) -> None:
     await one.walked()
     for taken in await one.take(9, 10):
-        assert await one.settle(taken, Tally(scored=9), await one.own())
+        assert await one.settle(taken, Tally(scored=9).to_json(), await one.own())
 
 
 async def test_a_job_is_made_with_the_version_it_begins_with(client: Client, redis: Redis) -> None:
