@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 QUESTION = encoded(("CLUSTER", "SLOTS"))
 LOOK_SECONDS = 0.2  # between two looks at the map
-TRY_AGAIN_SECONDS = 0.05  # a slot under way from one node to another
+TRY_AGAIN_SECONDS = 0.05  # a slot under way from one node to another, or nodes that do not agree whose it is
 
 
 class Cluster:

@@ -15,6 +15,7 @@ from server.inference.reading.slots import slot_of
 
 ASKING = encoded(("ASKING",))
 HOPS = 16  # as redis-py: redirections of one command
+QUICK_HOPS = 4  # those at once; more come of nodes that do not agree yet, which takes a moment
 ELSEWHERE = ("MOVED ", "ASK ", "TRYAGAIN", "CLUSTERDOWN")
 PENDING = object()
 FIRST = (0,)
@@ -97,14 +98,17 @@ class Errand:
         if text.startswith("CLUSTERDOWN") or hops == HOPS:
             self._routes.doubt()
             return RedisUnavailable(text)
-        if text.startswith("TRYAGAIN"):
-            self._routes.later(partial(self._ask_again, link, index, hops + 1))
+        apart = text.startswith("TRYAGAIN")
+        asking = apart or text.startswith("ASK")
+        there = link if apart else self._routes.redirected(text, link)
+        if apart or hops >= QUICK_HOPS:
+            self._routes.later(partial(self._ask_again, there, index, hops + 1, asking))
             return PENDING
-        return self._sent(self._routes.redirected(text, link), index, hops + 1, text.startswith("ASK"))
+        return self._sent(there, index, hops + 1, asking)
 
-    def _ask_again(self, link: Link, index: int, hops: int) -> None:
-        """Ask one command again at the same node, and take its fault if it cannot be sent."""
-        fault = self._sent(link, index, hops, asking=True)
+    def _ask_again(self, link: Link, index: int, hops: int, asking: bool) -> None:
+        """Ask one command again, and take its fault if it cannot be sent."""
+        fault = self._sent(link, index, hops, asking)
         if fault is not PENDING:
             self._take(link, (index,), hops, fault)
 

@@ -18,6 +18,7 @@ PING = ("PING",)
 ROLE = ("ROLE",)
 # A user may be kept from these and still read: whoever says so answers.
 OPTIONAL = {"PING", "ROLE", "CLIENT"}
+FULL_LINE_SECONDS = 0.01  # until a unix socket's line is tried again
 FULL = "ERR max number of clients"
 
 
@@ -51,11 +52,16 @@ class Place:
     async def reached(self, make: Callable[[], Spoken]) -> Spoken:
         """Connect.
 
+        A unix socket whose line of those who wait is full refuses at once; it is tried until the caller gives up.
+
         Raises: OSError.
         """
         loop = asyncio.get_running_loop()
-        if self.path:
-            return (await loop.create_unix_connection(make, self.path))[1]
+        while self.path:
+            try:
+                return (await loop.create_unix_connection(make, self.path))[1]
+            except BlockingIOError:
+                await asyncio.sleep(FULL_LINE_SECONDS)
         name = self.host if self.tls else None
         return (await loop.create_connection(make, self.host, self.port, ssl=self.tls, server_hostname=name))[
             1

@@ -21,6 +21,7 @@ from tests.servers import RedisServer
 
 MIB = 1 << 20
 BIG = 64 * MIB
+CROWD = 20
 Spoken = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 AWAY = re.compile(rb"-LOADING [^\r\n]*\r\n")
 
@@ -68,6 +69,25 @@ async def test_a_redis_that_dies_while_asked_is_told_or_the_connection_ends(
     assert b"the connection was lost" in heard[0]
     assert AWAY.fullmatch(heard[1])
     assert heard[2:] == [b"*3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n", b""]
+
+
+async def test_those_who_find_the_line_before_redis_full_wait_for_their_turn(
+    redis_binary: Path, open_door: OpenDoor
+) -> None:
+    server = RedisServer(redis_binary, ("--tcp-backlog", "1"))
+    try:
+        door = await open_door(redis_url=server.start().url)
+        lines = [await door.line() for _ in range(CROWD)]
+        server.pause()
+        for one in lines:
+            await one.say(command("PING"))
+        await asyncio.sleep(0.1)
+        server.resume()
+        heard = [await one.hear(len(b"+PONG\r\n")) for one in lines]
+    finally:
+        server.close()
+
+    assert heard == [b"+PONG\r\n"] * CROWD
 
 
 async def test_a_redis_that_dies_in_the_middle_of_a_reply_ends_the_connection(

@@ -187,8 +187,23 @@ class Migration:
 
     def end(self) -> None:
         for node in (self.target, self.source):
-            with node.connect() as client:
-                client.execute_command("CLUSTER", "SETSLOT", self.slot, "NODE", identity(self.target))
+            assign(node, self.slot, self.target)
+
+
+def assign(node: RedisServer, slot: int, owner: RedisServer) -> None:
+    """Tell one node whose a slot is."""
+    with node.connect() as client:
+        client.execute_command("CLUSTER", "SETSLOT", slot, "NODE", identity(owner))
+
+
+def of_one_epoch(nodes: RedisNodes) -> bool:
+    """Whether every node knows of every change; one that does not would claim a slot in vain."""
+    told: set[str] = set()
+    for node in nodes.nodes:
+        with node.connect() as client:
+            lines = client.execute_command("CLUSTER", "INFO").decode().splitlines()
+        told.update(line for line in lines if line.startswith("cluster_current_epoch"))
+    return len(told) == 1
 
 
 async def test_a_key_on_its_way_is_found_at_either_end(reader: MakeReader, nodes: RedisNodes) -> None:
@@ -218,6 +233,7 @@ async def test_slots_that_move_under_load_cost_nobody_a_reply(reader: MakeReader
             migration.begin()
             migration.move(f"k:{number}")
             migration.end()
+            wait_until(partial(of_one_epoch, nodes), "the nodes do not agree")
 
     moving = asyncio.create_task(asyncio.to_thread(migrate))
     while not moving.done():
@@ -227,6 +243,26 @@ async def test_slots_that_move_under_load_cost_nobody_a_reply(reader: MakeReader
 
     assert await tally.all() == [VALUES] * tally.asked
     assert tally.asked > 10
+
+
+async def test_nodes_that_send_one_another_what_is_asked_are_given_a_moment_to_agree(
+    reader: MakeReader, nodes: RedisNodes
+) -> None:
+    one = reader(cluster_url(nodes))
+    await answers(one, *ASKS)
+    migration = Migration(nodes, 7)
+    migration.begin()
+    migration.move("k:7")
+    assign(migration.source, migration.slot, migration.target)  # which is not told yet, and names the source
+    tally = Tally(one)
+
+    tally.ask(*ASKS)
+    await asyncio.sleep(3 * clustering.TRY_AGAIN_SECONDS)
+    waiting = dict(tally.told)
+    assign(migration.target, migration.slot, migration.target)
+
+    assert waiting == {}
+    assert await tally.all() == [VALUES]
 
 
 async def test_keys_that_are_apart_for_a_moment_are_asked_for_again(
