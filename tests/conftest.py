@@ -36,8 +36,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     # A suite that is told to end (a CI's time limit) closes its servers like one that Ctrl-C interrupts.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    # Under nohup servers would leave SIGHUP alone, as they should: tests mean it.
+    # Under nohup servers would leave SIGHUP alone, and begun in the background SIGINT, as they should: tests mean them.
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
