@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from functools import lru_cache
 
 import orjson
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
@@ -18,6 +19,7 @@ log = logging.getLogger(__name__)
 
 Headers = list[tuple[bytes, bytes]]
 KIND_LINE = b"\r\ncontent-type: %b\r\n\r\n" % JSON_KIND.encode()
+VERSIONS = 256  # whose beginning of an answer is kept
 AFTER = b"]}\n"  # what every answer ends with
 
 
@@ -46,12 +48,12 @@ class Replies:
         rows, columns = found
         form, places = places_of(columns)
         own = joined(b'{"key":"%%b",%b}' % form, [inside(rows.keys), *places])
-        return b"%b%b%b" % (before_rows(outcome), own, AFTER)
+        return b"%b%b%b" % (before_rows(outcome.model, outcome.version), own, AFTER)
 
     def of_rows(self, answer: Answer, headers: Headers, keys: Sequence[bytes]) -> list[bytes]:
         """Return the answers to requests of one key each, which were asked together; `keys` as JSON has them."""
         opening = self._opening(headers)
-        before = before_rows(answer)
+        before = before_rows(answer.model, answer.version)
         between, more = KIND_LINE + before, len(before) + len(AFTER)
         if (found := columns_of(answer.rows)) is not None:
             owns = [b'{"key":%b,%b}' % pair for pair in zip(keys, texts_of(found[1]), strict=True)]
@@ -103,9 +105,10 @@ def answerable(error: Exception) -> InsituError:
     return Broken()
 
 
-def before_rows(answer: Answer) -> bytes:
+@lru_cache(VERSIONS)
+def before_rows(model: str, version: int) -> bytes:
     """Return the body of an answer up to its rows."""
-    return as_json(predict.worded(Answer(answer.model, answer.version, ())))[: -len(AFTER)]
+    return as_json(predict.worded(Answer(model, version, ())))[: -len(AFTER)]
 
 
 def inside(keys: Sequence[str]) -> list[bytes]:
