@@ -28,9 +28,25 @@ COPY server server
 COPY cli cli
 RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheel .
 
-FROM pins AS server-files
+FROM pins AS server-pins
 RUN pip install --no-cache-dir --constraint constraints.txt '.[server]'
-COPY --from=wheel /wheel /wheel
+
+# The hot path as C; the compiler and mypy, which reads the types of what the server needs, stay behind.
+FROM server-pins AS compiled-wheel
+# hadolint ignore=DL3008
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends gcc libc6-dev \
+ && rm -rf /var/lib/apt/lists/* \
+ && pip install --no-cache-dir --constraint constraints.txt '.[compile]'
+COPY setup.py ./
+COPY models models
+COPY trainer trainer
+COPY server server
+COPY cli cli
+RUN INSITU_COMPILE=1 pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /wheel .
+
+FROM server-pins AS server-files
+COPY --from=compiled-wheel /wheel /wheel
 RUN pip install --no-cache-dir --no-deps --force-reinstall /wheel/*.whl
 
 FROM pins AS trainer-files

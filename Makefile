@@ -18,6 +18,10 @@ SIDE_BY_SIDE := -n $(JOBS) --dist worksteal
 # What failed beside others is run once more, one at a time: on a busy machine a test may wait for its turn in vain.
 AGAIN := --last-failed --last-failed-no-failures none --exitfirst
 
+# The packages with their hot path as C, and the tests that hold them to the same.
+BUILT := build/compiled
+COMPILED_TESTS := tests/unit/models tests/integration/rest tests/integration/resp tests/integration/server
+
 VENV := .venv
 BIN := $(VENV)/bin
 comma := ,
@@ -40,7 +44,7 @@ SUITS := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 # One line for every package large enough to be waited for.
 PROGRESS := /Downloading .*[0-9] [MG]B\)/ { split($$2, name, "-"); print "  " name[1] " " $$(NF - 1) " " $$NF; fflush() }
 
-.PHONY: help demo install test check format e2e bench bench-models clean
+.PHONY: help demo install test check format e2e compiled test-compiled bench bench-models clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -77,7 +81,26 @@ format: install ## Format the code and mend what the linter can
 e2e: install ## Run the tests that need a browser (apt install chromium) and the extra e2e
 	@$(BIN)/python -m pytest tests/e2e --e2e $(ARGS)
 
-bench: $(BENCH_STAMP) $(RIVALS_STAMP) ## Measure Insitu beside its rivals, 21 minutes (ARGS=--quick: four); needs wrk
+compiled: $(BUILT)/.made ## Compile the hot path to C, into build/compiled; needs a C compiler and Python's headers
+	@:
+
+$(BUILT)/.made: $(STAMP) setup.py $(shell find models server cli trainer -name '*.py' 2>/dev/null)
+	@$(BIN)/python -c 'import mypyc, setuptools' 2>/dev/null || $(PIP_INSTALL) -q -e ".[compile]"
+	@rm -rf $(BUILT); mkdir -p build; \
+	echo "Compiling the hot path into $(BUILT) (a minute or two, log: build/compiled.log)"; \
+	if ! INSITU_COMPILE=1 $(BIN)/python setup.py -q build -b build -t build/objects --build-lib $(BUILT) --parallel $(JOBS) \
+	    >build/compiled.log 2>&1; then \
+	  tail -n 15 build/compiled.log >&2; \
+	  echo "It could not be compiled (above: the end of build/compiled.log). Debian, Ubuntu: apt install gcc python3-dev" >&2; \
+	  exit 1; \
+	fi; \
+	touch $@
+
+test-compiled: compiled ## Run the tests of what is served over the compiled hot path
+	@PYTHONPATH=$(CURDIR)/$(BUILT) PYTHONSAFEPATH=1 $(BIN)/python -m pytest $(SIDE_BY_SIDE) -m 'not alone' -o pythonpath=$(BUILT) \
+	  $(or $(ARGS),$(COMPILED_TESTS))
+
+bench: $(BENCH_STAMP) compiled $(RIVALS_STAMP) ## Measure Insitu beside its rivals, 21 minutes (ARGS=--quick: four); needs wrk
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 bench-models: install ## Compare trained networks with scikit-learn on held-out rows, some minutes (ARGS='--only wine')

@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, distributions, version
 from pathlib import Path
 from typing import Any
 
+from benchmarks import compiled
 from benchmarks.open_servers import PYTHON
 from benchmarks.processes import ROOT
 from benchmarks.stage import Stage
@@ -47,6 +48,7 @@ def versions(stage: Stage) -> dict[str, str]:
     server = "Valkey" if stage.info("valkey_version") else "Redis"
     return {
         "python": platform.python_version(),
+        "hot path": compiled.described(),
         **{name: known for name in PACKAGES if (known := package(name))},
         **rival_versions(),
         "redis server": f"{server} {stage.info('valkey_version') or stage.info('redis_version')}",

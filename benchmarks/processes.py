@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks import compiled
 from benchmarks.faults import BenchmarkFailed
 
 ROOT = Path(__file__).parents[1]
@@ -58,10 +59,14 @@ class Child:
         self.process.wait()
 
 
-def environment(extra: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of a child: the user's without server settings, and the given variables."""
+def environment(extra: Mapping[str, str], python: str = sys.executable) -> dict[str, str]:
+    """Return the environment of a child: the user's without server settings, and the given variables.
+
+    Raises: BenchmarkFailed, what was compiled is of other code.
+    """
+    own = compiled.environment() if python == sys.executable else {}
     kept = {name: value for name, value in os.environ.items() if not name.startswith(OWN_VARIABLES)}
-    return {**kept, "ORT_DISABLE_TELEMETRY": "1", **extra}
+    return {**kept, "ORT_DISABLE_TELEMETRY": "1", **own, **extra}
 
 
 @contextmanager
@@ -77,7 +82,7 @@ def running(
         process = subprocess.Popen(
             [python, *command],
             cwd=ROOT,
-            env=environment(env or {}),
+            env=environment(env or {}, python),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

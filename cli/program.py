@@ -31,6 +31,7 @@ from cli.importing import command as importing
 from cli.manual import MODELS, Chapters, exit_codes, listed
 from cli.settings import decline_telemetry, unknown_environment
 from cli.terminal import console, styled
+from models.building import is_compiled
 from models.errors import InsituError
 from server.settings import ServerSettings
 
@@ -75,7 +76,8 @@ app = typer.Typer(
 def show_version(asked: bool) -> None:
     """Write the version and stop."""
     if asked:
-        sys.stdout.write(f"insitu {version('insitu')}\n")
+        built = ", the hot path compiled to C" if is_compiled() else ""
+        sys.stdout.write(f"insitu {version('insitu')}{built}\n")
         raise typer.Exit
 
 

@@ -192,7 +192,7 @@ class Plan:
                 hint = f"did you mean {near[0]!r}?" if near else f"it reads {listed(self.fillable)}"
                 raise BadRequest(f"missing names {shown(name)!r}, which this model does not read; {hint}")
 
-    def instance(self, key: str) -> Instance:
+    def instance(self, key: Any) -> Instance:
         """Return the instance that a key stands for.
 
         Raises: KeyNotAllowed, KeysNotEnough.
@@ -329,6 +329,6 @@ def fillable(source: Source) -> tuple[str, ...]:
     """Return the names that a request's `missing` may give a stand-in for."""
     return (
         (source.key,)
-        if isinstance(source, VectorSource | ListSource)
+        if isinstance(source, (VectorSource, ListSource))
         else tuple(one.name for one in source.fields)
     )

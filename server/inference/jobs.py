@@ -15,6 +15,7 @@ from server.inference.columns import Columns, KeyedRows
 from server.inference.errors import BadInput
 
 Feeds = dict[str, Tensor]
+UNSAID: Missing = None  # by its name: a plain None would be no value of an attribute that may be one of three
 
 
 class Job:
@@ -37,7 +38,7 @@ class Job:
     priority: int = 0
     open: bool = True
     arrived: float = 0.0
-    missing: Missing = None
+    missing: Missing = UNSAID
     prepared: Prepared | None = None
     replies: Sequence[Any] = ()
     feeds: Feeds | None = None

@@ -300,7 +300,7 @@ def hear(heard: "asyncio.Future[Answer | Exception]", outcome: Answer | Exceptio
 
 def is_well(rows: Sequence[Row]) -> bool:
     """Whether nothing is wrong with any row, as far as that can be told without making them."""
-    return columns_of(rows) is not None or (isinstance(rows, KeyedRows | UnsaidRows) and rows.untouched)
+    return columns_of(rows) is not None or (isinstance(rows, (KeyedRows, UnsaidRows)) and rows.untouched)
 
 
 def serving_meant(request: Request) -> Serving | None:

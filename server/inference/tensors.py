@@ -81,7 +81,7 @@ def leaves(value: object) -> Iterator[object]:
     """Walk what a nested list or an array holds."""
     if isinstance(value, np.ndarray):
         value = value.tolist()
-    if isinstance(value, list | tuple):
+    if isinstance(value, (list, tuple)):
         for one in value:
             yield from leaves(one)
     else:

@@ -12,6 +12,8 @@ import yaml
 ROOT = Path(__file__).parents[3]
 OUR_USER, REDIS_USER = "10001", "999"
 
+SERVER = ("server-pins", "server-files")  # the second begins with the first
+
 Stage = list[tuple[str, str]]
 
 
@@ -33,6 +35,11 @@ def only(stage: Stage, word: str) -> str:
     found = [rest for kind, rest in stage if kind == word]
     assert len(found) == 1, (word, found)
     return found[0]
+
+
+def runs(*names: str) -> Stage:
+    """What stages run, one after the other."""
+    return [(kind, rest) for name in names for kind, rest in stages()[name] if kind == "RUN"]
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +93,7 @@ def test_the_server_image_tells_whether_it_is_ready() -> None:
 
 
 def test_the_server_image_holds_no_torch(extras: dict[str, list[str]]) -> None:
-    installed = [rest for kind, rest in stages()["server-files"] if kind == "RUN" and "'.[" in rest]
+    installed = [rest for kind, rest in runs(*SERVER) if "'.[" in rest]
 
     assert re.findall(r"'\.\[(\w+)\]'", " ".join(installed)) == ["server"]
     assert only(stages()["server"], "COPY").startswith("--from=server-files ")
@@ -94,11 +101,19 @@ def test_the_server_image_holds_no_torch(extras: dict[str, list[str]]) -> None:
 
 
 def test_both_images_install_pinned_versions() -> None:
-    for stage in ("server-files", "trainer-files"):
-        installs = [rest for kind, rest in stages()[stage] if kind == "RUN"]
+    for image in (SERVER, ("trainer-files",)):
+        installs = [rest for _kind, rest in runs(*image)]
 
-        assert "--constraint constraints.txt" in installs[0], stage
-        assert all("--no-deps" in rest for rest in installs[1:]), stage
+        assert "--constraint constraints.txt" in installs[0], image
+        assert all("--no-deps" in rest for rest in installs[1:]), image
+
+
+def test_the_servers_hot_path_is_compiled_where_the_compiler_stays_behind() -> None:
+    compiled = " ".join(rest for _kind, rest in runs("compiled-wheel"))
+
+    assert "INSITU_COMPILE=1 pip wheel" in compiled
+    assert "--constraint constraints.txt '.[compile]'" in compiled
+    assert ("COPY", "--from=compiled-wheel /wheel /wheel") in stages()["server-files"]
 
 
 def test_no_extra_mixes_the_two_builds_of_the_runtime(extras: dict[str, list[str]]) -> None:
