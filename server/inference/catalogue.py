@@ -15,7 +15,7 @@ from models.keys import as_version
 from models.store import PRODUCTION, SHADOW, ModelStore
 from server.inference.ending import ended
 from server.inference.loading import Loader, LoadOptions, Serving
-from server.inference.meanings import Meanings
+from server.inference.meanings import LOOK_UP_SECONDS, Meanings, in_time
 from server.inference.routing import Route, Split
 
 log = logging.getLogger(__name__)
@@ -180,12 +180,35 @@ class Catalogue:
         if not self.knows(name):
             return  # nobody asked for it yet: the first request loads it
         try:
+            await self._renew(name)
             await self._meanings.refresh(name, meet=False)
             self._loader.keep(name, await self._meanings.stored_versions(name))
         except RedisUnavailable:
             raise
         except InsituError as error:
             log.warning("%s: %s", name, error)
+
+    async def _renew(self, name: str) -> None:
+        """Load anew what is stored otherwise than it was loaded.
+
+        A version never changes, but a Redis that has lost what it had gives its number to another.
+
+        Raises: RedisUnavailable, RedisRefused.
+        """
+        loaded = self._loader.of(name)
+        places = [(name, one.manifest.version) for one in loaded]
+        async with in_time(LOOK_UP_SECONDS):
+            stored = await self._store.manifests(places)
+        for place, one, now in zip(places, loaded, stored, strict=True):
+            if one.left or now is None or now == one.manifest:
+                continue
+            try:
+                await self._loader.renew(*place)
+            except RedisUnavailable:
+                raise
+            except InsituError:  # the loader told why; what serves goes on
+                continue
+            log.warning("%s v%d was stored anew, as another version; that one serves now", *place)
 
     async def sync(self) -> None:
         """Look at every model that was met.

@@ -124,6 +124,10 @@ class Loader:
         """Return a version when it is loaded."""
         return self._loaded.get((name, version))
 
+    def of(self, name: str) -> list[Serving]:
+        """Return the loaded versions of a model."""
+        return [one for place, one in self._loaded.items() if place[0] == name]
+
     def failures(self, name: str) -> dict[int, str]:
         """Return what was wrong with the versions of a model that did not load."""
         return self._failures.of(name)
@@ -157,6 +161,17 @@ class Loader:
         if place in self._loaded:
             return self._loaded[place]
         self._unwanted.discard(place)
+        return await self._begun(place)
+
+    async def renew(self, name: str, version: int) -> Serving:
+        """Load a version whose number stands for another one by now; the one that serves leaves once that is done.
+
+        Raises: as `load`; what serves goes on serving then.
+        """
+        return await self._begun((name, version))
+
+    async def _begun(self, place: Place) -> Serving:
+        """Return a version once it is loaded; that is begun where it is not under way."""
         if place not in self._loading:
             if self._closing:  # who looked a version up meanwhile would have it tried and loaded for nobody
                 raise Stopping
@@ -186,6 +201,7 @@ class Loader:
                 refusal = Refusal.now(str(error.details["reason"]), RUNTIME)
                 self._in_redis(self._store.refusals.note(*place, refusal))
             raise
+        self._drop(place)  # one of this number that was renewed
         self._loaded[place] = serving
         if place not in self._unwanted:
             self._unloaded.discard(place[0])

@@ -446,6 +446,37 @@ async def test_an_event_that_was_never_seen_is_caught_up(
     await until_answer(running, 2)
 
 
+async def test_a_version_stored_anew_under_its_number_takes_its_place(
+    store: ModelStore, redis: Redis, engine: StartEngine
+) -> None:
+    await store.publish(telling(1))
+    running = await engine(resync_seconds=60)
+    assert await answer(running) == 1
+
+    await redis.flushall()
+    await store.publish(telling(2))
+
+    await until_answer(running, 2)
+    assert await answer(running, 1) == 2
+
+
+async def test_a_broken_version_stored_anew_leaves_the_old_one_serving(
+    store: ModelStore, redis: Redis, engine: StartEngine
+) -> None:
+    await store.publish(telling(1))
+    running = await engine(resync_seconds=0.05)
+    await redis.flushall()
+    await store.publish(unloadable())
+    await store.publish(telling(3), alias=None)
+
+    await until(lambda: 1 in running.catalogue.failures("m"))
+    assert await answer(running) == 1
+
+    await store.promote("m", 2)
+
+    await until_answer(running, 3)
+
+
 async def test_a_trimmed_stream_and_odd_events_end_nothing(
     store: ModelStore, engine: StartEngine, redis: Redis
 ) -> None:
