@@ -108,6 +108,8 @@ class Ledger:
         Raises: JobUnderWay, some process works on it and it was to begin anew; RedisUnavailable, RedisRefused.
         """
         now = time.time()
+        async with connected(self._redis):  # first: a job that is not listed would be nobody's
+            await self._redis.zadd(self._keys.jobs(), {self.name: now}, nx=True)
         facts = (
             spec.model_dump_json(),
             now,

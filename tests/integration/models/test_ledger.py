@@ -9,6 +9,7 @@ import pytest
 from redis.asyncio import Redis
 
 from models import ledger as ledger_module
+from models.errors import RedisRefused
 from models.job_errors import JobNotFound, JobUnderWay
 from models.job_names import jobs_kept
 from models.jobs import JobSpec
@@ -251,6 +252,15 @@ async def test_the_same_job_begins_anew_unless_somebody_works_on_it(redis: Redis
     now = await one.look()
     assert (now.waiting, now.walked, now.position) == (0, False, "")
     assert now.walk > walk
+
+
+async def test_a_job_that_cannot_be_listed_is_not_begun(redis: Redis) -> None:
+    await redis.set("insitu:jobs", "no list")
+
+    with pytest.raises(RedisRefused):
+        await ledger(redis).begin(SPEC)
+
+    assert await redis.keys("insitu:{job:*") == []
 
 
 async def test_a_job_is_ended_once_and_takes_nothing_more(redis: Redis) -> None:
