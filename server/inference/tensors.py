@@ -9,6 +9,7 @@ import numpy as np
 from models.errors import listed, shown
 from models.manifest import Manifest
 from models.tensors import Tensor, TensorSpec, is_float, numpy_dtype
+from models.values import EXACT_INTEGER, INTEGERS
 from server.inference.errors import BadInput
 from server.inference.samples import Rows
 
@@ -63,7 +64,17 @@ def tensor_of(spec: TensorSpec, value: object) -> Tensor:
         ) from error
     if parsed.dtype.kind not in NUMBERS:
         check_values(spec, value)
+    if spec.dtype in INTEGERS and parsed.dtype.kind == "f":
+        parsed = unrounded(value, parsed)
     return fitted(spec, parsed) if spec.dtype == "string" else of_numbers(spec, fitted(spec, parsed))
+
+
+def unrounded(value: object, parsed: Tensor) -> Tensor:
+    """Return integers as they were sent: numpy rounds them to floats beside a float, or beside one beyond int64."""
+    if not np.isfinite(parsed).all() or (abs(parsed) < EXACT_INTEGER).all():
+        return parsed
+    sent = np.array(value, object)
+    return sent if (sent != parsed).any() else parsed
 
 
 def check_values(spec: TensorSpec, value: object) -> None:
