@@ -17,7 +17,7 @@ from server.batch.scored import Ranking, Scored
 from server.inference.asking import Answer, Ask, Row
 from server.inference.columns import columns_of
 from server.inference.engine import Engine
-from server.inference.errors import DeadlineExceeded
+from server.inference.errors import DeadlineExceeded, TooManyRows
 from server.inference.loading import Serving
 
 ASK_ROWS = 1024  # rows of one request to the core
@@ -137,10 +137,10 @@ class Answering:
             scored.append(Scored.of_rows(self.manifest, self.ranking, good, time.time()))
 
     async def _answered(self, request: dict[str, Any]) -> Sequence[Row]:
-        """Ask for rows; by halves when all of them take too long, down to the one that does."""
+        """Ask for rows; by halves when all of them take too long or are too many, down to the one that does."""
         try:
             return (await self._predicted(request)).rows
-        except DeadlineExceeded as error:
+        except (DeadlineExceeded, TooManyRows) as error:
             ((way, rows),) = request.items()
             if len(rows) == 1:
                 return [Row(None, error)]

@@ -9,7 +9,7 @@ from models.answers import MEDIAN, AnswerSpec
 from models.decoding import all_finite
 from models.errors import InsituError
 from models.manifest import Manifest
-from models.tensors import Tensor
+from models.tensors import Tensor, elements
 from server.inference.errors import RunFailed
 
 Body = dict[str, Any]
@@ -18,6 +18,8 @@ EVEN_CHANCE = 0.5
 EVEN = 2  # labels of a network with a single sigmoid
 TEXT = "OU"
 WHOLE_NUMBERS = "iu"
+# That several rows are told at once: saying one holds everybody up for 40 ns, and takes 32 bytes meanwhile.
+ANSWER_NUMBERS = 1 << 22
 
 
 def bodies(manifest: Manifest, outputs: Mapping[str, Tensor], raw: bool = False) -> list[Worded]:
@@ -28,6 +30,14 @@ def bodies(manifest: Manifest, outputs: Mapping[str, Tensor], raw: bool = False)
     if raw or manifest.task == "tensor" or manifest.output is None:
         return plain(outputs)
     return WORDINGS[manifest.task](manifest, outputs[manifest.output])
+
+
+def numbers_told(manifest: Manifest, raw: bool = False) -> int:
+    """Return how many numbers an answer says of a row; a free dimension counts as one, nobody knows it before."""
+    told = [
+        spec for spec in manifest.outputs if raw or manifest.task == "tensor" or spec.name == manifest.output
+    ]
+    return sum(elements([dim for dim in spec.shape[1:] if isinstance(dim, int)]) for spec in told)
 
 
 def entire(outputs: Mapping[str, Tensor]) -> list[Worded]:

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from models.blocks import supports
+from server.inference.answers import ANSWER_NUMBERS, numbers_told
 from server.inference.columns import KeyedRows
 from server.inference.errors import Overloaded
 from server.inference.jobs import Feeds, Job
@@ -75,7 +76,8 @@ class Blocks:
 
     def rows(self, serving: Serving) -> int:
         """Return how many keys one block has at the most; three blocks at a time keep everybody busy."""
-        return max(1, min(self._most, BLOCK_BYTES // serving.row_bytes))
+        told = ANSWER_NUMBERS // max(1, numbers_told(serving.manifest))
+        return max(1, min(self._most, BLOCK_BYTES // serving.row_bytes, told))
 
     async def read_and_run(self, serving: Serving, keys: Sequence[str], callers: int = 1) -> Block:
         """Read and run the keys of one block, later while others fill the version's queue.

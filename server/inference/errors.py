@@ -10,14 +10,15 @@ class BadInput(InsituError):
 
 
 class TooManyRows(InsituError):
-    """More rows than one request may have."""
+    """More rows than one request may have; `numbers` where it is for so many that the model answers a row."""
 
     code = "too_many_rows"
 
-    def __init__(self, rows: int, limit: int) -> None:
+    def __init__(self, rows: int, limit: int, numbers: int = 0) -> None:
+        reason = f", as the model answers {numbers} numbers a row" if numbers else ""
         super().__init__(
-            f"the request has {rows} rows, the limit is {limit}; send it in parts, or score keys as a batch "
-            "with `insitu score`",
+            f"the request has {rows} rows, the limit is {limit}{reason}; send it in parts, or score keys as a "
+            "batch with `insitu score`",
             rows=rows,
             limit=limit,
         )

@@ -15,6 +15,7 @@ from typing import Any
 
 from models.assembly import Plan
 from models.errors import BadRequest, FieldMissing, InsituError, KeyMissing
+from server.inference.answers import ANSWER_NUMBERS, numbers_told
 from server.inference.asking import Answer, Ask, Row, UnsaidRows
 from server.inference.catalogue import Catalogue
 from server.inference.columns import KeyedRows, columns_of
@@ -162,7 +163,7 @@ class Predictor:
             raise BadRequest("the request has no rows; name at least one key or instance")
         if plan is None:
             raise no_view(ask.model)
-        self._check_count(len(request.rows), serving)
+        self._check_count(len(request.rows), ask, serving)
         if ask.missing is not None:
             plan.check_missing(ask.missing)
         return plan
@@ -195,7 +196,7 @@ class Predictor:
     def _dense(self, request: Request, serving: Serving) -> None:
         """Let tensors wait for a run as they came."""
         feeds, count = tensors_of(serving.manifest, request.ask.inputs or {}, serving.rows)
-        self._check_count(count, serving)
+        self._check_count(count, request.ask, serving)
         request.of(UnsaidRows(count))
         request.serving = serving
         request.feeds = feeds
@@ -222,13 +223,18 @@ class Predictor:
             batcher.release(rows, work.priority)
             raise
 
-    def _check_count(self, rows: int, serving: Serving) -> None:
-        """Refuse more rows than a request may have, or than fit the memory of one.
+    def _check_count(self, rows: int, ask: Ask, serving: Serving) -> None:
+        """Refuse more rows than a request may have, than fit the memory of one, or than can be told at once.
 
         Raises: TooManyRows.
         """
-        if rows > 1 and rows > (most := max(1, min(self._rows, REQUEST_BYTES // serving.row_bytes))):
+        if rows < 2:
+            return
+        most = max(1, min(self._rows, REQUEST_BYTES // serving.row_bytes))
+        if rows > most:
             raise TooManyRows(rows, most)
+        if not ask.tensors and rows * (numbers := numbers_told(serving.manifest, ask.raw)) > ANSWER_NUMBERS:
+            raise TooManyRows(rows, max(1, ANSWER_NUMBERS // numbers), numbers)
 
     def _request_ended(self, request: Request, error: Exception | None) -> None:
         """Answer a request that has ended."""

@@ -12,6 +12,7 @@ from models import hash_blocks, text_columns, vector_blocks  # noqa: F401  # wit
 from models.errors import RedisRefused, RedisUnavailable
 from models.store import ModelStore
 from models.tensor_strings import of_array, pack
+from server.inference import blocks
 from server.inference.asking import Ask
 from server.inference.blocks import Block
 from server.inference.columns import columns_of
@@ -368,6 +369,19 @@ async def test_full_queues_are_waited_for(store: ModelStore, engine: StartEngine
     every = await asyncio.gather(*[read(running, keys[at : at + 90]) for at in range(0, 270, 90)])
 
     assert [len(one.rows) for one in every] == [90] * 3
+
+
+async def test_a_block_has_no_more_rows_than_can_be_told_at_once(
+    store: ModelStore, engine: StartEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store.publish(bundle(dense(f32([[1, 2, 3]] * 3)), view=view(VECTOR)))
+    running = await engine()
+    serving = await running.catalogue.get("m")
+    before = running.blocks.rows(serving)
+
+    monkeypatch.setattr(blocks, "ANSWER_NUMBERS", 3 * 7 + 2)
+
+    assert before > running.blocks.rows(serving) == 7
 
 
 async def test_rows_that_see_one_another_are_not_read_in_blocks(

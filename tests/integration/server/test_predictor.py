@@ -286,6 +286,29 @@ async def test_rows_are_bounded_by_the_memory_they_would_take(
     assert len((await ask(running, keys=["v:1"] * 5)).rows) == 5
 
 
+async def test_rows_are_bounded_by_the_numbers_of_their_answer(
+    store: ModelStore, engine: StartEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nodes = [node("ReduceSum", "x axes", "s", keepdims=1), node("Identity", "x", "y")]
+    onnx = model(
+        nodes,
+        [value("x", ["rows", 3])],
+        [value("s", ["rows", 1]), value("y", ["rows", 3])],
+        {"axes": np.array([1])},
+    )
+    await store.publish(bundle(onnx, task="regression", output="s"))
+    running = await engine()
+    monkeypatch.setattr(predicting, "ANSWER_NUMBERS", 8)
+    two, three = [[1, 2, 3]] * 2, [[1, 2, 3]] * 3
+
+    with pytest.raises(TooManyRows, match="has 3 rows, the limit is 2, as the model answers 4 numbers a row"):
+        await ask(running, inputs={"x": three}, raw=True)
+
+    assert len((await ask(running, inputs={"x": two}, raw=True)).rows) == 2
+    assert len((await ask(running, inputs={"x": three})).rows) == 3
+    assert len((await ask(running, inputs={"x": three}, tensors=True)).rows) == 3
+
+
 async def test_a_deadline_is_held_while_the_graph_runs(store: ModelStore, engine: StartEngine) -> None:
     await store.publish(bundle(looping()))
     running = await engine()

@@ -14,6 +14,7 @@ from models.bundle import Bundle
 from models.errors import (
     BadFeatureView,
     BadRequest,
+    InsituError,
     ModelNotFound,
     RedisRefused,
     RedisUnavailable,
@@ -28,7 +29,7 @@ from server.batch.opening import Manner
 from server.batch.scoring import JobEnded, Progress, TooManyErrors, process_name, score
 from server.inference.asking import Answer, Ask
 from server.inference.engine import Engine
-from server.inference.errors import DeadlineExceeded, Overloaded
+from server.inference.errors import DeadlineExceeded, Overloaded, TooManyRows
 from tests.graphs import bundle, constant, dense, f32, looping, scaled
 from tests.integration.server.conftest import StartEngine
 from tests.integration.server.scorers import scoring, working
@@ -333,8 +334,9 @@ async def test_a_busy_server_delays_a_job_and_does_not_end_it(
     assert (await scored(running, outputs=True)).tally.scored == 10
 
 
-async def test_a_part_that_takes_too_long_is_scored_in_smaller_ones(
-    store: ModelStore, engine: StartEngine, redis: Redis, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("fault", [DeadlineExceeded(30), TooManyRows(37, 10)])
+async def test_a_part_that_takes_too_long_or_is_too_large_is_scored_in_smaller_ones(
+    store: ModelStore, engine: StartEngine, redis: Redis, monkeypatch: pytest.MonkeyPatch, fault: InsituError
 ) -> None:
     await fill(redis, 37)
     await store.publish(bundle(scaled(), view=VIEW))
@@ -345,7 +347,7 @@ async def test_a_part_that_takes_too_long_is_scored_in_smaller_ones(
     async def slow(ask: Ask) -> Answer:
         sizes.append(len(ask.keys or ()))
         if sizes[-1] > 10:
-            raise DeadlineExceeded(30)
+            raise fault
         return await predict(ask)
 
     monkeypatch.setattr(running.predictor, "predict", slow)
