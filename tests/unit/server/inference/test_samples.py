@@ -12,9 +12,11 @@ from server.inference.samples import Rows, sample, too_large, try_rows, warm, ze
 from server.inference.sessions import Session
 from tests.graphs import (
     BOOL,
+    FLOAT,
     HALF,
     INT64,
     TEXT,
+    Arrays,
     bundle,
     constant,
     dense,
@@ -53,6 +55,33 @@ def time_first() -> bytes:
     return model(nodes, [value("x", ["steps", 1, 2])], [value("y", ["steps", 1, 2])], weights)
 
 
+def quantized() -> bytes:
+    """y = Sigmoid(1000 x) in 8 bits whose scale is that of the whole batch: 0 or 1, and one half beside a large row."""
+    nodes = [
+        node("DynamicQuantizeLinear", "x", "q scale zero"),
+        node("MatMulInteger", "q w zero", "i"),
+        node("Cast", "i", "f", to=FLOAT),
+        node("Mul", "f scale", "p"),
+        node("Mul", "p ten", "z"),
+        node("Sigmoid", "z", "y"),
+    ]
+    weights: Arrays = {"w": np.full((1, 1), 100, np.uint8), "ten": f32(10.0)}
+    return model(nodes, [value("x", ["rows", 1])], [value("y", ["rows", 1])], weights)
+
+
+def largest_first() -> bytes:
+    """y = 1 where n is the largest of the batch, or is small."""
+    nodes = [
+        node("ReduceMax", "n", "top", keepdims=0),
+        node("Max", "top few", "bound"),
+        node("Div", "bound few", "y0"),
+        node("Add", "n y0", "y1"),
+        node("Sub", "y1 n", "y"),
+    ]
+    n, y = (value(name, ["rows", 2], INT64) for name in "ny")
+    return model(nodes, [n], [y], {"few": np.array(5)})
+
+
 def found(onnx: bytes) -> Rows:
     return try_rows(Session(numbered(bundle(onnx))))
 
@@ -82,8 +111,8 @@ def test_rows_that_stand_alone_may_share_a_run(graph: Callable[[], bytes]) -> No
 
 @pytest.mark.parametrize(
     "graph",
-    [running_total, batch_mean, lambda: batch_mean(rows=4), time_first],
-    ids=["running total", "batch mean", "batch mean of four", "time first"],
+    [running_total, batch_mean, lambda: batch_mean(rows=4), time_first, quantized, largest_first],
+    ids=["running total", "batch mean", "batch mean of four", "time first", "one scale", "large integers"],
 )
 def test_rows_that_see_one_another_are_found(graph: Callable[[], bytes]) -> None:
     assert found(graph()) == "coupled"
