@@ -120,6 +120,13 @@ def last_step() -> bytes:
     return model(nodes, inputs, [value("y", ["rows", 2])], {"one": np.array(1), "axes": np.array([1])})
 
 
+def mean_step() -> bytes:
+    """y = the mean of a sequence (rows, steps, 2); takes the lengths and forgets them, so that padding is seen."""
+    nodes = [node("ReduceMean", "x", "y", axes=[1], keepdims=0), node("Identity", "lengths", "n")]
+    inputs = [value("x", ["rows", "steps", 2]), value("lengths", ["rows"], INT64)]
+    return model(nodes, inputs, [value("y", ["rows", 2]), value("n", ["rows"], INT64)])
+
+
 def every_step() -> bytes:
     """y = 2 x, step by step; takes the lengths and does not need them."""
     nodes = [node("Mul", "x two", "y"), node("Identity", "lengths", "n")]

@@ -52,7 +52,7 @@ class Batcher:
         self._limits = limits
         self._metrics = metrics
         self._runs = Runs(runner)
-        self._gatherer = Gatherer(self._manifest, plan, runner.rows, metrics.aged)
+        self._gatherer = Gatherer(self._manifest, plan, runner.rows, metrics.aged, runner.pads)
         self._wait, self._enough = limits.wait_seconds, limits.enough_rows
         self._loop = asyncio.get_running_loop()
         self._plain: deque[Job] = deque()

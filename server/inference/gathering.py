@@ -22,14 +22,22 @@ class Gatherer:
     """The jobs of one version made into batches."""
 
     def __init__(
-        self, manifest: Manifest, plan: Plan | None, rows: Rows, aged: Callable[[float], None] = unobserved
+        self,
+        manifest: Manifest,
+        plan: Plan | None,
+        rows: Rows,
+        aged: Callable[[float], None] = unobserved,
+        pads: bool = True,
     ) -> None:
-        """Take a version; `aged` hears the age of the oldest features of a request, in seconds."""
+        """Take a version; `aged` hears the age of the oldest features of a request, in seconds.
+
+        Without `pads` sequences of different lengths share no run.
+        """
         self._aged = aged
         self._manifest = manifest
         self._plan = plan
         self._rows = rows
-        self._pad = padded_inputs(manifest)
+        self._pad = padded_inputs(manifest) if pads else frozenset()
         self._columnar = plan if plan is not None and plan.columnar else None
         self._together = rows == "apart" and self._columnar is not None
 
@@ -108,7 +116,7 @@ class Gatherer:
         return assembled.groups
 
     def _apart(self, groups: Sequence[Group], job: Job) -> Iterator[Batch]:
-        for group in by_length(self._manifest, groups):
+        for group in by_length(self._manifest, groups, self._pad):
             yield Batch(group.feeds, len(group.rows), [(job, group.rows)])
 
     def _alone(self, job: Job) -> Iterator[Batch]:

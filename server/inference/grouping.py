@@ -1,12 +1,11 @@
 """Groups of rows parted further, where the graph would let one row be seen in another's answer."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 
 from models.assembly import Group
 from models.manifest import Manifest
-from server.inference.stacking import shows_steps
 
 
 def row_by_row(groups: Sequence[Group]) -> list[Group]:
@@ -18,13 +17,10 @@ def row_by_row(groups: Sequence[Group]) -> list[Group]:
     ]
 
 
-def by_length(manifest: Manifest, groups: Sequence[Group]) -> list[Group]:
-    """Part padded sequences by their lengths when the outputs show every step: padding is no answer."""
-    views = manifest.features.inputs if manifest.features else ()
-    if not shows_steps(manifest):
-        return list(groups)
-    for view in views:
-        if view.lengths is not None:
+def by_length(manifest: Manifest, groups: Sequence[Group], pad: Collection[str]) -> list[Group]:
+    """Part padded sequences by their lengths, but for the inputs in `pad`: padding is no answer, and changes none."""
+    for view in manifest.features.inputs if manifest.features else ():
+        if view.lengths is not None and view.name not in pad:
             groups = [part for group in groups for part in of_one_length(group, view.name, view.lengths)]
     return list(groups)
 

@@ -231,11 +231,13 @@ class Loader:
 
     def _put_together(self, session: Session, plan: Plan | None, verdict: Verdict) -> Serving:
         manifest, options = session.manifest, self.options
+        place = (manifest.name, manifest.version)
         if verdict.rows != claimed(manifest):
-            place = (manifest.name, manifest.version)
             log.warning("%s v%d: rows are %s, so requests share no run", *place, verdict.rows)
         metrics = self._metrics.of(manifest.name, manifest.version)
-        runner = Runner(session, verdict.rows, self._pool, options.batch.batch_rows)
+        if not verdict.pads:
+            log.warning("%s v%d: padding changes its answers, so sequences of one length share runs", *place)
+        runner = Runner(session, verdict.rows, self._pool, options.batch.batch_rows, verdict.pads)
         limits = options.batch.asked(manifest.execution, verdict.rows == "apart")
         return Serving(
             manifest=manifest,

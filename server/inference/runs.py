@@ -32,12 +32,13 @@ Timed = tuple[dict[str, Tensor], float, float]  # outputs of a run that went wel
 
 @dataclass(frozen=True, slots=True)
 class Runner:
-    """One session and how its batches are run: at most `most` rows at once."""
+    """One session and how its batches are run: at most `most` rows at once, sequences padded if it `pads`."""
 
     session: Session
     rows: Rows
     pool: Executor
     most: int
+    pads: bool = True
 
 
 class Runs:

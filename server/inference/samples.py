@@ -20,6 +20,7 @@ from models.manifest import Manifest
 from models.tensors import ELEMENT_LIMIT, Tensor, TensorSpec, elements, is_float, numpy_dtype
 from server.inference.errors import RunFailed
 from server.inference.sessions import Session, ending, in_time
+from server.inference.stacking import padded_inputs
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +55,29 @@ def try_rows(session: Session) -> Rows:
         log.info("%s v%d does not run on made-up rows: %s", manifest.name, manifest.version, reason)
         return said
     return found
+
+
+def try_padding(session: Session) -> bool:
+    """Run sequences as they are and padded, their lengths beside them, and return whether the answers agree.
+
+    A graph without such sequences agrees, and one that takes no made-up ones, or too long for them.
+    """
+    manifest = session.manifest
+    views, names = manifest.features.inputs if manifest.features else (), padded_inputs(manifest)
+    padded = {view.name: view.lengths for view in views if view.lengths is not None and view.name in names}
+    rows = manifest.fixed_rows or 1
+    if not padded or too_large(manifest.inputs, rows):
+        return True
+    feeds, stop = sample(manifest.inputs, rows, SEED), ort.RunOptions()
+    feeds |= {lengths: np.full(rows, feeds[name].shape[1], np.int64) for name, lengths in padded.items()}
+    longer = {name: np.concatenate((feeds[name], np.zeros_like(feeds[name])), axis=1) for name in padded}
+    try:
+        with in_time(TRY_SECONDS, partial(ending, stop)):
+            return same(session.run(feeds, stop), session.run(feeds | longer, stop), slice(None))
+    except RunFailed as error:
+        reason = error.details["reason"]
+        log.info("%s v%d does not run on made-up sequences: %s", manifest.name, manifest.version, reason)
+        return True
 
 
 def claimed(manifest: Manifest) -> Rows:

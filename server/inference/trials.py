@@ -36,7 +36,7 @@ FORKS = sys.platform == "linux"  # elsewhere a fork of a process that has loaded
 KNOWN_MOST = 16_384  # verdicts kept, some hundred bytes each
 PIECE_BYTES = 1 << 16
 WRITTEN_MOST = 1 << 16  # of what libraries write, the end is kept
-JUDGED = {"inputs", "outputs", "task", "labels", "output"}
+JUDGED = {"inputs", "outputs", "task", "labels", "output", "features"}
 TIMES = 2  # a trial whose nursery was ended meanwhile is made again
 
 

@@ -14,7 +14,7 @@ from models.manifest import Manifest
 from models.tensors import Tensor
 from server.inference.errors import ModelNotLoadable, RunFailed
 from server.inference.memory import heap_bytes
-from server.inference.samples import Rows, try_rows, zeros
+from server.inference.samples import Rows, try_padding, try_rows, zeros
 from server.inference.sessions import Session
 
 CHOSEN_KINDS = "iuOU"  # numpy: integers and text, the class itself
@@ -35,6 +35,8 @@ class Verdict:
     `reason` says why the bundle cannot be loaded, `wording` why it cannot be published as it is
     worded: its rows would be answered with errors. Both are None when nothing is wrong.
 
+    `pads` says whether sequences are answered the same when they are padded to the length of others.
+
     Units: memory_bytes of a loaded version.
     """
 
@@ -42,6 +44,7 @@ class Verdict:
     wording: str | None = None
     rows: Rows = "whole"
     memory_bytes: int = 0
+    pads: bool = True
 
     def to_json(self) -> bytes:
         """Return the verdict as it is sent between processes."""
@@ -68,7 +71,8 @@ def judged(bundle: Bundle) -> Verdict:
         outputs = session.run(zeros(bundle.manifest.inputs, max(1, bundle.manifest.fixed_rows)))
     except RunFailed as error:
         return Verdict(memory_refusal(str(error.details["reason"])), None, rows, memory_bytes)
-    return Verdict(None, wording_refusal(bundle.manifest, rows, outputs), rows, memory_bytes)
+    wording = wording_refusal(bundle.manifest, rows, outputs)
+    return Verdict(None, wording, rows, memory_bytes, try_padding(session))
 
 
 def memory_refusal(reason: str) -> str | None:

@@ -22,6 +22,7 @@ from tests.graphs import (
     last_step,
     looked_up,
     looping,
+    mean_step,
     model,
     node,
     positions,
@@ -188,6 +189,20 @@ async def test_sequences_of_any_length_are_answered_as_alone(
         None,
     ]
     assert [values(together)[at] for at in (0, 1, 3)] == alone == [[2, 2], [5, 5], [2, 2]]
+
+
+async def test_a_graph_that_forgets_the_lengths_is_shown_no_padding(
+    store: ModelStore, engine: StartEngine, rows: Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    await store.publish(bundle(mean_step(), view=SEQUENCE))
+    running = await engine()
+    keys = ["s:1", "s:2", "s:3"]
+    alone = [values(await ask(running, keys=[key]))[0] for key in keys]
+
+    assert values(await ask(running, keys=keys)) == alone
+    every = await asyncio.gather(*[ask(running, keys=[key]) for key in keys])
+    assert [values(one)[0] for one in every] == alone
+    assert "padding changes its answers" in caplog.text
 
 
 async def test_outputs_that_show_every_step_show_no_padding(

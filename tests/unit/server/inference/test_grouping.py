@@ -7,6 +7,7 @@ import numpy as np
 
 from models.assembly import Group
 from server.inference.grouping import by_length, row_by_row
+from server.inference.stacking import padded_inputs
 from tests.graphs import bundle, every_step, last_step, scaled
 
 LIST = {"key": "s:{id}", "as": "list", "shape": [2], "last": 9}
@@ -34,15 +35,15 @@ def test_rows_are_parted_one_by_one() -> None:
 def test_padding_is_cut_off_where_outputs_show_every_step() -> None:
     manifest = bundle(every_step(), view=VIEW).manifest
 
-    parts = by_length(manifest, [padded(2, 5, 2)])
+    parts = by_length(manifest, [padded(2, 5, 2)], padded_inputs(manifest))
 
     assert shapes(parts) == [([10, 12], (2, 2, 2)), ([11], (1, 5, 2))]
 
 
 def test_padding_stays_where_no_output_shows_it() -> None:
-    groups = [padded(2, 5)]
+    manifest, groups = bundle(last_step(), view=VIEW).manifest, [padded(2, 5)]
 
-    assert shapes(by_length(bundle(last_step(), view=VIEW).manifest, groups)) == shapes(groups)
+    assert shapes(by_length(manifest, groups, padded_inputs(manifest))) == shapes(groups)
 
 
 def test_a_graph_whose_outputs_show_steps_may_have_inputs_without_lengths() -> None:
@@ -51,5 +52,5 @@ def test_a_graph_whose_outputs_show_steps_may_have_inputs_without_lengths() -> N
 
     free = scaled(width="free")
 
-    assert by_length(bundle(free).manifest, groups) == groups
-    assert by_length(bundle(free, view=view).manifest, groups) == groups
+    assert by_length(bundle(free).manifest, groups, ()) == groups
+    assert by_length(bundle(free, view=view).manifest, groups, ()) == groups

@@ -8,7 +8,7 @@ import pytest
 from models.bundle import Bundle
 from models.manifest import Manifest
 from models.tensors import TensorSpec
-from server.inference.samples import Rows, sample, too_large, try_rows, warm, zeros
+from server.inference.samples import Rows, sample, too_large, try_padding, try_rows, warm, zeros
 from server.inference.sessions import Session
 from tests.graphs import (
     BOOL,
@@ -25,6 +25,7 @@ from tests.graphs import (
     last_step,
     looked_up,
     looping,
+    mean_step,
     model,
     node,
     numbered,
@@ -145,6 +146,43 @@ def test_a_graph_that_takes_no_made_up_rows_counts_as_its_signature_says(
 
     assert found(picky) == "apart"
     assert "does not run on made-up rows: Reshape: size" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("onnx", "pads"),
+    [
+        (last_step(), True),
+        (every_step(), True),
+        (mean_step(), False),
+        (looked_up(np.eye(2, dtype=np.float32)), True),
+    ],
+    ids=["lengths used", "steps shown", "lengths forgotten", "no sequences"],
+)
+def test_whether_padding_changes_an_answer_is_found(onnx: bytes, pads: bool) -> None:
+    steps = {"key": "s:{id}", "as": "list", "shape": [2], "last": 9}
+    view = {"inputs": [{"name": "x", "lengths": "lengths", "sources": [steps]}]}
+    sequences = b"lengths" in onnx
+
+    session = Session(numbered(bundle(onnx, view=view if sequences else None)))
+
+    assert try_padding(session) is pads
+
+
+def test_sequences_that_a_graph_does_not_take_are_padded_as_the_view_says(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    steps = {"key": "s:{id}", "as": "list", "shape": [2], "last": 9}
+    view = {"inputs": [{"name": "x", "lengths": "lengths", "sources": [steps]}]}
+    picky = model(
+        [node("Reshape", "x shape", "y"), node("Identity", "lengths", "n")],
+        [value("x", ["rows", "steps", 2]), value("lengths", ["rows"], INT64)],
+        [value("y", ["rows", 6]), value("n", ["rows"], INT64)],
+        {"shape": np.array([-1, 6])},
+    )
+    caplog.set_level("INFO")
+
+    assert try_padding(Session(numbered(bundle(picky, view=view))))
+    assert "does not run on made-up sequences: Reshape: size" in caplog.text
 
 
 def test_a_signature_too_large_to_make_rows_of_is_not_tried() -> None:
