@@ -130,6 +130,10 @@ class Connection(HttpToolsProtocol):
         self._head_bytes = 0
         super().on_message_begin()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header without the spaces behind its value, which are no part of it (RFC 9110, 5.5)."""
+        super().on_header(name, value.rstrip(b" \t"))
+
     def on_headers_complete(self) -> None:
         """Let the newest answer say that the connection ends, when it does."""
         self._in_head = False

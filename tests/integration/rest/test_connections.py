@@ -60,6 +60,18 @@ async def test_an_offer_of_another_protocol_is_not_taken_up(listen: Listen, offe
         assert [reply.status for reply in await one.hear(2)] == [200, 200]
 
 
+@pytest.mark.parametrize(
+    "header", ["X-Request-Timeout-Ms:  500 ", "Content-Encoding: identity\t", "Origin: http://127.0.0.1 "]
+)
+async def test_spaces_around_the_value_of_a_header_say_nothing(listen: Listen, header: str) -> None:
+    wire = await listen()
+
+    async with line(wire.port) as one:
+        await one.say(post(b'{"keys": ["customer:1"]}', header, path=PATH))
+
+        assert [reply.status for reply in await one.hear()] == [200]
+
+
 async def test_a_head_without_an_end_is_refused(listen: Listen) -> None:
     wire = await listen()
 
