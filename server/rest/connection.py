@@ -164,8 +164,9 @@ class Connection(HttpToolsProtocol):
             self._last_word()
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is no HTTP."""
-        self._end_with(partial(super().send_400_response, msg))
+        """Refuse what is no HTTP, or a path that is longer than the parser takes."""
+        long = len(self.url or b"") >= HEAD_BYTES  # none until the first message begins
+        self._end_with(self._refuse_head if long else partial(super().send_400_response, msg))
 
     def _end_with(self, word: Callable[[], None]) -> None:
         """Say the last word of a connection, after the answers to what came before."""

@@ -87,6 +87,18 @@ async def test_a_head_without_an_end_is_refused(listen: Listen) -> None:
         assert await one.end() == b""
 
 
+@pytest.mark.parametrize("first", [70_000, 100])
+async def test_a_path_without_an_end_is_refused_however_it_comes(listen: Listen, first: int) -> None:
+    wire = await listen()
+    asked = head(f"GET /{'a' * 70_000} HTTP/1.1", "Host: 127.0.0.1")
+
+    async with line(wire.port) as one:
+        await one.say(PLAIN + asked[:first], asked[first:], pause=0.01)
+        _, last = await one.hear(2)
+
+    assert (last.status, last.code, last.last) == (431, "head_too_large", True)
+
+
 async def test_a_head_that_comes_in_drops_is_not_waited_for_without_end(listen: Listen) -> None:
     wire = await listen(idle_seconds=0.3)
     loop = asyncio.get_running_loop()
