@@ -1,6 +1,8 @@
 """train: recipes become stored models; what happens on the way is a bar, or JSON lines."""
 
 import asyncio
+import errno
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -23,7 +25,7 @@ from cli.options import AsJson, DataDir, Prefix, RedisUrl
 from cli.settings import Settings, read_settings
 from cli.terminal import Terminal
 from models.errors import shown
-from models.keys import Keys
+from models.keys import Keys, check_alias
 
 if TYPE_CHECKING:
     from models.manifest import Manifest
@@ -165,10 +167,12 @@ def needs_redis(recipe: "Recipe", plan: Plan) -> bool:
 
 
 def check_plan(recipes: "Sequence[Recipe]", plan: Plan) -> None:
-    """Stop before any work on what cannot be done.
+    """Stop before any work on what cannot be done: a training that nothing can be stored of takes its time in vain.
 
-    Raises: WrongUsage.
+    Raises: WrongUsage; BadName, the alias could not be one.
     """
+    if plan.alias is not None:
+        check_alias(plan.alias)
     for recipe in recipes:
         if plan.load and recipe.data.source == "redis" and recipe.data.dataset is None:
             raise WrongUsage(f"recipe {recipe.name} names no ready data set (data.dataset); leave --load out")
@@ -177,6 +181,21 @@ def check_plan(recipes: "Sequence[Recipe]", plan: Plan) -> None:
     if plan.out is not None and len(recipes) > 1:
         raise WrongUsage(f"--out takes one recipe, {len(recipes)} are given")
     plan.keeping.check(len(recipes))
+    if plan.out is not None:
+        make_folder(plan.out)
+
+
+def make_folder(out: Path) -> None:
+    """Make the folder that the files of a model go to.
+
+    Raises: WrongUsage, it cannot be made or written to.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WrongUsage(f"--out {shown(str(out))} cannot be written: {error.strerror}") from error
+    if not os.access(out, os.W_OK | os.X_OK):
+        raise WrongUsage(f"--out {shown(str(out))} cannot be written: {os.strerror(errno.EACCES)}")
 
 
 def checked_url(settings: Settings) -> str:
@@ -313,7 +332,6 @@ def write(result: "TrainResult", out: Path) -> None:
     from trainer.report import write_report
 
     try:
-        out.mkdir(parents=True, exist_ok=True)
         (out / "model.onnx").write_bytes(result.bundle.onnx)
         (out / "manifest.json").write_bytes(result.bundle.manifest.to_json())
         (out / "card.html").write_bytes(result.bundle.page)

@@ -97,6 +97,8 @@ def test_a_recipe_with_a_mistake_is_named_by_its_line(insitu: Insitu, tmp_path: 
         (("brest_cancer",), 1, "breast_cancer, caravan, diabetes, digits"),
         (("digits", "--no-publish"), 2, "--no-publish without --out"),
         (("digits", "breast_cancer", "--out", "x"), 2, "--out takes one recipe"),
+        (("digits", "--alias", "7"), 2, "alias '7' is not a valid name"),
+        (("digits", "--out", "pyproject.toml"), 2, "--out pyproject.toml cannot be written: File exists"),
     ],
 )
 def test_what_cannot_be_meant_is_told(insitu: Insitu, words: tuple[str, ...], code: int, told: str) -> None:
