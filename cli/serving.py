@@ -3,6 +3,7 @@
 import errno
 import inspect
 import os
+import ssl
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from importlib.util import find_spec
@@ -20,7 +21,7 @@ from cli.options import AsJson, DataDir, RedisUrl
 from cli.settings import Settings, explained, option_name, read_settings, variable_name
 from cli.signals import unwind_on_signals
 from cli.terminal import Terminal
-from models.errors import InsituError
+from models.errors import InsituError, shown
 from server.settings import ServerSettings
 from server.workers.listeners import DOORS, PortRefused
 
@@ -111,7 +112,29 @@ def check_settings(settings: Settings, given: dict[str, str | bool | None]) -> N
 
     Raises: WrongUsage.
     """
-    server_settings(settings.redis_url or "redis://to.be.known", given)
+    server = server_settings(settings.redis_url or "redis://to.be.known", given)
+    if server.tls_cert is not None and server.tls_key is not None:
+        check_certificate(server.tls_cert, server.tls_key)
+
+
+def check_certificate(certificate: Path, key: Path) -> None:
+    """Stop on files that no TLS can be spoken with: the doors open only after the models are loaded.
+
+    Raises: WrongUsage, naming the file and what is wrong with it.
+    """
+    for name, path in (("tls_cert", certificate), ("tls_key", key)):
+        try:
+            path.open("rb").close()
+        except OSError as error:
+            raise WrongUsage(f"{name} {shown(str(path))} cannot be read: {error.strerror}") from error
+    try:
+        # Nobody is there to be asked for a passphrase.
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(certificate, key, lambda: "")
+    except (OSError, ValueError) as error:
+        raise WrongUsage(
+            f"tls_cert {shown(str(certificate))} and tls_key {shown(str(key))} are no certificate and its key "
+            f"({error.args[-1]}); both are PEM, the key without a passphrase"
+        ) from error
 
 
 def server_settings(redis_url: str, given: dict[str, str | bool | None]) -> ServerSettings:

@@ -5,10 +5,13 @@ import signal
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from shutil import which
 
 import httpx
 import pytest
 
+from tests.certificates import make_certificates, openssl
+from tests.conftest import missing
 from tests.integration.cli.conftest import Result, Running, processes_about
 from tests.servers import bundled_server, free_port, wait_until
 
@@ -101,6 +104,29 @@ def test_a_bad_setting_is_told_before_redis_is_looked_for(insitu: Insitu, comman
 
     assert refused.code == 2
     assert "INSITU_PORT is 'abc'" in refused.error
+
+
+def test_files_that_no_tls_can_be_spoken_with_are_told_before_anything_is_loaded(
+    insitu: Insitu, tmp_path: Path
+) -> None:
+    if which("openssl") is None:
+        missing("no openssl to make certificates with")
+    make_certificates(tmp_path)
+    openssl(tmp_path, "ec", "-in", "server.key", "-aes256", "-passout", "pass:x", "-out", "locked.key")
+    (tmp_path / "text.pem").write_text("no certificate")
+    cases = [
+        ("none.crt", "server.key", "tls_cert ", "cannot be read: No such file or directory"),
+        ("server.crt", ".", "tls_key ", "cannot be read: Is a directory"),
+        ("text.pem", "text.pem", "tls_cert ", "are no certificate and its key ("),
+        ("server.crt", "client.key", "tls_cert ", "are no certificate and its key ("),
+        ("server.crt", "locked.key", "tls_cert ", "both are PEM, the key without a passphrase"),
+    ]
+
+    for certificate, key, option, told in cases:
+        wrong = insitu("serve", "--tls-cert", str(tmp_path / certificate), "--tls-key", str(tmp_path / key))
+        assert wrong.code == 2
+        assert wrong.error.startswith(f"error: {option}")
+        assert told in wrong.error
 
 
 def test_no_server_is_code_3(insitu: Insitu) -> None:
