@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from models.answers import AnswerSpec
 from models.binding import bind
 from models.bundle import Bundle
-from models.errors import BadModelFile, listed
+from models.errors import BadModelFile, listed, shown
 from models.execution import Execution
 from models.faults import explain
 from models.features import FeatureView
@@ -53,7 +53,9 @@ def compose_bundle(
         raise BadModelFile(f"task {task} needs labels, in the order of the output's columns")
     if len(set(said.labels)) != len(said.labels):
         raise BadModelFile(f"a label is listed twice: {listed(said.labels)}")
-    output = None if task == "tensor" else choose_output(graph, said)
+    if said.output is not None:
+        check_output(graph, said.output)
+    output = None if task == "tensor" else said.output or choose_output(graph, said)
     features = bind(said.features, graph.inputs) if said.features else None
     try:
         manifest = Manifest(
@@ -77,16 +79,21 @@ def compose_bundle(
     return Bundle(manifest, onnx)
 
 
-def choose_output(graph: GraphSummary, said: Wording) -> str:
-    """Return the output that the answer is worded from.
+def check_output(graph: GraphSummary, name: str) -> None:
+    """Stop on an output that is named and not there, whether or not the task words an answer from it.
 
-    Raises: BadModelFile, when none or several would do and none was named.
+    Raises: BadModelFile.
     """
     names = [spec.name for spec in graph.outputs]
-    if said.output is not None:
-        if said.output not in names:
-            raise BadModelFile(f"the graph has no output {said.output!r}, it has {', '.join(names)}")
-        return said.output
+    if name not in names:
+        raise BadModelFile(f"the graph has no output {shown(name)!r}, it has {listed(names)}")
+
+
+def choose_output(graph: GraphSummary, said: Wording) -> str:
+    """Return the output that the answer is worded from, where none was named.
+
+    Raises: BadModelFile, when none or several would do.
+    """
     fitting = [spec.name for spec in graph.outputs if fits(spec, len(said.labels))]
     if not fitting:
         shapes = "; ".join(f"{spec.name} is {spec.dtype} {list(spec.shape)}" for spec in graph.outputs)

@@ -61,6 +61,7 @@ def test_what_the_publisher_says_is_kept() -> None:
         (Wording(task="multilabel"), "task multilabel needs labels"),
         (Wording(labels=["a", "a"]), "a label is listed twice: a, a"),
         (Wording(labels=["a", "b"], output="z"), "the graph has no output 'z', it has y"),
+        (Wording(output="z"), "the graph has no output 'z', it has y"),
         (
             Wording(labels=["a", "b", "c"]),
             "no output of the graph fits 3 labels (a, b, c): y is float32 ['batch', 2]",
