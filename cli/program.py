@@ -8,6 +8,7 @@ from importlib.metadata import version
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
 from typer.main import get_command
 
 from cli import (
@@ -29,10 +30,10 @@ from cli.demo import command as demo
 from cli.errors import ExitCode, exit_code
 from cli.importing import command as importing
 from cli.manual import MODELS, Chapters, exit_codes, listed
-from cli.settings import decline_telemetry, unknown_environment
+from cli.settings import decline_telemetry, unknown_environment, worded
 from cli.terminal import console, styled
 from models.building import is_compiled
-from models.errors import InsituError
+from models.errors import InsituError, shown
 from server.settings import ServerSettings
 
 SUMMARY = """Neural-network inference where your Redis data lives.
@@ -183,7 +184,7 @@ def failed(error: Exception, code: ExitCode, arguments: Sequence[str], *, debug:
 
 def misused(error: typer.TyperException, arguments: Sequence[str]) -> int:
     """Tell wrong usage."""
-    message = instead(error) or error.format_message().strip().rstrip(".")
+    message = instead(error) or with_value(error).format_message().strip().rstrip(".")
     tell({"code": "wrong_usage", "message": f"{message[:1].lower()}{message[1:]} (see --help)"}, arguments)
     return ExitCode.USAGE
 
@@ -193,6 +194,16 @@ def instead(error: typer.TyperException) -> str | None:
     context, option = getattr(error, "ctx", None), getattr(error, "option_name", None)
     cure = INSTEAD.get((context.command.name, option)) if context and option else None
     return cure and f"no such option: {option}; {cure}"
+
+
+def with_value(error: typer.TyperException) -> typer.TyperException:
+    """Return the error, its rule in our words and with the value that broke it, which typer leaves out."""
+    cause = error.__cause__
+    if isinstance(cause, ValidationError):
+        fault = cause.errors(include_url=False)[0]
+        rule, given = worded(fault["msg"]).rstrip("."), repr(shown(fault["input"]))
+        error.message = rule if given in rule else f"{rule} (got {given})"
+    return error
 
 
 def tell(error: dict[str, object], arguments: Sequence[str]) -> None:

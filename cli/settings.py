@@ -1,6 +1,7 @@
 """What the command line takes from the environment; the only place of `cli` that reads it."""
 
 import os
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
@@ -12,8 +13,23 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from cli.errors import WrongUsage
 from models.errors import shown
+from models.keys import PREFIX_RULE
 
 PREFIX = "INSITU_"
+HEADER_WORD = re.compile(r"[!-~]+")  # what may follow `Bearer `
+SECRET = ("token",)  # settings whose value no message shows
+# What pydantic says of a value, and what a person would.
+WORDED = (
+    (re.compile(r"^(?:Value error, |Input )"), ""),
+    (re.compile(r"^should be a valid integer.*"), "should be a whole number"),
+    (re.compile(r"^should be a valid number.*"), "should be a number"),
+    (re.compile(r"^should be a valid boolean.*"), "should be true or false"),
+    (re.compile(r"^should be greater than or equal to "), "should be at least "),
+    (re.compile(r"^should be less than or equal to "), "should be at most "),
+    (re.compile(r"^should be greater than "), "should be over "),
+    (re.compile(r"^should be less than "), "should be under "),
+    (re.compile(r"^String should match pattern .*"), f"should be {PREFIX_RULE}"),  # no other setting has one
+)
 
 
 class Settings(BaseSettings):
@@ -33,6 +49,15 @@ class Settings(BaseSettings):
     """Directory of the embedded Redis; without one a directory of this user's."""
     prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$")] = "insitu"
     """First part of every Redis key of the product."""
+
+    @field_validator("token")
+    @classmethod
+    def _in_a_header(cls, token: SecretStr | None) -> SecretStr | None:
+        if token is not None and not HEADER_WORD.fullmatch(token.get_secret_value()):
+            raise ValueError(
+                "it has characters that no token has; `insitu token` makes one of letters, digits, _ and -"
+            )
+        return token
 
     @field_validator("url")
     @classmethod
@@ -60,12 +85,19 @@ def read_settings(**given: object) -> Settings:
 def explained(error: ValidationError, given: Iterable[str]) -> str:
     """Return the first fault of settings as one line: where it was said, the value, the rule."""
     fault = error.errors(include_url=False)[0]
-    rule = fault["msg"].removeprefix("Value error, ")
+    rule = worded(fault["msg"])
     if not fault["loc"]:
         return rule
     name = str(fault["loc"][0])
     said = option_name(name) if name in given else variable_name(name)
-    return f"{said} is {shown(fault['input'])!r}: {rule}"
+    return f"{said}: {rule}" if name in SECRET else f"{said} is {shown(fault['input'])!r}: {rule}"
+
+
+def worded(message: str) -> str:
+    """Return pydantic's sentence about one value in the words of this product."""
+    for theirs, ours in WORDED:
+        message = theirs.sub(ours, message)
+    return message
 
 
 def option_name(field: str) -> str:

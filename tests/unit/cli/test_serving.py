@@ -45,8 +45,11 @@ def test_what_is_given_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        ({"port": "70000"}, "--port is '70000'"),
-        ({"provider": "tpu"}, "--provider is 'tpu'"),
+        ({"port": "70000"}, "--port is '70000': should be at most 65535"),
+        ({"port": "http"}, "--port is 'http': should be a whole number"),
+        ({"trial_seconds": "1m"}, "--trial-seconds is '1m': should be a number"),
+        ({"request_timeout_seconds": "0"}, "--request-timeout-seconds is '0': should be over 0"),
+        ({"provider": "tpu"}, "--provider is 'tpu': should be 'auto', 'cpu' or 'cuda'"),
         ({"host": "192.0.2.1"}, "host 192.0.2.1 is beyond loopback and there are no tokens"),
         ({"tokens": "abc"}, "--tokens is 'abc'"),
     ],

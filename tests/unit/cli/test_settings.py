@@ -57,7 +57,9 @@ def test_a_bad_option_is_named_with_its_value() -> None:
 def test_a_bad_variable_is_named_with_its_value(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INSITU_PREFIX", "a b")
 
-    with pytest.raises(WrongUsage, match=r"^INSITU_PREFIX is 'a b'"):
+    with pytest.raises(
+        WrongUsage, match=r"^INSITU_PREFIX is 'a b': should be 1 to 64 of A-Z a-z 0-9 \. _ : -"
+    ):
         read_settings()
 
 
@@ -65,6 +67,14 @@ def test_a_token_is_never_shown() -> None:
     settings = read_settings(token="secret-text")
 
     assert "secret-text" not in repr(settings)
+
+
+@pytest.mark.parametrize("token", ["kl\xe4rtext", "two words", "a\nb"])
+def test_a_token_that_no_header_can_carry_is_refused_and_not_shown(token: str) -> None:
+    with pytest.raises(WrongUsage) as caught:
+        read_settings(token=token)
+
+    assert str(caught.value).startswith("--token: it has characters that no token has; `insitu token`")
 
 
 def test_every_variable_of_the_product_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
