@@ -5,6 +5,7 @@
     ServerUnreachable   3   nothing answers at the server's address
     NotInstalled        4   a part of the product is not in this environment
     ServerRefused       1   the server answered, and said no
+    NoRoom              1   what was to be written finds no room
     StepFailed              a command that this one runs: its own exit code
 
 Every other InsituError is the thing asked for that failed: 1.
@@ -84,6 +85,16 @@ class ServerRefused(InsituError):
     def with_cure(self, cure: str) -> "ServerRefused":
         """Return the same error, its message with what to do instead."""
         return ServerRefused(self.status, {**self.details, "message": f"{self}; {cure}"})
+
+
+class NoRoom(InsituError):
+    """A disk, or what stdout leads to, takes no more: nothing that this program could do otherwise."""
+
+    code = "no_room"
+
+    def __init__(self, reason: str, path: str | None) -> None:
+        where = f"{shown(path)} cannot" if path else "no more can"
+        super().__init__(f"{where} be written: {reason}; make room, then try again", path=path)
 
 
 class StepFailed(InsituError):

@@ -1,9 +1,12 @@
 """The command line put together: every command, what holds for all of them, and what becomes of an error."""
 
+import errno
 import json
+import os
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.metadata import version
 from typing import Annotated
 
@@ -27,7 +30,7 @@ from cli import (
     training,
 )
 from cli.demo import command as demo
-from cli.errors import ExitCode, exit_code
+from cli.errors import ExitCode, NoRoom, exit_code
 from cli.importing import command as importing
 from cli.manual import MODELS, Chapters, exit_codes, listed
 from cli.settings import decline_telemetry, unknown_environment, worded
@@ -41,6 +44,7 @@ SUMMARY = """Neural-network inference where your Redis data lives.
 Train a network, keep it in Redis, serve it, and predict from the keys where your features already are.
 """
 DEBUG = "--debug"
+FULL = (errno.ENOSPC, errno.EDQUOT)
 JSON = "--json"
 
 ENVIRONMENT = (
@@ -152,14 +156,12 @@ def run(arguments: Sequence[str]) -> int:
     decline_telemetry()
     try:
         result = get_command(app).main(args=words, prog_name="insitu", standalone_mode=False)
-    except InsituError as error:
-        return failed(error, exit_code(error), arguments, debug=debug)
     except typer.TyperException as error:
         return misused(error, arguments)
     except typer.Abort:
         return ExitCode.STOPPED
     except Exception as error:  # noqa: BLE001  # the process ends here; a bug is told, not dumped
-        return failed(error, ExitCode.FAULT, arguments, debug=debug)
+        return failed(understood(error), arguments, debug=debug)
     return result if isinstance(result, int) else ExitCode.DONE
 
 
@@ -170,16 +172,25 @@ def without_debug(arguments: Sequence[str]) -> tuple[bool, list[str]]:
     return DEBUG in options, [word for word in options if word != DEBUG] + list(rest)
 
 
-def failed(error: Exception, code: ExitCode, arguments: Sequence[str], *, debug: bool) -> int:
-    """Tell an error, and where it comes from when that was asked for."""
+def understood(error: Exception) -> Exception:
+    """Return the error, as ours where the system has no room for what this program writes."""
+    if isinstance(error, OSError) and error.errno in FULL:
+        full = NoRoom(os.strerror(error.errno), error.filename)
+        full.__cause__ = error  # where --debug shows it comes from
+        return full
+    return error
+
+
+def failed(error: Exception, arguments: Sequence[str], *, debug: bool) -> int:
+    """Tell an error, and where it comes from when that was asked for; return the exit code."""
     if debug:
         traceback.print_exception(error)
     if isinstance(error, InsituError):
         tell({"code": error.code, "message": str(error), **error.details}, arguments)
-    else:
-        cure = "this is a fault of insitu; add --debug to see where, and report it"
-        tell({"code": "fault", "message": f"{type(error).__name__}: {error}; {cure}"}, arguments)
-    return code
+        return exit_code(error)
+    cure = "this is a fault of insitu; add --debug to see where, and report it"
+    tell({"code": "fault", "message": f"{type(error).__name__}: {error}; {cure}"}, arguments)
+    return ExitCode.FAULT
 
 
 def misused(error: typer.TyperException, arguments: Sequence[str]) -> int:
@@ -211,4 +222,5 @@ def tell(error: dict[str, object], arguments: Sequence[str]) -> None:
     line = styled("error: ", "error").append_text(styled(str(error["message"])))
     console(stderr=True).print(line, soft_wrap=True)
     if JSON in arguments:
-        sys.stdout.write(json.dumps({"error": error}, default=str) + "\n")
+        with suppress(OSError):  # stdout itself may be what takes no more
+            sys.stdout.write(json.dumps({"error": error}, default=str) + "\n")

@@ -29,6 +29,28 @@ def test_a_pipe_gets_no_colour_and_no_frame(insitu: Insitu, published: None) -> 
     assert "\x1b[3" not in insitu("models", FORCE_COLOR="1", NO_COLOR="1").out
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full to write to")
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_an_output_that_takes_no_more_is_no_fault_of_this_program(
+    environment: Environment, published: None, options: tuple[str, ...]
+) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*COMMAND, "models", *options],
+            cwd=ROOT,
+            env=environment,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+
+    assert done.returncode == 1
+    assert (
+        done.stderr == "error: no more can be written: No space left on device; make room, then try again\n"
+    )
+
+
 def test_publishing_again_makes_the_next_version(
     insitu: Insitu, published: None, churn: tuple[str, str]
 ) -> None:
