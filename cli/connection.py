@@ -13,6 +13,15 @@ from models.errors import shown
 from models.keys import Keys
 from models.store import Client, ModelStore
 
+LOG_IN = "put the right user and password into the URL, redis://USER:PASSWORD@HOST:6379"
+CURES = (
+    ("DB index is out of range", "name a database that it has, redis://HOST:6379/0"),
+    ("unknown command 'SENTINEL'", "it is no sentinel: name one, or this Redis itself as redis://HOST:6379"),
+    ("Cluster mode is not enabled", "it is no cluster: write redis:// in place of redis+cluster://"),
+    ("has no permissions", "allow this user what `Rights` in docs/redis-keys.md lists"),
+    ("SSL", "write redis:// where it speaks no TLS, or name its authority with ?ssl_ca_certs=FILE"),
+)
+
 
 def redis_url(settings: Settings) -> str:
     """Return the URL of the Redis to work with.
@@ -51,17 +60,23 @@ async def check_answer(client: Client, url: str) -> None:
 
     Raises: RedisUnreachable.
     """
-    place = shown(without_password(url))
     try:
         await client.execute_command("PING")
     except (AuthenticationError, ResponseError) as error:
-        raise RedisUnreachable(
-            f"Redis at {place} refuses ({error}); put the right user and password into the URL, "
-            "redis://USER:PASSWORD@HOST:6379",
-            url=place,
-        ) from error
+        raise refusal(url, str(error)) from error
     except (RedisError, RedisClusterException, OSError) as error:
-        raise RedisUnreachable(
-            f"Redis at {place} does not answer ({error}); start it, or set INSITU_REDIS_URL to another",
-            url=place,
-        ) from error
+        place = shown(without_password(url))
+        plain = ", write redis:// where it speaks no TLS" if url.startswith("rediss") else ""
+        cure = cure_for(str(error), f"start it{plain}, or set INSITU_REDIS_URL to another")
+        raise RedisUnreachable(f"Redis at {place} does not answer ({error}); {cure}", url=place) from error
+
+
+def refusal(url: str, reason: str) -> RedisUnreachable:
+    """Return the error of a Redis that answers, and lets nobody in, with what cures it."""
+    place = shown(without_password(url))
+    return RedisUnreachable(f"Redis at {place} refuses ({reason}); {cure_for(reason, LOG_IN)}", url=place)
+
+
+def cure_for(reason: str, otherwise: str) -> str:
+    """Return what to do about what Redis or its client said."""
+    return next((cure for said, cure in CURES if said in reason), otherwise)

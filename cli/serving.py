@@ -14,14 +14,14 @@ import typer
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from cli.errors import WrongUsage, needs
+from cli.errors import RedisUnreachable, WrongUsage, needs
 from cli.invocation import program_name
 from cli.manual import SERVER, START, Command
 from cli.options import AsJson, DataDir, RedisUrl
 from cli.settings import Settings, explained, option_name, read_settings, variable_name
 from cli.signals import unwind_on_signals
 from cli.terminal import Terminal
-from models.errors import InsituError, shown
+from models.errors import InsituError, RedisRefused, shown
 from server.settings import ServerSettings
 from server.workers.listeners import DOORS, PortRefused
 
@@ -152,7 +152,7 @@ def server_settings(redis_url: str, given: dict[str, str | bool | None]) -> Serv
 def run(settings: ServerSettings, started: Started) -> None:
     """Serve in this process, or in several under this one.
 
-    Raises: NotInstalled, CannotListen, ProviderUnavailable, BadName, RedisRefused, WorkerFailed.
+    Raises: NotInstalled, CannotListen, ProviderUnavailable, BadName, RedisUnreachable, WorkerFailed.
     """
     from server.logs import configure_logs
 
@@ -163,6 +163,8 @@ def run(settings: ServerSettings, started: Started) -> None:
         serve_all(settings, started)
     except PortRefused as error:
         raise port_refused(settings, error) from error
+    except RedisRefused as error:
+        raise redis_refused(settings, error) from error
     except OSError as error:
         cure = PORT_CURES.get(error.errno or 0)
         if cure is None:
@@ -175,6 +177,13 @@ def run(settings: ServerSettings, started: Started) -> None:
             host=settings.host,
             port=settings.port,
         ) from error
+
+
+def redis_refused(settings: ServerSettings, error: RedisRefused) -> RedisUnreachable:
+    """Return the error of a Redis that did not let this server in."""
+    from cli.connection import refusal
+
+    return refusal(settings.redis_url, str(error.details["reason"]))
 
 
 def port_refused(settings: ServerSettings, error: PortRefused) -> CannotListen:

@@ -12,7 +12,7 @@ from redis import Redis
 
 from tests.integration.cli.conftest import COMMAND, ROOT, Environment, Result, publish
 from tests.integration.rest import graphs
-from tests.servers import free_port
+from tests.servers import RedisServer, free_port
 
 Insitu = Callable[..., Result]
 
@@ -27,6 +27,34 @@ def test_a_published_file_is_listed(insitu: Insitu, published: None) -> None:
 def test_a_pipe_gets_no_colour_and_no_frame(insitu: Insitu, published: None) -> None:
     assert "\x1b" not in insitu("models").out
     assert "\x1b[3" not in insitu("models", FORCE_COLOR="1", NO_COLOR="1").out
+
+
+def test_a_url_that_does_not_fit_its_redis_is_told_with_what_cures_it(
+    insitu: Insitu, redis_server: Callable[..., RedisServer]
+) -> None:
+    server = redis_server(port=free_port())
+    place = server.tcp_url.removeprefix("redis://")
+    with server.connect() as redis:
+        redis.execute_command("ACL", "SETUSER", "limited", "on", ">x", "-@all")
+    cases = [
+        ("models", f"redis://nobody:wrong@{place}", "put the right user and password into the URL"),
+        ("serve", f"redis://nobody:wrong@{place}", "put the right user and password into the URL"),
+        ("models", f"redis://limited:x@{place}", "allow this user what `Rights` in docs/redis-keys.md lists"),
+        ("models", f"redis://{place}/99", "name a database that it has, redis://HOST:6379/0"),
+        ("models", f"redis+sentinel://{place}/features", "it is no sentinel: name one, or this Redis itself"),
+        (
+            "models",
+            f"redis+cluster://{place}",
+            "it is no cluster: write redis:// in place of redis+cluster://",
+        ),
+        ("models", f"rediss://{place}", "write redis:// where it speaks no TLS"),
+    ]
+
+    for command, url, cure in cases:
+        more = ("--port", "0", "--log-level", "error") if command == "serve" else ()
+        wrong = insitu(command, "--redis-url", url, *more)
+        assert wrong.code == 3
+        assert cure in wrong.error
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full to write to")
