@@ -18,7 +18,7 @@ from tests.integration.rest.graphs import churn
 from tests.servers import RedisServer
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, ViewportSize
 
 
 def ask(page: "Page", rows: str) -> None:
@@ -294,6 +294,61 @@ def test_pages_fit_a_phone(browser: "Browser", serve: Callable[..., str], scheme
     assert widths == [PHONE["width"]] * 2
     dark = sum(map(int, re.findall(r"\d+", background)[:3])) < 3 * 128
     assert dark is (scheme == "dark")
+
+
+@pytest.mark.parametrize("viewport", [PHONE, {"width": 1280, "height": 900}], ids=["phone", "desk"])
+def test_the_longest_names_fit_the_screen(
+    browser: "Browser", redis_url: str, serve: Callable[..., str], viewport: "ViewportSize"
+) -> None:
+    url, name, widths = serve(), "w" * 128, []
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, long_names(redis_url, name)).result()
+    page = browser.new_context(viewport=viewport).new_page()
+
+    for place, landmark in (("/", f".model >> text={name}"), (f"/#/models/{name}", ".pointers")):
+        page.goto(url + place)
+        page.wait_for_selector(landmark)
+        widths.append(page.evaluate("document.documentElement.scrollWidth"))
+    page.context.close()
+
+    assert widths == [viewport["width"]] * 2
+
+
+async def long_names(redis_url: str, name: str) -> None:
+    async with Redis.from_url(redis_url) as redis:
+        await ModelStore(redis).publish(churn(name, description="d" * 300), alias="a" * 64)
+
+
+def test_an_address_that_was_cut_shows_the_models(
+    page: "Page", serve: Callable[..., str], complaints: list[str]
+) -> None:
+    page.goto(f"{serve()}/#/models/%E0%A4%A")
+
+    page.wait_for_selector(".model")
+    page.wait_for_selector("#server-state.good")
+    assert complaints == []
+
+
+def test_what_is_good_is_read_on_its_own_ground(page: "Page", serve: Callable[..., str]) -> None:
+    page.goto(serve())
+    page.wait_for_selector("#server-state.good")
+
+    ink, ground = page.evaluate(
+        "(({ color, backgroundColor }) => [color, backgroundColor])"
+        "(getComputedStyle(document.querySelector('#server-state')))"
+    )
+
+    light, dark = sorted((luminance(ground), luminance(ink)), reverse=True)
+    assert (light + 0.05) / (dark + 0.05) >= 4.5  # WCAG 2, level AA
+
+
+def luminance(colour: str) -> float:
+    """Return the relative luminance of `rgb(...)`, as WCAG 2 reckons it."""
+    parts = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
+    red, green, blue = (
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    )
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
 def test_the_documentation_is_drawn_without_any_other_host(

@@ -16,12 +16,21 @@ const RECENT = 16;
 let page = { reading: () => {}, leave: () => {} };
 let visit = 0;
 
+/** What the address asks for; one that was cut or mistyped asks for nothing. */
+function asked() {
+  try {
+    return location.hash.slice(1).split("/").map(decodeURIComponent);
+  } catch {
+    return [];
+  }
+}
+
 async function show() {
   const mine = (visit += 1);
   page.leave();
   page = { reading: () => {}, leave: () => {} };
-  const [, kind, name, reference] = location.hash.slice(1).split("/").map(decodeURIComponent);
-  document.title = name ? `${name} · Insitu` : kind === "jobs" ? "Jobs · Insitu" : "Insitu";
+  const [, kind, name, reference] = asked();
+  document.title = kind === "jobs" ? "Jobs · Insitu" : kind === "models" && name ? `${name} · Insitu` : "Insitu";
   const place = h("div", { class: "page" });
   try {
     const drawn = kind === "jobs" ? await jobsPage(place)
