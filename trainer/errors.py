@@ -39,7 +39,9 @@ class NoRows(TrainerError):
 
     def __init__(self, match: str, template: str, dataset: str | None) -> None:
         cure = (
-            f"`insitu demo` loads the data set {dataset}" if dataset else "check the database and the pattern"
+            f"`insitu train` with --load puts the data set {dataset} there first"
+            if dataset
+            else "check the database and the pattern"
         )
         super().__init__(
             f"no key in this Redis matches {match!r} and the template {template!r}; {cure}",

@@ -172,7 +172,7 @@ async def test_no_rows_say_what_was_looked_for(redis: Redis) -> None:
         NoRows, match=r"no key in this Redis matches 'user:\*' and the template 'user:\{id\}'; check"
     ):
         await read(redis, Recipe.parse(CHURN))
-    with pytest.raises(NoRows, match="`insitu demo` loads the data set digits"):
+    with pytest.raises(NoRows, match="`insitu train` with --load puts the data set digits there first"):
         await read(redis, ready_recipe("digits"))
 
 
