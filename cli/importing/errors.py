@@ -54,6 +54,19 @@ class NotAFile(InsituError):
         )
 
 
+class NoRedisAI(InsituError):
+    """A Redis that answers and has no types of RedisAI, so no key can be of one."""
+
+    code = "no_redisai"
+
+    def __init__(self, place: str) -> None:
+        super().__init__(
+            f"the Redis at {place} has no RedisAI in it, so there is nothing to import; "
+            "give the URL of the one that has, or a file that it wrote (dump.rdb)",
+            url=place,
+        )
+
+
 class KeysInTheWay(InsituError):
     """Keys of the destination that hold something else."""
 

@@ -1,17 +1,19 @@
 """A RedisAI that runs, as a source: it is read, and asked for answers to compare; nothing is written to it."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from cli.importing.databases import Databases
-from cli.importing.errors import ValueUnreadable
+from cli.importing.errors import NoRedisAI, ValueUnreadable
 from cli.importing.inventory import AI_KINDS, Found, Inventory
 from cli.importing.rdb_walk import Watch
 from cli.importing.replay import now_ms
 from cli.importing.values import ONNX, RaiModel, RaiScript, Value
+from models.connecting import without_password
+from models.errors import RedisRefused, shown
 from models.execution import Execution, text_of
 from models.redis_failures import connected
 from models.scanning import scan
@@ -20,11 +22,14 @@ from models.tensor_strings import DTYPES, StoredTensor, of_array, unpack
 from models.tensor_strings import pack as packed
 from models.tensors import Tensor
 
+UNKNOWN_TYPE = "unknown type name"
+
 
 class LiveSource:
     """One running RedisAI."""
 
     def __init__(self, url: str, client: Client) -> None:
+        self._place = shown(without_password(url))
         self._databases = Databases(url, client)
         self._client: Any = client
 
@@ -35,18 +40,31 @@ class LiveSource:
     async def look(self, watch: Watch) -> Inventory:
         """Find the keys of RedisAI in every database, by type.
 
-        Raises: RedisUnavailable, RedisRefused.
+        Raises: NoRedisAI; RedisUnavailable, RedisRefused.
         """
         inventory = Inventory()
         databases = await self._in_use()
         for done, db in enumerate(databases):
             for name, kind in AI_KINDS.items():
-                async for part in scan(self._databases.of(db), "*", name):
-                    keys = await self._with_times(db, part.keys)
+                async for keys in self._of_type(db, name):
                     inventory.found += [Found(db, key, kind, at) for key, at in keys]
             watch(done + 1, len(databases))
         inventory.found = list({(one.db, one.key): one for one in inventory.found}.values())
         return inventory
+
+    async def _of_type(self, db: int, name: str) -> AsyncIterator[list[tuple[bytes, int | None]]]:
+        """Yield the keys of a type, part by part, with when they expire.
+
+        Raises: NoRedisAI; RedisUnavailable, RedisRefused.
+        """
+        try:
+            async for part in scan(self._databases.of(db), "*", name):
+                yield await self._with_times(db, part.keys)
+        except RedisRefused as error:
+            # What Redis has said since 7.2 of a type that no module of it brought; before, nothing is found.
+            if UNKNOWN_TYPE not in str(error):
+                raise
+            raise NoRedisAI(self._place) from error
 
     async def _in_use(self) -> list[int]:
         """Return the databases with keys."""

@@ -207,6 +207,18 @@ def test_keys_of_a_module_type_are_found_in_every_database_with_their_expiry(
     assert {one.key for one in inventory.found if one.expires_at_ms} == {b"k1"}
 
 
+def test_a_redis_without_redisai_is_told_as_such(insitu: Callable[..., Result], redis_url: str) -> None:
+    with Redis.from_url(redis_url) as redis:
+        redis.set("other", "x")
+
+    done = insitu("import", "redisai", redis_url)
+
+    assert done.code == 1
+    assert (
+        "has no RedisAI in it, so there is nothing to import; give the URL of the one that has" in done.error
+    )
+
+
 async def found(url: str) -> Inventory:
     async with source(url) as one:
         return await one.look(lambda _done, _of: None)
