@@ -1,6 +1,7 @@
 """The server's HTTP API as the command line uses it; knows paths and errors, no rows."""
 
 import logging
+import ssl
 from typing import Any, Self
 from urllib.parse import quote
 
@@ -13,6 +14,10 @@ CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 60.0
 ALIVE_SECONDS = 2.0
 EXCERPT = 200
+NOT_TRUSTED = "[SSL: CERTIFICATE_VERIFY_FAILED] "
+TRUST = (
+    "set SSL_CERT_FILE to the certificate of its authority, and ask by a name that its own certificate has"
+)
 
 
 class ServerClient:
@@ -23,7 +28,9 @@ class ServerClient:
         timeout = httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS)
         self.headers = {"authorization": f"Bearer {token}"} if token else {}
         # A proxy of the environment has no business between two programs of one machine.
-        self._http = httpx.Client(base_url=url, timeout=timeout, headers=self.headers, trust_env=False)
+        self._http = httpx.Client(
+            base_url=url, timeout=timeout, headers=self.headers, trust_env=False, verify=trust(url)
+        )
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -88,7 +95,19 @@ class ServerClient:
         try:
             return self._http.request(method, path, json=body)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise ServerUnreachable(self.url, str(error) or type(error).__name__) from error
+            reason = str(error) or type(error).__name__
+            cure = {"cure": TRUST} if NOT_TRUSTED in reason else {}
+            raise ServerUnreachable(self.url, reason.replace(NOT_TRUSTED, ""), **cure) from error
+
+
+def trust(url: str) -> ssl.SSLContext:
+    """Return whose certificates are taken: those of this system's authorities, or of SSL_CERT_FILE's.
+
+    Over http nobody shows one, and reading the authorities would take longer than most requests.
+    """
+    return (
+        ssl.create_default_context() if url.startswith("https:") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    )
 
 
 def path_of(name: str, version: str | None) -> str:

@@ -18,6 +18,7 @@ from typing import Any
 
 from models.errors import BadName, InsituError, RedisUnavailable, shown
 
+START = "start one with `insitu up`, or name another with --url or INSITU_URL"
 OWN_PACKAGES = ("models", "trainer", "server", "cli")
 
 
@@ -63,13 +64,11 @@ class ServerUnreachable(InsituError):
 
     code = "server_unreachable"
 
-    def __init__(self, url: str, reason: str) -> None:
+    def __init__(self, url: str, reason: str, cure: str = START) -> None:
         super().__init__(
-            f"no server answers at {url} ({shown(reason)}); start one with `insitu up`, "
-            "or name another with --url or INSITU_URL",
-            url=url,
-            reason=shown(reason),
+            f"no server answers at {url} ({shown(reason)}); {cure}", url=url, reason=shown(reason)
         )
+        self.cure = cure
 
 
 class ServerRefused(InsituError):

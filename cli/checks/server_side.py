@@ -4,7 +4,7 @@ from pydantic import ValidationError
 
 from cli.checks.findings import Finding, fail, ok, warn
 from cli.client import ServerClient
-from cli.errors import ServerUnreachable
+from cli.errors import START, ServerUnreachable
 from cli.settings import Settings, explained
 from cli.terminal import count_text
 from server.settings import LOOPBACK, ServerSettings
@@ -47,9 +47,8 @@ def check_server(settings: Settings) -> list[Finding]:
         with ServerClient.of(settings) as server:
             ready, told = server.ready()
     except ServerUnreachable as error:
-        return [
-            warn(AREA, f"none answers at {settings.url} ({error.details['reason']})", "start it: insitu up")
-        ]
+        cure = "start it: insitu up" if error.cure is START else error.cure
+        return [warn(AREA, f"none answers at {settings.url} ({error.details['reason']})", cure)]
     if not told:
         cure = "give the address of the server with INSITU_URL, or its own port with --port"
         return [fail(AREA, f"something else than Insitu answers at {settings.url}", cure)]

@@ -129,6 +129,26 @@ def test_files_that_no_tls_can_be_spoken_with_are_told_before_anything_is_loaded
         assert told in wrong.error
 
 
+def test_a_server_with_a_certificate_of_ones_own_is_asked_where_its_authority_is_named(
+    insitu: Insitu, running: Start, published: None, tmp_path: Path
+) -> None:
+    if which("openssl") is None:
+        missing("no openssl to make certificates with")
+    made = make_certificates(tmp_path)
+    tls = ("--tls-cert", str(made.certificate("server")), "--tls-key", str(made.key("server")))
+    url = running("serve", "--port", "0", "--log-level", "error", "--json", *tls).told()["url"]
+
+    asked = insitu("predict", "churn", "customer:1", "--url", url, SSL_CERT_FILE=str(made.authority))
+    stranger = insitu("predict", "churn", "customer:1", "--url", url)
+    checked = insitu("check", "--json", "--url", url)
+
+    assert asked.code == 0
+    assert "customer:1  stays" in asked.out
+    assert stranger.code == 3
+    assert "set SSL_CERT_FILE to the certificate of its authority" in stranger.error
+    assert checked.json["findings"][-1]["cure"].startswith("set SSL_CERT_FILE to ")
+
+
 def test_no_server_is_code_3(insitu: Insitu) -> None:
     away = insitu("predict", "churn", "customer:1")
 
