@@ -60,7 +60,7 @@ class Terminal:
         cells = [[printable(str(cell)) for cell in row] for row in rows]
         lines = list(aligned(columns, cells))
         if where.is_terminal and max(map(len, lines)) > where.width:
-            where.print(framed(columns, cells))
+            where.print(framed(columns, cells, where.width))
             return
         for number, line in enumerate(lines):
             where.print(Text(line, style="" if number else ACCENTS["strong"]), soft_wrap=True)
@@ -73,13 +73,18 @@ class Terminal:
             self.say(f"{name:<{width}}  {value}")
 
 
-def framed(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    """Return a table for a screen it does not fit in: text is folded, the first column and numbers are not."""
+def framed(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> Table:
+    """Return a table for a screen of `width` characters that it does not fit in.
+
+    Text is folded, numbers are not; nor is the first column, unless it would leave the others less than half.
+    """
+    names_fit = max((len(row[0]) for row in rows), default=0) <= width // 2
     table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for number, column in enumerate(columns):
         right = column.startswith(">")
         justify: Literal["left", "right"] = "right" if right else "left"
-        table.add_column(column.lstrip(">"), justify=justify, overflow="fold", no_wrap=right or number == 0)
+        whole = right or (number == 0 and names_fit)
+        table.add_column(column.lstrip(">"), justify=justify, overflow="fold", no_wrap=whole)
     for row in rows:
         table.add_row(*map(Text, row))
     return table

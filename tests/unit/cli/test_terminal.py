@@ -3,9 +3,10 @@
 import json
 
 import pytest
+from rich.console import Console
 
 from cli.progress import Work
-from cli.terminal import Terminal, count_text, duration_text, plain, printable, size_text
+from cli.terminal import Terminal, count_text, duration_text, framed, plain, printable, size_text
 
 
 def test_control_characters_are_shown_not_obeyed() -> None:
@@ -29,6 +30,18 @@ def test_json_goes_out_alone_and_the_rest_to_stderr(capsys: pytest.CaptureFixtur
     streams = capsys.readouterr()
     assert json.loads(streams.out) == {"name": "größe"}
     assert "for people" in streams.err
+
+
+def test_a_long_name_leaves_room_for_what_stands_beside_it(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [["z" * 128, "accuracy 0.9859", "1,200"], ["churn-20f8ddb3d9", "", "7"]]
+
+    Console(width=80).print(framed(["name", "score", ">rows"], rows, 80))
+
+    shown = capsys.readouterr().out
+    assert "accuracy 0.9859" in shown
+    assert "1,200" in shown
+    assert "churn-20f8ddb3d9" in shown
+    assert shown.count("z") == 128
 
 
 def test_a_table_in_a_pipe_is_not_cut(capsys: pytest.CaptureFixture[str]) -> None:
