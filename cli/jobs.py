@@ -9,11 +9,10 @@ import typer
 
 from cli.errors import ExitCode, WrongUsage
 from cli.manual import PREDICTIONS, Command
-from cli.options import COMPLETION_SECONDS, AsJson, DataDir, Prefix, RedisUrl
+from cli.options import AsJson, DataDir, Prefix, RedisUrl, in_time
 from cli.settings import read_settings
 from cli.stored import with_store
 from cli.terminal import Terminal, count_text, duration_text
-from models.errors import InsituError
 
 if TYPE_CHECKING:
     from models.ledger import Ledger, Standing
@@ -24,22 +23,11 @@ STEPS = 1000  # of the bar
 DATE = "%Y-%m-%d %H:%M"
 
 
-async def kept_names() -> list[str]:
-    """Return the names of the jobs, from the Redis of the environment."""
-    from cli.connection import opened
+def complete_job(incomplete: str) -> list[str]:
+    """Return the job names that begin as typed."""
     from models.job_names import job_names
 
-    async with opened(read_settings()) as store:
-        return await job_names(store.redis, store.keys)
-
-
-def complete_job(incomplete: str) -> list[str]:
-    """Return the job names that begin as typed; none when Redis is slow or away."""
-    try:
-        names = asyncio.run(asyncio.wait_for(kept_names(), COMPLETION_SECONDS))
-    except (InsituError, TimeoutError):
-        return []
-    return [name for name in names if name.startswith(incomplete)]
+    return in_time(lambda store: job_names(store.redis, store.keys), incomplete)
 
 
 def jobs(

@@ -1,38 +1,77 @@
-"""Options that several commands share, so that they are spelt and explained alike; completion of model names."""
+"""Options that several commands share, so that they are spelt and explained alike; completion of what is stored."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli.settings import read_settings
 from models.errors import InsituError
 
+if TYPE_CHECKING:
+    from models.store import ModelStore
+
 COMPLETION_SECONDS = 0.5
 
 
-async def stored_names() -> list[str]:
-    """Return the names of the models, from the Redis of the environment."""
-    from cli.connection import opened
+def in_time(question: "Callable[[ModelStore], Awaitable[list[str]]]", incomplete: str) -> list[str]:
+    """Return the words that begin as typed; none when Redis is slow or away, or knows no such model."""
+    from cli.connection import opened  # before the clock runs: it takes a while to import
 
-    async with opened(read_settings()) as store:
-        return await store.names()
+    async def ask() -> list[str]:
+        async with asyncio.timeout(COMPLETION_SECONDS), opened(read_settings()) as store:
+            return await question(store)
+
+    try:
+        words = asyncio.run(ask())
+    except (InsituError, TimeoutError):
+        return []
+    return [word for word in words if word.startswith(incomplete)]
 
 
 def complete_model(incomplete: str) -> list[str]:
-    """Return the model names that begin as typed; none when Redis is slow or away."""
-    try:
-        names = asyncio.run(asyncio.wait_for(stored_names(), COMPLETION_SECONDS))
-    except (InsituError, TimeoutError):
-        return []
-    return [name for name in names if name.startswith(incomplete)]
+    """Return the model names that begin as typed."""
+    return in_time(lambda store: store.names(), incomplete)
+
+
+def complete_reference(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the aliases and versions that begin as typed, of the model that the line names before."""
+    return in_time(lambda store: references(store, named_before(context)), incomplete)
+
+
+def complete_alias(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the aliases that begin as typed, of the model that the line names before."""
+    return [word for word in complete_reference(context, incomplete) if not word.isdecimal()]
+
+
+def named_before(context: typer.Context) -> str:
+    """Return the model of a line that is being typed, empty where it names none yet.
+
+    Where an option waits for its value the line cannot be parsed, and its words stand in `args`.
+    """
+    return context.params.get("name") or next(iter(context.args), "")
+
+
+async def references(store: "ModelStore", name: str) -> list[str]:
+    """Return the aliases of a model, then its versions, the newest first.
+
+    Raises: BadName, ModelNotFound, RedisUnavailable.
+    """
+    versions = await store.versions(name)
+    return [*sorted(await store.aliases(name)), *map(str, sorted(versions, reverse=True))]
 
 
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON to stdout, and nothing else.")]
 Reference = Annotated[
     str | None,
-    typer.Option("--version", metavar="N|ALIAS", help="Version number or alias; production when not given."),
+    typer.Option(
+        "--version",
+        metavar="N|ALIAS",
+        help="Version number or alias; production when not given.",
+        autocompletion=complete_reference,
+    ),
 ]
 Keys = Annotated[
     list[str] | None,
@@ -62,7 +101,7 @@ RedisUrl = Annotated[
         "--redis-url",
         metavar="URL",
         show_default=False,
-        help="Redis with the models: redis://, rediss:// or unix://. "
+        help="Redis with the models: redis://, rediss:// (TLS), unix://, redis+sentinel:// or redis+cluster://. "
         "Without one, the embedded Redis that runs. Environment: INSITU_REDIS_URL.",
     ),
 ]
@@ -106,4 +145,7 @@ ModelName = Annotated[
     str,
     typer.Argument(metavar="NAME", help="Name of the model.", autocompletion=complete_model),
 ]
-Alias = Annotated[str, typer.Option("--alias", metavar="ALIAS", help="The alias that moves.")]
+Alias = Annotated[
+    str,
+    typer.Option("--alias", metavar="ALIAS", help="The alias that moves.", autocompletion=complete_alias),
+]

@@ -8,7 +8,16 @@ import typer
 
 from cli.errors import ExitCode, WrongUsage
 from cli.manual import MODELS, Command
-from cli.options import Alias, AsJson, DataDir, ModelName, Prefix, RedisUrl, complete_model
+from cli.options import (
+    Alias,
+    AsJson,
+    DataDir,
+    ModelName,
+    Prefix,
+    RedisUrl,
+    complete_model,
+    complete_reference,
+)
 from cli.settings import Settings, read_settings
 from cli.terminal import Terminal
 
@@ -19,7 +28,11 @@ Job = Callable[["ModelStore"], Coroutine[Any, Any, Any]]
 
 Reference = Annotated[
     str,
-    typer.Argument(metavar="VERSION", help="Version number, or an alias that stands for one."),
+    typer.Argument(
+        metavar="VERSION",
+        help="Version number, or an alias that stands for one.",
+        autocompletion=complete_reference,
+    ),
 ]
 
 

@@ -79,6 +79,30 @@ def test_an_output_that_takes_no_more_is_no_fault_of_this_program(
     )
 
 
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("models ch", ["churn"]),
+        ("promote churn ", ["canary", "production", "1"]),
+        ("promote churn 1 --alias ", ["canary", "production"]),
+        ("rollback churn --alias c", ["canary"]),
+        ("predict churn --version p", ["production"]),
+        ("promote nope ", []),
+        ("promote churn 1 --al", ["--alias"]),
+    ],
+)
+def test_models_versions_and_aliases_are_completed(
+    insitu: Insitu, published: None, line: str, words: list[str]
+) -> None:
+    insitu("promote", "churn", "1", "--alias", "canary")
+
+    typed = f"insitu {line}"
+    place = {"COMP_WORDS": typed, "COMP_CWORD": str(typed.count(" ")), "_INSITU_COMPLETE": "complete_bash"}
+    done = insitu(**place)
+
+    assert done.out.split() == words
+
+
 def test_publishing_again_makes_the_next_version(
     insitu: Insitu, published: None, churn: tuple[str, str]
 ) -> None:
