@@ -17,7 +17,11 @@ class ServerSettings(BaseSettings):
     """Every setting of `insitu serve`; the environment variable is INSITU_ and the name in capitals."""
 
     model_config = SettingsConfigDict(
-        env_prefix="INSITU_", frozen=True, extra="forbid", use_attribute_docstrings=True
+        env_prefix="INSITU_",
+        env_ignore_empty=True,  # as `cli` reads its own: a variable that a compose file passes on unset is none
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
     )
 
     redis_url: str = "redis://127.0.0.1:6379/0"

@@ -27,6 +27,13 @@ def test_the_environment_sets_every_field_by_its_name(monkeypatch: pytest.Monkey
     assert settings.max_batch_wait_ms == 2.5
 
 
+def test_an_empty_variable_counts_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ServerSettings.model_fields:
+        monkeypatch.setenv(f"INSITU_{name.upper()}", "")
+
+    assert ServerSettings() == ServerSettings.model_construct()
+
+
 def test_choices_are_taken_in_any_case(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (("LOG_LEVEL", "INFO"), ("LOG_FORMAT", "Json"), ("PROVIDER", "CPU")):
         monkeypatch.setenv(f"INSITU_{name}", value)
