@@ -13,6 +13,7 @@ from cli.options import AsJson, DataDir, RedisUrl
 from cli.settings import Settings, read_settings
 from cli.terminal import Terminal
 from models.errors import shown
+from models.keys import check_name
 
 if TYPE_CHECKING:
     from trainer.drafting.look import Looked
@@ -51,10 +52,7 @@ def new(
     if (file is None) == (match is None):
         raise WrongUsage("name a file, or keys in Redis with --match 'patient:*'; one of them")
     settings = read_settings(redis_url=redis_url, data_dir=data_dir)
-    called = (
-        NOT_IN_A_NAME.sub("_", name or (stem(file) if file else str(match).split(":")[0])).strip("._-")
-        or "model"
-    )
+    called = check_name(name) if name else name_after(stem(file) if file else str(match).split(":")[0])
     path = out or Path(f"{called}.yaml")
     check_free(path, force=force)
     with needs("trainer"):
@@ -66,6 +64,11 @@ def new(
     draft = drafted(looked)
     write(path, recipe_text(draft))
     show(Terminal(as_json=as_json), path, looked, len(draft.fields) + len(looked.vectors), draft.left_out)
+
+
+def name_after(text: str) -> str:
+    """Return a name for a model of a file or of keys: what no name may have becomes `_`."""
+    return NOT_IN_A_NAME.sub("_", text).strip("._-") or "model"
 
 
 def stem(file: Path) -> str:

@@ -101,6 +101,8 @@ def opened(path: Path) -> tuple[ColumnSource, dict[str, object]]:
     if lower.endswith(".npz"):
         return open_npz(path), {"source": "numpy", "path": path.name}
     known = listed([*CSV_ENDS, *PARQUET_ENDS, ".npz"])
+    if path.is_dir():
+        raise BadData(f"{path} is a directory; name one file in it, of a kind that is read: {known}")
     raise BadData(f"{path.name} is of no kind that is read by its name; there are {known}")
 
 
