@@ -8,6 +8,7 @@ module of its own: recipe_data, recipe_labels, recipe_network,
 recipe_split, recipe_training.
 """
 
+from difflib import get_close_matches
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
@@ -182,8 +183,10 @@ def ready_recipe(name: str) -> Recipe:
     Raises: BadRecipe, no recipe of that name.
     """
     if name not in ready_recipes():
+        near = get_close_matches(name, ready_recipes(), n=1)
+        meant = f"did you mean {near[0]!r}? " if near else ""
         raise BadRecipe(
-            f"no ready recipe is called {shown(name)!r}; there are {', '.join(ready_recipes())}",
+            f"no ready recipe is called {shown(name)!r}; {meant}there are {', '.join(ready_recipes())}",
             name=shown(name),
         )
     text = (files("models") / "recipes" / f"{name}.yaml").read_text(encoding="utf-8")

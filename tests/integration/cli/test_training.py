@@ -94,7 +94,11 @@ def test_a_recipe_with_a_mistake_is_named_by_its_line(insitu: Insitu, tmp_path: 
 @pytest.mark.parametrize(
     ("words", "code", "told"),
     [
-        (("brest_cancer",), 1, "breast_cancer, caravan, diabetes, digits"),
+        (
+            ("brest_cancer",),
+            1,
+            "did you mean 'breast_cancer'? there are basic_motions, breast_cancer, caravan",
+        ),
         (("digits", "--no-publish"), 2, "--no-publish without --out"),
         (("digits", "breast_cancer", "--out", "x"), 2, "--out takes one recipe"),
         (("digits", "--alias", "7"), 2, "alias '7' is not a valid name"),

@@ -111,7 +111,8 @@ def test_seven_recipes_are_ready() -> None:
 
 def test_no_ready_recipe_has_that_name() -> None:
     with pytest.raises(
-        BadRecipe, match="no ready recipe is called 'digit'; there are basic_motions, breast_cancer"
+        BadRecipe,
+        match=r"no ready recipe is called 'digit'; did you mean 'digits'\? there are basic_motions, b",
     ):
         ready_recipe("digit")
 
