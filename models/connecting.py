@@ -29,6 +29,11 @@ SCHEMES = (
     "redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster",
 )  # fmt: skip
 RULE = f"a URL that starts with {', '.join(f'{scheme}://' for scheme in SCHEMES)}"
+OPTIONS = (
+    "there are db, username, password, client_name, ssl_ca_certs, ssl_certfile, ssl_keyfile, ssl_check_hostname "
+    "and ssl_cert_reqs; a sentinel's also has sentinel_username and sentinel_password"
+)
+UNKNOWN_OPTION = re.compile(r"unexpected keyword argument '(\w+)'")  # as redis-py comes upon it
 QUERY_PASSWORD = re.compile(r"([?&](?:sentinel_)?password=)[^&]*", re.IGNORECASE)
 CONNECT_SECONDS = 2.0
 REPLY_SECONDS = 30.0  # longer than any blocking read; a chunk of 64 MiB takes its time on a slow link
@@ -146,7 +151,18 @@ def refusing(url: str) -> Iterator[None]:
     try:
         yield
     except (ValueError, TypeError, RedisError, OSError) as error:
-        raise BadName("Redis URL", without_password(url), f"{RULE} ({shown(error)})") from error
+        raise BadName("Redis URL", without_password(url), what_is_wrong(url, error)) from error
+
+
+def what_is_wrong(url: str, error: Exception) -> str:
+    """Return what is wrong with a URL whose scheme is right."""
+    unknown = UNKNOWN_OPTION.search(str(error))
+    if unknown is None:
+        return shown(error)
+    option = unknown[1]
+    if option.startswith("ssl_") and not url.startswith("rediss"):
+        return f"{option!r} is for TLS; write rediss"
+    return f"{option!r} is none of its options; {OPTIONS}"
 
 
 def without_password(url: str) -> str:

@@ -61,7 +61,8 @@ class BadName(InsituError):
     code = "bad_name"
 
     def __init__(self, kind: str, value: str, rule: str) -> None:
-        super().__init__(f"{kind} {shown(value)!r} is not a valid name: {rule}", value=shown(value))
+        noun = "URL" if kind.endswith("URL") else "name"
+        super().__init__(f"{kind} {shown(value)!r} is not a valid {noun}: {rule}", value=shown(value))
 
 
 class BadModelFile(InsituError):

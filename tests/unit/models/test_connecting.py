@@ -47,6 +47,36 @@ def test_what_is_no_url_of_redis_is_refused_with_the_rule(url: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        (
+            "localhost:6379",
+            "is not a valid URL: a URL that starts with redis://, rediss://, unix://, redis+sent",
+        ),
+        (
+            "redis://h?no_such_option=1",
+            "is not a valid URL: 'no_such_option' is none of its options; there are db",
+        ),
+        (
+            "rediss+cluster://h?ssl_ca=x",
+            "is not a valid URL: 'ssl_ca' is none of its options; there are db, user",
+        ),
+        ("redis://h?ssl_ca_certs=x", "is not a valid URL: 'ssl_ca_certs' is for TLS; write rediss"),
+        ("redis://h:port", "is not a valid URL: Port could not be cast to integer value as 'port'"),
+        (
+            "redis+sentinel://h",
+            "is not a valid URL: the service's name is missing: redis+sentinel://HOST:26379/SE",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_url_is_said_and_nothing_else(url: str, told: str) -> None:
+    with pytest.raises(BadName) as caught:
+        connect(url)
+
+    assert told in str(caught.value)
+
+
+@pytest.mark.parametrize(
     "url",
     [
         "redis://h?decode_responses=true",
