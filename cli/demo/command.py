@@ -26,9 +26,10 @@ def demo(
         int | None,
         typer.Option(
             "--port",
+            metavar="PORT",
             min=0,
             max=65535,
-            help="Port of the server; the next free one if it is taken.",
+            help="Port of the server; without it INSITU_PORT, or 8000. The next free one if it is taken; 0 takes any.",
             show_default=False,
         ),
     ] = None,

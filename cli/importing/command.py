@@ -91,12 +91,13 @@ def redisai(
     data_dir: DataDir = None,
     prefix: Prefix = None,
 ) -> None:
-    """Move models and tensors out of RedisAI: same keys, same databases, same expiry.
+    """Move models and tensors out of RedisAI.
 
-    A tensor becomes the string at its key. An ONNX model becomes a version in the store, and its key
-    points to it, as AI.MODELSTORE does it. Every model is first loaded and run once in a process of
-    its own; when SOURCE is a URL, RedisAI and ONNX Runtime answer the same input and the answers are
-    compared. The source is only read. The same command again goes on where one was interrupted.
+    Keys, databases and expiry stay the same. A tensor becomes the string at its key. An ONNX model
+    becomes a version in the store, and its key points to it, as AI.MODELSTORE does it. Every model is
+    first loaded and run once in a process of its own; when SOURCE is a URL, RedisAI and ONNX Runtime
+    answer the same input and the answers are compared. The source is only read. The same command again
+    goes on where one was interrupted.
     """
     settings = read_settings(redis_url=redis_url, data_dir=data_dir, prefix=prefix)
     terminal = Terminal(as_json=as_json)

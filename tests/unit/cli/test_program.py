@@ -1,6 +1,7 @@
 """The command line as a whole: help, versions, wrong usage, exit codes."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,16 @@ def test_every_command_has_help_with_an_example_and_its_exit_codes(
     assert code == ExitCode.DONE
     assert f"$ insitu {command}" in shown
     assert "Exit codes: 0 " in shown
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_option_names_what_to_write_and_not_its_type(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program.run([*command.split(), "--help"])
+
+    options = [line for line in capsys.readouterr().out.splitlines() if line.lstrip().startswith("-")]
+    assert [line for line in options if re.search(r"<(str|int|float|path|list|int range)\b", line)] == []
 
 
 def test_a_group_alone_shows_its_commands_and_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
