@@ -4,7 +4,7 @@
     RedisUnreachable    3   no Redis, or not this one
     ServerUnreachable   3   nothing answers at the server's address
     NotInstalled        4   a part of the product is not in this environment
-    ServerRefused       1   the server answered, and said no
+    ServerRefused       1   the server answered, and said no; 3 where it has no Redis to read from
     NoRoom              1   what was to be written finds no room
     StepFailed              a command that this one runs: its own exit code
 
@@ -125,6 +125,8 @@ def exit_code(error: InsituError) -> ExitCode:
     if isinstance(error, WrongUsage | BadName):
         return ExitCode.USAGE
     if isinstance(error, RedisUnreachable | ServerUnreachable | RedisUnavailable):
+        return ExitCode.UNREACHABLE
+    if isinstance(error, ServerRefused) and error.details.get("code") == RedisUnavailable.code:
         return ExitCode.UNREACHABLE
     if isinstance(error, NotInstalled):
         return ExitCode.NOT_INSTALLED
