@@ -16,6 +16,7 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
 
+from models.alias_reading import as_aliases, read_meant
 from models.bundle import CHUNK_BYTES, PAGE_LIMIT_BYTES, Bundle
 from models.errors import (
     AliasNotFound,
@@ -29,7 +30,7 @@ from models.errors import (
     VersionNotFound,
 )
 from models.events import Event, announce
-from models.keys import Keys, as_name, as_version, check_alias, is_alias
+from models.keys import Keys, as_name, as_version, check_alias
 from models.manifest import Manifest
 from models.manifest_reading import read_manifests
 from models.redis_failures import connected
@@ -144,6 +145,13 @@ class ModelStore:
         """
         async with connected(self.redis):
             return as_aliases(await self.redis.hgetall(self.keys.aliases(name)))
+
+    async def meant(self, name: str, alias: str = PRODUCTION) -> set[int]:
+        """Return the version that an alias means and those that it is remembered to have meant.
+
+        Raises: BadName, RedisUnavailable, RedisRefused.
+        """
+        return await read_meant(self.redis, self.keys, name, alias)
 
     async def traffic(self, name: str) -> Traffic | None:
         """Return the traffic rule of a model, None without one.
@@ -385,12 +393,3 @@ class ModelStore:
             await self.versions(name)
             raise AliasNotFound(name, alias, sorted(await self.aliases(name)))
         await self._tell("unalias", name, 0, alias)
-
-
-def as_aliases(stored: Mapping[bytes, bytes]) -> dict[str, int]:
-    """Return alias -> version of what is stored, without what others wrote there."""
-    return {
-        alias.decode(): int(version)
-        for alias, version in stored.items()
-        if is_alias(alias) and version.isdigit()
-    }

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from typing import Any
 
@@ -38,6 +39,7 @@ log = logging.getLogger(__name__)
 
 LOOKED_AT = 32  # of the newest versions of a name: at a key there are two at a time
 PART_BYTES = 1 << 20
+STORING_MOST = timedelta(minutes=5)  # from when a version is published until its key points to it
 WRONG = -1
 # KEYS: the key.  ARGV: how a pointer begins.  Returns what was there: a pointer, nothing, or -1 for another value.
 THERE = """
@@ -114,18 +116,37 @@ def check_device(execution: Execution, provider: str) -> None:
 
 
 async def versions_here(place: Place) -> list[int]:
-    """Return the versions that were stored at a key, ascending.
+    """Return the versions that were stored at a key, ascending; not those that another server is about to point to.
 
     Raises: Refused, their name belongs to models of other doors or of another key; RedisUnavailable, RedisRefused.
     """
+    versions = await newest(place)
+    manifests = await place.store.manifests([(place.name, version) for version in versions])
+    known = dict(zip(versions, manifests, strict=True))
+    if None in manifests:  # one was deleted meanwhile, or cannot be read
+        there = await newest(place)
+        known = {version: one for version, one in known.items() if one is not None or version in there}
+    for version, manifest in known.items():
+        check_own(place, version, manifest)
+    here = [one for one in known.values() if one is not None and place.holds(one)]
+    meant = await place.store.meant(place.name) if here else set()
+    return [one.version for one in here if one.version in meant or is_left_over(one)]
+
+
+async def newest(place: Place) -> list[int]:
+    """Return the newest versions of the name that models at a key have, ascending.
+
+    Raises: RedisUnavailable, RedisRefused.
+    """
     try:
-        versions = (await place.store.versions(place.name))[-LOOKED_AT:]
+        return (await place.store.versions(place.name))[-LOOKED_AT:]
     except ModelNotFound:
         return []
-    manifests = await place.store.manifests([(place.name, version) for version in versions])
-    for version, manifest in zip(versions, manifests, strict=True):
-        check_own(place, version, manifest)
-    return [one.version for one in manifests if one is not None and place.holds(one)]
+
+
+def is_left_over(manifest: Manifest) -> bool:
+    """Whether whoever stored a version that production never meant must have died before it could."""
+    return manifest.created is None or datetime.now(UTC) - manifest.created > STORING_MOST
 
 
 def check_own(place: Place, version: int, manifest: Manifest | None) -> None:

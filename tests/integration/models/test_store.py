@@ -376,9 +376,25 @@ async def test_rollback_forgets_what_is_long_ago(store: ModelStore, bundle: Make
         await store.rollback("churn")
 
 
-async def test_a_history_that_somebody_damaged_is_an_empty_one(store: ModelStore, bundle: MakeBundle) -> None:
+async def test_what_an_alias_means_and_meant_is_told(store: ModelStore, bundle: MakeBundle) -> None:
+    assert await store.meant("churn") == set()
+    for _ in range(3):
+        await store.publish(bundle(), None)
+    await store.promote("churn", 3)
+    await store.promote("churn", 1)
+    await store.promote("churn", 2, "canary")
+
+    assert await store.meant("churn") == {1, 3}
+    assert await store.meant("churn", "canary") == {2}
+
+
+@pytest.mark.parametrize("history", ["[1, oops", "7"])
+async def test_a_history_that_somebody_damaged_is_an_empty_one(
+    history: str, store: ModelStore, bundle: MakeBundle
+) -> None:
     await store.publish(bundle())
-    await store.redis.hset(store.keys.model("churn"), "previous:production", "[1, oops")
+    await store.redis.hset(store.keys.model("churn"), "previous:production", history)
+    assert await store.meant("churn") == {1}
 
     with pytest.raises(NothingToRollBack):
         await store.rollback("churn")

@@ -1,6 +1,7 @@
 """Models at keys: what AI.MODELSTORE, AI.MODELGET, AI.MODELDEL and AI._MODELSCAN do to a real Redis."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,9 @@ from server import app
 from server.inference.asking import Ask
 from server.inference.sessions import CUDA
 from server.resp.caller import Caller
-from server.resp.commands import model_keys
+from server.resp.commands import model_keys, model_storing
 from server.resp.commands.model_keys import KEYS_AT_ONCE
+from server.resp.commands.model_storing import Place, versions_here
 from server.resp.commands.models import COMMANDS
 from server.resp.commands.stored_models import model_at, model_of
 from server.resp.refusals import WRONG_TYPE, Refused
@@ -137,6 +139,57 @@ async def test_two_servers_that_store_at_one_key_leave_one_of_the_models_there(
     assert len(await store.versions("m")) <= 4
     await store_model(Asker(callers[0], COMMANDS), "m", 20.0)
     assert len(await store.versions("m")) == 2
+
+
+async def test_a_version_that_another_server_is_about_to_point_to_is_not_deleted(
+    asked: Asker, store: ModelStore
+) -> None:
+    await store_model(asked, "m", 1.0)
+    place = Place.of(asked.caller, b"m")
+    (first,) = await store.manifests([("m", 1)])
+    assert first is not None
+    slow = graphs.bundle(graphs.constant(9.0), execution=first.execution)
+    version = (await store.publish(slow, None)).version
+
+    for answer in (2.0, 3.0, 4.0):
+        await store_model(asked, "m", answer)
+
+    assert await store.versions("m") == [version, 4, 5]
+    await asked.caller.redis([("SET", "m", ModelPointer("m", version).pack())])
+    await store.promote("m", version)
+    assert await ran(asked.caller, b"m") == 9.0
+    assert await versions_here(place) == [version, 4, 5]
+
+
+async def test_a_version_that_nobody_came_to_point_to_is_deleted_later(
+    asked: Asker, store: ModelStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store_model(asked, "m", 1.0)
+    (first,) = await store.manifests([("m", 1)])
+    assert first is not None
+    left = graphs.bundle(graphs.constant(9.0), execution=first.execution)
+    await store.publish(left, None)
+    monkeypatch.setattr(model_storing, "STORING_MOST", timedelta(0))
+
+    await store_model(asked, "m", 2.0)
+
+    assert await store.versions("m") == [1, 3]
+
+
+async def test_versions_that_are_deleted_while_they_are_looked_at_are_nobodys(
+    asked: Asker, store: ModelStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store_model(asked, "m", 1.0)
+    await store_model(asked, "m", 2.0)
+    place, read = Place.of(asked.caller, b"m"), ModelStore.manifests
+
+    async def too_late(one: ModelStore, places: Any) -> Any:
+        await one.delete("m", 1)
+        return await read(one, places)
+
+    monkeypatch.setattr(ModelStore, "manifests", too_late)
+
+    assert await versions_here(place) == [2]
 
 
 async def test_each_database_has_its_own_model_at_a_key(
