@@ -133,14 +133,14 @@ class Connection(Answering, asyncio.Protocol):
         """Let Redis send no more than the client reads, and begin nothing that makes it more."""
         self._full |= CLIENT
         self._stop()
-        if not self._slots:
-            self._quieten()
+        if self.upstream is not None:
+            self.upstream.quieten()
 
     def resume_writing(self) -> None:
         """Go on."""
         self._full &= ~CLIENT
-        if self.upstream is not None and not self.upstream.transport.is_closing():
-            self.upstream.transport.resume_reading()
+        if self.upstream is not None:
+            self.upstream.go_on()
         self.read()
 
     def leave(self) -> None:

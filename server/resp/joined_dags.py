@@ -172,7 +172,7 @@ class JoinedDags:
             self._each(group)
             return
         (output,) = outcome.outputs.values()
-        self._gathered.finish(group, partial(replies_of, *target, output))
+        self._gathered.finish(group, partial(replies_of, target[0], output))
 
     def _each(self, group: Group) -> None:
         """Have each command answered by itself."""
@@ -196,7 +196,7 @@ def fits(form: Form, serving: Serving) -> bool:
     )
 
 
-def replies_of(form: Form, wire: Encoder, output: Tensor) -> list[bytes]:
+def replies_of(form: Form, output: Tensor) -> list[bytes]:
     """Return the replies to DAGs, a row of the output each.
 
     Shape: output (B, ...).
@@ -204,7 +204,7 @@ def replies_of(form: Form, wire: Encoder, output: Tensor) -> list[bytes]:
     rows = len(output)
     payload = np.ascontiguousarray(output).reshape(rows, -1).view(np.uint8)
     width = payload.shape[1]
-    head = head_of(wire, WORDS[output.dtype], (1, *output.shape[1:]), width, form.wanted.meta)
+    head = head_of(WORDS[output.dtype], (1, *output.shape[1:]), width, form.wanted.meta)
     replies = np.empty((rows, len(head) + width + 2), np.uint8)
     replies[:, : len(head)] = np.frombuffer(head, np.uint8)
     replies[:, len(head) : -2] = payload
@@ -214,7 +214,7 @@ def replies_of(form: Form, wire: Encoder, output: Tensor) -> list[bytes]:
 
 
 @lru_cache(FORMS_KEPT)
-def head_of(wire: Encoder, dtype: str, shape: tuple[int, ...], width: int, meta: bool) -> bytes:
+def head_of(dtype: str, shape: tuple[int, ...], width: int, meta: bool) -> bytes:
     """Return what comes before the tensor's bytes in the reply to a DAG."""
-    reply = tensor_reply(wire, StoredTensor(dtype, shape, bytes(width)), TensorGet(b"", meta, "blob"))
+    reply = tensor_reply(StoredTensor(dtype, shape, bytes(width)), TensorGet(b"", meta, "blob"))
     return WENT_WELL + reply[: -width - 2]

@@ -188,11 +188,6 @@ class Passing:
         else:
             self.read()
 
-    def _quieten(self) -> None:
-        """Read no more of what is for the client; what is asked for here has come."""
-        if self.upstream is not None and not self.upstream.transport.is_closing():
-            self.upstream.transport.pause_reading()
-
     def finish(self) -> None:
         """End once the client has read what is written; one that does not read it in time is not waited for."""
         self.transport.close()
@@ -210,8 +205,6 @@ class Passing:
 
     def _freed(self) -> None:
         """Go on with what waited for our replies."""
-        if self._full & CLIENT:
-            self._quieten()
         if self._held:
             self.read()
         elif self._leaving:

@@ -58,6 +58,7 @@ class Upstream(asyncio.Protocol):
         self.scanner = Scanner()
         self.pieces: list[bytes] = []  # of what has come in part, and is handed on whole
         self._left = False
+        self._quiet = False  # it is not read from: the client does not read either
         self.transport: Any = None
         self.write: Any = None
 
@@ -120,12 +121,33 @@ class Upstream(asyncio.Protocol):
         heard: asyncio.Future[list[bytes]] = asyncio.get_running_loop().create_future()
         self._asked.append(Asked(len(commands), heard))
         self.write(b"".join(map(encoded, commands)))
+        late = asyncio.get_running_loop().call_later(REPLY_SECONDS, self._late, heard)
         try:
-            async with asyncio.timeout(REPLY_SECONDS):
-                return await heard
-        except TimeoutError:
-            self.transport.abort()
-            raise RedisUnavailable(f"no reply within {REPLY_SECONDS:g} s") from None
+            return await heard
+        finally:
+            late.cancel()
+
+    def _late(self, heard: "asyncio.Future[list[bytes]]") -> None:
+        """Give up waiting for Redis, unless it is the client who does not read."""
+        if heard.done():
+            return
+        if self._quiet:
+            asyncio.get_running_loop().call_later(REPLY_SECONDS, self._late, heard)
+            return
+        heard.set_exception(RedisUnavailable(f"no reply within {REPLY_SECONDS:g} s"))
+        self.transport.abort()
+
+    def quieten(self) -> None:
+        """Read no more for now."""
+        if not self.transport.is_closing():
+            self._quiet = True
+            self.transport.pause_reading()
+
+    def go_on(self) -> None:
+        """Read again."""
+        self._quiet = False
+        if not self.transport.is_closing():
+            self.transport.resume_reading()
 
     async def ask(self, commands: Sequence[Sequence[Word]]) -> list[Any]:
         """Send commands and return their replies, read; an error is a ResponseError in its place.

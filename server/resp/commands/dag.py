@@ -16,7 +16,7 @@ from server.resp.commands.dag_sections import THEN
 from server.resp.commands.executing import TIMED_OUT, keep
 from server.resp.commands.lookups import Limit, refuse, tensors_and_models
 from server.resp.commands.run_parsing import Misworded, whole
-from server.resp.commands.tensors import tensor_reply
+from server.resp.commands.tensors import replied
 from server.resp.refusals import Refused
 from server.resp.wire.replies import OK, Encoder, array
 
@@ -45,13 +45,13 @@ async def executed(caller: Caller, args: Words, forms: Forms) -> bytes:
     course = await ran(caller, dag, loaded, models, None if limit is None else limit.at)
     if limit is not None and limit.over and isinstance(course.error, DeadlineExceeded):
         return TIMED_OUT
-    replies = replies_of(caller.wire, dag, course)
+    replies = await replies_of(caller.wire, dag, course)
     if dag.persists and course.failed is None:
         replies += await kept(caller, dag, course)
     return array(replies)
 
 
-def replies_of(wire: Encoder, dag: Dag, course: Course) -> list[bytes]:
+async def replies_of(wire: Encoder, dag: Dag, course: Course) -> list[bytes]:
     """Return a reply for each step: what came after the run that failed was not run."""
     replies, going = [], True
     for step in dag.steps:
@@ -59,7 +59,7 @@ def replies_of(wire: Encoder, dag: Dag, course: Course) -> list[bytes]:
             replies.append(OK)
         elif isinstance(step, GetTensor):
             tensor = course.tensors[step.place]
-            replies.append(NOT_RUN if tensor is None else tensor_reply(wire, tensor, step.wanted))
+            replies.append(NOT_RUN if tensor is None else await replied(wire, tensor, step.wanted))
         elif step is course.failed and course.error is not None:
             going = False
             replies.append(errors.answer(course.error))

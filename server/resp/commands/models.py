@@ -213,7 +213,6 @@ COMMANDS: tuple[Command, ...] = (
         ("readonly",),
         (1, 1, 1),
         queued=get_in_transaction,
-        alongside=True,
     ),
     Command(
         "AI.MODELDEL",

@@ -5,6 +5,7 @@ given as VALUES, a number that is no finite one of the type is refused, and ever
 looked at.
 """
 
+import asyncio
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -25,7 +26,7 @@ from server.resp.caller import Caller
 from server.resp.commands.command import Command, Queued, Words
 from server.resp.commands.tensor_heads import Heads
 from server.resp.commands.tensor_scripts import CHECK, STORE
-from server.resp.commands.tensor_values import of_blob, of_words, values_reply, wrong_shape, zeros
+from server.resp.commands.tensor_values import of_blob, of_words, values_parts, wrong_shape, zeros
 from server.resp.refusals import WRONG_TYPE, Refused, refused
 from server.resp.wire.replies import OK, Encoder, array, bulk, error, integer
 
@@ -136,15 +137,27 @@ FORMS: dict[tuple[bytes, ...], tuple[bool, str | None]] = {
 }
 
 
-def tensor_reply(wire: Encoder, tensor: StoredTensor, wanted: TensorGet) -> bytes:
-    """Return a tensor as AI.TENSORGET answers it."""
+async def replied(wire: Encoder, tensor: StoredTensor, wanted: TensorGet) -> bytes:
+    """Return a tensor as AI.TENSORGET answers it; between parts of many elements others have their turn."""
+    if wanted.form != "values":
+        return tensor_reply(tensor, wanted)
+    parts: list[bytes] = []
+    for part in values_parts(wire, tensor):
+        if parts:
+            await asyncio.sleep(0)
+        parts.append(part)
+    return tensor_reply(tensor, wanted, b"".join(parts))
+
+
+def tensor_reply(tensor: StoredTensor, wanted: TensorGet, values: bytes = b"") -> bytes:
+    """Return a tensor as AI.TENSORGET answers it; `values` are its elements one by one, where they are asked for."""
     if not wanted.meta:
-        return bulk(tensor.data) if wanted.form == "blob" else values_reply(wire, tensor)
+        return bulk(tensor.data) if wanted.form == "blob" else values
     head = described(tensor.dtype, tensor.shape)
     if wanted.form is None:
         return b"*4\r\n" + head
     if wanted.form == "values":
-        return b"*6\r\n%b$6\r\nvalues\r\n%b" % (head, values_reply(wire, tensor))
+        return b"*6\r\n%b$6\r\nvalues\r\n%b" % (head, values)
     return b"*6\r\n%b$4\r\nblob\r\n$%d\r\n%b\r\n" % (head, len(tensor.data), tensor.data)
 
 
@@ -237,7 +250,7 @@ async def get_tensor(caller: Caller, args: Words) -> bytes:
     if FORMS.get(tuple(args[1:])) == ONLY_META and (told := await glimpse(caller, args[0])) is not None:
         return b"*4\r\n" + described(*told)
     (reply,) = await caller.redis([("GET", args[0])])
-    return tensor_reply(caller.wire, tensor_of(reply), parse_tensorget(args))
+    return await replied(caller.wire, tensor_of(reply), parse_tensorget(args))
 
 
 async def glimpse(caller: Caller, key: bytes) -> tuple[str, tuple[int, ...]] | None:
@@ -253,11 +266,11 @@ async def glimpse(caller: Caller, key: bytes) -> tuple[str, tuple[int, ...]] | N
 def get_in_transaction(caller: Caller, args: Words) -> Queued:
     """Return the GET of a tensor, and how its reply becomes one."""
 
-    def turned(reply: Any) -> bytes:
+    async def turned(reply: Any) -> bytes:
         try:
             if len(args) > 3:
                 raise too_many_words()
-            return tensor_reply(caller.wire, tensor_of(reply), parse_tensorget(args))
+            return await replied(caller.wire, tensor_of(reply), parse_tensorget(args))
         except Refused as fault:
             return error(str(fault))
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from server.resp import passing
+from server.resp import passing, upstream
+from tests import graphs
 from tests.integration.resp.conftest import OpenDoor
 from tests.integration.resp.doors import OpenedDoor, command, line
 from tests.servers import RedisServer
@@ -271,6 +272,44 @@ async def test_own_replies_that_nobody_reads_cost_little(door: OpenedDoor) -> No
     for _ in range(200):
         assert await one.hear(len(b"$1048576\r\n")) == b"$1048576\r\n"
         await one.hear(MIB + 2)
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="memory is told by /proc")
+@pytest.mark.parametrize("asked", [("AI.TENSORGET", "big", "BLOB"), ("AI.MODELGET", "m", "BLOB")])
+async def test_tensors_and_models_that_nobody_reads_cost_little(
+    asked: tuple[str, ...], door: OpenedDoor, redis: Redis
+) -> None:
+    file = graphs.heavy(1.0, 2048)  # of 16 MiB
+    await redis.setrange("big", len(file) - len(file) % 4 - 1, b"x")
+    await door.client().execute_command("AI.MODELSTORE", "m", "ONNX", "CPU", "BLOB", file)
+    before, one = resident(), await door.line()
+
+    one.writer.write(command("PING") + command(*asked) * 100)
+    assert await one.hear(7) == b"+PONG\r\n"
+    head = await one.line()
+    await asyncio.sleep(3)
+
+    assert resident() - before < 320 * MIB
+    for _ in range(20):
+        left = int(head[1:]) + 2
+        while left:
+            left -= len(await one.reader.read(min(left, MIB)))
+        head = await one.line()
+
+
+async def test_what_waits_for_a_client_that_reads_late_is_no_fault_of_redis(
+    door: OpenedDoor, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upstream, "REPLY_SECONDS", 1)
+    await redis.setrange("big", 4 * MIB - 1, b"x")
+    one = await door.line()
+
+    one.writer.write(command("AI.TENSORGET", "big", "BLOB") * 20)
+    await asyncio.sleep(2.5)
+
+    for _ in range(20):
+        assert await one.line() == b"$4194304\r\n"
+        await one.hear(4 * MIB + 2)
 
 
 @pytest.mark.skipif(not Path("/proc").exists(), reason="memory is told by /proc")

@@ -313,8 +313,7 @@ async def in_transaction(caller: Caller, *commands: tuple[Any, ...]) -> list[byt
     found = []
     for one, reply in zip(stood_in, replies[-1], strict=True):
         told = reply if one.turned is None else one.turned(reply)
-        assert not isinstance(told, Coroutine)
-        found.append(told)
+        found.append(await told if isinstance(told, Coroutine) else told)
     return found
 
 

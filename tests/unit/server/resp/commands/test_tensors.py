@@ -1,5 +1,6 @@
 """AI.TENSORSET and AI.TENSORGET read their words, and word their replies, as RedisAI does."""
 
+import asyncio
 from typing import Any
 
 import hiredis
@@ -12,14 +13,14 @@ from redis.exceptions import ResponseError
 
 from models.tensor_strings import DTYPES, POINTER, StoredTensor, array_of, numpy_of, of_array, pack
 from server.resp.commands import tensor_heads, tensors
-from server.resp.commands.tensor_values import STRING_LIMIT_BYTES
+from server.resp.commands.tensor_values import PART_ELEMENTS, STRING_LIMIT_BYTES
 from server.resp.commands.tensors import (
     COMMANDS,
     TensorGet,
     parse_tensorget,
     parse_tensorset,
+    replied,
     tensor_of,
-    tensor_reply,
 )
 from server.resp.refusals import Refused
 from server.resp.wire.replies import RESP2, RESP3, Encoder
@@ -63,7 +64,7 @@ def read(reply: bytes) -> Any:
 
 
 def answered(tensor: StoredTensor, *asked: str, wire: Encoder = RESP2) -> Any:
-    return read(tensor_reply(wire, tensor, parse_tensorget(words("k", *asked))))
+    return read(asyncio.run(replied(wire, tensor, parse_tensorget(words("k", *asked)))))
 
 
 @given(
@@ -113,13 +114,31 @@ def test_integers_are_integers_and_floats_are_doubles_of_the_wire() -> None:
 
     assert answered(tenth, "VALUES") == [b"0.10000000149011612", b"1", b"-0", b"inf", b"-inf"]
     assert (
-        tensor_reply(RESP3, of_array(np.array([0.5, 2])), TensorGet(b"k", False, "values"))
+        asyncio.run(replied(RESP3, of_array(np.array([0.5, 2])), TensorGet(b"k", False, "values")))
         == b"*2\r\n,0.5\r\n,2\r\n"
     )
     assert (
-        tensor_reply(RESP2, of_array(np.array([True, False])), TensorGet(b"k", False, "values"))
+        asyncio.run(replied(RESP2, of_array(np.array([True, False])), TensorGet(b"k", False, "values")))
         == b"*2\r\n:1\r\n:0\r\n"
     )
+
+
+@pytest.mark.parametrize("dtype", ["FLOAT", "INT8", "STRING"])
+def test_many_values_are_written_in_parts_and_others_have_their_turn_between(dtype: str) -> None:
+    numbers = np.arange(3 * PART_ELEMENTS + 5) % 100
+    tensor = of_array(numbers.astype(str) if dtype == "STRING" else numbers.astype(numpy_of(dtype)))
+    turns = 0
+
+    async def answered_beside_others() -> bytes:
+        nonlocal turns
+        task = asyncio.create_task(replied(RESP2, tensor, TensorGet(b"k", False, "values")))
+        while not task.done():
+            turns += 1
+            await asyncio.sleep(0)
+        return await task
+
+    assert [int(one) for one in read(asyncio.run(answered_beside_others()))] == numbers.tolist()
+    assert turns >= 4
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
