@@ -4,9 +4,10 @@ Every command that can write, move, hide or remove such a key is followed; all o
 alone. What stands between MULTI and EXEC counts only when EXEC is there, as Redis has it.
 """
 
+import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -46,6 +47,10 @@ LOST = {
     *(b"AI.DAGRUN", b"AI.DAGEXECUTE"),
 }
 """What old versions of RedisAI wrote into the file instead of its results."""
+
+
+NUMBER = re.compile(rb"-?\d{1,18}")  # more digits than any time has
+DATABASES_LIMIT = 1 << 31
 
 
 def now_ms() -> int:
@@ -127,9 +132,9 @@ class Replay:
 
     def _expire_at(self, line: Line) -> None:
         unit, from_now = EXPIRING[line.name]
-        said = line.words[2] if len(line.words) > 2 else None
-        if said is not None and said.lstrip(b"-").isdigit():
-            self._expire(key_of(line, 1), int(said) * unit + (now_ms() if from_now else 0))
+        said = number_at(line.words, 2)
+        if said is not None:
+            self._expire(key_of(line, 1), said * unit + (now_ms() if from_now else 0))
 
     def _expire(self, key: bytes | None, at_ms: int | None) -> None:
         found = self.keys.get((self._db, key)) if key is not None else None
@@ -153,21 +158,22 @@ class Replay:
             self.put(Found(self._db, key, AI_KINDS[name], restored_until(line), place))
 
     def _select(self, line: Line) -> None:
-        said = line.words[1] if len(line.words) > 1 else None
-        self._db = int(said) if said is not None and said.isdigit() else self._db
+        db = database_at(line.words, 1)
+        self._db = self._db if db is None else db
 
     def _rename(self, line: Line) -> None:
         self._to((self._db, key_of(line, 1)), (self._db, key_of(line, 2)), keep=False)
 
     def _copy(self, line: Line) -> None:
         options = [one.upper() if one else b"" for one in line.words[3:]]
-        db = int(options[options.index(b"DB") + 1]) if b"DB" in options[:-1] else self._db
-        self._to((self._db, key_of(line, 1)), (db, key_of(line, 2)), keep=True)
+        db = database_at(options, options.index(b"DB") + 1) if b"DB" in options else self._db
+        if db is not None:
+            self._to((self._db, key_of(line, 1)), (db, key_of(line, 2)), keep=True)
 
     def _move(self, line: Line) -> None:
-        key, db = key_of(line, 1), line.words[2] if len(line.words) > 2 else None
-        if db is not None and db.isdigit():
-            self._to((self._db, key), (int(db), key), keep=False)
+        key, db = key_of(line, 1), database_at(line.words, 2)
+        if db is not None:
+            self._to((self._db, key), (db, key), keep=False)
 
     def _to(self, origin: tuple[int, bytes | None], target: tuple[int, bytes | None], *, keep: bool) -> None:
         """Let a key hold what another one does, which goes unless it is kept."""
@@ -181,7 +187,9 @@ class Replay:
             self.put(replace(found, db=db, key=key))
 
     def _swap(self, line: Line) -> None:
-        one, other = (int(word or b"0") for word in line.words[1:3])
+        one, other = database_at(line.words, 1), database_at(line.words, 2)
+        if one is None or other is None:
+            return
         other_of = {one: other, other: one}
         moved = [replace(found, db=other_of.get(found.db, found.db)) for found in self.keys.values()]
         self.keys = {(found.db, found.key): found for found in moved}
@@ -207,7 +215,19 @@ def stored_to(line: Line) -> list[bytes | None]:
 
 def restored_until(line: Line) -> int | None:
     """Return when a restored key expires."""
-    said, options = line.words[2] or b"0", [word.upper() if word else b"" for word in line.words[4:]]
-    if not said.isdigit() or int(said) == 0:
+    said, options = number_at(line.words, 2), [word.upper() if word else b"" for word in line.words[4:]]
+    if said is None or said <= 0:
         return None
-    return int(said) if b"ABSTTL" in options else int(said) + now_ms()
+    return said if b"ABSTTL" in options else said + now_ms()
+
+
+def number_at(words: Sequence[bytes | None], place: int) -> int | None:
+    """Return the number that a word is, None where it is none that Redis takes."""
+    word = words[place] if place < len(words) else None
+    return int(word) if word is not None and NUMBER.fullmatch(word) else None
+
+
+def database_at(words: Sequence[bytes | None], place: int) -> int | None:
+    """Return the database that a word names, None where it names none."""
+    number = number_at(words, place)
+    return None if number is None or not 0 <= number < DATABASES_LIMIT else number

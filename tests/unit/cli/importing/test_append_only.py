@@ -120,6 +120,18 @@ def test_commands_do_to_keys_what_they_say(
     assert set(left(tmp_path, *commands)) == keys
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(("COPY", "a", "b", "DB", "x"), ("COPY", "a", "b", "DB")),
+        *(("SWAPDB", "0"), ("SWAPDB", "0", "x"), ("MOVE", "a", "-1"), ("MOVE", "a", "9" * 5000)),
+        *(("SELECT", "9" * 5000), ("SELECT", "-1"), ("PEXPIREAT", "a", "9" * 5000), ("EXPIRE", "a", "")),
+    ],
+)
+def test_a_command_that_redis_would_have_refused_does_nothing(words: tuple[str, ...], tmp_path: Path) -> None:
+    assert left(tmp_path, tensor("a"), command(*words), tensor("c")) == {(0, b"a"): None, (0, b"c"): None}
+
+
 def test_when_keys_expire_is_followed(tmp_path: Path) -> None:
     later = made.EXPIRES_AT_MS
 
