@@ -19,6 +19,7 @@ class FileDamaged(InsituError):
             path=str(path),
             offset=offset,
         )
+        self.what = what
 
 
 class EncodingUnknown(InsituError):
@@ -33,6 +34,7 @@ class EncodingUnknown(InsituError):
             path=str(path),
             offset=offset,
         )
+        self.what = what
 
 
 class ValueUnreadable(InsituError):

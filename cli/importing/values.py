@@ -8,7 +8,7 @@ MINBATCHTIMEOUT too. Names and devices end with a NUL in all of them.
 
 from dataclasses import dataclass
 
-from cli.importing.errors import ValueUnreadable
+from cli.importing.errors import EncodingUnknown, FileDamaged, ValueUnreadable
 from cli.importing.inventory import Found
 from cli.importing.rdb_bytes import RdbBytes
 from cli.importing.rdb_values import MODULE_SIGNED, MODULE_STRING, MODULE_UNSIGNED
@@ -107,9 +107,20 @@ class Parts:
 def value_of(data: RdbBytes, found: Found, encoding: int) -> Value:
     """Read the value of a key from where it begins.
 
-    Raises: ValueUnreadable, FileDamaged, EncodingUnknown.
+    Raises: ValueUnreadable.
     """
     parts = Parts(data, found)
+    try:
+        return read(parts, found, encoding)
+    except (FileDamaged, EncodingUnknown) as error:  # of this value alone: the file was walked to its end
+        raise parts.unreadable(f"at byte {error.details['offset']}: {error.what}") from error
+
+
+def read(parts: Parts, found: Found, encoding: int) -> Value:
+    """Read the value of a key.
+
+    Raises: ValueUnreadable, FileDamaged, EncodingUnknown.
+    """
     if not 0 <= encoding <= NEWEST:
         raise parts.unreadable(f"encoding {encoding}, known are 0 to {NEWEST}")
     if found.kind == "script":

@@ -20,6 +20,7 @@ from tests.servers import RedisNodes, RedisServer
 
 Insitu = Callable[..., Result]
 FILES = made.FOLDER
+SHORT = b"\x05\xc3\x03\x04\x01ab"  # a string that is said to decompress to four bytes, and does to two
 TORCH = "a TorchScript model; export it to ONNX with torch.onnx.export and store it with AI.MODELSTORE"
 
 
@@ -221,6 +222,8 @@ def test_a_model_that_cannot_be_served_is_told_and_the_others_move_in(
         made.entry(b"good", made.model(4, made.ONNX, made.MODEL)),
         made.entry(b"outside", made.model(4, made.ONNX, outside())),
         made.entry(b"odd", made.tensor(4, (2, 32), (3,), b"\0" * 8)),
+        made.entry(b"short", made.module("AI_TENSOR", 4, *map(made.number, (2, 32, 1, 1)), SHORT)),
+        made.entry(b"last", made.tensor(4, (2, 32), (1,), b"\0" * 4)),
     )
 
     done = insitu("import", "redisai", file, "--json")
@@ -231,9 +234,10 @@ def test_a_model_that_cannot_be_served_is_told_and_the_others_move_in(
     assert "no ONNX model" in reasons["broken"]
     assert "external data" in reasons["outside"]
     assert "8 bytes for FLOAT [3]" in reasons["odd"]
+    assert "a compressed string cannot be read" in reasons["short"]
     with Redis.from_url(redis_url) as redis:
-        assert redis.exists("broken", "outside", "odd") == 0
-        assert redis.exists("good") == 1
+        assert redis.exists("broken", "outside", "odd", "short") == 0
+        assert redis.exists("good", "last") == 2
 
 
 def outside() -> bytes:

@@ -210,6 +210,10 @@ def test_slots_that_move_in_a_valkey_are_passed_over(tmp_path: Path) -> None:
             ),
             "its file has 4 bytes or more, it says 9",
         ),
+        (
+            made.module("AI_TENSOR", 4, *map(made.number, (2, 32, 1, 1)), b"\x05\xc3\x03\x04\x01ab"),
+            r"at byte \d+: a compressed string cannot be read, it decompresses to 2 bytes",
+        ),
     ],
 )
 def test_a_value_that_is_not_what_it_says_is_refused_by_its_key(
