@@ -43,6 +43,12 @@ class ValueUnreadable(InsituError):
     code = "value_unreadable"
 
 
+class ValueGone(InsituError):
+    """One value of a running server that was there when its keys were looked for, and is not any more."""
+
+    code = "value_gone"
+
+
 class NotAFile(InsituError):
     """A path that leads to none of the files Redis writes."""
 

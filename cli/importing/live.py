@@ -7,13 +7,13 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from cli.importing.databases import Databases
-from cli.importing.errors import NoRedisAI, ValueUnreadable
+from cli.importing.errors import NoRedisAI, ValueGone, ValueUnreadable
 from cli.importing.inventory import AI_KINDS, Found, Inventory
 from cli.importing.rdb_walk import Watch
 from cli.importing.replay import now_ms
 from cli.importing.values import ONNX, RaiModel, RaiScript, Value
 from models.connecting import without_password
-from models.errors import RedisRefused, shown
+from models.errors import InsituError, RedisRefused, shown
 from models.execution import Execution, text_of
 from models.redis_failures import connected
 from models.scanning import scan
@@ -23,6 +23,7 @@ from models.tensor_strings import pack as packed
 from models.tensors import Tensor
 
 UNKNOWN_TYPE = "unknown type name"
+GONE = "it expired or was deleted since its key was found"
 
 
 class LiveSource:
@@ -90,6 +91,27 @@ class LiveSource:
         ]
 
     async def read(self, found: Found) -> Value:
+        """Ask for one value.
+
+        Raises: ValueGone, ValueUnreadable; RedisUnavailable.
+        """
+        try:
+            return await self._read(found)
+        except RedisRefused as error:
+            raise await self._why(found, error) from error
+
+    async def _why(self, found: Found, error: RedisRefused) -> InsituError:
+        """Return why one value is not told: tensors that expire are gone while others are read."""
+        if not await self._ask(found.db, "EXISTS", found.key):
+            return ValueGone(GONE, key=found.name, db=found.db)
+        return ValueUnreadable(
+            f"RedisAI does not tell the {found.kind} at key {found.name!r} of database {found.db} "
+            f"({error.details['reason']}); import it from a file: SAVE, then dump.rdb",
+            key=found.name,
+            db=found.db,
+        )
+
+    async def _read(self, found: Found) -> Value:
         """Ask for one value.
 
         Raises: ValueUnreadable; RedisUnavailable, RedisRefused.

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence, Set
 from typing import Any
 
 from cli.importing.destination import Destination, Packed
-from cli.importing.errors import AnswersDiffer, NotMixed, ValueUnreadable
+from cli.importing.errors import AnswersDiffer, NotMixed, ValueGone, ValueUnreadable
 from cli.importing.inventory import Found
 from cli.importing.outcome import Outcome, Summary
 from cli.importing.source import Source
@@ -63,6 +63,8 @@ class Mover:
                 continue
             try:
                 await self._one(one)
+            except ValueGone as error:
+                self.summary.add(Outcome.of(one, "left_out", str(error)))
             except FAILURES as error:
                 self.summary.add(Outcome.of(one, "failed", str(error)))
         await self._flush()

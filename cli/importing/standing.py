@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from cli.importing.destination import Destination, Packed
-from cli.importing.errors import ValueUnreadable
+from cli.importing.errors import ValueGone, ValueUnreadable
 from cli.importing.inventory import Found
 from cli.importing.source import Source
 from cli.importing.values import ONNX, RaiModel
@@ -37,7 +37,7 @@ class Standing:
                 watch(done, len(there))
             try:
                 value = await self._source.read(one)
-            except ValueUnreadable:
+            except (ValueGone, ValueUnreadable):
                 continue  # told when it is its turn
             if isinstance(value, StoredTensor):
                 await self._tensor(Packed(one, packed(value)), size)

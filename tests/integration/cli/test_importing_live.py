@@ -16,14 +16,18 @@ import pytest
 from redis import Redis
 
 from cli.importing import live
+from cli.importing.destination import Destination
 from cli.importing.errors import AnswersDiffer
 from cli.importing.inventory import Found, Inventory
-from cli.importing.live import LiveSource
+from cli.importing.live import GONE, LiveSource
+from cli.importing.moving import Mover
+from cli.importing.standing import Standing
 from cli.importing.values import RaiModel
 from cli.importing.verifying import Verifier
 from models.composing import compose_bundle
 from models.connecting import connect
 from models.errors import BadModelFile
+from models.store import ModelStore
 from models.tensor_strings import StoredTensor, array_of, of_array
 from tests import graphs
 from tests.data import make_redisai as made
@@ -90,6 +94,36 @@ def test_what_was_imported_is_there_for_the_client_of_the_page(
         assert redis.execute_command("AI._MODELSCAN") == [[b"model:{1}", b"v1"]]
         redis.select(3)
         assert redis.execute_command("AI.TENSORGET", "scalar", "META", "BLOB")[5] == struct.pack("<d", 2.5)
+
+
+async def test_keys_that_go_while_others_are_read_stop_none_of_them(door: str, redis_url: str) -> None:
+    with Redis.from_url(door) as redis:
+        redis.execute_command("AI.TENSORSET", "there", "FLOAT", 1, "VALUES", 1)
+        redis.rpush("list", "of another module")
+    found = [
+        Found(0, b"gone", "tensor"),
+        Found(0, b"gone too", "model"),
+        Found(0, b"list", "tensor"),
+        Found(0, b"there", "tensor"),
+    ]
+    client = connect(redis_url)
+    destination = Destination(ModelStore(client), redis_url, overwrite=True)
+
+    async with source(door) as one:
+        standing, verifier = Standing(one, destination), Verifier(one)
+        await standing.look(found, lambda _done, _of: None)
+        summary = await Mover(one, destination, verifier, dry_run=True).move(
+            found, set(), lambda _d, _n: None
+        )
+        await verifier.close()
+    await client.aclose()
+
+    assert [(one.key, one.reason) for one in summary.of("left_out")] == [("gone", GONE), ("gone too", GONE)]
+    (failed,) = summary.of("failed")
+    assert failed.key == "list"
+    assert "(WRONGTYPE Operation against a key" in failed.reason
+    assert standing.same == {found[3]}
+    assert summary.tensors["imported"] == 1
 
 
 async def test_a_model_is_read_with_how_it_was_stored(door: str) -> None:
