@@ -6,13 +6,14 @@ from functools import partial
 from hashlib import sha256
 from typing import Any
 
+from cli.errors import WrongUsage
 from cli.importing.databases import Databases, database_of
 from cli.importing.errors import NotMixed
 from cli.importing.inventory import Found
 from cli.importing.replay import now_ms
 from cli.importing.values import RaiModel
 from models.bundle import Bundle
-from models.errors import InsituError
+from models.errors import InsituError, RedisRefused
 from models.manifest import Manifest
 from models.model_pointers import ModelPointer, name_of
 from models.redis_failures import connected
@@ -61,8 +62,16 @@ class Destination:
         return taken
 
     async def _lengths(self, found: Sequence[Found]) -> list[tuple[Found, int]]:
-        """Return what `there` returns, of a few keys of one database."""
-        replies = await self._sent(found[0].db, [("TYPE", one.key) for one in found])
+        """Return what `there` returns, of a few keys of one database.
+
+        Raises: WrongUsage, RedisUnavailable, RedisRefused.
+        """
+        try:
+            replies = await self._sent(found[0].db, [("TYPE", one.key) for one in found])
+        except RedisRefused as error:
+            if "DB index" not in str(error):
+                raise
+            raise no_such_database(found[0].db) from error
         there = [(one, kind) for one, kind in zip(found, replies, strict=True) if kind != b"none"]
         strings = [one for one, kind in there if kind == b"string"]
         sizes = await self._sent(found[0].db, [("STRLEN", one.key) for one in strings]) if strings else []
@@ -164,3 +173,11 @@ class Destination:
             pipeline.execute_command(*words)
         async with connected(client):
             return list(await pipeline.execute(raise_on_error=raising))
+
+
+def no_such_database(db: int) -> WrongUsage:
+    """Return the error of a destination that has fewer databases than the source."""
+    return WrongUsage(
+        f"keys of database {db} are to be written, and the destination has no database of that number; raise "
+        "`databases` in its configuration, or add --db with the databases that it has"
+    )

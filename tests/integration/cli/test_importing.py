@@ -253,6 +253,22 @@ def outside() -> bytes:
     return data
 
 
+def test_a_destination_with_fewer_databases_is_named_with_the_cure(
+    insitu: Insitu, redis_url: str, tmp_path: Path
+) -> None:
+    tensor = made.entry(b"t", made.tensor(4, (2, 32), (1,), b"\0" * 4))
+    (tmp_path / "many.rdb").write_bytes(made.rdb(made.database(0, tensor), made.database(99, tensor)))
+    words = ("import", "redisai", str(tmp_path / "many.rdb"))
+
+    refused = insitu(*words)
+
+    assert "keys of database 99 are to be written" in refused.error
+    assert "add --db" in refused.error
+    with Redis.from_url(redis_url) as redis:
+        assert redis.exists("t") == 0
+    assert insitu(*words, "--db", "0", "--json").json["tensors"] == 1
+
+
 def test_models_of_another_door_are_not_mixed_with_imported_ones(
     insitu: Insitu, churn: tuple[str, str], tmp_path: Path
 ) -> None:
