@@ -241,8 +241,8 @@ async def let_go(caller: Caller, key: bytes, reply: Any) -> None:
 async def elsewhere(caller: Caller, key: bytes, manifest: Manifest) -> bool:
     """Whether another key may still point to a version, after one did.
 
-    In a database that is not looked through that is the key it was stored at, no other is known.
-    Of another database than that nothing is known.
+    Of keys that the caller may not read, and in a database that is not looked through, that is the key it was
+    stored at, no other is known. Of another database than that nothing is known.
 
     Raises: RedisUnavailable.
     """
@@ -250,12 +250,13 @@ async def elsewhere(caller: Caller, key: bytes, manifest: Manifest) -> bool:
     if execution is None or execution.db != caller.db or caller.strays():
         return True
     pointing = await pointers(caller.redis)
-    if pointing is not None:
-        return ModelPointer(manifest.name, manifest.version) in pointing.values()
+    pointer = ModelPointer(manifest.name, manifest.version)
+    if pointing is not None and pointer in pointing.values():
+        return True
     if execution.place == key:
         return False
-    (there,) = await caller.redis([("GET", execution.place)])
-    return bool(there == ModelPointer(manifest.name, manifest.version).pack())
+    (there,) = await caller.redis([("GET", execution.place)])  # a key that the caller may not read counts
+    return isinstance(there, ResponseError) or bool(there == pointer.pack())
 
 
 async def delete(store: ModelStore, name: str, version: int) -> None:

@@ -408,6 +408,22 @@ async def test_a_copy_lives_on_when_the_model_is_deleted_or_replaced(
     assert await ran(asked.caller, b"m") == 9.0
 
 
+async def test_a_model_stays_when_who_may_not_read_its_key_deletes_a_copy(
+    asked: Asker, redis: Redis, store: ModelStore
+) -> None:
+    await store_model(asked, "m", 6.0)
+    await redis.copy("m", "guest:m")
+    await redis.execute_command("ACL", "SETUSER", "guest", "on", "nopass", "~guest:*", "+@all")
+    await asked.caller.redis([("AUTH", "guest", "")])
+
+    assert await asked("AI.MODELDEL", "guest:m") == b"OK"
+    await redis.acl_deluser("guest")
+
+    assert await redis.exists("guest:m") == 0
+    assert await redis.get("m") == ModelPointer("m", 1).pack()
+    assert await store.versions("m") == [1]
+
+
 async def test_models_that_were_stored_at_one_key_and_renamed_all_live_on(asked: Asker, redis: Redis) -> None:
     for answer in (1.0, 2.0, 3.0, 4.0):
         await store_model(asked, "next", answer)
