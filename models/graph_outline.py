@@ -8,54 +8,75 @@ Source: onnx.proto, https://protobuf.dev/programming-guides/encoding/
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 
 GRAPH, INITIALIZER, RAW_DATA = 7, 5, 9
 VARINT, EIGHT, BYTES, FOUR = 0, 1, 2, 5
 VARINT_BYTES = 10
 KEPT_BYTES = 1024  # of a weight; less is not worth a cut
+FIELDS_LIMIT = (
+    1 << 17
+)  # that are walked through, a microsecond or two each; the library reads what has more as it is
 
 Rewrite = Callable[[memoryview], bytes]
 
 
 class Malformed(Exception):
-    """Bytes that are no message."""
+    """Bytes that are no message, or one of too many fields."""
+
+
+class Walk:
+    """How many fields of a file may still be walked through."""
+
+    def __init__(self) -> None:
+        self._left = FIELDS_LIMIT
+
+    def step(self) -> None:
+        """Take one field.
+
+        Raises: Malformed, it is one too many.
+        """
+        self._left -= 1
+        if self._left < 0:
+            raise Malformed
 
 
 def outline(data: bytes) -> bytes:
     """Return an ONNX file without the bytes of its large weights; one that is no message as it is."""
+    walk = Walk()
     try:
-        return rewritten(memoryview(data), {GRAPH: graph})
+        return rewritten(walk, {GRAPH: partial(graph, walk)}, memoryview(data))
     except Malformed:
         return data
 
 
-def graph(message: memoryview) -> bytes:
+def graph(walk: Walk, message: memoryview) -> bytes:
     """Return a graph without the bytes of its large weights.
 
     Raises: Malformed.
     """
-    return rewritten(message, {INITIALIZER: weight})
+    return rewritten(walk, {INITIALIZER: partial(weight, walk)}, message)
 
 
-def weight(message: memoryview) -> bytes:
+def weight(walk: Walk, message: memoryview) -> bytes:
     """Return a weight without its bytes, where they are many.
 
     Raises: Malformed.
     """
     return b"".join(
         message[start:end]
-        for number, start, value, end in fields(message)
+        for number, start, value, end in fields(walk, message)
         if number != RAW_DATA or end - value <= KEPT_BYTES
     )
 
 
-def rewritten(message: memoryview, rewrites: Mapping[int, Rewrite]) -> bytes:
+def rewritten(walk: Walk, rewrites: Mapping[int, Rewrite], message: memoryview) -> bytes:
     """Return a message with some of its messages rewritten, in their places; everything else as it is.
 
     Raises: Malformed.
     """
     parts: list[bytes | memoryview] = []
-    for number, start, value, end in fields(message):
+    for number, start, value, end in fields(walk, message):
         rewrite = rewrites.get(number)
         if rewrite is None or end - value <= KEPT_BYTES:
             parts.append(message[start:end])
@@ -65,7 +86,7 @@ def rewritten(message: memoryview, rewrites: Mapping[int, Rewrite]) -> bytes:
     return b"".join(parts)
 
 
-def fields(message: memoryview) -> Iterator[tuple[int, int, int, int]]:
+def fields(walk: Walk, message: memoryview) -> Iterator[tuple[int, int, int, int]]:
     """Return number, start, start of the value and end of each field of a message.
 
     The value of one that has no length of its own begins where it ends.
@@ -74,6 +95,7 @@ def fields(message: memoryview) -> Iterator[tuple[int, int, int, int]]:
     """
     at = 0
     while at < len(message):
+        walk.step()
         start = at
         tag, at = varint(message, at)
         kind = tag & 7

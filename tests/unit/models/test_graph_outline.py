@@ -11,7 +11,7 @@ from onnx import TensorProto
 from models import graph
 from models.errors import BadModelFile
 from models.graph import GraphSummary, inspect_graph, summary
-from models.graph_outline import outline
+from models.graph_outline import FIELDS_LIMIT, as_varint, outline
 from tests import graphs
 
 WEIGHTS = np.arange(2000, dtype=np.float32).reshape(2, 1000)
@@ -60,6 +60,26 @@ def test_a_large_weight_in_another_file_is_still_refused() -> None:
     model.graph.initializer[0].data_location = TensorProto.EXTERNAL
 
     assert "external data" in str(said(outline(model.SerializeToString())))
+
+
+@pytest.mark.parametrize(
+    "few", [b"", graphs.model([], [], [], {f"w{at}": np.ones(1000, np.float32) for at in range(10)})]
+)
+def test_a_file_of_very_many_fields_is_left_as_it_is(few: bytes) -> None:
+    unknown = b"\x78\x78"  # field 15, of which no file has one
+    many = few + unknown * (FIELDS_LIMIT + 1)
+
+    assert outline(many) is many
+    assert len(outline(few + unknown * 1000)) <= len(few) + 2000
+
+
+def test_the_fields_of_all_weights_count_together() -> None:
+    weight = b"\x78\x78" * 1000
+    entry = b"\x2a\xd0\x0f" + weight  # field 5, of 2,000 bytes
+    inner = entry * (FIELDS_LIMIT // 1000 + 1)
+    file = b"\x3a" + as_varint(len(inner)) + inner
+
+    assert outline(file) is file
 
 
 @given(st.data())
