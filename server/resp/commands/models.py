@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from models.errors import BadModelFile, InsituError
+from models.errors import BadModelFile, BundleCorrupt, InsituError, ModelNotFound, VersionNotFound
 from models.execution import bytes_of
 from models.manifest import Manifest
 from models.model_pointers import START
@@ -16,7 +16,7 @@ from server.resp.commands.model_faults import refusal_of
 from server.resp.commands.model_listing import listed
 from server.resp.commands.model_parsing import NO_BACKEND, Wanted, parse_modelset, parse_modelstore
 from server.resp.commands.model_storing import UNPOINT, let_go, put, take
-from server.resp.commands.stored_models import manifest_at, manifest_of
+from server.resp.commands.stored_models import manifest_of
 from server.resp.refusals import Refused, refused
 from server.resp.wire.replies import OK, array, bulk, integer
 
@@ -55,10 +55,20 @@ async def stored(caller: Caller, args: Words, parse: Callable[[Words, int], Want
 async def modelget(caller: Caller, args: Words) -> bytes:
     """Answer AI.MODELGET: what is known of a model, its file, or both.
 
+    Where that version is deleted while it is read, because others were stored in its place, the newest one is told.
+
     Raises: Refused, BundleCorrupt, ManifestUnreadable, RedisUnavailable, RedisRefused.
     """
     check_get(args)
-    return await told(caller, args, await manifest_at(caller, args[0]))
+    (there,) = await caller.redis([("GET", args[0])])
+    while True:
+        try:
+            return await told(caller, args, await manifest_of(caller, args[0], there))
+        except (ModelNotFound, VersionNotFound, BundleCorrupt):
+            (now,) = await caller.redis([("GET", args[0])])
+            if now == there:
+                raise
+            there = now
 
 
 def check_get(args: Words) -> None:

@@ -11,7 +11,7 @@ from onnx import TensorProto
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from models.errors import ModelTooLarge
+from models.errors import BundleCorrupt, ModelTooLarge
 from models.model_pointers import ModelPointer, name_of
 from models.store import ModelStore
 from server import app
@@ -475,6 +475,26 @@ async def test_a_version_that_was_replaced_and_deleted_meanwhile_is_not_missed(
     await asked.caller.engine.catalogue.sync()
 
     assert (await model_of(asked.caller, b"m", seen)).version == 3
+
+
+async def test_a_model_that_is_replaced_while_its_file_is_read_is_told_as_it_is_now(
+    asked: Asker, store: ModelStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store_model(asked, "m", 1.0)
+    load = ModelStore.load
+
+    async def too_late(one: ModelStore, name: str, version: int) -> Any:
+        if version == 1:
+            for answer in (2.0, 3.0):
+                await store_model(asked, "m", answer)
+        return await load(one, name, version)
+
+    monkeypatch.setattr(ModelStore, "load", too_late)
+
+    assert await asked("AI.MODELGET", "m", "BLOB") == graphs.constant(3.0)
+    await store.redis.delete(store.keys.chunk("m", 3, 0))
+    with pytest.raises(BundleCorrupt):
+        await asked("AI.MODELGET", "m")
 
 
 async def test_what_is_known_of_a_model_comes_in_redisais_order(asked: Asker) -> None:
