@@ -7,6 +7,7 @@ from typing import Any
 
 from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import (
+    AskError,
     AuthenticationError,
     AuthorizationError,
     ClusterDownError,
@@ -27,6 +28,7 @@ UNAVAILABLE = (
     RedisClusterException,
     OSError,
 )
+NODE = "it is a node of a Redis Cluster; begin its URL with redis+cluster:// in place of redis://"
 REFUSED = (AuthenticationError, AuthorizationError, ResponseError)
 PIPELINE_REASON = re.compile(r"caused error: (?:\(['\"])?(.*?)(?:['\"],\))?$", re.DOTALL)
 
@@ -65,6 +67,11 @@ async def connected(redis: Any) -> AsyncIterator[None]:  # Redis or RedisCluster
 
 
 def reason(error: Exception) -> str:
-    """Return what Redis said; a pipeline's error repeats the command before it."""
+    """Return what Redis said; a pipeline's error repeats the command before it.
+
+    That a key lies at another node is said only to who knows nothing of a cluster.
+    """
+    if isinstance(error, AskError):  # a MovedError is one too
+        return NODE
     found = PIPELINE_REASON.search(str(error))
     return (found[1] if found else str(error)).rstrip(".")

@@ -51,6 +51,14 @@ async def test_a_redis_that_says_no_refuses(error: Exception) -> None:
     assert str(caught.value) == f"Redis refused: {str(error).rstrip('.')}; nothing was changed"
 
 
+@pytest.mark.parametrize("kind", [exceptions.MovedError, exceptions.AskError])
+async def test_a_node_of_a_cluster_says_how_it_is_reached(kind: type[exceptions.AskError]) -> None:
+    with pytest.raises(
+        RedisRefused, match=r"a node of a Redis Cluster; begin its URL with redis\+cluster://"
+    ):
+        await failing(kind("12621 127.0.0.1:22027"))
+
+
 async def test_a_refusal_while_connecting_is_no_silence() -> None:
     refusal = exceptions.ConnectionError("wrapped")
     refusal.__cause__ = exceptions.AuthenticationError("invalid username-password pair")
