@@ -21,6 +21,7 @@ from server.resp.refusals import Refused, refused
 from server.resp.wire.replies import OK, array, bulk, integer
 
 GET_WORDS = 3  # at most, after the name
+CHUNKS_MOST = 1 << 16  # of one file
 WRITES = ("write", "denyoom")
 
 
@@ -143,8 +144,10 @@ def tag_of(manifest: Manifest) -> bytes:
 def in_chunks(onnx: bytes, most: int) -> bytes:
     """Return a file as one string, or as several where it is longer than one may be.
 
-    As many as RedisAI makes of it: the last one is empty where the length is a multiple of theirs.
+    As many as RedisAI makes of it: the last one is empty where the length is a multiple of theirs. They are longer
+    where they would be too many to be written: each costs a hundred bytes of memory, however short.
     """
+    most = max(most, len(onnx) // CHUNKS_MOST + 1)
     if len(onnx) <= most:
         return bulk(onnx)
     return array([bulk(onnx[at : at + most]) for at in range(0, len(onnx) + 1, most)])

@@ -21,7 +21,7 @@ from server.resp.caller import Caller
 from server.resp.commands import model_keys, model_storing
 from server.resp.commands.model_keys import KEYS_AT_ONCE
 from server.resp.commands.model_storing import Place, versions_here
-from server.resp.commands.models import COMMANDS
+from server.resp.commands.models import CHUNKS_MOST, COMMANDS
 from server.resp.commands.stored_models import model_at, model_of
 from server.resp.refusals import WRONG_TYPE, Refused
 from tests import graphs
@@ -535,6 +535,17 @@ async def test_a_long_file_comes_in_chunks_the_last_one_empty_at_a_multiple(aske
     assert b"".join(parts) == file
     asked.caller.configuration.model_chunk_bytes = 1
     assert (await asked("AI.MODELGET", "m"))[-1] == [bytes([one]) for one in file] + [b""]
+
+
+async def test_a_file_comes_in_no_more_chunks_than_can_be_written(asked: Asker) -> None:
+    file = graphs.heavy(1.0, 256)
+    assert await asked("AI.MODELSTORE", "m", "ONNX", "CPU", "BLOB", file) == b"OK"
+    asked.caller.configuration.model_chunk_bytes = 1
+
+    chunks = await asked("AI.MODELGET", "m", "BLOB")
+
+    assert b"".join(chunks) == file
+    assert len(file) > CHUNKS_MOST >= len(chunks)
 
 
 async def test_the_list_has_keys_that_are_still_there_and_models_of_other_doors(
