@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from redis.exceptions import ResponseError
+
 from models.errors import BadModelFile, BundleCorrupt, InsituError, ModelNotFound, VersionNotFound
 from models.execution import bytes_of
 from models.manifest import Manifest
@@ -65,9 +67,9 @@ async def modelget(caller: Caller, args: Words) -> bytes:
     while True:
         try:
             return await told(caller, args, await manifest_of(caller, args[0], there))
-        except (ModelNotFound, VersionNotFound, BundleCorrupt):
+        except (Refused, ModelNotFound, VersionNotFound, BundleCorrupt):
             (now,) = await caller.redis([("GET", args[0])])
-            if now == there:
+            if now == there or isinstance(now, ResponseError):
                 raise
             there = now
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from redis.exceptions import ResponseError
 
-from models.errors import AliasNotFound, BadName, ModelNotFound, VersionNotFound
+from models.errors import AliasNotFound, BadName, BundleCorrupt, ModelNotFound, VersionNotFound
 from models.manifest import Manifest
 from models.model_pointers import ModelPointer, name_of
 from models.store import PRODUCTION
@@ -49,11 +49,13 @@ async def model_of(caller: Caller, key: bytes, reply: Any) -> Stored:
         return await published_as(caller.engine, key)
     try:
         serving = await loaded(caller.engine, pointer.name, pointer.version)
-    except ABSENT:
+    except (*ABSENT, BundleCorrupt) as error:  # half of it may be there when it is read while it is deleted
         (now,) = await caller.redis([("GET", key)])
-        if now == reply:  # it was deleted by its name
-            raise refused(EMPTY) from None
-        return await model_of(caller, key, now)
+        if now != reply:
+            return await model_of(caller, key, now)
+        if isinstance(error, BundleCorrupt):
+            raise
+        raise refused(EMPTY) from None  # it was deleted by its name
     return stored(serving)
 
 

@@ -1,6 +1,8 @@
 """Models at keys: what AI.MODELSTORE, AI.MODELGET, AI.MODELDEL and AI._MODELSCAN do to a real Redis."""
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -17,7 +19,7 @@ from models.store import ModelStore
 from server import app
 from server.inference.asking import Ask
 from server.inference.sessions import CUDA
-from server.resp.caller import Caller
+from server.resp.caller import Caller, Word
 from server.resp.commands import model_keys, model_storing
 from server.resp.commands.model_keys import KEYS_AT_ONCE
 from server.resp.commands.model_storing import Place, versions_here
@@ -475,6 +477,37 @@ async def test_a_version_that_was_replaced_and_deleted_meanwhile_is_not_missed(
     await asked.caller.engine.catalogue.sync()
 
     assert (await model_of(asked.caller, b"m", seen)).version == 3
+
+
+async def test_a_version_of_which_half_is_gone_when_it_is_loaded_is_not_missed_either(
+    asked: Asker, redis: Redis, store: ModelStore, engine: StartEngine, make_caller: MakeCaller
+) -> None:
+    await store_model(asked, "m", 1.0)
+    seen = await redis.get("m")
+    await redis.delete(store.keys.chunk("m", 1, 0))
+    other = await make_caller(await engine())
+
+    with pytest.raises(BundleCorrupt):
+        await model_of(other, b"m", seen)
+    await store_model(asked, "m", 2.0)
+
+    assert (await model_of(other, b"m", seen)).version == 2
+
+
+async def test_a_model_that_was_replaced_before_its_manifest_is_read_is_told_as_it_is_now(
+    asked: Asker, redis: Redis
+) -> None:
+    await store_model(asked, "m", 1.0)
+    seen = [await redis.get("m")]
+    for answer in (2.0, 3.0):
+        await store_model(asked, "m", answer)
+    await asked.caller.engine.catalogue.sync()
+
+    async def late(commands: Sequence[Sequence[Word]]) -> list[Any]:
+        return [seen.pop()] if seen else await asked.caller.redis(commands)
+
+    there = Asker(replace(asked.caller, redis=late), COMMANDS)
+    assert await there("AI.MODELGET", "m", "BLOB") == graphs.constant(3.0)
 
 
 async def test_a_model_that_is_replaced_while_its_file_is_read_is_told_as_it_is_now(
