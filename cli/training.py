@@ -261,12 +261,13 @@ async def load_rows(
     Raises: UnknownDataset, BadData, DatasetConflict, RedisUnavailable.
     """
     from cli.connection import opened
+    from models.privacy import Privacy
     from trainer.datasets.catalogue import dataset
     from trainer.datasets.loading import load_into
     from trainer.events import Journal
     from trainer.reading.stored import dataset_of
 
-    with Journal(view).stage("load") as stage:
+    with Journal(view).stage("load") as stage, Privacy.of(recipe.as_data()).in_errors():
         ready = recipe.data.dataset
         rows = dataset_of(recipe, folder) if ready is None else dataset(ready)
         async with opened(settings) as store:

@@ -6,12 +6,20 @@ from it to be looked at does: cards, reports, findings, events, errors of a trai
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
+from models.errors import InsituError
 from models.features import FeatureView
 
 ALIAS = "private"
+NAMED = (
+    "columns",
+    "branches",
+    "space",
+    "values",
+)  # objects of recipes and cards whose keys are names, or paths
 QUALIFIER = re.compile(r"\[| \(| of |, source ")  # what follows a name in models/named_elements.py
 
 
@@ -49,14 +57,32 @@ class Privacy:
         return self._words.sub(lambda found: self.aliases[found[0]], text)
 
     def masked(self, value: Any) -> Any:
-        """Return plain data without private names in its texts; keys of objects stay."""
+        """Return plain data without private names in its texts, nor in keys that are names; other keys stay."""
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, dict):
-            return {key: self.masked(one) for key, one in value.items()}
+            return {
+                key: self.masked(self._keys_masked(one) if key in NAMED else one)
+                for key, one in value.items()
+            }
         if isinstance(value, list | tuple):
             return [self.masked(one) for one in value]
         return value
+
+    def _keys_masked(self, value: Any) -> Any:
+        return {self.text(key): one for key, one in value.items()} if isinstance(value, dict) else value
+
+    @contextmanager
+    def in_errors(self) -> Iterator[None]:
+        """Let no error say a private name, neither in its message nor in its details.
+
+        Raises: what is raised within.
+        """
+        try:
+            yield
+        except InsituError as error:
+            error.args, error.details = (self.text(str(error)),), self.masked(error.details)
+            raise
 
     def masked_names(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return values by feature, an alias for each private name."""

@@ -89,7 +89,8 @@ def attributed(recipe: Recipe, outcome: Outcome) -> dict[str, Any]:
 
 def network(recipe: Recipe) -> dict[str, Any]:
     """Return the layers of each input and of what follows, presets written out."""
-    layers = {**recipe.branches, **({"then": recipe.then} if recipe.then else {})}
+    branches = Privacy.of(recipe.as_data()).masked_names(recipe.branches)
+    layers = {**branches, **({"then": recipe.then} if recipe.then else {})}
     return {name: [layer.model_dump() for layer in part] for name, part in layers.items()}
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from models.connecting import connect
 from models.keys import Keys
+from models.privacy import Privacy
 from models.recipe import Recipe
 from models.store import ModelStore
 from trainer.blueprints import blueprint_of
@@ -52,9 +53,10 @@ def train(
     """
     check(blueprint_of(recipe), recipe.training.ensemble)
     journal = Journal(events)
-    start = asyncio.run(begun(recipe, redis_url, place.keys))
-    table = read_rows(recipe, redis_url, journal, place.folder)
-    return Training(recipe, table, journal, Beginning(place.checkpoint, start)).result()
+    with Privacy.of(recipe.as_data()).in_errors():
+        start = asyncio.run(begun(recipe, redis_url, place.keys))
+        table = read_rows(recipe, redis_url, journal, place.folder)
+        return Training(recipe, table, journal, Beginning(place.checkpoint, start)).result()
 
 
 async def begun(recipe: Recipe, redis_url: str | None, keys: Keys | None) -> Start | None:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from models.privacy import Privacy
 from models.recipe import Recipe
 from models.reference import ENTRY
 from trainer.attribute import attributions
@@ -240,9 +241,10 @@ class Training:
         with self.journal.stage("attribute") as stage, reproducible(self.recipe.training):
             card, view = {ENTRY: typical}, self.recipe.features
             found = attributions(served, self.held_out, self.signature, card, view)
-            stage.result = (
-                f"{next(iter(found['features']), 'no feature')} adds the most" if found else "left out"
+            largest = Privacy.of(self.recipe.as_data()).alias(
+                next(iter(found.get("features", ())), "no feature")
             )
+            stage.result = f"{largest} adds the most" if found else "left out"
         return found
 
     def _counts(self) -> RowCounts:

@@ -1,5 +1,8 @@
 """Private names: the alias that stands for each, wherever it might be read."""
 
+import pytest
+
+from models.errors import InsituError
 from models.features import FeatureView
 from models.privacy import Privacy
 
@@ -83,6 +86,27 @@ def test_plain_data_is_masked_however_deep() -> None:
     )
 
     assert masked == {"signs": [{"says": "private 1 tells all"}], "rows": 3, "names": ["private 3"]}
+
+
+def test_keys_that_are_names_are_masked_and_others_stay() -> None:
+    masked = Privacy.of(RECIPE).masked(
+        {"income": 1, "network": [{"columns": {"income": ["standardize"], "age": "debt"}}]}
+    )
+
+    assert masked == {
+        "income": 1,
+        "network": [{"columns": {"private 1": ["standardize"], "age": "private 3"}}],
+    }
+
+
+def test_an_error_leaves_without_private_names() -> None:
+    with pytest.raises(InsituError) as caught, Privacy.of(RECIPE).in_errors():
+        raise InsituError("income is no number", field="income", rows=2)
+
+    assert (str(caught.value), caught.value.details) == (
+        "private 1 is no number",
+        {"field": "private 1", "rows": 2},
+    )
 
 
 def test_without_private_names_everything_stays() -> None:
