@@ -89,10 +89,11 @@ def number_text(value: float) -> str:
 
 
 class FieldColumn:
-    """One field of the view, read from the column of its name: (rows,)."""
+    """One field of the view, read from the column of its name: (rows,); `gaps` says where the last ones had none."""
 
     def __init__(self, field: FeatureField, dtype: str) -> None:
         self.name, self._dtype = field.name, dtype
+        self.gaps: NDArray[np.bool_] = np.zeros(0, np.bool_)
         self._reader = FieldReader(field, dtype)
         self._place = f"column {shown(field.name)!r}"
         self._categories = pa.array(field.categories, pa.string())
@@ -105,7 +106,7 @@ class FieldColumn:
     def read(self, batch: Batch) -> Tensor:
         """Return the numbers; those of rows at fault mean nothing."""
         array = batch.columns[self.name]
-        empty = absent(array)
+        self.gaps = empty = absent(array)
         values = (
             self._categories_of(array, empty, batch) if len(self._categories) else self._numbers(array, batch)
         )

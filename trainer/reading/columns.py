@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from models.errors import FeatureError, listed, shown
 from models.features import FeatureView, InputView
@@ -65,6 +66,12 @@ class ViewColumns:
                 x = side_by_side([one for one in read if not isinstance(one, Ragged)])
             result[view.name] = shaped(x, view)
         return result
+
+    def filled(self, good: NDArray[np.bool_]) -> dict[str, int]:
+        """Return how many good rows of the last batch had no value of a field, by its name."""
+        fields = [part for _, parts in self._inputs for part in parts if isinstance(part, FieldColumn)]
+        counts = {one.name: int(np.count_nonzero(one.gaps & good)) for one in fields}
+        return {name: count for name, count in counts.items() if count}
 
     def _parts(self, view: InputView) -> Iterator[Part]:
         dtype = view.dtype or "float32"

@@ -3,6 +3,7 @@
 The columns are read twice, so that memory holds one batch of them beside the table.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -59,7 +60,7 @@ class ColumnReader:
         Raises: BadData, one is not there or holds nothing of the kind.
         """
         self._recipe, self._data, self._source = recipe, data, source
-        self._faults = Faults(source.name)
+        self._faults, self._filled = Faults(source.name), Counter[str]()
         self._series = Series.of(recipe)
         view = self._series.longer(recipe.features) if self._series else recipe.features
         self._arrays = whole_inputs(view, source.whole, source.name)
@@ -97,7 +98,7 @@ class ColumnReader:
         if self._series is not None:
             table = self._cut(table, self._series, chosen)
             self._check(rows)
-        table.skipped = dict(self._faults.counts)
+        table.skipped, table.filled = dict(self._faults.counts), dict(self._filled)
         return table
 
     def _cut(self, table: Table, series: Series, numbers: Indices) -> Table:
@@ -117,6 +118,7 @@ class ColumnReader:
             feeds = self._columns.feeds(batch)
             good = self._faults.good(batch.start, batch.start + batch.rows)
             filling.append(feeds, None if good.all() else good)
+            self._filled.update(self._columns.filled(good))
             stage.advance(batch.start + batch.rows)
         pa.default_memory_pool().release_unused()  # of the batches; what is left of them is memory of no use
         return filling.inputs()

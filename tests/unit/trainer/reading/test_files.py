@@ -80,6 +80,18 @@ def test_an_empty_cell_is_the_field_s_default(tmp_path: Path) -> None:
     assert values(read(recipe, tmp_path)) == [[-1, 0], [-1, 1]]
 
 
+def test_stand_ins_are_counted_of_the_rows_that_can_be_used(tmp_path: Path) -> None:
+    csv(tmp_path, "id,age,plan,left\n7,,free,0\n8,3,,1\n9,,free,?\n10,,free,1\n")
+    recipe = changed(
+        CHURN,
+        ("[age, {name: plan, categories: [free, paid]}]",
+         "[{name: age, default: -1}, {name: plan, categories: [free, paid], default: paid}]"),
+        ("path: churn.csv", "path: churn.csv, max_bad_share: 0.5"),
+    )  # fmt: skip
+
+    assert read(recipe, tmp_path).filled == {"age": 2, "plan": 1}
+
+
 def test_an_unknown_category_counts_as_the_one_the_view_says(tmp_path: Path) -> None:
     csv(tmp_path, CHURN_CSV.replace("paid", "gold"))
 
