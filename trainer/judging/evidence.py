@@ -89,6 +89,11 @@ class Evidence:
         return self.baseline.values.get(self.metric, np.nan)
 
     @property
+    def tried(self) -> tuple[Scores, ...]:
+        """The scores on the held-out rows of all that was tried: the network, the baseline, a forest."""
+        return (self.on_held_out, self.baseline, *(() if self.forest is None else (self.forest,)))
+
+    @property
     def unseen(self) -> Answered:
         """Every row that nothing was fitted on, with what the model said of it."""
         if self.checked is None:

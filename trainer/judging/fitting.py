@@ -1,9 +1,13 @@
 """Whether a network learned too much, too little or nothing at all, with chance taken into account."""
 
 from collections.abc import Iterator
+from math import isfinite, nan
+
+import numpy as np
 
 from trainer.judging.evidence import Evidence
 from trainer.judging.findings import Finding
+from trainer.judging.questions import Array
 
 GAP_LARGE = 0.05
 NOISE_DEVIATIONS = 2.0
@@ -63,16 +67,47 @@ def underfitting(evidence: Evidence) -> Iterator[Finding]:
 
 
 def no_signal(evidence: Evidence) -> Iterator[Finding]:
-    """Say when nothing that was tried is better than saying always the same."""
-    tried = [evidence.new, evidence.plain]
-    if evidence.forest is not None:
-        tried.append(evidence.forest.values[evidence.metric])
-    chance = evidence.constant
-    if evidence.noise <= NOISE_MOST and max(tried) - chance < max(SIGNAL_SMALL, evidence.noise):
-        names = "the network, the linear baseline" + (" and a forest" if len(tried) > 2 else "")
+    """Say when nothing that was tried is better than saying always the same, or when nobody can tell."""
+    best, chance = (
+        max(scores.values.get(evidence.metric, nan) for scores in evidence.tried),
+        evidence.constant,
+    )
+    if not best - chance < max(SIGNAL_SMALL, evidence.noise) or ranked(evidence):
+        return
+    names = "the network, the linear baseline" + (" and a forest" if evidence.forest is not None else "")
+    told = f"{names} reach {best:.3f} at best on new rows, saying always the same reaches {chance:.3f}"
+    if evidence.noise <= NOISE_MOST:
         yield Finding(
             "no signal",
-            f"{names} reach {max(tried):.3f} at best on new rows, saying always the same reaches {chance:.3f}",
+            told,
             "the features seem to tell nothing about the target; check that keys and targets belong "
             "together, and add features",
         )
+    else:
+        yield Finding(
+            "too little data",
+            f"{told}, and chance alone moves a score by {evidence.noise:.3f}, so nobody can tell whether the features "
+            "say anything about the target",
+            "collect more rows, or hold a larger share out (training.test)",
+        )
+
+
+def ranked(evidence: Evidence) -> bool:
+    """Whether rows of a label are put before others more often than by chance.
+
+    Where one label is frequent, that may be all there is to be known: the likeliest label is always the same.
+    """
+    if evidence.question.kind != "classification":
+        return False
+    areas = (scores.values.get("roc_auc", nan) for scores in evidence.tried)
+    best = max((area for area in areas if isfinite(area)), default=0.0)
+    return best - 0.5 > NOISE_DEVIATIONS * deviation_of_area(evidence.held_out.given.truth)
+
+
+def deviation_of_area(truth: Array) -> float:
+    """Return how far chance moves the area under the ROC curve of answers that know nothing; classes (N,).
+
+    Source: Mann and Whitney 1947, the variance of U where both samples are of one distribution.
+    """
+    counts = np.unique(truth, return_counts=True)[1].astype(np.float64)
+    return float(np.sqrt((len(truth) + 1) / (12 * counts * np.maximum(len(truth) - counts, 1))).mean())

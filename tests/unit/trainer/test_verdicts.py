@@ -226,6 +226,17 @@ def test_a_group_that_the_network_treats_otherwise_is_warned_about_and_kept_out_
     assert "the groups of sex differ by" in " ".join(made.outcome.diagnosis.findings)
 
 
+def test_a_rare_label_whose_rows_are_found_in_order_is_a_signal() -> None:
+    random = np.random.default_rng(0)
+    x = random.normal(size=(2000, 3))
+    known = x[:, 0] + x[:, 1] + random.normal(size=2000)
+
+    made = outcome(x, (known > np.quantile(known, 0.92)).astype(int))
+
+    assert made.scores.values["roc_auc"] > 0.8
+    assert "no signal" not in signs(made)
+
+
 def test_private_names_stand_neither_on_the_card_nor_in_a_finding() -> None:
     x, y = noisy_line(400)
     told = np.column_stack([x, y + 0.001 * np.random.default_rng(0).normal(size=400)])

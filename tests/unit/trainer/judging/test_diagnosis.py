@@ -53,6 +53,32 @@ def test_a_verdict_says_what_is_wrong_and_what_to_do(verdict: str) -> None:
     assert diagnosis.gap == pytest.approx(own - new)
 
 
+def test_answers_that_only_rank_rows_are_a_signal_where_their_order_is_no_chance() -> None:
+    ranks, guesses = (
+        evidence(
+            **{name: ranked(0.96, area) for name in ("on_train", "on_held_out", "baseline")}, constant=0.96
+        )
+        for area in (0.75, 0.55)
+    )
+
+    assert (diagnose(ranks).verdict, diagnose(guesses).verdict) == ("good", "no signal")
+
+
+def ranked(accuracy: float, area: float) -> Scores:
+    return Scores(
+        {"accuracy": accuracy, "roc_auc": area}, classes={label: {"recall": 0.5} for label in LABELS.labels}
+    )
+
+
+def test_where_chance_moves_a_score_far_nobody_calls_a_coin_good() -> None:
+    of = evidence(
+        on_train=scored(0.55), on_held_out=scored(0.45), baseline=scored(0.5), constant=0.5, noise=0.07
+    )
+
+    assert diagnose(of).verdict == "too little data"
+    assert "chance alone moves a score by 0.070" in said(diagnose(of).findings)
+
+
 def test_a_gap_that_chance_explains_is_no_overfitting() -> None:
     of = evidence(on_train=scored(0.9), on_held_out=scored(0.8), baseline=scored(0.8), noise=0.06)
 
