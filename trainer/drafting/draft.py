@@ -3,6 +3,8 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
+from models.errors import shown
+from models.sources import TEXT_LIMIT
 from trainer.drafting.facts import Facts, by_count, stand_in
 from trainer.drafting.look import Looked
 from trainer.errors import BadData
@@ -12,6 +14,7 @@ CLASS_ROWS_LEAST = 3
 NUMBER_CLASSES_MOST = 10
 CATEGORIES_MOST = 100
 ROWS_LEAST = 10
+ODD_SHOWN = 24  # characters
 SMALL_IMAGE = 4  # pixels a side below which there is nothing to convolve
 MISSING, OTHER = "missing", "other"
 
@@ -107,8 +110,13 @@ def choose_task(draft: Draft) -> None:
         return
     if values is None or not few:
         raise BadData(
-            f"{target.name!r} holds {target.distinct} different texts in {target.rows} rows; a target is a "
-            f"number, or a label of at most {CLASSES_MOST}"
+            f"{target.name!r} holds {target.distinct} different texts in {target.rows} rows, "
+            f"{shown(target.odd)!r} the first that is no number; a target is a number (with a decimal point), or a "
+            f"label of at most {CLASSES_MOST}"
+        )
+    if target.longest > TEXT_LIMIT:
+        raise BadData(
+            f"{target.name!r} holds a text of {target.longest} characters; a label has {TEXT_LIMIT} at most"
         )
     draft.task = "classification"
     choose_labels(draft, values)
@@ -126,6 +134,7 @@ def choose_labels(draft: Draft, values: Counter[str]) -> None:
         raise BadData(
             f"{target.name!r} has {len(kept)} labels that {CLASS_ROWS_LEAST} rows or more have; "
             "two are needed to tell apart"
+            + (f"; {shown(target.odd)!r} is the first that is no number" if target.odd else "")
         )
     draft.labels = tuple(kept)
     draft.task_note = f"{target.name} has {len(kept)} different values"
@@ -157,7 +166,11 @@ def useless(facts: Facts, key: str) -> str:
         ),
         (facts.names_rows, "it names the row"),
         (facts.timed, "it is a time; make numbers of it, or part the rows by it: split: {time: ...}"),
-        (texts and many, "it is free text"),
+        (not facts.name, "it has no name"),
+        (
+            texts and (many or facts.longest > TEXT_LIMIT),
+            f"it is free text, such as {shown(facts.odd, ODD_SHOWN)!r}",
+        ),
     )
     return next((reason for holds, reason in reasons if holds), "")
 

@@ -29,6 +29,8 @@ class Facts:
     """Texts it holds that mean that there is no value."""
     values: Counter[str] | None = field(default_factory=Counter)
     numbers: bool = True
+    odd: str = ""
+    """The first text by which its cells are known to be no finite numbers."""
     whole: bool = True
     low: float = np.inf
     high: float = -np.inf
@@ -60,10 +62,14 @@ class Facts:
         try:
             numbers = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
         except pa.ArrowInvalid:
-            self.numbers = False
+            self.numbers, every = False, column.to_pylist()
+            self.odd = next((text for text in every if not is_plain(text)), every[0])
             return
-        self.numbers = bool(np.isfinite(numbers).all())
-        if self.numbers:
+        finite = np.isfinite(numbers)
+        self.numbers = bool(finite.all())
+        if not self.numbers:
+            self.odd = column[int(finite.argmin())].as_py()
+        else:
             self.low, self.high = min(self.low, float(numbers.min())), max(self.high, float(numbers.max()))
             self.whole = self.whole and bool((numbers == np.floor(numbers)).all())
 
@@ -81,6 +87,11 @@ class Facts:
     def unlike(self) -> bool:
         """Whether no two cells are alike, as far as values are kept."""
         return self.missing == 0 and (self.values is None or self.distinct == self.rows)
+
+    @property
+    def longest(self) -> int:
+        """Characters of the longest text that is kept."""
+        return max(map(len, self.values or ()), default=0)
 
     @property
     def numbered(self) -> bool:

@@ -56,7 +56,10 @@ def test_a_number_of_few_values_is_a_label_in_its_order(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("column", "reason"),
     [
-        ([f"C{row}" for row in range(COUNT)], "it is free text"),
+        ([f"C{row}" for row in range(COUNT)], "it is free text, such as 'C0'"),
+        ([f"{row}.5" for row in range(COUNT - 1)] + ["inf"], "it is free text, such as 'inf'"),
+        (["1.5", *(f"{row},5" for row in range(1, COUNT))], "it is free text, such as '1,5'"),
+        (["short", "long" * 200] * (COUNT // 2), "it is free text, such as 'short'"),
         (["same"] * COUNT, "it is always same"),
         ([None] * COUNT, "it is empty"),
         ([f"2026-01-{row % 28 + 1:02}" for row in range(COUNT)], "it is a time"),
@@ -150,7 +153,16 @@ def test_an_array_has_a_network_of_its_kind(tmp_path: Path, array: Any, kind: ty
     [
         ({}, "yy", "has no column 'yy'; did you mean 'y'?"),
         ({"v": [[1.0]] * COUNT}, "v", "a target is a number or a text"),
-        ({"y": [f"t{row}" for row in range(COUNT)]}, "y", "holds 60 different texts|has 0 labels"),
+        (
+            {"y": [f"t{row}" for row in range(COUNT)]},
+            "y",
+            "has 0 labels .*; 't0' is the first that is no number",
+        ),
+        (
+            {"y": ["a", "b" * 600] * (COUNT // 2)},
+            "y",
+            "holds a text of 600 characters; a label has 512 at most",
+        ),
         ({"y": ["same"] * COUNT}, "y", "has 1 labels that 3 rows or more have"),
         ({"y": ["a"] * 5 + [None] * (COUNT - 5)}, "y", "5 rows have a value of 'y', 10 are needed"),
         ({"a": ["same"] * COUNT}, "y", r"nothing to learn from beside the target \(a: it is always same\)"),
@@ -161,6 +173,26 @@ def test_rows_that_nothing_can_be_drafted_from_say_why(
 ) -> None:
     with pytest.raises(BadData, match=said.replace("?", r"\?")):
         draft(tmp_path, target, **columns)
+
+
+def test_the_value_that_makes_texts_of_numbers_is_named(tmp_path: Path) -> None:
+    rows = [f"{row}.5,{row}.25" for row in range(300)]
+    (tmp_path / "rows.csv").write_text("\n".join(["a,y", *rows, "1,inf", ""]))
+
+    with pytest.raises(
+        BadData, match="holds 301 different texts in 301 rows, 'inf' the first that is no number"
+    ):
+        read_draft(tmp_path / "rows.csv")
+
+
+def test_a_column_without_a_name_is_left_out(tmp_path: Path) -> None:
+    rows = [f"{row % 7},{row / 9},{Y[row % COUNT]}" for row in range(COUNT)]
+    (tmp_path / "rows.csv").write_text("\n".join([",a,y", *rows, ""]))
+
+    recipe, text = read_draft(tmp_path / "rows.csv")
+
+    assert list(fields(recipe)) == ["a"]
+    assert "#   : it has no name" in text
 
 
 def test_a_file_of_another_kind_and_one_without_rows_are_refused(tmp_path: Path) -> None:
