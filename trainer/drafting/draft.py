@@ -80,6 +80,8 @@ def drafted(looked: Looked) -> Draft:
     """
     draft = Draft(looked, left_out=list(looked.left_out))
     choose_task(draft)
+    for one in looked.vectors:
+        share_of_bad(draft, one.bad, f"{one.bad} rows have no {one.name}, or one of no finite numbers")
     for facts in looked.fields:
         reason = useless(facts, looked.key)
         if reason:
@@ -147,10 +149,11 @@ def choose_labels(draft: Draft, values: Counter[str]) -> None:
 
 
 def share_of_bad(draft: Draft, bad: int, note: str) -> None:
-    """Allow the rows that are known to be of no use."""
+    """Allow some more rows that are known to be of no use."""
     if bad:
-        draft.bad_share = min(1.0, -(-bad * 1000 // draft.looked.rows) / 1000)
-        draft.bad_note = note
+        share = -(-bad * 1000 // draft.looked.rows) / 1000
+        draft.bad_share = round(min(1.0, draft.bad_share + share), 3)
+        draft.bad_note = f"{draft.bad_note}; {note}".removeprefix("; ")
 
 
 def useless(facts: Facts, key: str) -> str:

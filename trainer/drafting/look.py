@@ -15,7 +15,7 @@ from trainer.reading.arrays import open_npz
 from trainer.reading.columns import meant
 from trainer.reading.files import CsvFile, ParquetFile
 from trainer.reading.sequences import holds_arrays, lengths_of
-from trainer.reading.source import ColumnSource
+from trainer.reading.source import BATCH_ROWS, ColumnSource
 
 CSV_ENDS = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
 PARQUET_ENDS = (".parquet", ".pq")
@@ -23,7 +23,10 @@ PARQUET_ENDS = (".parquet", ".pq")
 
 @dataclass(frozen=True, slots=True)
 class Vector:
-    """An array a row: `shape`, of any number of steps where `steps` says how many at most."""
+    """An array a row: `shape`, of any number of steps where `steps` says how many at most.
+
+    `bad` rows have none, or something that is no finite number.
+    """
 
     name: str
     key: str
@@ -32,6 +35,7 @@ class Vector:
     dtype: str = "float32"
     steps: int = 0
     free: bool = False
+    bad: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,18 +160,31 @@ def of_array(
     """Return what an array of several dimensions is: steps, an image or a vector."""
     shape = tuple(array.shape[1:])
     dtype = str(array.dtype) if array.dtype.kind in "iu" else "float32"
+    bad = not_finite(array)
     if free or (len(shape) == 2 and shape[0] != shape[1]):
-        return Vector(name, key, "list", shape[1:] or (1,), dtype, shape[0], free)
-    return Vector(name, key, "vector", shape, dtype)
+        return Vector(name, key, "list", shape[1:] or (1,), dtype, shape[0], free, bad)
+    return Vector(name, key, "vector", shape, dtype, bad=bad)
+
+
+def not_finite(array: "np.ndarray[tuple[int, ...], np.dtype[np.generic]]") -> int:
+    """Return how many rows of an array hold something that is no finite number; some are looked at at a time."""
+    parts = (array[start : start + BATCH_ROWS] for start in range(0, len(array), BATCH_ROWS))
+    whole = array.dtype.kind != "f"
+    return (
+        0
+        if whole
+        else sum(int((~np.isfinite(part).reshape(len(part), -1).all(axis=1)).sum()) for part in parts)
+    )
 
 
 def of_lists(name: str, key: str, source: ColumnSource) -> Vector:
     """Return what a column of lists is: vectors of one length, or steps of one number."""
-    low, high = np.inf, 1
+    low, high, bad = np.inf, 1, 0
     for batch in source.batches([name]):
+        bad += batch.column(name).null_count
         lengths = lengths_of(batch.column(name).filter(pc.is_valid(batch.column(name))))
         if len(lengths):
             low, high = min(low, int(lengths.min())), max(high, int(lengths.max()))
     if low == high:
-        return Vector(name, key, "vector", (high,))
-    return Vector(name, key, "list", (1,), "float32", high, free=True)
+        return Vector(name, key, "vector", (high,), bad=bad)
+    return Vector(name, key, "list", (1,), "float32", high, free=True, bad=bad)

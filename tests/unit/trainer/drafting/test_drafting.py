@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from models.recipe import Recipe
+from models.recipe_changes import changed
 from models.sources import HashSource, ListSource, VectorSource
 from trainer.drafting.draft import drafted
 from trainer.drafting.look import look_at_file
@@ -193,6 +194,28 @@ def test_a_column_without_a_name_is_left_out(tmp_path: Path) -> None:
 
     assert list(fields(recipe)) == ["a"]
     assert "#   : it has no name" in text
+
+
+def test_rows_without_numbers_in_an_array_are_allowed_and_left_out(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(COUNT, 3))
+    x[3, 1], x[7, 0] = np.nan, np.inf
+    np.savez(tmp_path / "rows.npz", x=x, y=Y)
+
+    recipe, text = read_draft(tmp_path / "rows.npz")
+
+    assert "max_bad_share: 0.034" in text
+    assert "# 2 rows have no x, or one of no finite numbers" in text
+    made = train(changed(recipe, {"training.epochs": 1}, "test"), None, place=Place(tmp_path))
+    assert made.outcome.rows.skipped == {"not_a_number": 2}
+
+
+def test_rows_without_a_list_are_allowed_beside_those_without_a_target(tmp_path: Path) -> None:
+    lists = [None if row % 10 == 0 else [1.0 * row] * (row % 4 + 1) for row in range(COUNT)]
+
+    recipe, text = draft(tmp_path, y=[None, *Y[1:]], walk=lists)
+
+    assert recipe.data.max_bad_share == pytest.approx(0.117)
+    assert "# 1 rows have no y; 6 rows have no walk" in text
 
 
 def test_a_file_of_another_kind_and_one_without_rows_are_refused(tmp_path: Path) -> None:
