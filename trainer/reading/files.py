@@ -1,5 +1,6 @@
 """CSV and Parquet files, read in batches of some of their columns; nothing holds a whole file."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,7 +33,8 @@ def reading(path: Path, kind: str) -> Iterator[None]:
         yield
     except (pa.ArrowException, ValueError) as error:
         why = str(error).replace("\n", " ")[:240]
-        raise BadData(f"{name} cannot be read as {kind}: {why}", path=name) from error
+        cure = "; save it as UTF-8" if re.search("utf-?8", why, re.IGNORECASE) else ""
+        raise BadData(f"{name} cannot be read as {kind}: {why}{cure}", path=name) from error
     except OSError as error:
         why = error.strerror or str(error).replace("\n", " ")[:240]
         raise BadData(f"{name} cannot be read: {why}", path=name) from error

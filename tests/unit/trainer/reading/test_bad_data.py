@@ -92,7 +92,18 @@ CSV_CASES: list[tuple[Pairs, Write, type[InsituError], str]] = [
         r"has one column, .* between ','; set data\.separator: ';'",
     ),
     ((), text(CHURN_CSV + "10,5,free\n"), BadData, r"cannot be read as CSV: .*Expected 4 columns, got 3"),
-    ((), raw(CHURN_CSV.encode().replace(b"free", b"\xff\xfe")), BadData, r"cannot be read as CSV: .*UTF8"),
+    (
+        (),
+        raw(CHURN_CSV.encode().replace(b"free", b"\xff\xfe")),
+        BadData,
+        r"cannot be read as CSV: .*UTF8 data; save it as UTF-8",
+    ),
+    (
+        (),
+        raw(CHURN_CSV.encode().replace(b"age", b"\xff")),
+        BadData,
+        r"can't decode byte .*; save it as UTF-8",
+    ),
     ((), raw(gzip.compress(CHURN_CSV.encode())[:40], "churn.csv.gz"), BadData, "cannot be read"),
     (
         (),
