@@ -24,7 +24,7 @@ from models.layers.layer import Layer, Number
 from models.recipe_data import Data, Fielded
 from models.recipe_faults import fault, worded
 from models.recipe_features import check_input, check_rows, check_split
-from models.recipe_fitting import check_alterations, check_classes, check_hiding
+from models.recipe_fitting import check_alterations, check_batches, check_classes, check_hiding
 from models.recipe_hiding import check_within
 from models.recipe_judging import (
     Decision,
@@ -102,6 +102,7 @@ class Recipe(Section):
         check_network(self.network, self.features, self.task)
         check_classes(self.training, self.task, self.classes)
         check_alterations(self.training, self.features.inputs, self.branches)
+        check_batches(self.training, [*self.branches.values(), self.then])
         check_within(self.training, self.task, self.data.target)
         check_hiding(self.training, self.task, [*self.branches.values(), self.then], self.search)
         check_decision(self.decision, self.classes, self.training.validation)

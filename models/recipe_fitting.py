@@ -61,6 +61,15 @@ def names_in(view: InputView, layers: Sequence[Layer]) -> Iterator[str]:
     yield from (f"the numbers read by `{one.layer}`" for one in every_layer(layers) if one.layer in NAMES)
 
 
+def check_batches(training: Training, layers: Sequence[Sequence[Layer]]) -> None:
+    """Refuse batches of one row where a layer is measured on the rows of a batch."""
+    if training.batch == 1 and any(one.layer == "batch_norm" for part in layers for one in every_layer(part)):
+        raise fault(
+            "is 1, and `batch_norm` has nothing to measure on one row; take 2 or more, or `layer_norm`",
+            *("training", "batch"),
+        )
+
+
 def check_hiding(training: Training, task: str, layers: Sequence[Sequence[Layer]], search: object) -> None:
     """Refuse what a private training cannot have, a search among it: every trial would spend as much again."""
     check_privacy(training, task, [one.layer for part in layers for one in every_layer(part)])

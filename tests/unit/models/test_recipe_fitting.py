@@ -69,6 +69,16 @@ def refused(text: str) -> str:
             "training.augment.image has nothing to alter; no input of the view is an image",
         ),
         (VECTOR, "augment: {series: {crop: 0.5}}", "training.augment.series has nothing to alter"),
+        (
+            VECTOR.replace("relu]", "{residual: [{linear: 16}, batch_norm]}]"),
+            "batch: 1",
+            "training.batch is 1, and `batch_norm` has nothing to measure on one row; take 2 or more, or `layer_norm`",
+        ),
+        (
+            VECTOR.replace("[standardize, {linear: 16}, relu]", "{preset: deep_mlp}"),
+            "batch: 1",
+            "training.batch is 1, and `batch_norm` has nothing to measure on one row",
+        ),
         (VECTOR, "augment: {image: {spin: 1}}", "training.augment.image has no key 'spin'"),
         (
             OF_NAMES,
