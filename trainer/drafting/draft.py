@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from models.errors import shown
-from models.sources import TEXT_LIMIT
+from models.sources import FIELDS_LIMIT, TEXT_LIMIT
 from trainer.drafting.facts import Facts, by_count, stand_in
 from trainer.drafting.look import Looked
 from trainer.errors import BadData
@@ -76,7 +76,7 @@ def sizes_for(rows: int) -> Sizes:
 def drafted(looked: Looked) -> Draft:
     """Choose a recipe.
 
-    Raises: BadData, nothing to learn from or nothing to learn.
+    Raises: BadData, nothing to learn from, too much of it, or nothing to learn.
     """
     draft = Draft(looked, left_out=list(looked.left_out))
     choose_task(draft)
@@ -88,6 +88,11 @@ def drafted(looked: Looked) -> Draft:
             draft.left_out.append((facts.name, reason))
         else:
             draft.fields.append(field_of(facts, looked.every))
+    if len(draft.fields) > FIELDS_LIMIT:
+        raise BadData(
+            f"there are {len(draft.fields)} columns to learn from, a hash is read with {FIELDS_LIMIT} fields at most; "
+            "put the numbers of a row into a column of lists, or into an array of an .npz file"
+        )
     if not draft.fields and not looked.vectors:
         told = "; ".join(f"{name}: {reason}" for name, reason in draft.left_out) or "there is no other column"
         raise BadData(f"nothing to learn from beside the target ({told})")

@@ -164,6 +164,11 @@ def test_an_array_has_a_network_of_its_kind(tmp_path: Path, array: Any, kind: ty
             "y",
             "holds a text of 600 characters; a label has 512 at most",
         ),
+        (
+            {f"g{at}": [float(at)] * (COUNT - 1) + [0.5] for at in range(4097)},
+            "y",
+            "there are 4098 columns to learn from, .* put the numbers of a row into a column of lists",
+        ),
         ({"y": ["same"] * COUNT}, "y", "has 1 labels that 3 rows or more have"),
         ({"y": ["a"] * 5 + [None] * (COUNT - 5)}, "y", "5 rows have a value of 'y', 10 are needed"),
         ({"a": ["same"] * COUNT}, "y", r"nothing to learn from beside the target \(a: it is always same\)"),
