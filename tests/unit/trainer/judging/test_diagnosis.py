@@ -56,7 +56,10 @@ def test_a_verdict_says_what_is_wrong_and_what_to_do(verdict: str) -> None:
 def test_answers_that_only_rank_rows_are_a_signal_where_their_order_is_no_chance() -> None:
     ranks, guesses = (
         evidence(
-            **{name: ranked(0.96, area) for name in ("on_train", "on_held_out", "baseline")}, constant=0.96
+            on_train=ranked(0.96, area),
+            on_held_out=ranked(0.96, area),
+            baseline=ranked(0.96, area),
+            constant=0.96,
         )
         for area in (0.75, 0.55)
     )
