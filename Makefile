@@ -20,7 +20,9 @@ AGAIN := --last-failed --last-failed-no-failures none --exitfirst
 
 # The packages with their hot path as C, and the tests that hold them to the same.
 BUILT := build/compiled
-COMPILED_TESTS := tests/unit/models tests/integration/rest tests/integration/resp tests/integration/server
+COMPILED_TESTS := tests/unit/models $(addprefix tests/integration/,rest/test_roads.py rest/test_http_api_page.py \
+    resp/test_predicting.py resp/test_dag.py resp/test_short_roads.py server/test_predictor.py server/test_reader.py \
+    server/test_traffic.py server/test_on_ray.py)
 
 VENV := .venv
 BIN := $(VENV)/bin

@@ -19,9 +19,9 @@ HOT = {
     "models": "assembly decoding encoding raw_sources rows templates ways",
     "server": "metrics",
     "server/counting": "cells series version_metrics",
-    "server/inference": "answers asking batcher columns gathering grouping jobs moments predictor requests runs "
+    "server/inference": "answers asking batcher blocks columns gathering grouping jobs moments predictor requests runs "
     "stacking tensors texts",
-    "server/inference/reading": "connection link reads rows",
+    "server/inference/reading": "link reads rows",
     "server/resp": "gathered joined joined_dags rows session shortcuts slots upstream",
     "server/rest": "heads protocol replies turns",
     "server/rest/v2": "turns",

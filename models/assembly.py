@@ -153,6 +153,10 @@ class Plan:
         # whether replies of many rows can become tensors at once
         self.columnar = not self.inline and all(reader.columnar for reader in self.readers)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Go to other processes as the view, which is compiled there anew."""
+        return Plan, (self.view,)
+
     def _input(self, view: InputView) -> InputReader:
         dtype = view.dtype or "float32"
         check_sources(view, dtype)

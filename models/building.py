@@ -2,7 +2,7 @@
 
 from importlib.util import find_spec
 
-SAMPLE = "models.encoding"  # one of the modules that are compiled
+SAMPLE = "models.assembly"  # one of the modules that are compiled
 
 
 def is_compiled() -> bool:

@@ -397,13 +397,13 @@ def test_what_redis_refuses_is_told_as_by_one_process(redis_server: Callable[...
     assert "wrong" not in several[1].partition("nobody")[2].partition(" ")[0]
 
 
-def test_a_setting_that_only_a_worker_can_judge_ends_all(stored: str, tmp_path: Path) -> None:
-    absent = str(tmp_path / "absent.pem")
+def test_what_only_a_worker_can_judge_ends_all(redis_server: Callable[..., RedisServer]) -> None:
+    url = redis_server().url + "?db=99"
 
-    status, error = ended_early(stored, "--workers", "2", INSITU_TLS_CERT=absent, INSITU_TLS_KEY=absent)
+    status, error = ended_early(url, "--workers", "2")
 
-    assert status == 1
-    assert "FileNotFoundError" in error
+    assert status == 3
+    assert "database" in error
 
 
 def test_workers_that_die_at_every_start_are_given_up(stored: str, tmp_path: Path) -> None:
