@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from models.blocks import supports
-from server.inference.answers import ANSWER_NUMBERS, numbers_told
+from server.inference.answers import ANSWER_NUMBERS
 from server.inference.columns import KeyedRows
 from server.inference.errors import Overloaded
 from server.inference.jobs import Feeds, Job
@@ -76,7 +76,7 @@ class Blocks:
 
     def rows(self, serving: Serving) -> int:
         """Return how many keys one block has at the most; three blocks at a time keep everybody busy."""
-        told = ANSWER_NUMBERS // max(1, numbers_told(serving.manifest))
+        told = ANSWER_NUMBERS // max(1, serving.told[0])
         return max(1, min(self._most, BLOCK_BYTES // serving.row_bytes, told))
 
     async def read_and_run(self, serving: Serving, keys: Sequence[str], callers: int = 1) -> Block:

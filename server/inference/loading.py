@@ -25,6 +25,7 @@ from models.store import ModelStore
 from models.tensors import elements, numpy_dtype
 from models.ways import Ways
 from server.counting.version_metrics import VersionMetrics
+from server.inference.answers import numbers_told
 from server.inference.batch_limits import BatchLimits
 from server.inference.batcher import Batcher
 from server.inference.ending import ended
@@ -57,8 +58,8 @@ class Serving:
 
     `left` says that it is in memory only for requests that hold it.
 
-    Units: row_bytes, what one row may bring into memory; loaded_at, Unix seconds; used_at, seconds
-           of time.monotonic.
+    Units: row_bytes, what one row may bring into memory; told, numbers that an answer says of a row, worded and
+           raw; loaded_at, Unix seconds; used_at, seconds of time.monotonic.
     """
 
     manifest: Manifest
@@ -66,6 +67,7 @@ class Serving:
     memory_bytes: int
     rows: Rows
     row_bytes: int
+    told: tuple[int, int]
     plan: Plan | None
     ways: Ways | None
     batcher: Batcher
@@ -245,6 +247,7 @@ class Loader:
             memory_bytes=verdict.memory_bytes,
             rows=verdict.rows,
             row_bytes=row_bytes(manifest.features),
+            told=(numbers_told(manifest), numbers_told(manifest, raw=True)),
             plan=plan,
             ways=None if plan is None else Ways(plan),
             batcher=Batcher(runner, plan, limits, metrics, options.moment),

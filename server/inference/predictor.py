@@ -15,7 +15,7 @@ from typing import Any
 
 from models.assembly import Plan
 from models.errors import BadRequest, FieldMissing, InsituError, KeyMissing
-from server.inference.answers import ANSWER_NUMBERS, numbers_told
+from server.inference.answers import ANSWER_NUMBERS
 from server.inference.asking import Answer, Ask, Row, UnsaidRows
 from server.inference.catalogue import Catalogue
 from server.inference.columns import KeyedRows, columns_of
@@ -233,7 +233,7 @@ class Predictor:
         most = max(1, min(self._rows, REQUEST_BYTES // serving.row_bytes))
         if rows > most:
             raise TooManyRows(rows, most)
-        if not ask.tensors and rows * (numbers := numbers_told(serving.manifest, ask.raw)) > ANSWER_NUMBERS:
+        if not ask.tensors and rows * (numbers := serving.told[ask.raw]) > ANSWER_NUMBERS:
             raise TooManyRows(rows, max(1, ANSWER_NUMBERS // numbers), numbers)
 
     def _request_ended(self, request: Request, error: Exception | None) -> None:

@@ -333,7 +333,7 @@ def test_a_key_that_is_no_text_moves_in(insitu: Insitu, redis_url: str, tmp_path
         ("README.md", 1, "is no file of Redis"),
         ("tests", 1, "a directory with 0 AOF manifests"),
         ("redis://127.0.0.1:1", 3, "does not answer"),
-        ("ftp://somewhere", 2, "is not a valid name"),
+        ("ftp://somewhere", 2, "is not a valid URL"),
     ],
 )
 def test_a_source_that_is_none_is_refused(source: str, code: int, told: str, insitu: Insitu) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-TOOLS = ("chromium", "redis-server", "wrk")
+TOOLS = ("chromium", "redis-server", "wrk", "gcc", "python3-config")
 
 
 def run(tmp_path: Path, make: str) -> subprocess.CompletedProcess[str]:
@@ -31,10 +31,11 @@ def run(tmp_path: Path, make: str) -> subprocess.CompletedProcess[str]:
 def test_it_passes_where_all_its_parts_do(tmp_path: Path) -> None:
     ended = run(tmp_path, 'echo "ran $*"')
     assert ended.returncode == 0, ended.stderr
-    assert [line.split()[1] for line in ended.stdout.splitlines()] == ["-j", "e2e", "check", "test", "test"]
+    ran = [line.split()[1] for line in ended.stdout.splitlines()]
+    assert ran == ["-j", "e2e", "check", "compiled", "test", "test", "test-compiled"]
 
 
-@pytest.mark.parametrize("part", ["install", "e2e", "check", "test"])
+@pytest.mark.parametrize("part", ["install", "e2e", "check", "compiled", "test", "test-compiled"])
 def test_it_fails_where_a_part_does(tmp_path: Path, part: str) -> None:
     ended = run(tmp_path, f'case " $* " in *" {part} "*) echo "no {part}"; exit 2;; esac')
     assert ended.returncode == 2

@@ -233,6 +233,7 @@ async def serving(held: Callable[..., Held], batcher: Callable[..., Batcher]) ->
         memory_bytes=1,
         rows="apart",
         row_bytes=8,
+        told=(2, 2),
         plan=Plan(manifest.features),
         ways=None,
         batcher=batcher(session, queue_rows=8),
