@@ -1,6 +1,7 @@
 """The hot path as C (`make compiled`): what is measured, where it was made of the code as it stands."""
 
 import filecmp
+import os
 import sysconfig
 from functools import cache
 from pathlib import Path
@@ -24,8 +25,8 @@ def environment() -> dict[str, str]:
     _same, other, absent = filecmp.cmpfiles(ROOT, BUILT, map(str, sources), shallow=False)
     if other or absent:
         raise BenchmarkFailed(f"{BUILT} is of other code, {(other + absent)[0]} for one; run: make compiled")
-    # Without the second Python would take the packages of the folder it is started in.
-    return {"PYTHONPATH": str(BUILT), "PYTHONSAFEPATH": "1"}
+    # Without the second Python would take the packages of the folder it is started in, which has the benchmark too.
+    return {"PYTHONPATH": os.pathsep.join((str(BUILT), str(ROOT))), "PYTHONSAFEPATH": "1"}
 
 
 def described() -> str:
