@@ -14,7 +14,7 @@ from pathlib import Path
 from benchmarks import compiled
 from benchmarks.faults import BenchmarkFailed
 
-ROOT = Path(__file__).parents[1]
+ROOT = compiled.ROOT
 HOST = "127.0.0.1"
 START_SECONDS = 60.0
 STOP_SECONDS = 15.0

@@ -193,9 +193,14 @@ def make_folder(out: Path) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise WrongUsage(f"--out {shown(str(out))} cannot be written: {error.strerror}") from error
+        raise unwritable(out, error.strerror) from error
     if not os.access(out, os.W_OK | os.X_OK):
-        raise WrongUsage(f"--out {shown(str(out))} cannot be written: {os.strerror(errno.EACCES)}")
+        raise unwritable(out, os.strerror(errno.EACCES))
+
+
+def unwritable(out: Path, reason: str | None) -> WrongUsage:
+    """Return the error of a folder that no files of a model can go to."""
+    return WrongUsage(f"--out {shown(str(out))} cannot be written: {reason}")
 
 
 def checked_url(settings: Settings) -> str:
@@ -337,7 +342,7 @@ def write(result: "TrainResult", out: Path) -> None:
         (out / "manifest.json").write_bytes(result.bundle.manifest.to_json())
         (out / "card.html").write_bytes(result.bundle.page)
     except OSError as error:
-        raise WrongUsage(f"--out {shown(str(out))} cannot be written: {error.strerror}") from error
+        raise unwritable(out, error.strerror) from error
     write_report(result.bundle.manifest, out / "report.svg")
 
 

@@ -30,12 +30,11 @@ async def read_meant(
     """
     pipeline = redis.pipeline(transaction=False)
     # What it means first: what it leaves between the two is then in the other.
-    pipeline.hgetall(keys.aliases(name))
+    pipeline.hget(keys.aliases(name), alias)
     pipeline.hget(keys.model(name), f"previous:{alias}")
     async with connected(redis):
-        aliases, previous = await pipeline.execute()
-    now = as_aliases(aliases).get(alias)
-    return {*versions_in(previous), *(() if now is None else (now,))}
+        now, previous = await pipeline.execute()
+    return {*versions_in(previous), *as_aliases({alias.encode(): now or b""}).values()}
 
 
 def versions_in(previous: bytes | None) -> list[int]:

@@ -14,9 +14,8 @@ GRAPH, INITIALIZER, RAW_DATA = 7, 5, 9
 VARINT, EIGHT, BYTES, FOUR = 0, 1, 2, 5
 VARINT_BYTES = 10
 KEPT_BYTES = 1024  # of a weight; less is not worth a cut
-FIELDS_LIMIT = (
-    1 << 17
-)  # that are walked through, a microsecond or two each; the library reads what has more as it is
+# That are walked through, a microsecond or two each; the library reads what has more as it is.
+FIELDS_LIMIT = 1 << 17
 
 Rewrite = Callable[[memoryview], bytes]
 

@@ -14,12 +14,8 @@ from models.errors import InsituError
 from models.features import FeatureView
 
 ALIAS = "private"
-NAMED = (
-    "columns",
-    "branches",
-    "space",
-    "values",
-)  # objects of recipes and cards whose keys are names, or paths
+# Objects of recipes and cards whose keys are names, or paths.
+NAMED = ("columns", "branches", "space", "values")
 QUALIFIER = re.compile(r"\[| \(| of |, source ")  # what follows a name in models/named_elements.py
 
 

@@ -18,6 +18,7 @@ import onnxruntime as ort
 
 from models.manifest import Manifest
 from models.tensors import ELEMENT_LIMIT, Tensor, TensorSpec, elements, is_float, numpy_dtype
+from server.inference.answers import WHOLE_NUMBERS
 from server.inference.errors import RunFailed
 from server.inference.sessions import Session, ending, in_time
 from server.inference.stacking import padded_inputs
@@ -141,7 +142,9 @@ def far(feeds: Mapping[str, Tensor]) -> Iterator[dict[str, Tensor]]:
     """
     floats = {name: tensor * FAR for name, tensor in feeds.items() if is_float(tensor.dtype)}
     integers = {
-        name: np.full_like(tensor, FAR_INTEGER) for name, tensor in feeds.items() if tensor.dtype.kind in "iu"
+        name: np.full_like(tensor, FAR_INTEGER)
+        for name, tensor in feeds.items()
+        if tensor.dtype.kind in WHOLE_NUMBERS
     }
     if floats:
         yield {**feeds, **floats}

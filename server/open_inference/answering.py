@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from models.errors import BadRequest, listed
 from models.manifest import Manifest
 from models.tensors import Tensor
+from server.inference.answers import WHOLE_NUMBERS
 from server.inference.asking import Answer
 from server.inference.predictor import is_well
 from server.open_inference.datatypes import BYTES, DATATYPES
 from server.open_inference.infer import Infer, Inferred, OutputWanted, TensorTold
 
-WHOLE_NUMBERS = "iu"
 MOST_TEXTS = 1 << 17  # written one by one, while nobody else is answered
 
 

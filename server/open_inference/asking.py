@@ -14,6 +14,7 @@ from typing import Any
 from models.assembly import Plan
 from models.errors import BadRequest, InsituError, listed, shown
 from models.manifest import Manifest
+from server.inference.answers import WHOLE_NUMBERS
 from server.inference.asking import Answer, Ask
 from server.inference.engine import Engine
 from server.inference.errors import BadInput, DeadlineExceeded
@@ -25,7 +26,6 @@ from server.open_inference.infer import Infer, Inferred, OutputWanted, Reference
 
 Told = Callable[[Inferred | Exception], None]
 MICROSECONDS = 1e-6
-WHOLE_NUMBERS = "iu"
 
 
 async def infer(engine: Engine, request: Infer) -> Inferred:

@@ -168,13 +168,10 @@ def of_array(
 
 def not_finite(array: "np.ndarray[tuple[int, ...], np.dtype[np.generic]]") -> int:
     """Return how many rows of an array hold something that is no finite number; some are looked at at a time."""
+    if array.dtype.kind != "f":
+        return 0
     parts = (array[start : start + BATCH_ROWS] for start in range(0, len(array), BATCH_ROWS))
-    whole = array.dtype.kind != "f"
-    return (
-        0
-        if whole
-        else sum(int((~np.isfinite(part).reshape(len(part), -1).all(axis=1)).sum()) for part in parts)
-    )
+    return sum(int((~np.isfinite(part).reshape(len(part), -1).all(axis=1)).sum()) for part in parts)
 
 
 def of_lists(name: str, key: str, source: ColumnSource) -> Vector:

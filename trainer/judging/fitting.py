@@ -68,10 +68,8 @@ def underfitting(evidence: Evidence) -> Iterator[Finding]:
 
 def no_signal(evidence: Evidence) -> Iterator[Finding]:
     """Say when nothing that was tried is better than saying always the same, or when nobody can tell."""
-    best, chance = (
-        max(scores.values.get(evidence.metric, nan) for scores in evidence.tried),
-        evidence.constant,
-    )
+    best = max(scores.values.get(evidence.metric, nan) for scores in evidence.tried)
+    chance = evidence.constant
     if not best - chance < max(SIGNAL_SMALL, evidence.noise) or ranked(evidence):
         return
     names = "the network, the linear baseline" + (" and a forest" if evidence.forest is not None else "")

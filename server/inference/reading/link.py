@@ -111,9 +111,8 @@ class Link:
         self._fault: Fault | None = None
         self._closed = False
         self._drained: asyncio.Event | None = None
-        self._near = (
-            False  # the last read was alone, and came so fast that sleeping over the next takes longer
-        )
+        # The last read was alone, and came so fast that sleeping over the next takes longer.
+        self._near = False
         self._awake, self._awake_until = False, 0.0
 
     @property
