@@ -21,7 +21,7 @@ HOT = {
     "server/counting": "cells series version_metrics",
     "server/inference": "answers asking batcher blocks columns gathering grouping jobs moments predictor requests runs "
     "stacking tensors texts",
-    "server/inference/reading": "link reads rows",
+    "server/inference/reading": "connection link raw reads rows",
     "server/resp": "gathered joined joined_dags rows session shortcuts slots upstream",
     "server/rest": "heads protocol replies turns",
     "server/rest/v2": "turns",

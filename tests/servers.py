@@ -1,5 +1,6 @@
 """Real Redis processes for the suite, on sockets of their own, killed and restarted when a test says so."""
 
+import os
 import random
 import shutil
 import signal
@@ -145,6 +146,7 @@ class RedisServer:
         """Freeze the process: connections stay open, nothing is answered."""
         if self.process is not None:
             self.process.send_signal(signal.SIGSTOP)
+            os.waitpid(self.process.pid, os.WUNTRACED)  # it may still answer what it has begun
 
     def resume(self) -> None:
         """Let a frozen process go on."""
@@ -155,7 +157,8 @@ class RedisServer:
         """Send a signal and wait until the process is gone."""
         if self.process is None:
             return
-        self.resume()
+        if sent is not signal.SIGKILL:  # which ends a frozen one too, before it says another word
+            self.resume()
         self.process.send_signal(sent)
         self.process.wait(STOP_SECONDS)
         self.process = None

@@ -100,6 +100,8 @@ class Engine:
         self.limits = limits
         self.ask = parts.reader.ask
         """Commands of one key each, in one round trip with everybody else's; see `Reader.ask`."""
+        self.reading, self.after_reading = parts.reader.busy, parts.reader.after
+        """Whether features are on their way, and what is done when they are there; see `Reader.busy`."""
         self._reader = parts.reader
         self.trial = parts.trial
         self._pool = parts.pool

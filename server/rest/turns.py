@@ -96,8 +96,10 @@ class Turns:
         self._groups: dict[Target, Group] = {}
         self._rows = engine.limits.rows
         self._moment = engine.moment
-        self._call_soon = asyncio.get_running_loop().call_soon
-        self._begun = False  # something has come in this moment
+        self._loop = asyncio.get_running_loop()
+        self._reading, self._after_reading = engine.reading, engine.after_reading
+        self._begun = False  # something has come that will be asked for
+        self._waiting = 0  # so many of it had come when they were last looked at, while others are read for
         self._asked = 0  # requests of this moment that were asked for
         self._expected = 1  # as many as the last moment had
 
@@ -139,22 +141,39 @@ class Turns:
             turn.request = request
 
     def _group(self, target: Target) -> Group:
-        """Begin a group, which is asked for when it has as many keys as the last moment had.
+        """Begin a group, which is asked for when it has as many keys as the last time.
 
-        So a request that is alone is not held up, and those that come together leave together.
+        So a request that is alone is not held up, and those that come together leave together. While
+        features are on their way from a Redis that is near, it waits until they are there.
         """
         if not self._begun:
             self._begun = True
-            self._call_soon(self._end)
-        group = self._groups[target] = Group(max(1, min(self._rows, self._expected)))
+            self._loop.call_soon(self._end)
+        enough = self._rows if self._reading() else max(1, min(self._rows, self._expected))
+        group = self._groups[target] = Group(enough)
         return group
 
     def _end(self) -> None:
-        """End a moment: ask for everything that came in it."""
+        """End a moment: ask for what came in it, or wait for more as long as more comes and others are read for."""
+        if self._groups and self._reading():
+            waiting = sum([len(group.bodies) for group in self._groups.values()])
+            if not self._waiting:
+                self._after_reading(self._ask_all)
+            if waiting > self._waiting:
+                self._waiting = waiting
+                self._loop.call_soon(self._end)
+                return
+        self._ask_all()
+
+    def _ask_all(self) -> None:
+        """Ask for everything that has come, if nobody has meanwhile."""
+        if not self._begun:
+            return
         with self._moment:
             for target in [*self._groups]:
                 self._ask(target)
-        self._expected, self._asked, self._begun = self._asked, 0, False
+        self._expected, self._asked = self._asked, 0
+        self._begun, self._waiting = False, 0
 
     def _ask(self, target: Target) -> None:
         """Ask for what came since the last time; under a traffic rule for the keys of each version together."""

@@ -72,6 +72,14 @@ class Cluster:
         else:
             asyncio.get_running_loop().call_soon(tell, done, [])
 
+    def busy(self) -> bool:
+        """Whether one waits for what is under way: never, its nodes answer at different times."""
+        return False
+
+    def after(self, work: Callable[[], None]) -> None:
+        """Do work at once: nothing is waited for."""
+        work()
+
     # What an errand asks for.
 
     def owner(self, slot: int) -> Link:

@@ -40,8 +40,8 @@ class Owner(Protocol):
         """Whether Redis' side takes more has changed."""
 
 
-class Connection(asyncio.Protocol):
-    """One connection, from its making to its loss."""
+class Connection:
+    """One connection, from its making to its loss; a protocol of asyncio by its methods, which compiles to less."""
 
     __slots__ = (
         "_call_later",
@@ -98,6 +98,9 @@ class Connection(asyncio.Protocol):
         """Send the first commands of a connection, which nobody counts."""
         batch = Batch([(commands, done)], 0, 0, monotonic())
         self.send(batch, batch.payload())
+
+    def eof_received(self) -> None:
+        """Let the transport close: nothing is sent to a Redis that says nothing more."""
 
     def data_received(self, data: bytes) -> None:
         """Hand out what has become whole."""

@@ -6,6 +6,9 @@ is back. One read that takes too long is no proof: the new connection asks first
 
     ask -> reads of this moment -> one batch -> connection -> replies -> done
               ^ held while connecting or while Redis takes no more, within bounds
+
+Whoever would rather ask once for much than often for little asks `after` what is under way, which is
+soon where Redis is near: a read costs both sides more for leaving than for its keys.
 """
 
 import asyncio
@@ -13,6 +16,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from math import inf
 from time import monotonic
 from typing import Any
 
@@ -70,6 +74,7 @@ class Link:
     """The one connection to one Redis, and those who wait for it."""
 
     __slots__ = (
+        "_after",
         "_again",
         "_awake",
         "_awake_until",
@@ -87,6 +92,7 @@ class Link:
         "_near",
         "_place",
         "_reads",
+        "_shortest",
         "_since",
         "_terms",
         "_unsent",
@@ -114,6 +120,8 @@ class Link:
         # The last read was alone, and came so fast that sleeping over the next takes longer.
         self._near = False
         self._awake, self._awake_until = False, 0.0
+        self._after: list[Callable[[], None]] = []
+        self._shortest = inf  # round trip of this connection
 
     @property
     def fault(self) -> Fault | None:
@@ -153,6 +161,14 @@ class Link:
         self._unsent += sum(map(len, commands))
         if self._unsent >= WRITE_BYTES:
             self._flush()
+
+    def busy(self) -> bool:
+        """Whether something is under way to a Redis that is near, so that `after` it is soon."""
+        return self._bytes > 0 and self._shortest < NEAR_SECONDS
+
+    def after(self, work: Callable[[], None]) -> None:
+        """Do work once, when a batch that is under way has been answered or given up; what it asks leaves at once."""
+        self._after.append(work)
 
     def move(self, place: Place) -> None:
         """Go to another place if the connection leads elsewhere; what is under way is asked again there."""
@@ -228,6 +244,7 @@ class Link:
             self._account(batch)
             alone = len(batch.reads) == 1 and self._terms.busy_poll_seconds > 0
             self._near = alone and seconds < NEAR_SECONDS
+            self._shortest = min(self._shortest, seconds)
             self._terms.observe(batch.commands, seconds)
 
     def _account(self, batch: Batch) -> None:
@@ -236,6 +253,11 @@ class Link:
         self._bytes -= batch.size
         if self._gated:
             self._settle()
+        if self._after:
+            after, self._after = self._after, []
+            for work in after:
+                work()
+            self._flush()
         if self._drained is not None and not self._waiting:
             self._drained.set()
 
@@ -317,6 +339,7 @@ class Link:
         """Take a connection into use: first what was broken off, then what was held."""
         was, self._fault = self._fault, None
         self._connection, self._connecting, self._since = connection, None, monotonic()
+        self._shortest = inf
         again, self._again = self._again, []
         for batch in again:
             batch.again = True

@@ -12,7 +12,7 @@ from redis.exceptions import ResponseError
 from models.errors import RedisRefused, RedisUnavailable
 from server.inference.reading.faults import AWAY
 
-Spoken = TypeVar("Spoken", bound=asyncio.BaseProtocol)
+Spoken = TypeVar("Spoken")  # by its methods a protocol of asyncio
 Greeting = tuple[tuple[str, ...], ...]
 PING = ("PING",)
 ROLE = ("ROLE",)
@@ -56,16 +56,20 @@ class Place:
 
         Raises: OSError.
         """
-        loop = asyncio.get_running_loop()
+        loop: Any = asyncio.get_running_loop()  # whose types ask for a subclass of its protocols
+        spoken: Spoken
         while self.path:
             try:
-                return (await loop.create_unix_connection(make, self.path))[1]
+                _, spoken = await loop.create_unix_connection(make, self.path)
             except BlockingIOError:
                 await asyncio.sleep(FULL_LINE_SECONDS)
+            else:
+                return spoken
         name = self.host if self.tls else None
-        return (await loop.create_connection(make, self.host, self.port, ssl=self.tls, server_hostname=name))[
-            1
-        ]
+        _, spoken = await loop.create_connection(
+            make, self.host, self.port, ssl=self.tls, server_hostname=name
+        )
+        return spoken
 
     def check(self, replies: list[Any]) -> None:
         """Look at the replies to the greeting.

@@ -12,8 +12,8 @@ from functools import partial
 from typing import Any
 
 from models.errors import InsituError, RedisUnavailable
-from server.inference.reading.raw import Sealed
 from server.inference.reading.reads import Ask, Done, asked, tell
+from server.inference.reading.sealing import Sealed
 
 PORTIONS_AHEAD = 2  # with one Redis waits for us
 

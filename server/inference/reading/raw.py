@@ -1,37 +1,17 @@
-"""Raw replies: many commands sealed with an ECHO, whose replies come as one buffer that nobody has looked into.
+"""Raw replies: what comes for sealed reads, as one buffer each that nobody has looked into.
 
-All bytes before the reply to the ECHO are the answer. Its token is drawn anew for each read, so no
-value that is stored can pass for it.
+All bytes before the reply to the ECHO are the answer.
 """
 
-import secrets
 from collections import deque
-from collections.abc import Sequence
 from typing import Any
 
 import hiredis
 
-from models.encoding import encoded
 from server.inference.moments import Moment
 from server.inference.reading.connection import UNFINISHED, Connection, Owner
 from server.inference.reading.reads import Batch
-
-TOKEN_BYTES = 16
-END_BYTES = len(b"$16\r\n") + TOKEN_BYTES + len(b"\r\n")  # the reply to ECHO, as it ends the command too
-
-
-class Sealed(list[bytes]):
-    """Commands and the ECHO that ends them, as the one command of a read.
-
-    Units: most, bytes of a reply that is still listened to.
-    """
-
-    __slots__ = ("end", "most")
-
-    def __init__(self, payload: bytes, most: int) -> None:
-        seal = encoded(("ECHO", secrets.token_bytes(TOKEN_BYTES)))
-        super().__init__([payload + seal])
-        self.end, self.most = seal[-END_BYTES:], most
+from server.inference.reading.sealing import END_BYTES, Sealed, sealed
 
 
 class RawReplies:
@@ -94,10 +74,3 @@ class RawConnection(Connection):
         self._gets = self._raw.gets
         self._handing_out = self._hand_out()
         return self._raw
-
-
-def sealed(commands: Sequence[bytes]) -> Sealed:
-    """Return the commands of a read that must be sealed."""
-    if not isinstance(commands, Sealed):
-        raise TypeError("only sealed commands are read raw")
-    return commands

@@ -14,7 +14,7 @@ from server.inference.reading.sentinels import Master, Sentinels
 class Reader:
     """Feature reads of one process; belongs to the loop it is first used on."""
 
-    __slots__ = ("_road", "ask")
+    __slots__ = ("_road", "after", "ask", "busy")
 
     ask: Callable[[Sequence[bytes], Done], None]
     """Ask encoded commands, whose key follows the name; `done` is told later, from the loop, exactly once.
@@ -26,6 +26,10 @@ class Reader:
     Raises: RedisUnavailable, at once while Redis is known to be away; Overloaded, at once when too
             much waits.
     """
+    busy: Callable[[], bool]
+    """Whether something is under way that is soon answered; never in a cluster. Else `after` is never called."""
+    after: Callable[[Callable[[], None]], None]
+    """Have something done once, as soon as that is answered or given up."""
 
     def __init__(
         self,
@@ -44,6 +48,7 @@ class Reader:
         terms = Terms(timeout_seconds, observe, moment=moment, busy_poll_seconds=busy_poll_seconds)
         self._road = road(url, terms)
         self.ask = self._road.ask
+        self.busy, self.after = self._road.busy, self._road.after
 
     @property
     def cluster(self) -> Cluster | None:

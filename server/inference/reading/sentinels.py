@@ -28,6 +28,7 @@ class Master:
         self._link = Link(self._find, terms)
         self._watching: asyncio.Task[None] | None = None
         self.ask, self.start = self._link.ask, self._link.start
+        self.busy, self.after = self._link.busy, self._link.after
 
     @property
     def fault(self) -> Fault | None:

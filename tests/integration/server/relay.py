@@ -9,13 +9,18 @@ from pathlib import Path
 class Relay:
     """Hands bytes on both ways: replies in pieces, and the first connections cut after so many bytes of replies.
 
-    `every` is the seconds between two pieces.
+    `every` is the seconds between two pieces, `wait` those before each.
     """
 
     def __init__(
-        self, redis: Path, piece: int = 1 << 16, every: float = 0, cuts: tuple[int, ...] = ()
+        self,
+        redis: Path,
+        piece: int = 1 << 16,
+        every: float = 0,
+        cuts: tuple[int, ...] = (),
+        wait: float = 0,
     ) -> None:
-        self.redis, self.piece, self.every, self.cuts = redis, piece, every, list(cuts)
+        self.redis, self.piece, self.every, self.cuts, self.wait = redis, piece, every, list(cuts), wait
         self.connections = 0
         self._writers: list[asyncio.StreamWriter] = []
         self._ends: list[asyncio.Task[None]] = []
@@ -42,6 +47,7 @@ class Relay:
         there, back = await asyncio.open_unix_connection(str(self.redis))
         asking = asyncio.create_task(hand_on(reader, back))
         while left != 0 and (data := await there.read(self.piece if left is None else left)):
+            await asyncio.sleep(self.wait)
             writer.write(data)
             left = None if left is None else left - len(data)
             await asyncio.sleep(self.every)

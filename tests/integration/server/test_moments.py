@@ -1,6 +1,9 @@
 """Requests of one moment are asked together, and each is answered as if it had come alone."""
 
+import asyncio
 import json
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +18,8 @@ from server.rest.heads import Head
 from server.rest.turns import Turn, Turns
 from tests.graphs import bundle, looked_up, scaled
 from tests.integration.server.conftest import StartEngine, until
+from tests.integration.server.relay import Relay
+from tests.servers import RedisServer
 
 VIEW = {"inputs": [{"name": "x", "sources": [{"key": "v:{id}", "as": "vector", "shape": [2]}]}]}
 LOOKED_UP = {
@@ -23,17 +28,26 @@ LOOKED_UP = {
 TABLE = np.arange(6, dtype=np.float32).reshape(3, 2)
 
 
-async def answered(engine: Engine, *keys: str) -> list[tuple[int, Any]]:
-    """Ask for keys in one moment, each a request of its own; return status and body of each."""
-    turns, state = Turns(engine), ServerState()
-    asked = []
+def asked(turns: Turns, *keys: str) -> list[Turn]:
+    """Ask for keys in one moment, each a request of its own."""
+    state, each = ServerState(), []
     for key in keys:
         body = json.dumps({"keys": [key]}).encode()
-        asked.append(Turn(state, lambda: None))
-        turns.take(asked[-1], Head(("m", None), 0, len(body), None), body)
-    await until(lambda: all(turn.reply is not None for turn in asked))
-    told = [(turn.reply or b"").partition(b"\r\n\r\n") for turn in asked]
-    return [(int(head.split()[1]), json.loads(body)) for head, _, body in told]
+        each.append(Turn(state, lambda: None))
+        turns.take(each[-1], Head(("m", None), 0, len(body), None), body)
+    return each
+
+
+async def told(each: list[Turn]) -> list[tuple[int, Any]]:
+    """Wait for their answers; return status and body of each."""
+    await until(lambda: all(turn.reply is not None for turn in each))
+    words = [(turn.reply or b"").partition(b"\r\n\r\n") for turn in each]
+    return [(int(head.split()[1]), json.loads(body)) for head, _, body in words]
+
+
+async def answered(engine: Engine, *keys: str) -> list[tuple[int, Any]]:
+    """Ask for keys in one moment and wait for their answers."""
+    return await told(asked(Turns(engine), *keys))
 
 
 def values(answers: list[tuple[int, Any]]) -> list[Any]:
@@ -108,3 +122,105 @@ async def test_one_that_cannot_be_run_leaves_the_others_of_its_moment_alone(
     answers = await answered(running, *(f"h:{number}" for number in range(120)))
 
     assert values(answers) == [TABLE[1].tolist(), "run_failed"] * 60
+
+
+@pytest.fixture
+async def own(redis_server: Callable[..., RedisServer]) -> AsyncIterator[RedisServer]:
+    """A Redis of the test's own, to be paused, with a model and vectors."""
+    server = redis_server()
+    async with Redis.from_url(server.url) as client:
+        await client.mset({f"v:{number}": np.full(2, number, "<f4").tobytes() for number in range(40)})
+        await ModelStore(client).publish(bundle(scaled(), view=VIEW))
+    yield server
+    server.resume()
+
+
+def trips(engine: Engine) -> float:
+    """Return how often Redis was asked."""
+    text = engine.metrics.exposition().decode()
+    line = next(line for line in text.splitlines() if line.startswith("insitu_redis_round_trips_total"))
+    return float(line.split()[1])
+
+
+async def close_to(engine: Engine, turns: Turns) -> None:
+    """Ask until the engine has found its Redis to be near."""
+
+    async def found() -> bool:
+        each = asked(turns, "v:1")
+        near = engine.reading()
+        await told(each)
+        return near
+
+    async with asyncio.timeout(10):
+        while not await found():
+            pass
+
+
+async def in_moments(turns: Turns, *keys: str) -> list[Turn]:
+    """Ask for keys, each in a moment of its own."""
+    each: list[Turn] = []
+    for key in keys:
+        each += asked(turns, key)
+        await asyncio.sleep(0)
+    return each
+
+
+async def test_what_comes_while_others_are_read_for_is_asked_together(
+    own: RedisServer, engine: StartEngine
+) -> None:
+    running = await engine(redis_url=own.url)
+    turns = Turns(running)
+    await close_to(running, turns)
+    before = trips(running)
+
+    own.pause()
+    each = await in_moments(turns, *(f"v:{number}" for number in range(30)))
+    own.resume()
+    answers = await told(each)
+
+    assert values(answers) == [[2 * number, 2 * number] for number in range(30)]
+    assert trips(running) - before == 2
+
+
+async def test_a_redis_that_is_held_up_holds_up_nobody_who_came_later(
+    own: RedisServer, engine: StartEngine
+) -> None:
+    running = await engine(redis_url=own.url)
+    turns = Turns(running)
+    await close_to(running, turns)
+
+    own.pause()
+    each = await in_moments(turns, "v:1", "v:2", "v:3")
+    await until(lambda: running.predictor.under_way == 3)
+    late = await in_moments(turns, "v:4")
+    await until(lambda: running.predictor.under_way == 4)
+    own.resume()
+
+    assert values(await told([*each, *late])) == [[2 * number, 2 * number] for number in (1, 2, 3, 4)]
+
+
+async def test_those_who_waited_are_told_that_redis_is_lost(own: RedisServer, engine: StartEngine) -> None:
+    running = await engine(redis_url=own.url)
+    turns = Turns(running)
+    await close_to(running, turns)
+
+    own.pause()
+    each = await in_moments(turns, "v:1", "v:2", "v:3")
+    own.kill()
+
+    assert values(await told(each)) == ["redis_unavailable"] * 3
+
+
+async def test_nobody_waits_for_a_redis_that_is_far(
+    own: RedisServer, engine: StartEngine, tmp_path: Path
+) -> None:
+    async with Relay(Path(own.url.removeprefix("unix://")), wait=0.002).running(tmp_path / "far") as far:
+        running = await engine(redis_url=far)
+        turns = Turns(running)
+        await told(asked(turns, "v:1"))
+        before = trips(running)
+
+        answers = await told(await in_moments(turns, *(f"v:{number}" for number in range(5))))
+
+        assert values(answers) == [[2 * number, 2 * number] for number in range(5)]
+        assert trips(running) - before == 5
