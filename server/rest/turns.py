@@ -119,8 +119,9 @@ class Turns:
         group.turns.append(turn)
         group.bodies.append(body)
         if len(group.bodies) >= group.most:
+            del self._groups[target]
             with self._moment:
-                self._ask(target)
+                self._ask(target, group)
 
     def _parsed(self, turn: Turn, target: Target, body: bytes, timeout_ms: str | None) -> None:
         """Begin to answer a request of any other form."""
@@ -166,18 +167,21 @@ class Turns:
         self._ask_all()
 
     def _ask_all(self) -> None:
-        """Ask for everything that has come, if nobody has meanwhile."""
+        """Ask for everything that has come, if nobody has meanwhile.
+
+        What is answered at once lets go on what its client has sent behind it: that begins a moment of its own.
+        """
         if not self._begun:
             return
-        with self._moment:
-            for target in [*self._groups]:
-                self._ask(target)
-        self._expected, self._asked = self._asked, 0
+        groups, self._groups = self._groups, {}
         self._begun, self._waiting = False, 0
+        with self._moment:
+            for target, group in groups.items():
+                self._ask(target, group)
+        self._expected, self._asked = self._asked, 0
 
-    def _ask(self, target: Target) -> None:
-        """Ask for what came since the last time; under a traffic rule for the keys of each version together."""
-        group = self._groups.pop(target)
+    def _ask(self, target: Target, group: Group) -> None:
+        """Ask for a group; under a traffic rule for the keys of each version together."""
         self._asked += len(group.bodies)
         found = keys_in(group.bodies)
         if found is not None:

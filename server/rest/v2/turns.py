@@ -70,8 +70,9 @@ class InferTurns:
         group.turns.append(turn)
         group.bodies.append(body)
         if len(group.bodies) >= group.most:
+            del self._groups[name]
             with self._moment:
-                self._ask(name)
+                self._ask(name, group)
 
     def _group(self, name: Name, form: Form) -> InferGroup:
         """Begin a group, which is asked for when it has as many requests as the last moment had."""
@@ -83,15 +84,17 @@ class InferTurns:
         return group
 
     def _end(self) -> None:
-        """End a moment: ask for everything that came in it."""
+        """End a moment: ask for everything that came in it; what comes while it is asked begins one of its own."""
+        groups, self._groups = self._groups, {}
+        self._begun = False
         with self._moment:
-            for name in [*self._groups]:
-                self._ask(name)
-        self._expected, self._asked, self._begun = self._asked, 0, False
+            for name, group in groups.items():
+                self._ask(name, group)
+        self._expected, self._asked = self._asked, 0
 
-    def _ask(self, name: Name) -> None:
-        """Ask for what came since the last time."""
-        group, (head, _) = self._groups.pop(name), name
+    def _ask(self, name: Name, group: InferGroup) -> None:
+        """Ask for a group."""
+        head, _ = name
         self._asked += len(group.turns)
         serving = joining(self._engine, *head.target)
         if serving is None or not group.form.fits(serving.manifest):

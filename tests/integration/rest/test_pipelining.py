@@ -9,11 +9,14 @@ import orjson
 import pytest
 
 from tests.integration.rest.conftest import Listen
+from tests.integration.rest.inferred import ROW, binary, sized
 from tests.integration.rest.speaking import Line, Reply, head, line, post
 
 PATH = "/v1/models/embed/predict"
 HEALTH = head("GET /health/live HTTP/1.1", "Host: 127.0.0.1")
 KEYED = post(b'{"keys": ["customer:1"]}', path="/v1/models/churn/predict")
+MATCHES_NOTHING = post(b'{"keys": ["order:1"]}', path="/v1/models/churn/predict")
+WRONG_INPUT = binary({**sized([1, 2]), "name": "z"}, data=ROW)
 
 pytestmark = pytest.mark.usefixtures("stocked")
 
@@ -61,6 +64,21 @@ async def test_requests_said_at_once_are_answered_in_order(listen: Listen, count
         assert await numbers(one, count) == list(range(count))
         assert await one.silence() == b""
         assert not one.ended
+
+
+@pytest.mark.parametrize("refused", [MATCHES_NOTHING, WRONG_INPUT], ids=["a key", "an input"])
+async def test_what_is_refused_at_once_holds_up_nothing_said_behind_it(
+    listen: Listen, refused: bytes
+) -> None:
+    wire = await listen()
+
+    async with line(wire.port) as one, line(wire.port) as other:
+        for count in (64, 65, 66, 130):
+            await one.say(refused * count)
+            assert len(await one.hear(count, seconds=5)) == count
+        await other.say(refused + KEYED)
+
+        assert [reply.status for reply in await other.hear(2)] in ([400, 200], [422, 200])
 
 
 async def test_a_fast_answer_waits_for_the_slow_ones_before_it(listen: Listen) -> None:
