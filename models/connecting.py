@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
+from urllib.parse import urlsplit
 
 from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
@@ -34,6 +35,9 @@ OPTIONS = (
     "and ssl_cert_reqs; a sentinel's also has sentinel_username and sentinel_password"
 )
 UNKNOWN_OPTION = re.compile(r"unexpected keyword argument '(\w+)'")  # as redis-py comes upon it
+DATABASE = re.compile(
+    r"/?[0-9]*/?"
+)  # the path of a URL; redis-py takes any other for database 0, or for a wrong one
 QUERY_PASSWORD = re.compile(r"([?&](?:sentinel_)?password=)[^&]*", re.IGNORECASE)
 CONNECT_SECONDS = 2.0
 REPLY_SECONDS = 30.0  # longer than any blocking read; a chunk of 64 MiB takes its time on a slow link
@@ -75,7 +79,19 @@ def named(url: str) -> Named:
             address = Named(Kind.CLUSTER if kind else Kind.ONE, f"{plain}://{rest}")
         for one in (address.redis, *address.sentinels):
             checked(Redis.from_url(one))
+        check_database(address.redis)
     return address
+
+
+def check_database(url: str) -> None:
+    """Refuse the URL of one server whose database is no number.
+
+    Raises: ValueError.
+    """
+    parts = urlsplit(url)
+    if parts.scheme != "unix" and not DATABASE.fullmatch(parts.path):
+        # not said again: a password with a slash in it would be a part of it
+        raise ValueError("its database is no number; give one, as in redis://HOST:6379/0")
 
 
 def connect(url: str, reply_seconds: float = REPLY_SECONDS) -> Client:

@@ -67,6 +67,10 @@ def test_what_is_no_url_of_redis_is_refused_with_the_rule(url: str) -> None:
             "redis+sentinel://h",
             "is not a valid URL: the service's name is missing: redis+sentinel://HOST:26379/SE",
         ),
+        ("redis://h/features", "is not a valid URL: its database is no number; give one, as in redis"),
+        ("redis://h/1/2", "is not a valid URL: its database is no number; give one, as in redis"),
+        ("rediss+cluster://h/%31", "is not a valid URL: its database is no number; give one, as in redis"),
+        ("redis+sentinel://h/features/x", "is not a valid URL: its database is no number; give one"),
     ],
 )
 def test_what_is_wrong_with_a_url_is_said_and_nothing_else(url: str, told: str) -> None:
@@ -110,7 +114,8 @@ def test_a_url_is_shown_without_its_password(url: str, shown: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["http://u:secret@h", "redis://u:secret@h:port", "redis://h:x?password=secret"]
+    "url",
+    ["http://u:secret@h", "redis://u:secret@h:port", "redis://h:x?password=secret", "redis://u:1/secret@h"],
 )
 def test_a_refusal_never_tells_the_password(url: str) -> None:
     with pytest.raises(BadName) as caught:
