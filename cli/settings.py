@@ -17,7 +17,10 @@ from models.keys import PREFIX_RULE
 
 PREFIX = "INSITU_"
 HEADER_WORD = re.compile(r"[!-~]+")  # what may follow `Bearer `
-SECRET = ("token",)  # settings whose value no message shows
+SECRET = (
+    "token",
+    "tokens",
+)  # settings whose value no message shows: a token may stand where its SHA-256 should
 # What pydantic says of a value, and what a person would.
 WORDED = (
     (re.compile(r"^(?:Value error, |Input )"), ""),

@@ -51,7 +51,7 @@ def test_what_is_given_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch
         ({"request_timeout_seconds": "0"}, "--request-timeout-seconds is '0': should be over 0"),
         ({"provider": "tpu"}, "--provider is 'tpu': should be 'auto', 'cpu' or 'cuda'"),
         ({"host": "192.0.2.1"}, "host 192.0.2.1 is beyond loopback and there are no tokens"),
-        ({"tokens": "abc"}, "--tokens is 'abc'"),
+        ({"tokens": "abc"}, "--tokens: entry 1 is not predict:SHA256 or admin:SHA256"),
     ],
 )
 def test_a_setting_that_cannot_be_is_named(given: dict[str, str | bool | None], told: str) -> None:
@@ -59,3 +59,13 @@ def test_a_setting_that_cannot_be_is_named(given: dict[str, str | bool | None], 
         server_settings(URL, given)
 
     assert told in str(caught.value)
+
+
+def test_a_token_in_place_of_its_sha256_is_never_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INSITU_TOKENS", "admin:my-secret-token")
+
+    with pytest.raises(WrongUsage) as caught:
+        server_settings(URL, {})
+
+    assert str(caught.value).startswith("INSITU_TOKENS: entry 1 is not predict:SHA256 or admin:SHA256")
+    assert "my-secret-token" not in str(caught.value)
