@@ -48,6 +48,7 @@ class DeadlineExceeded(InsituError):
     code = "deadline_exceeded"
 
     def __init__(self, seconds: float) -> None:
+        seconds = max(0.0, seconds)  # it may have been over before anything began
         super().__init__(
             f"not answered within {seconds:.3g} s; ask for less at once or allow more time with `timeout_ms`, in the "
             "Open Inference Protocol `timeout`",

@@ -708,6 +708,17 @@ async def test_features_are_bounded_by_the_runs_that_they_take(
     assert {round(value_, 3) for value_ in contributions(most).values()} == {1.0}
 
 
+async def test_a_deadline_that_was_over_before_is_told_as_no_time(
+    engine: StartEngine, store: ModelStore
+) -> None:
+    running = await engine()
+
+    with pytest.raises(DeadlineExceeded, match="not answered within 0 s") as caught:
+        await running.explainer.explain(Ask("any", keys=["k"], deadline=time.monotonic() - 1), Wish())
+
+    assert caught.value.details["seconds"] == 0
+
+
 async def test_an_explanation_ends_with_its_deadline(engine: StartEngine, store: ModelStore) -> None:
     await store.publish(bundle(looping(20_000), "slow"))
     running = await engine()
