@@ -6,6 +6,7 @@ settings -> Redis client -> store -> catalogue, reader -> predictor -> engine ->
 import asyncio
 import gc
 import logging
+import os
 import signal
 import socket
 import time
@@ -148,7 +149,7 @@ def quietly(_url: str, _beside: Mapping[str, str]) -> None:
 
 
 async def serve(settings: ServerSettings, started: Started = quietly, place: Place = ALONE) -> None:
-    """Serve until SIGTERM or SIGINT; `started` gets the addresses once requests are answered.
+    """Serve until SIGTERM, SIGINT or SIGHUP; `started` gets the addresses once requests are answered.
 
     Raises: OSError, the port is taken; ProviderUnavailable; BadName; RedisRefused.
     """
@@ -251,11 +252,14 @@ def ending_signals() -> list[int]:
 
     uvicorn raises the signal again when it is done, so that the process dies of it; with these
     handlers it ends with status 0 instead, as PID 1 in a container too. A signal that comes before
-    the doors are open is not lost either.
+    the doors are open is not lost either. SIGHUP, of a closed terminal, counts as SIGTERM, unless
+    somebody has another use for it.
     """
     noted: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _frame: noted.append(number))
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     return noted
 
 

@@ -169,7 +169,7 @@ def test_a_token_is_sent(insitu: Insitu, running: Start, published: None) -> Non
     assert with_it.code == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_ends_the_server_with_code_0(running: Start, number: int) -> None:
     server = running("serve", "--port", "0", "--log-level", "error", "--json", fresh=True)
     server.told()
