@@ -1,6 +1,7 @@
 """Settings of the server process, read once from the environment; nothing else reads it."""
 
 import re
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -8,7 +9,6 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 TOKEN_ENTRY = re.compile(r"(predict|admin):[0-9a-f]{64}")
-LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 GIB = 1 << 30
 LAST_PORT = 65535
 
@@ -145,6 +145,14 @@ class ServerSettings(BaseSettings):
         return {name: port for name, port in ports.items() if port is not None}
 
     @property
+    def on_loopback(self) -> bool:
+        """Whether only this machine reaches the server."""
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+    @property
     def of_cluster(self) -> bool:
         """Whether features lie in a Redis Cluster."""
         return "+cluster:" in self.redis_url
@@ -178,7 +186,7 @@ class ServerSettings(BaseSettings):
 
     @model_validator(mode="after")
     def _not_open_by_accident(self) -> Self:
-        if self.host not in LOOPBACK and not self.tokens and not self.allow_anonymous:
+        if not self.on_loopback and not self.tokens and not self.allow_anonymous:
             raise ValueError(
                 f"host {self.host} is beyond loopback and there are no tokens; make one with `insitu token` and "
                 "set INSITU_TOKENS, or say INSITU_ALLOW_ANONYMOUS=true if everybody may do everything"

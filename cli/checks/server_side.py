@@ -7,7 +7,7 @@ from cli.client import ServerClient
 from cli.errors import START, ServerUnreachable
 from cli.settings import Settings, explained
 from cli.terminal import count_text
-from server.settings import LOOPBACK, ServerSettings
+from server.settings import ServerSettings
 
 AREA = "server"
 
@@ -20,7 +20,7 @@ def check_exposure() -> list[Finding]:
         return [
             fail("settings", explained(error, ()), "mend the variable; `insitu serve --help` explains each")
         ]
-    if settings.host in LOOPBACK:
+    if settings.on_loopback:
         return [ok("settings", f"listens on {settings.host}: this machine only")]
     return beyond_loopback(settings)
 

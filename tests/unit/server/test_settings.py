@@ -3,6 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
+from server.access import Access
 from server.settings import ServerSettings
 
 HASH = "a" * 64
@@ -56,6 +57,8 @@ def test_choices_are_taken_in_any_case(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"tokens": (f"predict:{HASH}", "admin:secret")}, "entry 2 is not"),
         ({"tls_cert": "cert.pem"}, "tls_cert and tls_key go together"),
         ({"host": EVERYWHERE}, "host 0.0.0.0 is beyond loopback and there are no tokens"),
+        ({"host": "::"}, "host :: is beyond loopback and there are no tokens"),
+        ({"host": "localhost.example.org"}, "host localhost.example.org is beyond loopback"),
     ],
 )
 def test_what_is_out_of_bounds_is_refused_with_the_rule(given: dict[str, object], told: str) -> None:
@@ -69,6 +72,14 @@ def test_a_refused_token_is_not_repeated() -> None:
 
     assert "entry 1 is not" in caught.value.errors()[0]["msg"]
     assert "my-secret" not in caught.value.errors()[0]["msg"]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])
+def test_every_address_of_loopback_is_open_to_this_machine_without_tokens(host: str) -> None:
+    settings = ServerSettings.model_validate({"host": host})
+
+    assert Access.of(host=settings.host).local
+    assert settings.on_loopback
 
 
 @pytest.mark.parametrize("given", [{"tokens": (f"admin:{HASH}",)}, {"allow_anonymous": True}])
