@@ -270,13 +270,11 @@ class FieldMissing(FeatureError):
 
     code = "field_missing"
 
-    def __init__(self, key: str, field: str) -> None:
-        super().__init__(
-            f"key {shown(key)!r} has no field {shown(field)!r}; write it, give the field a default, "
-            "or ask with `missing`",
-            key=shown(key),
-            field=shown(field),
-        )
+    def __init__(
+        self, key: str, field: str, cure: str = "give the field a default, or ask with `missing`"
+    ) -> None:
+        name, place = shown(field), shown(key)
+        super().__init__(f"key {place!r} has no field {name!r}; write it, {cure}", key=place, field=name)
 
 
 class KeyNotAllowed(FeatureError):

@@ -18,6 +18,7 @@ from models.sources import HashSource, JsonSource, TimedSource, json_path
 from models.tensors import Tensor
 from models.values import Place, Raw, unix_time
 
+NO_TIME = "or leave max_age_seconds out of the view: nothing stands in for the time of features"
 CLOCK_SKEW_SECONDS = 300.0  # two machines' clocks; a time further ahead is in another unit
 
 
@@ -35,7 +36,7 @@ class Age:
         Raises: FieldMissing without a time, NotANumber for no time, Stale.
         """
         if written is None:
-            raise FieldMissing(cell.key, self.field)
+            raise FieldMissing(cell.key, self.field, NO_TIME)
         age = cell.now - unix_time(written, self.unit, Place("field", self.field, f"key {shown(cell.key)!r}"))
         cell.ages.append(age)
         if age > self.max_seconds or age < -CLOCK_SKEW_SECONDS:

@@ -483,3 +483,12 @@ def test_the_ages_of_features_that_carry_a_time_are_told() -> None:
     assert list(found.ages) == [5, 30, 90]
     assert list(found.errors) == [2]
     assert not assembled(plan(HASH), [[b"1", b"2"]]).ages
+
+
+def test_a_cure_that_does_not_help_is_not_told_of_a_time_that_is_missing() -> None:
+    compiled = plan({**HASH, "time_field": "at", "max_age_seconds": 60})
+
+    found = compiled.assemble(compiled.prepare_keys(["p:1"]), [[b"1", b"2", None]], missing=0)
+
+    assert "has no field 'at'; write it, or leave max_age_seconds out of the view" in str(found.errors[0])
+    assert "default" not in str(found.errors[0])
