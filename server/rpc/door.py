@@ -11,16 +11,18 @@ from server.access import Access
 from server.inference.ending import ended
 from server.inference.engine import Engine
 from server.rpc.calls import Calls
-from server.rpc.exchanges import Exchanges, Service
+from server.rpc.exchanges import Exchanges
 from server.rpc.guarding import guarded, may
 from server.rpc.health import Health
 from server.rpc.http2.connection import Connection
 from server.rpc.messages import HEALTH, POOL, REFLECTION, SERVICE
 from server.rpc.reflecting import reflection_handler
+from server.rpc.service import Room, Service
 from server.rpc.streaming import Streams
 from server.workers.opening import BACKLOG, Listening
 
 CALLS = 16_384  # under way at once; more are refused with RESOURCE_EXHAUSTED
+ASIDES = 1024  # of health and reflection, beside them
 STREAMS = 4096  # calls under way on one connection; more are refused
 END_SECONDS = 0.02  # between looks whether the last connection has ended
 INFER = "ModelInfer"
@@ -56,7 +58,7 @@ class Door:
         }
         service = Service(
             methods, calls.heads, calls.gathered, partial(may, access, "predict"),
-            f"/{SERVICE}/{INFER}".encode(), message_bytes, CALLS,
+            f"/{SERVICE}/{INFER}".encode(), message_bytes, Room(CALLS), Room(ASIDES),
         )  # fmt: skip
         open_: set[Connection] = set()
         server = await asyncio.get_running_loop().create_server(

@@ -8,107 +8,32 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NoReturn
 
 import grpc
 
 from server.rpc.errors import message_of
-from server.rpc.gathered import Gathered, Turn
-from server.rpc.heads import Heads
-from server.rpc.http2.connection import Connection
+from server.rpc.gathered import Turn
+from server.rpc.http2.connection import LOOK_SECONDS, Connection
 from server.rpc.http2.headers import Header, encoded
 from server.rpc.http2.streams import Stream
 from server.rpc.reading import Read, found, read
+from server.rpc.service import Asked, Room, Service
 from server.rpc.wire import (
     BEGINNING,
-    CONTENT,
     PREFIX_BYTES,
     WELL,
     Refused,
     prefixed,
-    seconds_of,
     status,
     too_large,
 )
 
-KEPT = 256  # header blocks whose meaning is kept
 HELD_BYTES = 4 << 20  # of answers that a client does not take; its stream waits then
 UNREAD = 64  # messages of a stream that wait to be taken
 Work = Callable[[], Awaitable[None]]
-RESERVED = (b"grpc-", b":")
 NOT_GRPC = encoded([(b":status", b"415")])
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What the headers of a call say.
-
-    Units: seconds, that it may take; None is no limit.
-    """
-
-    handler: Any = None
-    seconds: float | None = None
-    encoding: bytes | None = None
-    metadata: tuple[tuple[str, str], ...] = ()
-    plain: bool = False  # a ModelInfer by somebody who may
-    refused: Refused | None = None
-    grpc: bool = True
-
-
-@dataclass(slots=True)
-class Service:
-    """What every connection of a door shares; `calls` are under way now."""
-
-    methods: dict[bytes, Any]
-    heads: Heads
-    gathered: Gathered
-    may_infer: Any
-    infer_path: bytes
-    message_bytes: int
-    most_calls: int
-    calls: int = 0
-    known: dict[tuple[Header, ...], Asked] = field(default_factory=dict)
-    tasks: set[asyncio.Task[None]] = field(default_factory=set)
-
-    def asked(self, headers: tuple[Header, ...]) -> Asked:
-        """Return what headers say; the same headers are read once."""
-        found = self.known.get(headers)
-        if found is None:
-            try:
-                found = self.read(headers)
-            except Refused as refused:
-                found = Asked(refused=refused)
-            if len(self.known) >= KEPT:
-                self.known.clear()
-            self.known[headers] = found
-        return found
-
-    def read(self, headers: tuple[Header, ...]) -> Asked:
-        """Read headers.
-
-        Raises: Refused, no such call.
-        """
-        said = dict(headers)
-        if said.get(b":method") != b"POST" or not said.get(b"content-type", b"").startswith(CONTENT):
-            return Asked(grpc=False)
-        path = said.get(b":path", b"")
-        handler = self.methods.get(path)
-        if handler is None:
-            told = path[:128].decode("utf-8", "backslashreplace")
-            raise Refused(
-                grpc.StatusCode.UNIMPLEMENTED, f"there is no call {told}; reflection lists those there are"
-            )
-        metadata = tuple(
-            (name.decode("latin-1"), value.decode("latin-1"))
-            for name, value in headers
-            if not name.startswith(RESERVED)
-        )
-        plain = path == self.infer_path and self.may_infer(metadata)
-        return Asked(
-            handler, seconds_of(said.get(b"grpc-timeout")), said.get(b"grpc-encoding"), metadata, plain
-        )
 
 
 class Context:
@@ -134,7 +59,7 @@ class Context:
 class Exchange:
     """One call that is being received or answered."""
 
-    __slots__ = ("asked", "body", "counted", "deadline", "messages", "task", "told", "turn")
+    __slots__ = ("asked", "body", "deadline", "messages", "room", "seen", "task", "told", "turn")
 
     def __init__(self, asked: Asked) -> None:
         self.asked = asked
@@ -143,7 +68,8 @@ class Exchange:
         self.messages: asyncio.Queue[bytes | bytearray | Refused | None] | None = None
         self.task: asyncio.Task[None] | None = None
         self.turn: Turn | None = None
-        self.counted = True
+        self.room: Room | None = None  # that it takes, once all that it asks has come
+        self.seen = -1  # bytes of the body, when it was last looked at
         self.told = False  # whether the answer has begun
 
 
@@ -161,15 +87,33 @@ class Exchanges:
             self._connection.send_headers(stream, NOT_GRPC, end=True)
             return
         stream.state = exchange = Exchange(asked)
-        self._service.calls += 1
         if asked.refused is not None:
             self._refuse(stream, asked.refused)
-        elif self._service.calls > self._service.most_calls:
-            self._refuse(stream, Refused(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many calls are under way"))
-        elif asked.handler.request_streaming:
+        elif asked.handler.request_streaming and self._admitted(stream, exchange):
             exchange.messages = asyncio.Queue()
             requests = self._messages(stream, exchange)
             self._start(stream, exchange, partial(self._streamed, stream, exchange, requests))
+
+    def _admitted(self, stream: Stream, exchange: Exchange) -> bool:
+        """Count a call from now on; one too many is refused."""
+        room = self._service.asides if exchange.asked.aside else self._service.calls
+        if room.taken >= room.most:
+            self._refuse(stream, Refused(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many calls are under way"))
+            return False
+        room.taken += 1
+        exchange.room = room
+        return True
+
+    def coming(self, stream: Stream) -> None:
+        """Refuse a call whose only message has stopped coming, or has not come within the call's time."""
+        exchange: Exchange = stream.state
+        if exchange.messages is not None:
+            return
+        if exchange.deadline is not None and exchange.deadline < time.monotonic():
+            self._refuse(stream, late("the message did not come within the call's deadline"))
+        elif len(exchange.body) == exchange.seen:
+            self._refuse(stream, late(f"no more of the message came for {LOOK_SECONDS:g} s; send it again"))
+        exchange.seen = len(exchange.body)
 
     def received(self, stream: Stream, data: bytes) -> None:
         """Take bytes of a call."""
@@ -234,6 +178,8 @@ class Exchanges:
         except Refused as refused:
             self._refuse(stream, refused)
             return
+        if not self._admitted(stream, exchange):
+            return
         if isinstance(message, bytes):
             self._whole(stream, exchange, message)
         else:
@@ -287,9 +233,7 @@ class Exchanges:
         except Refused as refused:
             self._refuse(stream, refused)
         except TimeoutError:
-            self._refuse(
-                stream, Refused(grpc.StatusCode.DEADLINE_EXCEEDED, "not answered within the call's deadline")
-            )
+            self._refuse(stream, late("not answered within the call's deadline"))
         except asyncio.CancelledError:
             self._refuse(
                 stream, Refused(grpc.StatusCode.UNAVAILABLE, "this server ends before this is answered")
@@ -365,9 +309,9 @@ class Exchanges:
 
     def _release(self, exchange: Exchange) -> None:
         """Count a call no longer."""
-        if exchange.counted:
-            exchange.counted = False
-            self._service.calls -= 1
+        if exchange.room is not None:
+            exchange.room.taken -= 1
+            exchange.room = None
 
     def lost(self, stream: Stream) -> None:
         """Give up what nobody waits for."""
@@ -379,3 +323,8 @@ class Exchanges:
             self._service.gathered.leave(exchange.turn)
         if exchange.task is not None:
             exchange.task.cancel()
+
+
+def late(why: str) -> Refused:
+    """Return the end of a call that took too long."""
+    return Refused(grpc.StatusCode.DEADLINE_EXCEEDED, why)

@@ -20,6 +20,7 @@ FRAME_BYTES = 1 << 20  # that a client may send at once
 CONNECTION_WINDOW_BYTES = 64 << 20
 IDLE_FRAMES = 4000  # a second that carry nothing: more than any client has a use for
 PREFACE_SECONDS = 10.0
+LOOK_SECONDS = 30.0  # between looks at what still comes
 
 
 class Connection(Sending, asyncio.Protocol):
@@ -66,8 +67,17 @@ class Connection(Sending, asyncio.Protocol):
             self._dead(stream)
 
     def _silent(self) -> None:
-        if not self._preface:
+        if self._preface:
+            self._look()
+        else:
             self.transport.close()
+
+    def _look(self) -> None:
+        """Have every stream looked at that its client has not ended, now and then."""
+        for stream in [*self._streams.values()]:
+            if not stream.ended and not stream.closed:
+                self._handler.coming(stream)
+        self._timer = asyncio.get_running_loop().call_later(LOOK_SECONDS, self._look)
 
     def pause_writing(self) -> None:
         """Take no more of a client that takes no answers."""

@@ -27,6 +27,9 @@ class Handler(Protocol):
     def received(self, stream: "Stream", data: bytes) -> None:
         """Take bytes of a stream."""
 
+    def coming(self, stream: "Stream") -> None:
+        """The client may still send on a stream: told now and then, so that one that stopped is found."""
+
     def ended(self, stream: "Stream") -> None:
         """The client sends no more on a stream."""
 

@@ -15,11 +15,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from models.store import ModelStore
+from server.rpc import door as doors
 from server.rpc.http2 import connection, frames
 from server.rpc.http2.connection import FRAME_BYTES, IDLE_FRAMES
 from server.rpc.http2.headers import Decoder, encoded
 from server.rpc.http2.sending import WINDOW_BYTES
-from server.rpc.messages import SERVICE, message
+from server.rpc.messages import HEALTH, SERVICE, message
 from server.rpc.wire import prefixed
 from tests.graphs import bundle, passed
 from tests.integration.rpc.calling import Caller, infer_request, outputs_of
@@ -33,12 +34,12 @@ BOMB = b"\x01" + prefixed(zlib.compress(bytes(1 << 20)))[1:]
 Frame = tuple[int, int, int, bytes]
 
 
-def call(name: str) -> bytes:
+def call(name: str, service: str = SERVICE) -> bytes:
     return encoded(
         [
             (b":method", b"POST"),
             (b":scheme", b"http"),
-            (b":path", f"/{SERVICE}/{name}".encode()),
+            (b":path", f"/{service}/{name}".encode()),
             (b"content-type", b"application/grpc"),
             (b"te", b"trailers"),
         ]
@@ -344,3 +345,55 @@ async def test_what_is_not_grpc_is_told_by_http(door: Caller) -> None:
     data = frames.frame(frames.HEADERS, frames.END_HEADERS | frames.END_STREAM, 1, headers)
     async with connected(door, data) as line:
         assert (await line.answer())[1] == {b":status": b"415"}
+
+
+def begun(count: int, block: bytes) -> bytes:
+    """Calls whose headers have come, and nothing else."""
+    return b"".join(
+        frames.frame(frames.HEADERS, frames.END_HEADERS, number, block) for number in range(1, 2 * count, 2)
+    )
+
+
+@pytest.mark.parametrize("block", [call("ModelInfer"), call("Watch", HEALTH)])
+async def test_calls_that_never_come_or_take_no_token_are_in_nobodys_way(
+    open_door: OpenDoor, monkeypatch: pytest.MonkeyPatch, block: bytes
+) -> None:
+    monkeypatch.setattr(doors, "CALLS", 2)
+    door = await open_door()
+    watching = b"".join(frames.frame(frames.DATA, 1, number, prefixed(b"")) for number in range(1, 8, 2))
+    async with connected(door, begun(4, block), watching if block == call("Watch", HEALTH) else b"") as line:
+        line.send(frames.frame(frames.PING, 0, 0, b"12345678"))
+        await line.until(frames.PING)
+
+        assert (await door.call("ServerLive")).live
+
+
+async def test_one_call_too_many_is_refused(open_door: OpenDoor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doors, "CALLS", 1)
+    door = await open_door()
+    async with connected(door, begun(1, call("ModelStreamInfer"))) as line:
+        line.send(frames.frame(frames.PING, 0, 0, b"12345678"))
+        await line.until(frames.PING)
+        assert (await asked(door, "ServerLive", prefixed(b"")))[b"grpc-status"] == b"8"
+
+        line.send(frames.reset(1, frames.CANCEL), frames.frame(frames.PING, 0, 0, b"12345678"))
+        await line.until(frames.PING)
+
+        assert (await door.call("ServerLive")).live
+
+
+@pytest.mark.parametrize(
+    ("more", "told"), [(b"", b"no more of the message came for"), (b"grpc-timeout", b"the call's deadline")]
+)
+async def test_a_call_whose_message_stops_coming_ends(
+    door: Caller, monkeypatch: pytest.MonkeyPatch, more: bytes, told: bytes
+) -> None:
+    monkeypatch.setattr(connection, "PREFACE_SECONDS", 0.1)
+    monkeypatch.setattr(connection, "LOOK_SECONDS", 0.1)
+    block = LIVE + (encoded([(more, b"1m")]) if more else b"")
+    opened = frames.frame(frames.HEADERS, frames.END_HEADERS, 1, block)
+    async with connected(door, opened, frames.frame(frames.DATA, 0, 1, prefixed(b"abc")[:4])) as line:
+        _, trailers = await line.answer()
+
+    assert trailers[b"grpc-status"] == b"4"
+    assert told in trailers[b"grpc-message"]

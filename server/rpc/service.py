@@ -1,0 +1,98 @@
+"""What the connections of a door share: which calls there are, what headers say, and how many calls are under way."""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+
+from server.rpc.gathered import Gathered
+from server.rpc.heads import Heads
+from server.rpc.http2.headers import Header
+from server.rpc.wire import CONTENT, Refused, seconds_of
+
+KEPT = 256  # header blocks whose meaning is kept
+RESERVED = (b"grpc-", b":")
+
+
+@dataclass(slots=True)
+class Room:
+    """How many calls of a kind may be under way at once, and how many are."""
+
+    most: int
+    taken: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the headers of a call say.
+
+    Units: seconds, that it may take; None is no limit.
+    """
+
+    handler: Any = None
+    seconds: float | None = None
+    encoding: bytes | None = None
+    metadata: tuple[tuple[str, str], ...] = ()
+    plain: bool = False  # a ModelInfer by somebody who may
+    aside: bool = False  # of health or reflection, which take no token
+    refused: Refused | None = None
+    grpc: bool = True
+
+
+@dataclass(slots=True)
+class Service:
+    """What every connection of a door shares; calls of health and reflection take no room of the others."""
+
+    methods: dict[bytes, Any]
+    heads: Heads
+    gathered: Gathered
+    may_infer: Any
+    infer_path: bytes
+    message_bytes: int
+    calls: Room
+    asides: Room
+    known: dict[tuple[Header, ...], Asked] = field(default_factory=dict)
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def asked(self, headers: tuple[Header, ...]) -> Asked:
+        """Return what headers say; the same headers are read once."""
+        found = self.known.get(headers)
+        if found is None:
+            try:
+                found = self.read(headers)
+            except Refused as refused:
+                found = Asked(refused=refused)
+            if len(self.known) >= KEPT:
+                self.known.clear()
+            self.known[headers] = found
+        return found
+
+    def read(self, headers: tuple[Header, ...]) -> Asked:
+        """Read headers.
+
+        Raises: Refused, no such call.
+        """
+        said = dict(headers)
+        if said.get(b":method") != b"POST" or not said.get(b"content-type", b"").startswith(CONTENT):
+            return Asked(grpc=False)
+        path = said.get(b":path", b"")
+        handler = self.methods.get(path)
+        if handler is None:
+            told = path[:128].decode("utf-8", "backslashreplace")
+            raise Refused(
+                grpc.StatusCode.UNIMPLEMENTED, f"there is no call {told}; reflection lists those there are"
+            )
+        metadata = tuple(
+            (name.decode("latin-1"), value.decode("latin-1"))
+            for name, value in headers
+            if not name.startswith(RESERVED)
+        )
+        return Asked(
+            handler,
+            seconds_of(said.get(b"grpc-timeout")),
+            said.get(b"grpc-encoding"),
+            metadata,
+            plain=path == self.infer_path and self.may_infer(metadata),
+            aside=path.rpartition(b"/")[0] != self.infer_path.rpartition(b"/")[0],
+        )
