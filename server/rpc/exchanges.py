@@ -133,6 +133,8 @@ class Exchanges:
                 self._check_size(exchange.body)
         except Refused as refused:
             self._refuse(stream, refused)
+            if exchange.task is not None:  # a stream's, which nothing more will come for
+                exchange.task.cancel()
             return
         self._connection.allow(stream)
 

@@ -59,6 +59,7 @@ class Streams:
                 room.release()
             if self._ended:
                 await refuse(context, Stopping())
+            await reading  # what kept it from reading on ends the call
         finally:
             await ended([reading])
             await ended(left(answers))

@@ -336,6 +336,43 @@ async def test_a_message_that_is_none_ends_its_call_alone(
     assert told in trailers[b"grpc-message"]
 
 
+@pytest.mark.parametrize(
+    ("data", "code", "told"),
+    [
+        (prefixed(b"abc")[:-1], b"3", b"cut off"),
+        (b"\x01" + prefixed(b"abc")[1:], b"3", b"not compressed as it says"),
+        (BOMB, b"8", b"the limit is"),
+        (b"\0\xff\xff\xff\xff", b"8", b"the limit is"),
+    ],
+)
+async def test_a_message_that_is_none_ends_its_stream_after_the_answers_before_it(
+    open_door: OpenDoor, data: bytes, code: bytes, told: bytes
+) -> None:
+    door = await open_door(max_grpc_message_bytes=1 << 16)
+    block = call("ModelStreamInfer") + encoded([(b"grpc-encoding", b"deflate")])
+    opened = frames.frame(frames.HEADERS, frames.END_HEADERS, 1, block)
+    async with connected(door, opened, frames.frame(frames.DATA, 0, 1, prefixed(b""))) as line:
+        _, _, _, answered = await line.until(frames.DATA)
+        line.send(frames.frame(frames.DATA, frames.END_STREAM, 1, data))
+        rest, trailers = await line.answer()
+
+    assert b"is not a valid name" in answered
+    assert rest == b""
+    assert trailers[b"grpc-status"] == code
+    assert told in trailers[b"grpc-message"]
+
+
+async def test_a_stream_that_is_refused_leaves_nothing_behind(open_door: OpenDoor) -> None:
+    door = await open_door(max_grpc_message_bytes=1 << 16)
+    before = len(asyncio.all_tasks())
+    for _ in range(3):
+        assert (await asked(door, "ModelStreamInfer", b"\0\xff\xff\xff\xff"))[b"grpc-status"] == b"8"
+
+    async with asyncio.timeout(SECONDS):
+        while len(asyncio.all_tasks()) > before:  # noqa: ASYNC110  # nobody tells that a task has ended
+            await asyncio.sleep(0.01)
+
+
 async def test_a_time_that_is_none_is_refused(door: Caller) -> None:
     assert (await asked(door, "ServerLive", prefixed(b""), grpc_timeout="soon"))[b"grpc-status"] == b"3"
 
