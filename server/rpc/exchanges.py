@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any, NoReturn
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from server.rpc.errors import message_of
 from server.rpc.gathered import Turn
@@ -217,7 +218,7 @@ class Exchanges:
         """Have the handler of a call answer its only message."""
         handler = exchange.asked.handler
         if handler.response_streaming:
-            request = handler.request_deserializer(data) if handler.request_deserializer else data
+            request = decoded(handler, data)
             await self._streamed(stream, exchange, request)
         else:
             await self._unary(stream, exchange, data)
@@ -246,7 +247,7 @@ class Exchanges:
 
     async def _unary(self, stream: Stream, exchange: Exchange, data: bytes) -> None:
         handler = exchange.asked.handler
-        request = handler.request_deserializer(data) if handler.request_deserializer else data
+        request = decoded(handler, data)
         answer = await handler.unary_unary(request, Context(exchange.asked.metadata, exchange.deadline))
         self._reply(
             stream, exchange, handler.response_serializer(answer) if handler.response_serializer else answer
@@ -262,13 +263,12 @@ class Exchanges:
 
     async def _messages(self, stream: Stream, exchange: Exchange) -> AsyncIterator[Any]:
         """Return the requests of a stream as they come."""
-        deserializer = exchange.asked.handler.request_deserializer
         while exchange.messages is not None and (body := await exchange.messages.get()) is not None:
             if isinstance(body, Refused):
                 raise body
             data = await read(body, exchange.asked.encoding, self._service.message_bytes)
             self._connection.allow(stream)
-            yield deserializer(data) if deserializer else data
+            yield decoded(exchange.asked.handler, data)
 
     async def _streamed(self, stream: Stream, exchange: Exchange, request: Any) -> None:
         """Write the answers of a call that has many."""
@@ -325,6 +325,19 @@ class Exchanges:
             self._service.gathered.leave(exchange.turn)
         if exchange.task is not None:
             exchange.task.cancel()
+
+
+def decoded(handler: Any, data: bytes) -> Any:
+    """Return a request as its handler takes it.
+
+    Raises: Refused.
+    """
+    try:
+        return handler.request_deserializer(data) if handler.request_deserializer else data
+    except DecodeError as error:
+        raise Refused(
+            grpc.StatusCode.INVALID_ARGUMENT, f"the {len(data)} bytes are no message: {error}"
+        ) from error
 
 
 def late(why: str) -> Refused:

@@ -20,7 +20,7 @@ from server.rpc.http2 import connection, frames
 from server.rpc.http2.connection import FRAME_BYTES, IDLE_FRAMES
 from server.rpc.http2.headers import Decoder, encoded
 from server.rpc.http2.sending import WINDOW_BYTES
-from server.rpc.messages import HEALTH, SERVICE, message
+from server.rpc.messages import HEALTH, REFLECTION, SERVICE, message
 from server.rpc.wire import prefixed
 from tests.graphs import bundle, passed
 from tests.integration.rpc.calling import Caller, infer_request, outputs_of
@@ -371,6 +371,23 @@ async def test_a_stream_that_is_refused_leaves_nothing_behind(open_door: OpenDoo
     async with asyncio.timeout(SECONDS):
         while len(asyncio.all_tasks()) > before:  # noqa: ASYNC110  # nobody tells that a task has ended
             await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("service", "name"), [(HEALTH, "Check"), (HEALTH, "Watch"), (REFLECTION[0], "ServerReflectionInfo")]
+)
+async def test_bytes_that_are_no_message_of_health_or_reflection_are_an_invalid_argument(
+    door: Caller, service: str, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    opened = frames.frame(frames.HEADERS, frames.END_HEADERS, 1, call(name, service))
+    async with connected(
+        door, opened, frames.frame(frames.DATA, frames.END_STREAM, 1, prefixed(b"abc"))
+    ) as line:
+        _, trailers = await line.answer()
+
+    assert trailers[b"grpc-status"] == b"3"
+    assert b"are no message" in trailers[b"grpc-message"]
+    assert caplog.records == []
 
 
 async def test_a_time_that_is_none_is_refused(door: Caller) -> None:
