@@ -97,6 +97,7 @@ class Connection(Sending, asyncio.Protocol):
         self._out = []
         try:
             self._buffer = self._take(data)
+            self._flush()
         except Fault as fault:
             self._fail(fault)
         except BadBlock as fault:
@@ -194,15 +195,13 @@ class Connection(Sending, asyncio.Protocol):
         for name, value in frames.SETTING.iter_unpack(payload):
             self._set(name, value)
         self._write(frames.frame(frames.SETTINGS, frames.ACK, 0))
-        self._flush()
+        self._grown = True
 
     def _set(self, name: int, value: int) -> None:
         """Take a setting of the client; those of what it would send do not concern us."""
         if name == frames.INITIAL_WINDOW:
             if value > frames.LARGEST_WINDOW:
                 raise Fault(frames.FLOW_CONTROL_ERROR, "a window that is too large")
-            for stream in self._streams.values():
-                stream.window += value - self._initial
             self._initial = value
         elif name == frames.MAX_FRAME:
             if not frames.DEFAULT_FRAME <= value <= frames.LARGEST_FRAME:
@@ -219,12 +218,12 @@ class Connection(Sending, asyncio.Protocol):
             self._window += size
             if self._window > frames.LARGEST_WINDOW:
                 raise Fault(frames.FLOW_CONTROL_ERROR, "a window that is too large")
-            self._flush()
+            self._grown = True
             return
         stream = self._streams.get(number)
         if stream is not None:
             stream.window += size
-            if stream.window > frames.LARGEST_WINDOW:
+            if self._initial + stream.window > frames.LARGEST_WINDOW:
                 raise Fault(frames.FLOW_CONTROL_ERROR, "a window that is too large")
             self._send_waiting(stream)
         elif number > self._last:
@@ -234,10 +233,15 @@ class Connection(Sending, asyncio.Protocol):
         payload = unpadded(flags, payload)
         if flags & frames.PRIORITISED:
             payload = payload[5:]
+        self._check_block(payload)
         if flags & frames.END_HEADERS:
             self._whole(flags, number, payload)
         else:
             self._block = (number, flags, bytearray(payload))
+
+    def _check_block(self, block: bytes | bytearray) -> None:
+        if len(block) > HEADERS_BYTES:
+            raise Fault(frames.ENHANCE_YOUR_CALM, "too many bytes of headers")
 
     def _continued(self, flags: int, number: int, payload: bytes) -> None:
         if self._block is None or self._block[0] != number:
@@ -245,8 +249,7 @@ class Connection(Sending, asyncio.Protocol):
         self._count()
         _, first, block = self._block
         block += payload
-        if len(block) > HEADERS_BYTES:
-            raise Fault(frames.ENHANCE_YOUR_CALM, "too many bytes of headers")
+        self._check_block(block)
         if flags & frames.END_HEADERS:
             self._block = None
             self._whole(first, number, bytes(block))
@@ -270,7 +273,7 @@ class Connection(Sending, asyncio.Protocol):
             self._count()
             self._write(frames.reset(number, frames.REFUSED_STREAM))
             return
-        stream = self._streams[number] = Stream(self, number, self._initial)
+        stream = self._streams[number] = Stream(self, number)
         stream.ended = bool(flags & frames.END_STREAM)
         self._handler.begun(stream, headers)
         if stream.ended and not stream.closed:

@@ -25,6 +25,7 @@ class Sending:
         self._initial = frames.DEFAULT_WINDOW
         self._frame = frames.DEFAULT_FRAME
         self._leaving = False
+        self._grown = False  # a window of every stream, since what waits was last sent
         self._draining: set[int] = set()  # answered before the client had ended them
         self._out: list[bytes] | None = None  # written while frames are taken, to leave at once
 
@@ -54,7 +55,7 @@ class Sending:
         if stream.closed:
             return
         size = len(data)
-        if not stream.waiting and size <= self._frame and size <= self._window and size <= stream.window:
+        if not stream.waiting and size <= min(self._frame, self._window, self._initial + stream.window):
             self._window -= size
             stream.window -= size
             self._write(frames.frame(frames.DATA, 0, stream.number, data))
@@ -66,13 +67,17 @@ class Sending:
         self._send_waiting(stream)
 
     def _flush(self) -> None:
+        """Send what waits on any stream; once for all that let it, however often a client lets."""
+        if not self._grown:
+            return
+        self._grown = False
         for stream in [one for one in self._streams.values() if one.waiting]:
             self._send_waiting(stream)
 
     def _send_waiting(self, stream: Stream) -> None:
         while stream.waiting:
             data, trailers = stream.waiting[0]
-            size = min(len(data), self._frame, self._window, stream.window)
+            size = min(len(data), self._frame, self._window, self._initial + stream.window)
             if size <= 0 < len(data):
                 break
             self._window -= size

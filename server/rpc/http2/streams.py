@@ -53,10 +53,10 @@ class Stream:
         "window",
     )
 
-    def __init__(self, connection: "Sending", number: int, window: int) -> None:
+    def __init__(self, connection: "Sending", number: int) -> None:
         self.connection = connection
         self.number = number
-        self.window = window  # bytes we may send
+        self.window = 0  # bytes we may send, beside those that every stream of the connection begins with
         self.waiting: list[tuple[memoryview, bytes | None]] = []  # data, and the trailers after it
         self.held = 0  # bytes that wait to be sent
         self.unread = 0  # bytes that the client has not been allowed again

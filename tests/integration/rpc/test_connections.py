@@ -30,6 +30,8 @@ from tests.integration.rpc.tensors import ONNX
 SECONDS = 20.0
 FUZZED = 150
 INFLATED_BYTES = 200 << 20
+STREAMS, FLOODED = 4000, 50_000
+FLOOD_SECONDS = 1.5  # a walk over every stream for each takes about three, and far more
 BOMB = b"\x01" + prefixed(zlib.compress(bytes(1 << 20)))[1:]
 Frame = tuple[int, int, int, bytes]
 
@@ -176,6 +178,10 @@ MISTAKES: dict[str, tuple[bytes, int]] = {
     "a continuation of nothing": (frames.frame(frames.CONTINUATION, 0, 1, LIVE), frames.PROTOCOL_ERROR),
     "headers without end": (
         frames.frame(frames.HEADERS, 0, 1, b"") + frames.frame(frames.CONTINUATION, 0, 1, b"\0" * 9000) * 2,
+        frames.ENHANCE_YOUR_CALM,
+    ),
+    "headers of a frame too large": (
+        frames.frame(frames.HEADERS, frames.END_HEADERS, 1, b"\x20" * 17_000 + b"\x3f\xe1\x1f" + LIVE),
         frames.ENHANCE_YOUR_CALM,
     ),
     "a window of nothing": (frames.window(0, 0), frames.PROTOCOL_ERROR),
@@ -451,3 +457,25 @@ async def test_a_call_whose_message_stops_coming_ends(
 
     assert trailers[b"grpc-status"] == b"4"
     assert told in trailers[b"grpc-message"]
+
+
+@pytest.mark.parametrize(
+    "flood",
+    [
+        frames.frame(frames.SETTINGS, 0, 0, frames.SETTING.pack(frames.INITIAL_WINDOW, 100) * FLOODED),
+        frames.window(0, 1) * FLOODED,
+    ],
+    ids=["settings", "windows"],
+)
+async def test_what_is_said_of_every_stream_costs_once_however_often_it_is_said(
+    door: Caller, flood: bytes
+) -> None:
+    async with connected(door, begun(STREAMS, call("ModelStreamInfer"))) as line:
+        line.send(frames.frame(frames.PING, 0, 0, b"12345678"))
+        await line.until(frames.PING)
+        before = time.process_time()
+
+        line.send(flood, frames.frame(frames.PING, 0, 0, b"12345678"))
+        await line.until(frames.PING)
+
+    assert time.process_time() - before < FLOOD_SECONDS
