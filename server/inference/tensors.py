@@ -1,7 +1,8 @@
 """`inputs` of a request -> tensors, checked against the graph's signature before anything runs."""
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from server.inference.errors import BadInput
 from server.inference.samples import Rows
 
 NUMBERS = "biuf"  # numpy: truth values, integers, floats
+SENT_NUMBERS = frozenset((bool, int, float))
 
 
 def tensors_of(manifest: Manifest, inputs: Mapping[str, Any], rows: Rows) -> tuple[dict[str, Tensor], int]:
@@ -56,6 +58,8 @@ def tensor_of(spec: TensorSpec, value: object) -> Tensor:
     """
     if isinstance(value, np.ndarray) and spec.dtype != "string" and value.dtype == numpy_dtype(spec.dtype):
         return fitted(spec, value)
+    if isinstance(value, list) and spec.dtype != "string" and not kinds_in(value) <= SENT_NUMBERS:
+        check_values(spec, value)
     try:
         parsed = np.array(value, object if spec.dtype == "string" else None)
     except (ValueError, OverflowError) as error:
@@ -88,15 +92,39 @@ def check_values(spec: TensorSpec, value: object) -> None:
             raise BadInput(f"input {spec.name!r} holds {shown(one)!r} where {spec.dtype} belongs")
 
 
+def kinds_in(value: list[Any]) -> set[type]:
+    """Return the types of what nested lists hold; more lists where some are nested deeper than the first.
+
+    To be asked before numpy is: beside a text it makes every number one, each as long as the longest.
+    """
+    axes, first = 1, value
+    while first and isinstance(first[0], list):
+        axes, first = axes + 1, first[0]
+    try:
+        return set(map(type, values_in(value, axes)))
+    except TypeError:  # a value where others have a list
+        return {list}
+
+
+def values_in(data: Iterable[Any], axes: int) -> Iterable[Any]:
+    """Return the values of lists that are nested as deep as there are axes."""
+    for _ in range(axes - 1):
+        data = chain.from_iterable(data)
+    return data
+
+
 def leaves(value: object) -> Iterator[object]:
-    """Walk what a nested list or an array holds."""
-    if isinstance(value, np.ndarray):
-        value = value.tolist()
-    if isinstance(value, (list, tuple)):
-        for one in value:
-            yield from leaves(one)
-    else:
-        yield value
+    """Walk what a nested list or an array holds, however deep it nests."""
+    entered: list[Iterator[object]] = [iter((value,))]
+    while entered:
+        for one in entered[-1]:
+            within = one.tolist() if isinstance(one, np.ndarray) else one
+            if isinstance(within, (list, tuple)):
+                entered.append(iter(within))
+                break
+            yield within
+        else:
+            entered.pop()
 
 
 def of_numbers(spec: TensorSpec, parsed: Tensor) -> Tensor:

@@ -1,5 +1,7 @@
 """`inputs` of a request become tensors of exactly the graph's type and shape, or are refused by value."""
 
+import tracemalloc
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,9 @@ PAIR = manifest(("x", "float32", ("rows", 2)))
 COUNTS = manifest(("n", "int64", ("rows",)))
 TEXTS = manifest(("t", "string", ("rows", 2)))
 BOTH = manifest(("x", "float32", ("rows", 2)), ("n", "int64", ("rows",)))
+
+
+A: Any = "a"
 
 
 def read(one: Manifest, **inputs: Any) -> Any:
@@ -66,6 +71,12 @@ def test_values_of_the_type_become_a_tensor_of_it(one: Manifest, value: Any, dty
         (PAIR, {"x": [[1, 2], [1]]}, "is ragged"),
         (PAIR, {"x": [[1, "2"]]}, "holds '2' where float32 belongs"),
         (PAIR, {"x": [[1, "a"]]}, "holds 'a' where float32 belongs"),
+        (PAIR, {"x": [[1, 2], "a"]}, "holds 'a' where float32 belongs"),
+        (
+            PAIR,
+            {"x": [reduce(lambda inner, _: [inner], range(2000), A)]},
+            "holds 'a' where float32 belongs",
+        ),
         (PAIR, {"x": [[1, None]]}, "holds 'None' where float32 belongs"),
         (PAIR, {"x": [[1, {"a": 1}]]}, "holds .* where float32 belongs"),
         (PAIR, {"x": np.array([["a", "b"]])}, "holds 'a' where float32 belongs"),
@@ -95,3 +106,15 @@ def test_rows_mean_nothing_where_the_graph_has_none() -> None:
 
     assert rows == 1
     assert feeds["k"].shape == ()
+
+
+def test_a_long_text_among_numbers_takes_no_more_than_itself() -> None:
+    rows = [*[[1, 2]] * 20_000, [3, "a" * 20_000]]  # as texts each as long as the longest: 3.2 GB
+
+    tracemalloc.start()
+    try:
+        with pytest.raises(BadInput, match="where float32 belongs"):
+            read(PAIR, x=rows)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()

@@ -1,6 +1,8 @@
 """Bodies of inference requests: every form that clients send, and every way to get one wrong."""
 
 import json
+import tracemalloc
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,8 @@ from server.rest.v2.bodies import header_length, header_of, infer_of, raw_infer
 
 X = {"name": "x", "shape": [2, 2], "datatype": "FP32", "data": [1, 2, 3, 4]}
 BLOB = {"name": "x", "shape": [1, 2], "datatype": "FP32", "parameters": {"binary_data_size": 8}}
+FOUR: Any = "four"
+DEEP = reduce(lambda inner, _: [inner], range(900), FOUR)
 EIGHT = np.array([1.5, -2], "<f4").tobytes()
 
 
@@ -123,6 +127,10 @@ def test_null_says_nothing() -> None:
         ({"inputs": [X | {"data": None}]}, "has no data"),
         ({"inputs": [X | {"data": "1234"}]}, "has no data"),
         ({"inputs": [X | {"data": [1, 2, 3, "4"]}]}, "holds"),
+        ({"inputs": [X | {"data": [[1, 2], [3, "four"]]}]}, "holds 'four', which is no finite float32"),
+        ({"inputs": [X | {"data": [[1, 2], "four"]}]}, "holds 'four', which is no finite float32"),
+        ({"inputs": [X | {"data": [[1, 2], 3, 4]}]}, "ragged"),
+        ({"inputs": [X | {"data": [1, 2, 3, DEEP]}]}, "holds 'four', which is no finite float32"),
         ({"inputs": [X | {"data": [[1, 2], [3]]}]}, "ragged"),
         ({"inputs": [X | {"data": [[1, 2, 3, 4]]}]}, "nests its values as [1, 4]"),
         ({"inputs": [X | {"data": [1, 2, 3, 1e300]}]}, "no finite float32"),
@@ -158,6 +166,20 @@ def test_null_says_nothing() -> None:
 )  # fmt: skip
 def test_what_is_wrong_with_the_json_is_named(data: Any, told: str) -> None:
     assert told in refusal(data)
+
+
+@pytest.mark.parametrize("datatype", ["FP32", "INT64", "BOOL"])
+def test_a_long_text_among_numbers_takes_no_more_than_itself(datatype: str) -> None:
+    data = [*[1] * 20_000, "a" * 20_000]  # as texts each as long as the longest: 1.6 GB
+    text = json.dumps({"inputs": [X | {"datatype": datatype, "data": data}]}).encode()
+
+    tracemalloc.start()
+    try:
+        with pytest.raises(InsituError, match="which is no"):
+            infer_of("m", None, memoryview(text), None)
+        assert tracemalloc.get_traced_memory()[1] < 20 * len(text)
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize(
