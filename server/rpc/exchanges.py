@@ -292,7 +292,7 @@ class Exchanges:
                 exchange.told = True
                 self._connection.send_headers(stream, BEGINNING)
             self._connection.send(stream, prefixed(data))
-            if stream.held > HELD_BYTES:
+            while not stream.closed and (stream.held > HELD_BYTES or self._connection.full):
                 stream.room = asyncio.Event()
                 await stream.room.wait()
 

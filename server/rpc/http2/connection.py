@@ -81,11 +81,16 @@ class Connection(Sending, asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """Take no more of a client that takes no answers."""
+        self.full = True
         if not self.transport.is_closing():
             self.transport.pause_reading()
 
     def resume_writing(self) -> None:
         """Go on."""
+        self.full = False
+        for stream in self._streams.values():
+            if stream.room is not None:
+                stream.room.set()
         if not self.transport.is_closing():
             self.transport.resume_reading()
 

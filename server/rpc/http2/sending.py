@@ -25,6 +25,7 @@ class Sending:
         self._initial = frames.DEFAULT_WINDOW
         self._frame = frames.DEFAULT_FRAME
         self._leaving = False
+        self.full = False  # what was written waits for the client to take it
         self._grown = False  # a window of every stream, since what waits was last sent
         self._draining: set[int] = set()  # answered before the client had ended them
         self._out: list[bytes] | None = None  # written while frames are taken, to leave at once

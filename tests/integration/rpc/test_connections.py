@@ -22,7 +22,7 @@ from server.rpc.http2.headers import Decoder, encoded
 from server.rpc.http2.sending import WINDOW_BYTES
 from server.rpc.messages import HEALTH, REFLECTION, SERVICE, message
 from server.rpc.wire import prefixed
-from tests.graphs import bundle, passed
+from tests.graphs import bundle, dense, passed
 from tests.integration.rpc.calling import Caller, infer_request, outputs_of
 from tests.integration.rpc.conftest import OpenDoor
 from tests.integration.rpc.tensors import ONNX
@@ -31,6 +31,8 @@ SECONDS = 20.0
 FUZZED = 150
 INFLATED_BYTES = 200 << 20
 STREAMS, FLOODED = 4000, 50_000
+UNTAKEN = 500  # answers of 256 KiB, of which sockets and a stream hold some forty and sixty-four
+STILL_SECONDS = 0.3
 FLOOD_SECONDS = 1.5  # a walk over every stream for each takes about three, and far more
 BOMB = b"\x01" + prefixed(zlib.compress(bytes(1 << 20)))[1:]
 Frame = tuple[int, int, int, bytes]
@@ -271,6 +273,34 @@ async def test_tensors_larger_than_every_window_come_back_whole(store: ModelStor
     streamed = [message("ModelStreamInferResponse").FromString(one) async for one in door.stream(twice())]
     assert [one.error_message for one in streamed] == ["", ""]
     np.testing.assert_array_equal(outputs_of(streamed[1].infer_response)["y"], tensor)
+
+
+async def test_answers_that_nobody_takes_are_not_made(store: ModelStore, door: Caller) -> None:
+    await store.publish(bundle(dense(np.ones((1, 1 << 16), np.float32)), "large"))
+    request = prefixed(infer_request("large", {"x": np.ones((1, 1), np.float32)}).SerializeToString())
+    opened = frames.frame(frames.HEADERS, frames.END_HEADERS, 1, call("ModelStreamInfer"))
+    all_of_it = frames.window(0, frames.LARGEST_WINDOW - frames.DEFAULT_WINDOW)
+    settings = {frames.INITIAL_WINDOW: frames.LARGEST_WINDOW}
+
+    async def made() -> int:
+        asking = message("ModelStatisticsRequest")(name="large")
+        statistics = await door.call("ModelStatistics", asking)
+        return int(statistics.model_stats[0].inference_count)
+
+    async with connected(door, all_of_it, opened, settings=settings) as line:
+        line.send(frames.frame(frames.DATA, frames.END_STREAM, 1, request * UNTAKEN))
+        before = -1
+        while (now := await made()) != before or not now:
+            before = now
+            await asyncio.sleep(STILL_SECONDS)
+        taken, flags = 0, 0
+        while not flags & frames.END_STREAM:
+            kind, flags, _, payload = await line.until(frames.DATA, frames.HEADERS)
+            taken += len(payload) if kind == frames.DATA else 0
+
+    assert now < UNTAKEN // 2
+    assert taken > UNTAKEN << 18
+    assert await made() == UNTAKEN
 
 
 async def test_frames_of_very_many_messages_hold_up_nobody(door: Caller) -> None:
