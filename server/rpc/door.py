@@ -12,7 +12,7 @@ from server.inference.ending import ended
 from server.inference.engine import Engine
 from server.rpc.calls import Calls
 from server.rpc.exchanges import Exchanges
-from server.rpc.guarding import guarded, may
+from server.rpc.guarding import guarded
 from server.rpc.health import Health
 from server.rpc.http2.connection import Connection
 from server.rpc.messages import HEALTH, POOL, REFLECTION, SERVICE
@@ -53,11 +53,16 @@ class Door:
         streams, health = Streams(calls, access), Health(engine)
         methods = {
             f"/{service}/{name}".encode(): handler
-            for service, handlers in services(calls, access, streams, health)
+            for service, handlers in services(calls, streams, health)
             for name, handler in handlers.items()
         }
+        scopes = {
+            f"/{SERVICE}/{name}".encode(): one.scope
+            for name, one in calls.by_name().items()
+            if one.scope is not None
+        }
         service = Service(
-            methods, calls.heads, calls.gathered, partial(may, access, "predict"),
+            methods, scopes, access, calls.heads, calls.gathered,
             f"/{SERVICE}/{INFER}".encode(), message_bytes, Room(CALLS), Room(ASIDES),
         )  # fmt: skip
         open_: set[Connection] = set()
@@ -96,13 +101,10 @@ class Door:
             await self._closing
 
 
-def services(
-    calls: Calls, access: Access, streams: Streams, health: Health
-) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def services(calls: Calls, streams: Streams, health: Health) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Return what answers calls, by service and name."""
     found = {
-        name: grpc.unary_unary_rpc_method_handler(guarded(access, one.scope, one.call))
-        for name, one in calls.by_name().items()
+        name: grpc.unary_unary_rpc_method_handler(guarded(one.call)) for name, one in calls.by_name().items()
     }
     yield SERVICE, found | {"ModelStreamInfer": grpc.stream_stream_rpc_method_handler(streams.infer)}
     yield HEALTH, health.handlers()

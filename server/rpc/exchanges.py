@@ -131,7 +131,7 @@ class Exchanges:
                 if exchange.messages.qsize() >= UNREAD:
                     return  # until some are taken
             else:
-                self._check_size(exchange.body)
+                check_size(exchange)
         except Refused as refused:
             self._refuse(stream, refused)
             if exchange.task is not None:  # a stream's, which nothing more will come for
@@ -139,21 +139,13 @@ class Exchanges:
             return
         self._connection.allow(stream)
 
-    def _check_size(self, body: bytes | bytearray) -> None:
-        if len(body) >= PREFIX_BYTES:
-            size = int.from_bytes(body[1:PREFIX_BYTES], "big")
-            if size > self._service.message_bytes:
-                raise too_large(size, self._service.message_bytes)
-            if len(body) > PREFIX_BYTES + size:
-                raise Refused(grpc.StatusCode.UNIMPLEMENTED, "this call takes one message")
-
     def _split(self, exchange: Exchange) -> None:
         """Hand whole messages of a stream on, each after its prefix."""
         body, at = exchange.body, 0
         while len(body) - at >= PREFIX_BYTES and exchange.messages is not None:
             size = int.from_bytes(body[at + 1 : at + PREFIX_BYTES], "big")
-            if size > self._service.message_bytes:
-                raise too_large(size, self._service.message_bytes)
+            if size > exchange.asked.most:
+                raise too_large(size, exchange.asked.most)
             end = at + PREFIX_BYTES + size
             if len(body) < end:
                 break
@@ -177,7 +169,7 @@ class Exchanges:
             self._refuse(stream, Refused(grpc.StatusCode.INVALID_ARGUMENT, "the message is cut off"))
             return
         try:
-            message = found(body, exchange.asked.encoding, self._service.message_bytes)
+            message = found(body, exchange.asked.encoding, exchange.asked.most)
         except Refused as refused:
             self._refuse(stream, refused)
             return
@@ -266,7 +258,7 @@ class Exchanges:
         while exchange.messages is not None and (body := await exchange.messages.get()) is not None:
             if isinstance(body, Refused):
                 raise body
-            data = await read(body, exchange.asked.encoding, self._service.message_bytes)
+            data = await read(body, exchange.asked.encoding, exchange.asked.most)
             self._connection.allow(stream)
             yield decoded(exchange.asked.handler, data)
 
@@ -325,6 +317,20 @@ class Exchanges:
             self._service.gathered.leave(exchange.turn)
         if exchange.task is not None:
             exchange.task.cancel()
+
+
+def check_size(exchange: Exchange) -> None:
+    """Refuse more than one message, or one that will be too large.
+
+    Raises: Refused.
+    """
+    body, most = exchange.body, exchange.asked.most
+    if len(body) >= PREFIX_BYTES:
+        size = int.from_bytes(body[1:PREFIX_BYTES], "big")
+        if size > most:
+            raise too_large(size, most)
+        if len(body) > PREFIX_BYTES + size:
+            raise Refused(grpc.StatusCode.UNIMPLEMENTED, "this call takes one message")
 
 
 def decoded(handler: Any, data: bytes) -> Any:

@@ -4,18 +4,16 @@ from collections.abc import Iterable
 from typing import Any
 
 from server.access import Access, NotAllowed, Scope
-from server.rpc.errors import refuse
+from server.rpc.errors import code_of, message_of, metadata_of, refuse
 from server.rpc.methods import Call
 from server.rpc.wire import Refused
 
 
-def guarded(access: Access, scope: Scope | None, call: Call) -> Any:
-    """Return a call that is answered to whoever may make it, and whose errors leave as statuses."""
+def guarded(call: Call) -> Any:
+    """Return a call whose errors leave as statuses."""
 
     async def answered(data: bytes, context: Any) -> bytes:
         try:
-            if scope is not None:
-                check(access, scope, context.invocation_metadata())
             return await call(data, context.time_remaining())
         except Refused:
             raise
@@ -34,10 +32,12 @@ def check(access: Access, scope: Scope, metadata: Iterable[tuple[str, Any]]) -> 
     access.check_token(scope, next((value for name, value in metadata if name == "authorization"), None))
 
 
-def may(access: Access, scope: Scope, metadata: Iterable[tuple[str, Any]]) -> bool:
-    """Whether a call with this metadata passes."""
+def admit(access: Access, scope: Scope, metadata: Iterable[tuple[str, Any]]) -> None:
+    """Let a call pass whose headers have come, and nothing else.
+
+    Raises: Refused.
+    """
     try:
         check(access, scope, metadata)
-    except NotAllowed:
-        return False
-    return True
+    except NotAllowed as error:
+        raise Refused(code_of(error), message_of(error), metadata_of(error)) from error

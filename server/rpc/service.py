@@ -1,18 +1,22 @@
 """What the connections of a door share: which calls there are, what headers say, and how many calls are under way."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
 
+from server.access import Access, Scope
 from server.rpc.gathered import Gathered
+from server.rpc.guarding import admit
 from server.rpc.heads import Heads
 from server.rpc.http2.headers import Header
 from server.rpc.wire import CONTENT, Refused, seconds_of
 
 KEPT = 256  # header blocks whose meaning is kept
 RESERVED = (b"grpc-", b":")
+OPEN_BYTES = 1 << 16  # of a message that takes no token, where others do
 
 
 @dataclass(slots=True)
@@ -27,10 +31,11 @@ class Room:
 class Asked:
     """What the headers of a call say.
 
-    Units: seconds, that it may take; None is no limit.
+    Units: seconds, that it may take; None is no limit. most, bytes of a message.
     """
 
     handler: Any = None
+    most: int = 0
     seconds: float | None = None
     encoding: bytes | None = None
     metadata: tuple[tuple[str, str], ...] = ()
@@ -44,10 +49,11 @@ class Asked:
 class Service:
     """What every connection of a door shares; calls of health and reflection take no room of the others."""
 
-    methods: dict[bytes, Any]
+    methods: Mapping[bytes, Any]
+    scopes: Mapping[bytes, Scope]  # that calls of one message take; others are open, or look themselves
+    access: Access
     heads: Heads
     gathered: Gathered
-    may_infer: Any
     infer_path: bytes
     message_bytes: int
     calls: Room
@@ -71,7 +77,7 @@ class Service:
     def read(self, headers: tuple[Header, ...]) -> Asked:
         """Read headers.
 
-        Raises: Refused, no such call.
+        Raises: Refused, no such call, or none for who makes it.
         """
         said = dict(headers)
         if said.get(b":method") != b"POST" or not said.get(b"content-type", b"").startswith(CONTENT):
@@ -88,11 +94,18 @@ class Service:
             for name, value in headers
             if not name.startswith(RESERVED)
         )
+        scope = self.scopes.get(path)
+        if scope is not None:
+            admit(self.access, scope, metadata)
+        aside = path.rpartition(b"/")[0] != self.infer_path.rpartition(b"/")[0]
+        looks = handler.request_streaming and not aside  # ModelStreamInfer, itself
+        known = scope is not None or looks or "predict" in self.access.anonymous
         return Asked(
             handler,
+            self.message_bytes if known else min(OPEN_BYTES, self.message_bytes),
             seconds_of(said.get(b"grpc-timeout")),
             said.get(b"grpc-encoding"),
             metadata,
-            plain=path == self.infer_path and self.may_infer(metadata),
-            aside=path.rpartition(b"/")[0] != self.infer_path.rpartition(b"/")[0],
+            plain=path == self.infer_path,
+            aside=aside,
         )

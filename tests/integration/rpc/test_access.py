@@ -9,12 +9,15 @@ import numpy as np
 import pytest
 
 from models.store import ModelStore
-from server.rpc.messages import SERVICE, message
+from server.rpc.http2 import frames
+from server.rpc.messages import HEALTH, REFLECTION, SERVICE, message
+from server.rpc.wire import prefixed
 from tests.certificates import make_certificates
 from tests.graphs import bundle, scaled
 from tests.integration.rest.test_access import OWNER, READER, digest
 from tests.integration.rpc.calling import SECONDS, Caller, infer_request, refused
 from tests.integration.rpc.conftest import OpenDoor
+from tests.integration.rpc.test_connections import call, connected
 
 OPEN = ("ServerLive", "ServerReady", "ServerMetadata")
 PREDICT = ("ModelReady", "ModelMetadata", "ModelConfig", "ModelStatistics", "RepositoryIndex", "TraceSetting")
@@ -59,6 +62,30 @@ async def test_a_token_may_do_what_its_scope_says(locked: Caller) -> None:
     assert error.code() == grpc.StatusCode.PERMISSION_DENIED
     assert "needs a token of scope admin" in (error.details() or "")
     await locked.call("RepositoryModelLoad", model_name="scale", metadata=bearer(OWNER))
+
+
+@pytest.mark.parametrize("name", ["ModelInfer", "RepositoryModelLoad"])
+async def test_without_a_token_no_message_is_waited_for(locked: Caller, name: str) -> None:
+    opened = frames.frame(frames.HEADERS, frames.END_HEADERS, 1, call(name))
+    async with connected(locked, opened) as line:
+        _, trailers = await line.answer()
+
+    assert trailers[b"grpc-status"] == b"16"
+    assert trailers[b"insitu-code"] == b"unauthorized"
+
+
+@pytest.mark.parametrize(
+    ("service", "name"),
+    [(SERVICE, "ServerLive"), (HEALTH, "Check"), (REFLECTION[0], "ServerReflectionInfo")],
+)
+async def test_what_takes_no_token_takes_no_large_message(locked: Caller, service: str, name: str) -> None:
+    opened = frames.frame(frames.HEADERS, frames.END_HEADERS, 1, call(name, service))
+    async with connected(
+        locked, opened, frames.frame(frames.DATA, 0, 1, prefixed(bytes(1 << 17))[:5])
+    ) as line:
+        _, trailers = await line.answer()
+
+    assert trailers[b"grpc-status"] == b"8"
 
 
 async def test_a_stream_without_a_token_is_refused(locked: Caller) -> None:
