@@ -24,6 +24,7 @@ from server.open_inference.infer import (
 )
 from server.open_inference.tensors import Buffer, of_bytes, of_list, shape_of, text_of
 from server.rest.asks import kind
+from server.rest.refusals import MalformedJson
 from server.rest.v2.json_bodies import decoded
 
 HEADER = "inference-header-content-length"
@@ -73,7 +74,7 @@ def infer_of(model: str, reference: Reference, body: memoryview, header: int | N
     Units:  header, bytes of JSON at the body's beginning; None is all of them.
     Raises: MalformedJson, BadRequest.
     """
-    data = decoded(bytes(body if header is None else body[:header]), FIELDS)
+    data = json_of(bytes(body if header is None else body[:header]), header)
     if not isinstance(data, dict):
         raise BadRequest(f'the body is {kind(data)}; send an object such as {{"inputs": [...]}}')
     parameters = parameters_of("the request", data)
@@ -86,6 +87,22 @@ def infer_of(model: str, reference: Reference, body: memoryview, header: int | N
     truth(parameters, EVERY_BINARY)
     timeout_us, priority = timeout_of(parameters), priority_of(parameters)
     return Infer(model, reference, inputs, outputs, id_of(data), timeout_us, priority, parameters)
+
+
+def json_of(text: bytes, header: int | None) -> Any:
+    """Return the data of a body's JSON.
+
+    Raises: MalformedJson; it says so where bytes seem to follow, and no header tells where.
+    """
+    try:
+        return decoded(text, FIELDS)
+    except MalformedJson as error:
+        if header is None and SIZE.encode() in text:
+            raise MalformedJson(
+                f"{error}; where bytes follow the JSON, send its length as header Inference-Header-Content-Length "
+                "(perhaps something between drops it)"
+            ) from error
+        raise
 
 
 class Blobs:

@@ -294,3 +294,14 @@ def test_bytes_alone_are_for_one_input() -> None:
 
     with pytest.raises(InsituError, match="this one takes x, w"):
         raw_infer("m", None, b"1234", two)
+
+
+def test_bytes_after_json_without_their_header_are_told_apart_from_bad_json() -> None:
+    body = json.dumps({"inputs": [BLOB]}).encode() + EIGHT
+
+    with pytest.raises(InsituError, match=r"is no JSON: .*; .* as header Inference-Header-Content-Length"):
+        infer_of("m", None, memoryview(body), None)
+    with pytest.raises(InsituError) as caught:
+        infer_of("m", None, memoryview(b'{"inputs": ['), None)
+
+    assert "header" not in str(caught.value)
