@@ -1,13 +1,14 @@
-"""publish: any ONNX file becomes a stored model, after it was checked and tried."""
+"""publish: any ONNX file, or what `train` wrote to a folder, becomes a stored model, checked and tried before."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from cli.errors import WrongUsage
+from cli.made import MANIFEST, read, read_file
 from cli.manual import MODELS, Command
 from cli.options import AsJson, DataDir, Prefix, RedisUrl
 from cli.settings import Settings, read_settings
@@ -28,6 +29,18 @@ Task = Literal["classification", "multilabel", "regression", "forecasting", "ano
 
 
 @dataclass(frozen=True, slots=True)
+class Said:
+    """What the command line says of a model, None where it says nothing."""
+
+    name: str | None
+    features: Path | None
+    labels: str | None
+    task: Task | None
+    output: str | None
+    description: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Published:
     """What was stored, and whether ONNX Runtime had run it before."""
 
@@ -38,10 +51,18 @@ class Published:
 
 def publish(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="ONNX file, weights inside.", show_default=False)
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help="ONNX file, weights inside; or the folder that `insitu train` wrote a model to.",
+            show_default=False,
+        ),
     ],
     *,
-    name: Annotated[str, typer.Option("--name", "-n", metavar="NAME", help="Name of the model.")],
+    name: Annotated[
+        str | None,
+        typer.Option("--name", "-n", metavar="NAME", help="Name of the model; a folder says its own."),
+    ] = None,
     features: Annotated[
         Path | None,
         typer.Option("--features", metavar="YAML", help="Feature view: which Redis keys are the inputs."),
@@ -62,39 +83,52 @@ def publish(
         str, typer.Option("--alias", metavar="ALIAS", help="Alias that shall point to it; none for no alias.")
     ] = "production",
     description: Annotated[
-        str, typer.Option("--description", metavar="TEXT", help="One line about the model.")
-    ] = "",
+        str | None, typer.Option("--description", metavar="TEXT", help="One line about the model.")
+    ] = None,
     as_json: AsJson = False,
     redis_url: RedisUrl = None,
     data_dir: DataDir = None,
     prefix: Prefix = None,
 ) -> None:
     """Check an ONNX file, try it once, and store it as the next version of a model."""
-    from models.composing import Wording, compose_bundle
-    from models.features import FeatureView
-
     settings = read_settings(redis_url=redis_url, data_dir=data_dir, prefix=prefix)
     terminal = Terminal(as_json=as_json)
-    view = FeatureView.parse(read_file(features), features.name) if features else None
-    wording = Wording(view, split_labels(labels), task, output, description)
-    onnx = read_file(file)
-    try:
-        bundle = compose_bundle(onnx, name, wording)
-    except BadModelFile as error:
-        raise BadModelFile(f"{shown(str(file))}: {error}", **error.details) from error
+    said = Said(name, features, labels, task, output, description)
+    bundle = trained(file, said) if file.is_dir() else composed(file, said)
     told = asyncio.run(store_bundle(terminal, settings, bundle, None if alias == NONE else alias))
     show(terminal, told)
 
 
-def read_file(path: Path) -> bytes:
-    """Return the bytes of a file.
+def trained(folder: Path, said: Said) -> "Bundle":
+    """Return the model that a training wrote to a folder; its manifest says everything.
 
-    Raises: WrongUsage, it cannot be read.
+    Raises: WrongUsage, BadModelFile.
     """
+    needless = [f"--{option.name}" for option in fields(said) if getattr(said, option.name) is not None]
+    if needless:
+        raise WrongUsage(
+            f"{needless[0]} is for an ONNX file; {MANIFEST} in {shown(str(folder))} says it, so leave it out"
+        )
+    return read(folder)
+
+
+def composed(file: Path, said: Said) -> "Bundle":
+    """Return the bundle of an ONNX file.
+
+    Raises: WrongUsage, BadName, BadModelFile, BadFeatureView.
+    """
+    from models.composing import Wording, compose_bundle
+    from models.features import FeatureView
+
+    if said.name is None:
+        raise WrongUsage("name the model that the file is a version of: --name NAME")
+    view = FeatureView.parse(read_file(said.features), said.features.name) if said.features else None
+    wording = Wording(view, split_labels(said.labels), said.task, said.output, said.description or "")
+    onnx = read_file(file)
     try:
-        return path.read_bytes()
-    except OSError as error:
-        raise WrongUsage(f"{shown(str(path))} cannot be read: {error.strerror}") from error
+        return compose_bundle(onnx, said.name, wording)
+    except BadModelFile as error:
+        raise BadModelFile(f"{shown(str(file))}: {error}", **error.details) from error
 
 
 def split_labels(text: str | None) -> tuple[str, ...]:
@@ -154,6 +188,7 @@ COMMANDS = (
             "insitu publish model.onnx --name churn",
             "insitu publish model.onnx --name churn --features view.yaml --labels stays,leaves",
             "insitu publish model.onnx --name churn --alias none --json",
+            "insitu publish ./made",
         ),
         "0 stored; 1 the file or the view is refused",
     ),

@@ -1,9 +1,8 @@
 """train: recipes become stored models; what happens on the way is a bar, or JSON lines."""
 
 import asyncio
-import errno
-import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -20,14 +19,15 @@ from cli.checkpointing import (
     ending_in_order,
 )
 from cli.errors import WrongUsage, needs
+from cli.made import make_folder, spare_folder, write
 from cli.manual import MODELS, Command
 from cli.options import AsJson, DataDir, Prefix, RedisUrl
 from cli.settings import Settings, read_settings
 from cli.terminal import Terminal
-from models.errors import shown
 from models.keys import Keys, check_alias
 
 if TYPE_CHECKING:
+    from cli.training_view import TrainingView
     from models.manifest import Manifest
     from models.recipe import Recipe
     from trainer.contest.contest import Contest
@@ -185,24 +185,6 @@ def check_plan(recipes: "Sequence[Recipe]", plan: Plan) -> None:
         make_folder(plan.out)
 
 
-def make_folder(out: Path) -> None:
-    """Make the folder that the files of a model go to.
-
-    Raises: WrongUsage, it cannot be made or written to.
-    """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise unwritable(out, error.strerror) from error
-    if not os.access(out, os.W_OK | os.X_OK):
-        raise unwritable(out, os.strerror(errno.EACCES))
-
-
-def unwritable(out: Path, reason: str | None) -> WrongUsage:
-    """Return the error of a folder that no files of a model can go to."""
-    return WrongUsage(f"--out {shown(str(out))} cannot be written: {reason}")
-
-
 def checked_url(settings: Settings) -> str:
     """Return the URL of a Redis that answers.
 
@@ -238,11 +220,32 @@ def make(
         result = train_recipe(recipe, settings.redis_url, view, place)
         if plan.out is not None:
             write(result, plan.out)
-        contest = asyncio.run(contested(recipe, result, settings, (plan, folder)))
-        published = asyncio.run(publish_bundle(result, settings, contest)) if plan.publish else None
+        with kept_whatever_comes(result, plan, view):
+            contest = asyncio.run(contested(recipe, result, settings, (plan, folder)))
+            published = asyncio.run(publish_bundle(result, settings, contest)) if plan.publish else None
         if checkpoint is not None:
             checkpoint.remove()
     show(terminal, result, published, (plan, contest))
+
+
+def alias_of(plan: Plan) -> str:
+    """Return the alias that a model gets without a contest."""
+    return NONE if plan.alias is None or plan.promote_if is not Promotion.ALWAYS else plan.alias
+
+
+@contextmanager
+def kept_whatever_comes(result: "TrainResult", plan: Plan, view: "TrainingView") -> Iterator[None]:
+    """Keep a trained model in files where storing it fails, and tell how to store it later."""
+    try:
+        yield
+    except BaseException:
+        if plan.publish:
+            out = plan.out
+            if out is None:
+                out = spare_folder(result.bundle.manifest.name)
+                write(result, out)
+            view.kept(out, alias_of(plan))
+        raise
 
 
 def check_extras(recipe: "Recipe") -> None:
@@ -328,22 +331,6 @@ async def publish_bundle(result: "TrainResult", settings: Settings, standing: St
 
     async with opened(settings) as store:
         return await store.publish(result.bundle, standing.alias)
-
-
-def write(result: "TrainResult", out: Path) -> None:
-    """Write the model as files.
-
-    Raises: WrongUsage, BadReportPath, the directory cannot be written to.
-    """
-    from trainer.report import write_report
-
-    try:
-        (out / "model.onnx").write_bytes(result.bundle.onnx)
-        (out / "manifest.json").write_bytes(result.bundle.manifest.to_json())
-        (out / "card.html").write_bytes(result.bundle.page)
-    except OSError as error:
-        raise unwritable(out, error.strerror) from error
-    write_report(result.bundle.manifest, out / "report.svg")
 
 
 def show(

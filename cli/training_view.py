@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
+from shlex import quote
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -85,6 +87,17 @@ class TrainingView:
             self._terminal.emit({"model": self._name, **facts})
         self._terminal.note(
             f"{self._name}: stopped {self._course.place}; nothing was published{cure}", "warn"
+        )
+
+    def kept(self, folder: Path, alias: str) -> None:
+        """Tell where a model that could not be stored lies, and how to store it later."""
+        self._end()
+        command = f"insitu publish {quote(str(folder))} --alias {alias}"
+        if self._terminal.as_json:
+            facts = {"event": "kept", "path": str(folder), "command": command}
+            self._terminal.emit({"model": self._name, **facts})
+        self._terminal.note(
+            f"{self._name}: trained, but not stored; it is kept in {folder}: `{command}` stores it", "warn"
         )
 
     def _tried(self, event: TrialEnded) -> None:

@@ -6,10 +6,24 @@ from importlib import resources
 from pathlib import Path
 
 import pytest
+from redis import Redis
 
 from tests.integration.cli.conftest import ROOT, Result
 
 Insitu = Callable[..., Result]
+
+KEPT = """
+name: kept
+task: classification
+data: {source: csv, path: rows.csv, target: {column: left}}
+features:
+  inputs:
+    - name: x
+      sources: [{key: "kept:{id}", as: hash, fields: [a, b]}]
+labels: ["no", "yes"]
+network: [{linear: 4}, relu]
+training: {epochs: 3}
+"""
 
 pytest.importorskip("torch", reason="the extra `trainer` is not installed")
 
@@ -46,6 +60,56 @@ def test_without_publishing_the_model_is_files(insitu: Insitu, tmp_path: Path) -
     assert json.loads((out / "manifest.json").read_text())["card"]["diagnosis"]["verdict"]
     assert insitu("models", "--json").json == []
     assert insitu("publish", str(out / "model.onnx"), "--name", "again").code == 0
+
+
+def test_a_model_that_redis_does_not_take_is_kept_and_stored_later(
+    insitu: Insitu, redis_url: str, tmp_path: Path
+) -> None:
+    rows = (f"{number % 7},{number % 9},{'yes' if number % 9 > 4 else 'no'}" for number in range(60))
+    (tmp_path / "rows.csv").write_text("\n".join(("a,b,left", *rows)) + "\n")
+    (tmp_path / "kept.yaml").write_text(KEPT)
+    made = tmp_path / "made"
+
+    with Redis.from_url(redis_url) as client:
+        client.config_set("maxmemory", 1)
+        try:
+            lost = insitu(
+                "train", str(tmp_path / "kept.yaml"), "--alias", "canary", "--json", "--out", str(made)
+            )
+        finally:
+            client.config_set("maxmemory", 0)
+    later = insitu("publish", str(made))
+    renamed = insitu("publish", str(made), "--name", "other")
+
+    assert lost.code == 1
+    assert f"it is kept in {made}: `insitu publish {made} --alias canary` stores it" in lost.err
+    events = [json.loads(line) for line in lost.out.splitlines()]
+    assert [event["path"] for event in events if event.get("event") == "kept"] == [str(made)]
+    assert later.code == 0, later.err
+    stored = insitu("models", "kept:1", "--json").json
+    assert stored["card"]["diagnosis"]["verdict"]
+    assert stored["labels"] == ["no", "yes"]
+    assert "--name is for an ONNX file" in renamed.error
+
+
+@pytest.mark.parametrize(
+    ("files", "told"),
+    [
+        ({}, "manifest.json cannot be read: No such file"),
+        ({"manifest.json": "[]"}, "manifest.json is no manifest; `insitu train --out DIR` writes one"),
+        ({"manifest.json": '{"name": "a", "version": 0, "format": 2}'}, "it has format 2"),
+    ],
+)
+def test_a_folder_without_a_model_is_not_published(
+    insitu: Insitu, tmp_path: Path, files: dict[str, str], told: str
+) -> None:
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+
+    wrong = insitu("publish", str(tmp_path))
+
+    assert wrong.code in (1, 2)
+    assert told in wrong.error
 
 
 def test_a_challenger_is_promoted_only_if_it_is_better(insitu: Insitu, tmp_path: Path) -> None:
