@@ -53,12 +53,12 @@ def rose(evidence: Evidence) -> str:
 
 
 def underfitting(evidence: Evidence) -> Iterator[Finding]:
-    """Say what to do about a network that knows its own rows less well than a simple model knows new ones."""
+    """Say what to do about a network that knows neither its own rows nor new ones as a simple model knows new ones."""
     rivals = [("the linear baseline", evidence.plain)]
     if evidence.forest is not None:
         rivals.append(("a forest", evidence.forest.values[evidence.metric]))
     name, best = max(rivals, key=lambda rival: rival[1])
-    if evidence.own < best - margin(evidence):
+    if max(evidence.own, evidence.new) < best - margin(evidence):
         yield Finding(
             "underfitting",
             f"it knows its own rows less well ({evidence.own:.3f}) than {name} knows new ones ({best:.3f})",

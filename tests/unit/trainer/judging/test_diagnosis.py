@@ -53,6 +53,12 @@ def test_a_verdict_says_what_is_wrong_and_what_to_do(verdict: str) -> None:
     assert diagnosis.gap == pytest.approx(own - new)
 
 
+def test_held_out_rows_that_are_easy_for_all_make_no_underfitting() -> None:
+    lucky = evidence(on_train=scored(0.91), on_held_out=scored(0.98), baseline=scored(0.98))
+
+    assert diagnose(lucky).verdict == "good"
+
+
 def test_answers_that_only_rank_rows_are_a_signal_where_their_order_is_no_chance() -> None:
     ranks, guesses = (
         evidence(
