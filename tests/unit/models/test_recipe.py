@@ -285,7 +285,19 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
             12,
             "labels name 1 classes, classification needs two or more",
         ),
-        ('{"0": stays, "1": leaves}', "[no, leaves]", 12, "False is no text in YAML; quote it"),
+        (
+            '{"0": stays, "1": leaves}',
+            "[no, leaves]",
+            12,
+            'False is no text in YAML, which reads no, off and false so; quote the label, "no"',
+        ),
+        (
+            '{"0": stays, "1": leaves}',
+            '{"0": stays, "1": yes}',
+            12,
+            'True is no text in YAML, which reads yes, on and true so; quote the label, "yes"',
+        ),
+        ('{"0": stays, "1": leaves}', '["no", 1.5]', 12, "labels: should be a list, or a mapping"),
         ("as: hash, fields", "fields", 11, "its kind is missing: `as:` for a source"),
         (
             '{"0": stays, "1": leaves}',
