@@ -152,17 +152,23 @@ class DatasetConflict(TrainerError):
 
 
 class TrainingDiverged(TrainerError):
-    """The loss is no number any more."""
+    """The loss is no number any more; `new` where it is that of the validation rows alone."""
 
     code = "training_diverged"
 
-    def __init__(self, epoch: int, lr: float) -> None:
-        super().__init__(
-            f"the loss is not a number in epoch {epoch}; take a smaller training.lr than {lr:g}, set "
-            "training.clip, or begin the network with standardize",
-            epoch=epoch,
-            lr=lr,
-        )
+    def __init__(self, epoch: int, lr: float, new: bool = False) -> None:
+        if new:
+            told = (
+                f"the loss on the validation rows is not finite in epoch {epoch}, so no epoch can be chosen by it; "
+                "some of their numbers are far from all that were learned from: take these rows out, hold them with "
+                f"clip or quantile after the first scaling, or take a smaller training.lr than {lr:g}"
+            )
+        else:
+            told = (
+                f"the loss is not a number in epoch {epoch}; take a smaller training.lr than {lr:g}, set "
+                "training.clip, or begin the network with standardize"
+            )
+        super().__init__(told, epoch=epoch, lr=lr)
 
 
 class ExportFailed(TrainerError):

@@ -4,11 +4,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass, field
+from math import isfinite
 
 import torch
 from torch import Tensor, nn
 
 from models.recipe_training import Training
+from trainer.errors import TrainingDiverged
 from trainer.events import EpochEnded, Events, Noticed
 from trainer.fitting.best import Best
 from trainer.fitting.checkpoints import Checkpoint, State
@@ -147,6 +149,8 @@ class Fit:
         train_loss = descent.epoch(number)
         with descent.averaged():
             loss, score = self._judged(descent)
+            if loss is not None and not isfinite(loss):
+                raise TrainingDiverged(number, self.training.lr, new=True)
             if best.see(*self._rank(loss, score)):
                 self.history.best = number
         descent.flatness.see(train_loss if loss is None else loss)

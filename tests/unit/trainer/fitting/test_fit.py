@@ -126,6 +126,16 @@ def test_a_loss_that_is_no_number_stops_with_the_cure() -> None:
         fitted(recipe(), table)
 
 
+def test_a_validation_loss_that_is_not_finite_stops_with_the_cure() -> None:
+    checked = clouds()
+    checked.inputs["x"].x[3, 0] = np.nan
+
+    with pytest.raises(
+        TrainingDiverged, match=r"on the validation rows is not finite in epoch 1.* clip or quantile"
+    ):
+        fitted(recipe(), clouds(), checked)
+
+
 def test_clipping_bounds_the_step() -> None:
     wild, _ = fitted(recipe(optimizer="sgd", lr=50, epochs=1), clouds())
     tame, _ = fitted(recipe(optimizer="sgd", lr=50, epochs=1, clip=1e-4), clouds())
