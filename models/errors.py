@@ -16,6 +16,8 @@ from collections.abc import Iterable, Sequence
 from reprlib import Repr
 from typing import ClassVar
 
+from models.number_marks import cured
+
 SHOWN_CHARACTERS = 64
 REASON_CHARACTERS = 240
 SHOWN_NAMES = 8
@@ -343,12 +345,8 @@ class NotANumber(FeatureError):
     def __init__(self, place: str, value: object, dtype: str) -> None:
         words = {"string": "text", "time": "a Unix or ISO 8601 time"}
         wanted = words.get(dtype, f"{'an' if dtype.startswith('i') else 'a'} {dtype} number")
-        super().__init__(
-            f"{place} holds {shown(value)!r}, which is not {wanted}",
-            place=place,
-            value=shown(value),
-            dtype=dtype,
-        )
+        told = f"{place} holds {shown(value)!r}, which is not {wanted}{cured(value)}"
+        super().__init__(told, place=place, value=shown(value), dtype=dtype)
 
 
 class Stale(FeatureError):

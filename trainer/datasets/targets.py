@@ -8,15 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 from redis.exceptions import RedisError
 
-from models.errors import listed, shown
+from models.errors import NotANumber, listed, shown
+from models.number_marks import cured
 from models.recipe import Recipe
 from models.recipe_data import Fielded, HashTarget, VectorTarget
 from models.templates import KeyTemplate
 from models.tensors import numpy_dtype
+from models.values import number
 from trainer.errors import UnlabelledRow
 
 Truth = float | NDArray[Any]
-LARGEST = float(np.finfo(np.float32).max)
 YES = ("1", "true", "yes", "True")
 NO = ("0", "false", "no", "False", "")
 
@@ -159,12 +160,11 @@ def label_of(text: str, key: str, recipe: Recipe) -> str:
 def value_of(text: str, key: str) -> float:
     """Return a stored number."""
     try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
-    if not abs(value) <= LARGEST:
-        raise UnlabelledRow(f"the target of {shown(key)!r} is {shown(text)!r}, no number", key=shown(key))
-    return value
+        return float(number(text, "float32", "the target"))
+    except NotANumber as error:
+        raise UnlabelledRow(
+            f"the target of {shown(key)!r} is {shown(text)!r}, no number{cured(text)}", key=shown(key)
+        ) from error
 
 
 def finite(values: NDArray[np.float32], key: str) -> NDArray[np.float32]:

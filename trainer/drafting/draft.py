@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from models.errors import shown
+from models.number_marks import CURE
 from models.sources import FIELDS_LIMIT, TEXT_LIMIT
 from trainer.drafting.facts import Facts, by_count, stand_in
 from trainer.drafting.look import Looked
@@ -110,6 +111,8 @@ def choose_task(draft: Draft) -> None:
         raise BadData(
             f"{target.known} rows have a value of {target.name!r}, {ROWS_LEAST} are needed to learn from"
         )
+    if target.marked and target.distinct > NUMBER_CLASSES_MOST:
+        raise BadData(f"{target.name!r} holds {shown(target.odd, ODD_SHOWN)!r}, which is no number; {CURE}")
     few = values is not None and len(values) <= (NUMBER_CLASSES_MOST if target.numbers else CLASSES_MOST)
     if target.numbers and (not few or not target.whole):
         draft.task_note = f"{target.name} is a number, {target.low:g} to {target.high:g}"
@@ -175,6 +178,10 @@ def useless(facts: Facts, key: str) -> str:
         (facts.names_rows, "it names the row"),
         (facts.timed, "it is a time; make numbers of it, or part the rows by it: split: {time: ...}"),
         (not facts.name, "it has no name"),
+        (
+            facts.marked and facts.distinct > NUMBER_CLASSES_MOST,
+            f"it holds {shown(facts.odd, ODD_SHOWN)!r}, which is no number; {CURE}",
+        ),
         (
             texts and (many or facts.longest > TEXT_LIMIT),
             f"it is free text, such as {shown(facts.odd, ODD_SHOWN)!r}",

@@ -11,10 +11,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from models.number_marks import marked
 from trainer.reading.cells import is_number, is_text, texts
 
 VALUES_KEPT = 10_000
 NO_VALUES = ("NA", "N/A", "n/a", "na", "NaN", "nan", "null", "NULL", "None", "none", "?", "-")
+DATES = re.compile(r"\d{1,2}([./-])\d{1,2}\1(\d{4}|\d{2})(\D.*)?")
 ID_NAMES = re.compile(r"(^|_)(id|key|uuid|guid|nr|no|index)$|^unnamed: ?0$|^$", re.IGNORECASE)
 
 
@@ -60,7 +62,8 @@ class Facts:
 
     def _measure(self, column: pa.Array) -> None:
         try:
-            numbers = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
+            bare = pc.utf8_trim_whitespace(column)
+            numbers = bare.cast(pa.float64()).to_numpy(zero_copy_only=False)
         except pa.ArrowInvalid:
             self.numbers, every = False, column.to_pylist()
             self.odd = next((text for text in every if not is_plain(text)), every[0])
@@ -111,13 +114,19 @@ class Facts:
         some = list(self.values or ())[:20]
         return not self.numbers and bool(some) and all(is_time(text) for text in some)
 
+    @property
+    def marked(self) -> bool:
+        """Whether its texts are numbers in all but their marks, such as 1,5 or 12 %."""
+        some = [text for text in self.values or () if not is_plain(text)][:20] or [self.odd]
+        return not self.numbers and all(marked(text) and not is_time(text) for text in some)
+
 
 def is_time(text: str) -> bool:
-    """Whether a text is an ISO 8601 date or time."""
+    """Whether a text is a date or a time: by ISO 8601, or as 31.12.2026 and 12/31/26."""
     try:
         datetime.fromisoformat(text)
     except ValueError:
-        return False
+        return DATES.fullmatch(text.strip()) is not None
     return True
 
 

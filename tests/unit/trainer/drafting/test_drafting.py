@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from models.number_marks import CURE
 from models.recipe import Recipe
 from models.recipe_changes import changed
 from models.sources import HashSource, ListSource, VectorSource
@@ -59,11 +60,16 @@ def test_a_number_of_few_values_is_a_label_in_its_order(tmp_path: Path) -> None:
     [
         ([f"C{row}" for row in range(COUNT)], "it is free text, such as 'C0'"),
         ([f"{row}.5" for row in range(COUNT - 1)] + ["inf"], "it is free text, such as 'inf'"),
-        (["1.5", *(f"{row},5" for row in range(1, COUNT))], "it is free text, such as '1,5'"),
+        (["1.5", *(f"{row},5" for row in range(1, COUNT))], f"it holds '1,5', which is no number; {CURE}"),
+        ([f"{row % 20},5" for row in range(COUNT)], f"it holds '0,5', which is no number; {CURE}"),
+        ([f"1,{row:03}.50" for row in range(COUNT)], f"it holds '1,000.50', which is no number; {CURE}"),
+        ([f"{row} %" for row in range(COUNT)], f"it holds '0 %', which is no number; {CURE}"),
         (["short", "long" * 200] * (COUNT // 2), "it is free text, such as 'short'"),
         (["same"] * COUNT, "it is always same"),
         ([None] * COUNT, "it is empty"),
         ([f"2026-01-{row % 28 + 1:02}" for row in range(COUNT)], "it is a time"),
+        ([f"{row % 12 + 1}.1.2026" for row in range(COUNT)], "it is a time"),
+        ([f"12/{row % 12 + 1:02}/26 10:30" for row in range(COUNT)], "it is a time"),
         (range(5, 5 + COUNT), "it is the key of the row"),
         (pa.array([[b"x"]] * COUNT), "it is list<"),
     ],
@@ -77,6 +83,20 @@ def test_a_column_that_teaches_nothing_is_left_out_with_its_reason(
 
     assert list(fields(recipe)) == ["a"]
     assert f"#   z: {reason}" in text
+
+
+def test_numbers_with_spaces_around_them_are_numbers(tmp_path: Path) -> None:
+    recipe, _ = draft(tmp_path, z=[f" {row}.5 " for row in range(COUNT)])
+
+    assert list(fields(recipe)) == ["a", "z"]
+    assert fields(recipe)["z"].categories == ()
+
+
+def test_a_target_of_numbers_with_marks_is_no_label(tmp_path: Path) -> None:
+    with pytest.raises(
+        BadData, match=r"'price' holds '0,5', which is no number; write it with a decimal point"
+    ):
+        draft(tmp_path, "price", price=[f"{row},5" for row in range(COUNT)])
 
 
 def test_a_column_that_names_rows_makes_their_key(tmp_path: Path) -> None:
