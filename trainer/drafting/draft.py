@@ -179,6 +179,10 @@ def useless(facts: Facts, key: str) -> str:
         (facts.timed, "it is a time; make numbers of it, or part the rows by it: split: {time: ...}"),
         (not facts.name, "it has no name"),
         (
+            facts.endless,
+            f"it holds {shown(facts.odd, ODD_SHOWN)!r}, which is no finite number; leave such a cell empty",
+        ),
+        (
             facts.marked and facts.distinct > NUMBER_CLASSES_MOST,
             f"it holds {shown(facts.odd, ODD_SHOWN)!r}, which is no number; {CURE}",
         ),

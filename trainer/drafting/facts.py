@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from models.number_marks import marked
 from trainer.reading.cells import is_number, is_text, texts
+from trainer.reading.files import is_number_text
 
 VALUES_KEPT = 10_000
 NO_VALUES = ("NA", "N/A", "n/a", "na", "NaN", "nan", "null", "NULL", "None", "none", "?", "-")
@@ -113,6 +114,11 @@ class Facts:
         """Whether its texts are dates or times."""
         some = list(self.values or ())[:20]
         return not self.numbers and bool(some) and all(is_time(text) for text in some)
+
+    @property
+    def endless(self) -> bool:
+        """Whether its texts are numbers, some of them not finite."""
+        return not self.numbers and all(is_number_text(text) for text in (*(self.values or ()), self.odd))
 
     @property
     def marked(self) -> bool:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from models.errors import listed, shown
 from trainer.drafting.facts import Facts, describable
@@ -14,7 +13,7 @@ from trainer.errors import BadData
 from trainer.reading.arrays import open_npz
 from trainer.reading.columns import meant
 from trainer.reading.files import CsvFile, ParquetFile
-from trainer.reading.sequences import holds_arrays, lengths_of
+from trainer.reading.sequences import holds_arrays, is_list, lengths_of
 from trainer.reading.source import BATCH_ROWS, ColumnSource
 
 CSV_ENDS = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
@@ -148,7 +147,11 @@ def arrays_of(source: ColumnSource, key: str) -> tuple[list[Vector], list[tuple[
         if name in source.whole and name not in lengths:
             vectors.append(of_array(name, template, source.whole[name], f"{name}_length" in source.whole))
         elif holds_arrays(kind) and not pa.types.is_binary(kind):
-            vectors.append(of_lists(name, template, source))
+            found = of_lists(name, template, source)
+            if found is None:
+                left_out.append((name, f"it is {kind}, and its inner lists are not all of one length"))
+            else:
+                vectors.append(found)
         else:
             left_out.append((name, f"it is {kind}"))
     return vectors, left_out
@@ -174,14 +177,22 @@ def not_finite(array: "np.ndarray[tuple[int, ...], np.dtype[np.generic]]") -> in
     return sum(int((~np.isfinite(part).reshape(len(part), -1).all(axis=1)).sum()) for part in parts)
 
 
-def of_lists(name: str, key: str, source: ColumnSource) -> Vector:
-    """Return what a column of lists is: vectors of one length, or steps of one number."""
+def of_lists(name: str, key: str, source: ColumnSource) -> Vector | None:
+    """Return what a column of lists is: vectors of one length, or steps of as many numbers each; None of neither."""
+    nested = is_list(source.kinds[name].value_type)
     low, high, bad = np.inf, 1, 0
+    widths: set[int] = set() if nested else {1}
     for batch in source.batches([name]):
-        bad += batch.column(name).null_count
-        lengths = lengths_of(batch.column(name).filter(pc.is_valid(batch.column(name))))
+        column = batch.column(name).filter(pa.array(lengths_of(batch.column(name)) > 0))
+        bad += batch.num_rows - len(column)
+        lengths = lengths_of(column)
         if len(lengths):
             low, high = min(low, int(lengths.min())), max(high, int(lengths.max()))
-    if low == high:
-        return Vector(name, key, "vector", (high,), bad=bad)
-    return Vector(name, key, "list", (1,), "float32", high, free=True, bad=bad)
+        if nested:
+            widths |= set(lengths_of(column.flatten()).tolist())
+    if len(widths) != 1 or (nested and is_list(source.kinds[name].value_type.value_type)):
+        return None
+    width = widths.pop()
+    if low == high and (not nested or width == high):
+        return Vector(name, key, "vector", (high, width) if nested else (high,), bad=bad)
+    return Vector(name, key, "list", (width,), "float32", high, free=low != high, bad=bad)

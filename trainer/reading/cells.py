@@ -6,6 +6,7 @@ read at once, an irregular one value by value, to the same numbers.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 
 import numpy as np
 import pyarrow as pa
@@ -66,7 +67,7 @@ def plain(array: pa.Array, missing: pa.Array) -> pa.Array:
     if is_text(array.type) and len(missing):
         words = missing.cast(array.type)
         array = pc.if_else(pc.is_in(array, value_set=words), pa.scalar(None, array.type), array)
-    return array.cast(pa.float64()) if pa.types.is_decimal(array.type) else array
+    return array
 
 
 def absent(array: pa.Array) -> NDArray[np.bool_]:
@@ -80,12 +81,21 @@ def texts(array: pa.Array) -> pa.Array:
     if pa.types.is_floating(array.type):
         numbers = array.to_pylist()
         return pa.array([None if one is None else number_text(one) for one in numbers], pa.string())
+    if pa.types.is_decimal(array.type):
+        exact = array.to_pylist()
+        return pa.array([None if one is None else decimal_text(one) for one in exact], pa.string())
     return array.cast(pa.string())
 
 
 def number_text(value: float) -> str:
     """Return a number as an application writes it: a whole one without a point."""
     return str(int(value)) if value.is_integer() else repr(value)
+
+
+def decimal_text(value: Decimal) -> str:
+    """Return a decimal number with all of its digits, without zeros that say nothing: 1 of 1.00."""
+    text = f"{value:f}" if value else "0"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 class FieldColumn:
@@ -134,6 +144,8 @@ class FieldColumn:
         return result
 
     def _numbers(self, array: pa.Array, batch: Batch) -> Tensor:
+        if pa.types.is_decimal(array.type):
+            array = array.cast(pa.float64()) if self._dtype not in INTEGERS else texts(array)
         try:
             values = quick_numbers(array, self._dtype)
         except (pa.ArrowInvalid, OverflowError):

@@ -120,6 +120,7 @@ class ColumnReader:
             filling.append(feeds, None if good.all() else good)
             self._filled.update(self._columns.filled(good))
             stage.advance(batch.start + batch.rows)
+        self._check(rows)  # of rows that are all at fault there is nothing to join
         pa.default_memory_pool().release_unused()  # of the batches; what is left of them is memory of no use
         return filling.inputs()
 

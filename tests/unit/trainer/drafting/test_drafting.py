@@ -1,5 +1,6 @@
 """Recipes drafted from files: what is kept, what is left out and why; each reads, and trains as it is."""
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ def test_a_number_of_few_values_is_a_label_in_its_order(tmp_path: Path) -> None:
     ("column", "reason"),
     [
         ([f"C{row}" for row in range(COUNT)], "it is free text, such as 'C0'"),
-        ([f"{row}.5" for row in range(COUNT - 1)] + ["inf"], "it is free text, such as 'inf'"),
+        ([f"{row}.5" for row in range(COUNT - 1)] + ["inf"], "it holds 'inf', which is no finite number"),
         (["1.5", *(f"{row},5" for row in range(1, COUNT))], f"it holds '1,5', which is no number; {CURE}"),
         ([f"{row % 20},5" for row in range(COUNT)], f"it holds '0,5', which is no number; {CURE}"),
         ([f"1,{row:03}.50" for row in range(COUNT)], f"it holds '1,000.50', which is no number; {CURE}"),
@@ -83,6 +84,34 @@ def test_a_column_that_teaches_nothing_is_left_out_with_its_reason(
 
     assert list(fields(recipe)) == ["a"]
     assert f"#   z: {reason}" in text
+
+
+def test_lists_of_lists_are_steps_or_squares(tmp_path: Path) -> None:
+    steps = [[[row, 1.0], [2.0, 3.0], [4.0, 5.0]] for row in range(COUNT)]
+    ragged = [steps[row][: row % 4] for row in range(COUNT)]
+    square = [[[row, 1.0], [2.0, 3.0]] for row in range(COUNT)]
+    uneven = [[[row], [2.0, 3.0]] for row in range(COUNT)]
+
+    recipe, text = draft(tmp_path, steps=steps, ragged=ragged, square=square, uneven=uneven)
+
+    sources = {one.name: one.sources[0] for one in recipe.features.inputs}
+    assert sorted(sources) == ["ragged", "square", "steps", "x"]
+    shapes = {
+        name: source.shape
+        for name, source in sources.items()
+        if isinstance(source, VectorSource | ListSource)
+    }
+    assert shapes == {"steps": (2,), "ragged": (2,), "square": (2, 2)}
+    assert "#   uneven: it is list<" in text
+    assert "15 rows have no ragged" in text
+
+
+def test_decimal_labels_are_written_as_they_are_read(tmp_path: Path) -> None:
+    recipe, _ = draft(tmp_path, "rate", rate=[Decimal(row % 2) / 2 + Decimal("0.00") for row in range(COUNT)])
+    labelled, _ = draft(tmp_path, "rate", rate=[Decimal(f"{row % 2}.00") for row in range(COUNT)])
+
+    assert recipe.task == "regression"
+    assert labelled.classes == ("0", "1")
 
 
 def test_numbers_with_spaces_around_them_are_numbers(tmp_path: Path) -> None:

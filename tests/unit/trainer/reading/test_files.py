@@ -39,6 +39,37 @@ def test_a_row_of_a_csv_file_has_the_key_that_its_columns_fill(tmp_path: Path) -
     assert table.targets.dtype == np.int64
 
 
+def test_decimal_keys_keep_all_of_their_digits(tmp_path: Path) -> None:
+    large = 2**53
+    columns = {
+        "id": pa.array([Decimal(large), Decimal(large + 1), Decimal("7.50")], pa.decimal128(20, 2)),
+        "age": pa.array([Decimal("41.00"), Decimal("20.50"), None]),
+        "plan": ["free", "paid", "free"],
+        "left": pa.array([Decimal("0.00"), Decimal("1.00"), Decimal("1.00")]),
+    }
+    parquet(tmp_path, columns, "churn.parquet")
+
+    table = read(
+        changed(
+            CHURN,
+            ("source: csv, path: churn.csv", "source: parquet, path: churn.parquet"),
+            ("[age", "[{name: age, default: -1}"),
+        ),
+        tmp_path,
+    )
+
+    assert table.keys == (f"customer:{large}", f"customer:{large + 1}", "customer:7.5")
+    assert values(table) == [[41, 0], [20.5, 1], [-1, 0]]
+    assert table.targets.tolist() == [0, 1, 1]
+
+
+def test_sequences_that_are_all_at_fault_are_told(tmp_path: Path) -> None:
+    parquet(tmp_path, {"x": [[1.0], [1.0, 2.0, 3.0]], "y": [0.0, 1.0]}, "walks.parquet")
+
+    with pytest.raises(TooManyBadRows, match=r"2 of 2 rows cannot be used \(2 wrong_length\)"):
+        read(Recipe.parse(WALKS), tmp_path)
+
+
 def test_without_a_column_for_it_a_row_s_key_is_its_number(tmp_path: Path) -> None:
     csv(tmp_path)
 
