@@ -44,8 +44,8 @@ def signs(evidence: Evidence) -> Iterator[Finding]:
 def lone_feature(evidence: Evidence) -> Iterator[Finding]:
     """Say when one feature alone predicts nearly perfectly."""
     part, labelled = evidence.train, evidence.question.kind == "classification"
-    if len(part) < ROWS_LEAST or part.given.truth.ndim > 1:
-        return
+    if len(part) < ROWS_LEAST or part.given.truth.ndim > 1 or not np.ptp(part.given.truth):
+        return  # of a truth that never varies, as where anomalies are looked for, nothing can be told
     found = sorted(telling(part, labelled), reverse=True)
     if not 0 < len(found) <= max(OFTEN, part.features.shape[1] // 10):
         return  # where many do, the problem is easy and none of them is special

@@ -283,6 +283,13 @@ def test_where_many_features_tell_the_answer_none_is_suspected() -> None:
     assert not list(leakage.lone_feature(evidence(part(x, truth))))
 
 
+def test_no_feature_tells_an_anomaly_whose_truth_nobody_knows() -> None:
+    anomalies, x = Question("anomaly"), rows(columns=2)
+    few = part(x, np.zeros(len(x)), np.square(x).mean(1))
+
+    assert list(leakage.lone_feature(evidence(train=few, held_out=few, question=anomalies))) == []
+
+
 def test_too_few_rows_say_nothing_about_a_feature() -> None:
     truth = np.arange(20) % 2
 
