@@ -12,7 +12,7 @@ from trainer.drafting.facts import Facts, describable
 from trainer.errors import BadData
 from trainer.reading.arrays import open_npz
 from trainer.reading.columns import meant
-from trainer.reading.files import CsvFile, ParquetFile
+from trainer.reading.files import CsvFile, ParquetFile, first_bytes, reading
 from trainer.reading.sequences import holds_arrays, is_list, lengths_of
 from trainer.reading.source import BATCH_ROWS, ColumnSource
 
@@ -111,10 +111,10 @@ def opened(path: Path) -> tuple[ColumnSource, dict[str, object]]:
 
 def separator_of(path: Path) -> str:
     """Return what parts the columns of a CSV file: the one that its first line has most of."""
-    if not path.is_file() or path.name.lower().endswith(".gz"):
+    if not path.is_file():
         return ","
-    with path.open(encoding="utf-8", errors="replace") as file:
-        first = file.readline()
+    with reading(path, "CSV"):
+        first = first_bytes(path).decode("utf-8", "replace").partition("\n")[0]
     return max(",;\t|", key=first.count)
 
 

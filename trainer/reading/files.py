@@ -18,6 +18,8 @@ from trainer.reading.source import BATCH_ROWS, kinds_of
 
 BLOCK_BYTES = 1 << 20  # of CSV text at a time
 BUFFER_BYTES = 1 << 20
+BEGINNING_BYTES = 1 << 16  # enough for a line of names
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 PATH_CHARACTERS = 240
 NO_ARRAYS: Mapping[str, Tensor] = MappingProxyType({})
 
@@ -68,6 +70,8 @@ class CsvFile:
         self._path, self._separator, self._missing = found(path), separator, ["", *missing]
         self.name = path.name
         with reading(path, "CSV"):
+            if first_bytes(path).startswith(UTF_16):
+                raise ValueError("it is UTF-16, not UTF-8")
             self.kinds = dict.fromkeys(kinds_of(self._open(()).schema, self.name), pa.string())
         check_header(self.name, list(self.kinds), separator)
 
@@ -91,6 +95,13 @@ class CsvFile:
                 strings_can_be_null=True,
             ),
         )
+
+
+def first_bytes(path: Path) -> bytes:
+    """Return the beginning of a text file, unpacked."""
+    with pa.input_stream(str(path), compression="detect") as file:
+        beginning: bytes = file.read(BEGINNING_BYTES)
+    return beginning
 
 
 def check_header(name: str, columns: Sequence[str], separator: str) -> None:

@@ -1,5 +1,6 @@
 """Recipes drafted from files: what is kept, what is left out and why; each reads, and trains as it is."""
 
+import gzip
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,16 @@ def test_a_column_that_teaches_nothing_is_left_out_with_its_reason(
 
     assert list(fields(recipe)) == ["a"]
     assert f"#   z: {reason}" in text
+
+
+def test_a_packed_file_is_parted_by_what_its_first_line_has_most_of(tmp_path: Path) -> None:
+    lines = "".join(f"{row}.5;{row % 7};{Y[row]}\n" for row in range(COUNT))
+    (tmp_path / "rows.csv.gz").write_bytes(gzip.compress(f"a;b;y\n{lines}".encode()))
+
+    recipe, text = read_draft(tmp_path / "rows.csv.gz")
+
+    assert list(fields(recipe)) == ["a", "b"]
+    assert 'separator: ";"' in text or "separator: ;" in text
 
 
 def test_lists_of_lists_are_steps_or_squares(tmp_path: Path) -> None:

@@ -104,6 +104,7 @@ CSV_CASES: list[tuple[Pairs, Write, type[InsituError], str]] = [
         BadData,
         r"can't decode byte .*; save it as UTF-8",
     ),
+    ((), raw(CHURN_CSV.encode("utf-16")), BadData, r"as CSV: it is UTF-16, not UTF-8; save it as UTF-8$"),
     ((), raw(gzip.compress(CHURN_CSV.encode())[:40], "churn.csv.gz"), BadData, "cannot be read"),
     (
         (),
