@@ -5,6 +5,7 @@ Rows of many callers share a run; a bad one fails alone.
 
 from collections.abc import Callable, Sequence
 
+from models.errors import ModelNotFound, VersionNotFound
 from models.tensor_strings import StoredTensor, of_array
 from models.tensors import Tensor
 from server.inference.asking import Ask
@@ -12,9 +13,9 @@ from server.inference.errors import BadInput, DeadlineExceeded, RunFailed
 from server.resp.caller import Caller
 from server.resp.commands.command import Command, Words
 from server.resp.commands.feeding import feeds_of
-from server.resp.commands.lookups import Limit, models_of, refuse, replies_of
+from server.resp.commands.lookups import Limit, check_counts, models_of, refuse, replies_of
 from server.resp.commands.run_parsing import Claim, Misworded, Run, parse_modelexecute, parse_modelrun
-from server.resp.commands.stored_models import Stored
+from server.resp.commands.stored_models import Stored, model_at
 from server.resp.commands.tensor_values import bounded
 from server.resp.commands.tensors import store_tensors, tensor_of
 from server.resp.refusals import Refused, refused
@@ -86,9 +87,11 @@ async def run(
 ) -> list[StoredTensor]:
     """Run a model and return its outputs, both in the order of the graph.
 
+    Where that version is deleted before it runs, because others were stored in its place, the newest one runs.
+
     Units:  deadline, seconds of time.monotonic; None takes the server's own limit.
     Raises: Refused, what does not fit, or what ONNX Runtime said; DeadlineExceeded, Overloaded, TooManyRows,
-            BadInput, inputs that differ in their rows.
+            BadInput, inputs that differ in their rows; as `model_at`, the key is empty by now.
     """
     feeds = fed(caller, stored, inputs)
     ask = Ask(stored.name, stored.version, inputs=feeds, deadline=deadline, tensors=True)
@@ -96,6 +99,12 @@ async def run(
         answer = await caller.engine.predictor.predict(ask)
     except RunFailed as error:
         raise Refused(str(error.details["reason"])) from error
+    except (ModelNotFound, VersionNotFound):
+        newest = await model_at(caller, stored.key)
+        if (newest.name, newest.version) == (stored.name, stored.version):
+            raise
+        check_counts(newest, Claim(stored.key, len(inputs), len(stored.manifest.outputs)))
+        return await run(caller, newest, inputs, deadline)
     outputs = answer.outputs or {}
     try:
         return [of_array(outputs[spec.name]) for spec in stored.manifest.outputs]

@@ -20,8 +20,9 @@ ABSENT = (AliasNotFound, BadName, ModelNotFound, VersionNotFound)
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """One version of a model, loaded."""
+    """One version of a model, loaded, and the key that means it."""
 
+    key: bytes
     name: str
     version: int
     manifest: Manifest
@@ -56,7 +57,7 @@ async def model_of(caller: Caller, key: bytes, reply: Any) -> Stored:
         if isinstance(error, BundleCorrupt):
             raise
         raise refused(EMPTY) from None  # it was deleted by its name
-    return stored(serving)
+    return stored(key, serving)
 
 
 async def manifest_at(caller: Caller, key: bytes) -> Manifest:
@@ -119,7 +120,7 @@ async def published_as(engine: Engine, key: bytes) -> Stored:
         raise refused(EMPTY) from None
     if serving.manifest.execution is not None:  # it was stored at a key, which is gone
         raise refused(EMPTY)
-    return stored(serving)
+    return stored(key, serving)
 
 
 async def loaded(engine: Engine, name: str, version: int | None) -> Serving:
@@ -131,7 +132,7 @@ async def loaded(engine: Engine, name: str, version: int | None) -> Serving:
     return route.serving
 
 
-def stored(serving: Serving) -> Stored:
+def stored(key: bytes, serving: Serving) -> Stored:
     """Return a loaded version as the commands take it."""
     manifest = serving.manifest
-    return Stored(manifest.name, manifest.version, manifest, serving)
+    return Stored(key, manifest.name, manifest.version, manifest, serving)

@@ -16,15 +16,17 @@ from redis.exceptions import ResponseError
 from models.errors import BundleCorrupt, ModelTooLarge
 from models.model_pointers import ModelPointer, name_of
 from models.store import ModelStore
+from models.tensor_strings import StoredTensor, of_array
 from server import app
 from server.inference.asking import Ask
 from server.inference.sessions import CUDA
 from server.resp.caller import Caller, Word
-from server.resp.commands import model_keys, model_storing
+from server.resp.commands import executing, model_keys, model_storing
+from server.resp.commands.lookups import OTHER_OUTPUTS
 from server.resp.commands.model_keys import KEYS_AT_ONCE
 from server.resp.commands.model_storing import Place, versions_here
 from server.resp.commands.models import CHUNKS_MOST, COMMANDS
-from server.resp.commands.stored_models import model_at, model_of
+from server.resp.commands.stored_models import Stored, model_at, model_of
 from server.resp.refusals import WRONG_TYPE, Refused
 from tests import graphs
 from tests.integration.resp.callers import Asker
@@ -477,6 +479,52 @@ async def test_a_version_that_was_replaced_and_deleted_meanwhile_is_not_missed(
     await asked.caller.engine.catalogue.sync()
 
     assert (await model_of(asked.caller, b"m", seen)).version == 3
+
+
+async def test_a_version_that_is_replaced_and_deleted_before_it_runs_leaves_the_run_to_the_newest(
+    asked: Asker,
+) -> None:
+    tensor = of_array(np.zeros((1, 2), np.float32))
+    await store_model(asked, "m", 1.0)
+    found = await model_at(asked.caller, b"m")
+    for answer in (2.0, 3.0):
+        await store_model(asked, "m", answer)
+    await asked.caller.engine.catalogue.sync()
+
+    (output,) = await executing.run(asked.caller, found, [tensor])
+
+    assert np.frombuffer(output.data, "<f4").tolist() == [3.0]
+    assert await asked("AI.MODELDEL", "m") == b"OK"
+    await asked.caller.engine.catalogue.sync()
+    assert await refusal_of_run(asked.caller, found, tensor) == EMPTY
+
+
+async def test_a_run_of_a_version_that_is_deleted_is_refused_where_the_newest_takes_other_tensors(
+    asked: Asker,
+) -> None:
+    await store_model(asked, "m", 1.0)
+    found = await model_at(asked.caller, b"m")
+    for _ in range(2):
+        assert await asked("AI.MODELSTORE", "m", "ONNX", "CPU", "BLOB", two_outputs()) == b"OK"
+    await asked.caller.engine.catalogue.sync()
+
+    told = await refusal_of_run(asked.caller, found, of_array(np.zeros((1, 2), np.float32)))
+
+    assert told == OTHER_OUTPUTS
+
+
+async def refusal_of_run(caller: Caller, found: Stored, tensor: StoredTensor) -> str:
+    """What is said to a run of a version."""
+    with pytest.raises(Refused) as refused:
+        await executing.run(caller, found, [tensor])
+    return str(refused.value)
+
+
+def two_outputs() -> bytes:
+    """Both outputs are the input."""
+    nodes = [graphs.node("Identity", "x", "a"), graphs.node("Identity", "x", "b")]
+    shape = ["rows", 2]
+    return graphs.model(nodes, [graphs.value("x", shape)], [graphs.value(name, shape) for name in "ab"])
 
 
 async def test_a_version_of_which_half_is_gone_when_it_is_loaded_is_not_missed_either(
