@@ -257,7 +257,7 @@ class Connection(Answering, asyncio.Protocol):
                 at = self._rest.take(data, one.at)
                 count += 1
             else:
-                self._need = min(-one.end, at + STREAMED_BYTES + 1)
+                self._need, self._part = min(-one.end, at + STREAMED_BYTES + 1), one
         if at - start == len(data) and count == 1 and self._rest is None:
             self._remember(data, one)
             self.through(data, count)
@@ -319,6 +319,7 @@ class Connection(Answering, asyncio.Protocol):
         if one.end <= 0:
             if len(data) - start > UNKNOWN_BYTES:
                 raise Malformed("unauthenticated bulk length")
+            self._need, self._part = -one.end, one
             return start
         if not self.free():
             self._held = True
