@@ -6,16 +6,20 @@ from typing import Any
 from server.resp.caller import Caller
 from server.resp.errors import answer as error_reply
 from server.resp.passing import Passing
+from server.resp.refusals import Refused
 from server.resp.service import Service
 from server.resp.session import Session
 from server.resp.shortcuts import Shortcuts
 from server.resp.slots import Slot
+from server.resp.transactions import UNFIT
 from server.resp.wire.frames import cut, words_of
 
 SIDE_BY_SIDE = 4096  # replies of ours to one client that are worked on at once, as long as they are short
 BEGINNING = 8  # of them, before it is known how long they are
 LONG_BYTES = 1 << 16
-SIDE_BYTES = 16 << 20  # that replies which are long may have together
+SIDE_BYTES = (
+    16 << 20
+)  # that replies which are long may have together, and the commands that are worked on beside
 
 
 class Answering(Passing):
@@ -26,22 +30,35 @@ class Answering(Passing):
         self.shortcuts = Shortcuts(self)
         self._alone = False  # what is worked on changes something: nothing beside it
         self._beside = BEGINNING  # replies that may be worked on at once
+        self._kept = 0  # bytes of what is worked on
+        self._coming = 0  # bytes of a long command that is still coming
 
     def free(self, *, alongside: bool = False) -> bool:
         """Whether one of ours may begin: every reply to what came before is there, or it bears company."""
         subscriptions = self.session.subscriptions
-        if self.got < self.sent or (subscriptions is not None and subscriptions.awaited):
+        if (
+            self.got < self.sent
+            or self._unwanted is not None
+            or (subscriptions is not None and subscriptions.awaited)
+        ):
             return False
         if self.upstream is not None and self.upstream.halfway:
             return False
-        return not self._slots or (alongside and not self._alone and len(self._slots) < self._beside)
+        return not self._slots or (alongside and not self._alone and self._may_be_beside())
+
+    def _may_be_beside(self) -> bool:
+        """Whether one more may be worked on: there are not too many, nor are they too long."""
+        few = len(self._slots) < self._beside
+        return few and self._kept <= SIDE_BYTES and not self.service.room.full
 
     def bears_company(self) -> bool:
         """Whether what changes nothing may begin at once."""
         return not (self._held or self._full or self.raw) and self.free(alongside=True)
 
-    def slot(self, *, alongside: bool = False, count: int = 1) -> Slot:
-        """Take the place of a reply, or of several."""
+    def slot(self, *, alongside: bool = False, count: int = 1, size: int = 0) -> Slot:
+        """Take the place of a reply, or of several, to commands of so many bytes."""
+        if size:
+            self.keep(size)
         session = self.session
         slot = Slot(self, session.muted or session.skip, count)
         session.skip = False
@@ -57,6 +74,36 @@ class Answering(Passing):
             self._beside += 1
         self._slots.fill(slot, reply)
 
+    def keep(self, size: int) -> None:
+        """Take note of what is worked on until everything is answered."""
+        self._kept += size
+        self.service.room.take(size)
+
+    def finds_room(self, size: int) -> bool:
+        """Whether so much of a long command that is still coming may be kept; it is noted."""
+        room = self.service.room
+        if room.full:
+            return False
+        room.take(size - self._coming)
+        self._coming = size
+        return True
+
+    def came(self) -> None:
+        """Take note that no long command is still coming."""
+        coming, self._coming = self._coming, 0
+        self.service.room.leave(coming)
+
+    def let_go(self) -> None:
+        """Take note that nothing is worked on any more."""
+        kept, self._kept = self._kept, 0
+        self.service.room.leave(kept)
+
+    def _freed(self) -> None:
+        """Go on with what waited for our replies."""
+        if self._kept:
+            self.let_go()
+        super()._freed()
+
     def tell(self, reply: bytes) -> None:
         """Answer at once."""
         self.fill(self.slot(), reply)
@@ -71,6 +118,17 @@ class Answering(Passing):
     def fail(self, error: Exception) -> None:
         """Answer at once with an error."""
         self.tell(error_reply(error))
+
+    def refuse(self, error: Refused) -> None:
+        """Answer at once with an error; inside a transaction Redis then refuses to EXEC, as after any mistake."""
+        if self.session.multi is not None and self.session.passes:
+            self.answer(self._spoiled(error))
+        else:
+            self.fail(error)
+
+    async def _spoiled(self, error: Refused) -> bytes:
+        await self._ask([UNFIT])
+        raise error
 
     def answer(self, work: Coroutine[Any, Any, bytes], *, alongside: bool = False) -> None:
         """Answer with what work returns, or the error it raises."""

@@ -14,6 +14,7 @@ from typing import Any
 from server.resp.answering import Answering
 from server.resp.errors import answer as error_reply
 from server.resp.passing import CLIENT
+from server.resp.room import no_room
 from server.resp.service import Service
 from server.resp.wire.frames import Bytes, Cut, Foreign, Malformed, Rest, TooLong, cut, word_end
 
@@ -23,6 +24,8 @@ UNKNOWN_BYTES = 1 << 16  # of a command of somebody who has not said who they ar
 LEAVING_SECONDS = 1.0
 BLOCKED_SECONDS = 0.1  # after the client closed its side, Redis still has for what it was asked
 STRAIGHT_WORDS = 4  # of a command that is known by its beginning
+LONG_BYTES = 1 << 20  # a command of ours that is longer needs room that all clients share
+STEP_BYTES = 1 << 18  # of it that come between looks whether there still is room
 NO_HEAD = b"\0"  # begins no command
 PONG = b"+PONG\r\n"
 
@@ -123,6 +126,8 @@ class Connection(Answering, asyncio.Protocol):
         """Take along the connection to Redis and what is worked on."""
         self.service.open.discard(self)
         self._input, self._held = b"", True
+        self.came()
+        self.let_go()
         for task in self._tasks:
             task.cancel()
         if self.upstream is not None:
@@ -218,7 +223,7 @@ class Connection(Answering, asyncio.Protocol):
 
         Raises: Malformed, Foreign.
         """
-        if self._rest is not None:
+        if self._rest is not None or self._unwanted is not None:
             return self._continued(data, at)
         one = cut(data, at) if self._part is None else self._part.gone_on(data)
         self._part = None
@@ -230,6 +235,9 @@ class Connection(Answering, asyncio.Protocol):
         if one.end <= 0:
             return self._awaited(at, one)
         if special(self, data, one):
+            self.came()
+            if self._slots:
+                self.keep(one.end - at)
             return one.end
         self._held = True
         return at
@@ -280,10 +288,12 @@ class Connection(Answering, asyncio.Protocol):
             self._words = one.words - 1
 
     def _continued(self, data: Bytes, at: int) -> int:
-        """Pass on more of a command whose beginning has gone through.
+        """Pass on more of a command whose beginning has gone through, or drop more of one that was refused.
 
         Raises: Malformed.
         """
+        if self._unwanted is not None:
+            return self._dropped(data, at, self._unwanted)
         rest, upstream = self._rest, self.upstream
         if rest is None or upstream is None:
             return at
@@ -299,11 +309,40 @@ class Connection(Answering, asyncio.Protocol):
         Raises: Malformed, it is longer than is taken.
         """
         self._need = -one.end
-        most = self._most_bytes()
-        if max(self._need, len(self._input)) - at > most:
+        most, here = self._most_bytes(), len(self._input)
+        if max(self._need, here) - at > most:
             raise TooLong(f"{one.name.decode('ascii', 'replace')} is longer than {most} bytes")
+        self._need = min(self._need, here + STEP_BYTES)
+        if here - at > LONG_BYTES and not self.finds_room(here - at):
+            return self._refused(at, one)
         self._part = one
         return at
+
+    def _refused(self, at: int, one: Cut) -> int:
+        """Refuse a command that finds no room, in its turn, and keep nothing of it."""
+        error = no_room(one.name.decode("ascii", "replace"), self.service.room)
+        self.came()
+        if not self.free():
+            self._held = True
+            return at
+        self.refuse(error)
+        self._need, self._unwanted = 0, Rest(one.words)
+        return self._unwanted.take(self._input, one.at)
+
+    def _dropped(self, data: Bytes, at: int, rest: Rest) -> int:
+        """Keep nothing of what is still to come of a command that was refused.
+
+        Raises: Malformed.
+        """
+        self._unwanted = None
+        try:
+            after = rest.take(data, at)
+        except Malformed as error:
+            error.beyond_redis = True
+            raise
+        if not rest.done:
+            self._unwanted = rest
+        return after
 
     def _most_bytes(self) -> int:
         """Return how long one of our commands may be: a model with all rights, else a request as over HTTP."""
@@ -334,7 +373,7 @@ class Connection(Answering, asyncio.Protocol):
         """Have Redis say what is wrong with what came, or say it, after what was asked before it, and end."""
         if self._rest is None and not self.free():
             self._held = True
-        elif not self.session.passes or isinstance(error, TooLong):
+        elif not self.session.passes or error.beyond_redis:
             self._write(error_reply(error))
             self.finish()
         elif self.upstream is not None:

@@ -13,6 +13,7 @@ from server.resp.connection import Connection
 from server.resp.joined import Joined
 from server.resp.joined_dags import JoinedDags
 from server.resp.reaching import Redis
+from server.resp.room import Room
 from server.resp.service import Service
 from server.resp.slots import Slot
 from server.resp.specials.table import specials
@@ -20,6 +21,7 @@ from server.workers.opening import BACKLOG, Listening
 
 END_SECONDS = 0.02  # between looks whether the last connection has ended
 BESIDE_MODEL_BYTES = 1 << 20  # that storing a model takes beside its file
+LONGEST_AT_ONCE = 2  # commands as long as they may be, of all clients
 
 
 class Door:
@@ -47,7 +49,8 @@ class Door:
         most = engine.limits.model_bytes + BESIDE_MODEL_BYTES
         service = Service(
             engine, commands, access, redis.place, redis.home, redis.timeout_seconds, most,
-            Joined(engine), JoinedDags(engine, each), configuration=Configuration(engine.shared),
+            Room(LONGEST_AT_ONCE * most), Joined(engine), JoinedDags(engine, each),
+            configuration=Configuration(engine.shared),
         )  # fmt: skip
         known = specials(commands)
         server = await asyncio.get_running_loop().create_server(

@@ -12,7 +12,7 @@ from server.resp.service import Service
 from server.resp.session import Session
 from server.resp.slots import Slots
 from server.resp.upstream import Upstream
-from server.resp.wire.frames import Bytes, Malformed
+from server.resp.wire.frames import Bytes, Malformed, Rest
 from server.resp.wire.scanning import whole
 
 CLIENT, REDIS = 1, 2  # who takes no more for now
@@ -39,6 +39,7 @@ class Passing:
         self._slots = Slots(self._tell, self._freed)
         self._observers: deque[tuple[int, Observer]] = deque()
         self._silent: deque[int] = deque()  # those whose replies nobody wants
+        self._unwanted: Rest | None = None  # what is still to come of a command that was refused
         self._making = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
 

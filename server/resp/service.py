@@ -12,6 +12,7 @@ from server.resp.commands.command import Command
 from server.resp.configuration import Configuration
 from server.resp.joined import Joined
 from server.resp.joined_dags import JoinedDags
+from server.resp.room import Room
 from server.resp.scripts import Scripts
 
 CONNECTING = 128  # connections to Redis made at once: of a crowd, each has its time when its turn comes
@@ -44,6 +45,7 @@ class Service:
     home: int
     connect_seconds: float
     own_bytes: int
+    room: Room
     joined: Joined
     dags: JoinedDags
     connecting: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(CONNECTING))

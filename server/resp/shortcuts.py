@@ -24,8 +24,8 @@ class Asking(Protocol):
     def bears_company(self) -> bool:
         """Whether what changes nothing may begin at once."""
 
-    def slot(self, *, alongside: bool = False, count: int = 1) -> Slot:
-        """Take the place of so many replies."""
+    def slot(self, *, alongside: bool = False, count: int = 1, size: int = 0) -> Slot:
+        """Take the place of so many replies, to commands of so many bytes."""
 
 
 class Shortcuts:
@@ -71,7 +71,7 @@ class Shortcuts:
             self._model = model.decode("utf-8", "replace")
             self._head = b"%b$%d\r\n%b\r\n$%d\r\n" % (HEAD, len(model), model, last)
             self._size = len(self._head) + last + len(ENDING)
-        slot = client.slot(alongside=True, count=len(keys))
+        slot = client.slot(alongside=True, count=len(keys), size=size)
         client.service.joined.take(self._model, keys, session.wire, slot)
         return size
 
@@ -100,7 +100,7 @@ class Shortcuts:
             return 0
         tensors, count = found
         end = count * form.size
-        slot = client.slot(alongside=True, count=count)
+        slot = client.slot(alongside=True, count=count, size=end)
         slot.data = data if len(data) == end else data[:end]
         client.service.dags.take(form, tensors, session.wire, slot)
         return end

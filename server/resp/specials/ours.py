@@ -9,7 +9,7 @@ from server.resp.connection import Connection
 from server.resp.joined_dags import WENT_WELL, form_in
 from server.resp.refusals import Refused, refused
 from server.resp.session import Session
-from server.resp.transactions import UNFIT, Transaction, failing, refusing
+from server.resp.transactions import Transaction, failing, refusing
 from server.resp.wire.frames import Bytes, Cut, words_of
 
 Words = Sequence[bytes]
@@ -25,10 +25,7 @@ def own(command: Command, client: Connection, data: Bytes, one: Cut) -> bool:
     try:
         check(session, command, words)
     except Refused as error:
-        if session.multi is not None and session.passes:
-            client.answer(spoiled(client, error))
-        else:
-            client.fail(error)
+        client.refuse(error)
         return True
     if session.multi is not None:
         client.answer(queued(client, command, words[1:], session.multi))
@@ -81,9 +78,3 @@ async def queued(client: Connection, command: Command, words: Words, multi: Tran
     if reply.startswith(b"+QUEUED"):
         multi.queue(client.sent, stands_in.turned)
     return reply
-
-
-async def spoiled(client: Connection, error: Refused) -> bytes:
-    """Have Redis refuse to EXEC after a mistake of a command of ours, as after any."""
-    await (await client.connected()).frames([UNFIT])
-    raise error

@@ -24,7 +24,12 @@ FOREIGN = (b"POST", b"HOST:")
 
 
 class Malformed(Refused):
-    """What is no command of the protocol: the connection cannot be gone on with."""
+    """What is no command of the protocol: the connection cannot be gone on with.
+
+    `beyond_redis` says that Redis has not seen what came before it, so that it cannot be the one to say so.
+    """
+
+    beyond_redis = False
 
     def __init__(self, what: str) -> None:
         super().__init__(f"ERR Protocol error: {what}")
@@ -32,6 +37,8 @@ class Malformed(Refused):
 
 class TooLong(Malformed):
     """A command that is longer than is taken here."""
+
+    beyond_redis = True
 
 
 class Foreign(Refused):
