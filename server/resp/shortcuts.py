@@ -3,6 +3,7 @@
 Whatever is not plainly that takes the long road; so does all when the client is in no state for it.
 """
 
+import time
 from typing import Protocol
 
 from server.resp.joined import HEAD, predictions_in
@@ -11,6 +12,7 @@ from server.resp.service import Service
 from server.resp.session import Session
 from server.resp.slots import Slot
 
+FORM_SECONDS = 1.0  # then Redis is asked anew for this client: an ACL may have been changed meanwhile
 ENDING = b"\r\n"
 NEVER_BYTES = 1 << 62  # as long as no command is
 
@@ -31,7 +33,7 @@ class Asking(Protocol):
 class Shortcuts:
     """What is remembered of a client's commands: how its last prediction began, and the form of its last DAG."""
 
-    __slots__ = ("_client", "_form", "_head", "_model", "_size")
+    __slots__ = ("_client", "_form", "_head", "_model", "_size", "_until")
 
     def __init__(self, client: Asking) -> None:
         self._client = client
@@ -40,11 +42,13 @@ class Shortcuts:
     def forget(self) -> None:
         """Remember nothing: who the client is may have changed."""
         self._form: Form | None = None
+        self._until = 0.0
         self._head, self._model, self._size = HEAD, "", NEVER_BYTES
 
     def remember(self, form: Form | None) -> None:
-        """Remember the form of a DAG that went well."""
+        """Remember the form of a DAG that went well, for as long as nobody need ask whether the client still may."""
         self._form = form
+        self._until = time.monotonic() + FORM_SECONDS
 
     def take(self, data: bytes) -> int:
         """Begin what data begins with; return where that ends, 0 where it takes the long road."""
@@ -94,6 +98,9 @@ class Shortcuts:
         client = self._client
         session = client.session
         if not session.joins or not client.bears_company():
+            return 0
+        if time.monotonic() > self._until:
+            self._form = None
             return 0
         found = form.tensors_in(data)
         if found is None:

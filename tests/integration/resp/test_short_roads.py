@@ -13,6 +13,7 @@ from redis.exceptions import ResponseError
 
 from models.model_pointers import ModelPointer
 from models.store import ModelStore
+from server.resp.shortcuts import FORM_SECONDS
 from tests.graphs import bundle, dense, f32, running_total, scaled
 from tests.integration.resp.conftest import OpenDoor
 from tests.integration.resp.doors import OpenedDoor, command
@@ -280,6 +281,26 @@ async def test_another_user_of_redis_is_not_answered_as_the_one_before(
 
     await line.say(command(*words))
     await line.until_quiet()
+    await line.say(dag("plain", 1, 2))
+    heard = await line.until_quiet()
+    await redis.execute_command("ACL", "DELUSER", "ann")
+
+    assert heard.startswith(b"-NOPERM")
+
+
+@pytest.mark.usefixtures("rows")
+async def test_a_right_that_redis_takes_away_is_noticed_within_a_second(
+    door: OpenedDoor, redis: Redis
+) -> None:
+    await redis.execute_command("ACL", "SETUSER", "ann", "on", ">pw", "+@all", "~*")
+    line = await door.line()
+    await line.ask(command("AUTH", "ann", "pw"), b"+OK\r\n")
+    for _ in range(3):
+        await line.say(dag("plain", 1, 2))
+        assert (await line.until_quiet()).startswith(b"*3\r\n+OK")
+
+    await redis.execute_command("ACL", "SETUSER", "ann", "resetkeys", "~none")
+    await asyncio.sleep(FORM_SECONDS + 0.1)
     await line.say(dag("plain", 1, 2))
     heard = await line.until_quiet()
     await redis.execute_command("ACL", "DELUSER", "ann")
