@@ -244,7 +244,7 @@ class RedisRefused(InsituError):
 
     def __init__(self, reason: str) -> None:
         told = shown(reason, REASON_CHARACTERS)
-        super().__init__(f"Redis refused: {told}; nothing was changed", reason=told)
+        super().__init__(f"Redis refused: {told}", reason=told)
 
 
 class FeatureError(InsituError):

@@ -95,3 +95,4 @@ async def test_a_change_stands_when_no_server_can_be_told(
 
     assert (await store.load("churn", 1)).onnx == b"kept"
     assert "publish of churn v1 is done, but no server was told: Redis refused: WRONGTYPE" in caplog.text
+    assert "nothing was changed" not in caplog.text
