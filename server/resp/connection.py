@@ -26,6 +26,7 @@ BLOCKED_SECONDS = 0.1  # after the client closed its side, Redis still has for w
 STRAIGHT_WORDS = 4  # of a command that is known by its beginning
 LONG_BYTES = 1 << 20  # a command of ours that is longer needs room that all clients share
 STEP_BYTES = 1 << 18  # of it that come between looks whether there still is room
+TURN_WORDS = 4096  # of one command still to come, from which on others have their turn between parts of it
 NO_HEAD = b"\0"  # begins no command
 PONG = b"+PONG\r\n"
 
@@ -45,6 +46,7 @@ class Connection(Answering, asyncio.Protocol):
         self._rest: Rest | None = None
         self._head = NO_HEAD  # of the last command that went through alone
         self._words = 0  # that follow it
+        self._breathing = False  # others have their turn
 
     # The client.
 
@@ -178,7 +180,7 @@ class Connection(Answering, asyncio.Protocol):
 
     def _resume(self) -> None:
         """Read from the client again, unless something is full."""
-        full = self._full or (self._held and len(self._input) - self._at > INPUT_BYTES)
+        full = self._full or self._breathing or (self._held and len(self._input) - self._at > INPUT_BYTES)
         if self._stopped and not full and not self.transport.is_closing():
             self._stopped = False
             self.transport.resume_reading()
@@ -239,7 +241,7 @@ class Connection(Answering, asyncio.Protocol):
             if self._slots:
                 self.keep(one.end - at)
             return one.end
-        self._held = True
+        self._held, self._part = True, one
         return at
 
     def _plain(self, data: Bytes, start: int, one: Cut) -> int:
@@ -299,6 +301,7 @@ class Connection(Answering, asyncio.Protocol):
             return at
         after = rest.take(data, at)
         upstream.write(data[at:after])
+        self._breathe(rest.words)
         if rest.done:
             self._rest = None
         return after
@@ -315,15 +318,27 @@ class Connection(Answering, asyncio.Protocol):
         self._need = min(self._need, here + STEP_BYTES)
         if here - at > LONG_BYTES and not self.finds_room(here - at):
             return self._refused(at, one)
+        self._breathe(one.left)
         self._part = one
         return at
+
+    def _breathe(self, words: int) -> None:
+        """Let others have their turn where so many words are still to come that to look at them takes its time."""
+        if words > TURN_WORDS:
+            self._stop()
+            self._breathing = True
+            asyncio.get_running_loop().call_soon(self._breathed)
+
+    def _breathed(self) -> None:
+        self._breathing = False
+        self._resume()
 
     def _refused(self, at: int, one: Cut) -> int:
         """Refuse a command that finds no room, in its turn, and keep nothing of it."""
         error = no_room(one.name.decode("ascii", "replace"), self.service.room)
         self.came()
         if not self.free():
-            self._held = True
+            self._held, self._part = True, one
             return at
         self.refuse(error)
         self._need, self._unwanted = 0, Rest(one.words)
@@ -340,6 +355,7 @@ class Connection(Answering, asyncio.Protocol):
         except Malformed as error:
             error.beyond_redis = True
             raise
+        self._breathe(rest.words)
         if not rest.done:
             self._unwanted = rest
         return after

@@ -15,6 +15,7 @@ from server.resp.commands.dag_running import Course, ran
 from server.resp.commands.dag_sections import THEN
 from server.resp.commands.executing import TIMED_OUT, keep
 from server.resp.commands.lookups import Limit, refuse, tensors_and_models
+from server.resp.commands.many_words import read_by
 from server.resp.commands.run_parsing import Misworded, whole
 from server.resp.commands.tensors import replied
 from server.resp.refusals import Refused
@@ -31,7 +32,7 @@ async def executed(caller: Caller, args: Words, forms: Forms) -> bytes:
     Raises: InsituError, of which `Refused` has RedisAI's words.
     """
     try:
-        dag = forms.dag(args)
+        dag = await read_by(forms.dag, args)
     except Misworded as error:
         await refuse(caller, error)
     limit = Limit.of(dag.timeout_ms)

@@ -24,6 +24,7 @@ from models.tensor_strings import (
 )
 from server.resp.caller import Caller
 from server.resp.commands.command import Command, Queued, Words
+from server.resp.commands.many_words import read_by
 from server.resp.commands.tensor_heads import Heads
 from server.resp.commands.tensor_scripts import CHECK, STORE
 from server.resp.commands.tensor_values import of_blob, of_words, values_parts, wrong_shape, zeros
@@ -224,7 +225,7 @@ async def set_tensor(caller: Caller, args: Words) -> bytes:
     Raises: Refused; RedisUnavailable.
     """
     try:
-        pair = parse_tensorset(args)
+        pair = await read_by(parse_tensorset, args)
     except Refused as fault:
         raise Refused(str(await caller.script(CHECK, args[:1], [str(fault)]))) from fault
     await store_tensors(caller, [pair])

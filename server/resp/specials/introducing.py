@@ -11,6 +11,7 @@ from server.resp.wire.replies import OK, RESP2, RESP3
 
 Words = Sequence[bytes]
 RESET = b"+RESET\r\n"
+CLIENT_WORDS = 4  # that are looked at: CLIENT REPLY OFF has three
 HELLO_FIRST = (
     "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> "
     "option can be used to authenticate the client and select the RESP protocol version at the same time"
@@ -143,7 +144,7 @@ def quitting(client: Connection, _data: Bytes, _one: Cut) -> bool:
 
 def about_client(client: Connection, data: Bytes, one: Cut) -> bool:
     """CLIENT: its replies are silenced here; everything else is for Redis."""
-    words = [word.upper() for word in words_of(data, one)]
+    words = [word.upper() for word in words_of(data, one, CLIENT_WORDS)]
     session = client.session
     if only_predicts(client) and words[1:2] in ([b"SETNAME"], [b"SETINFO"]):
         return client.tell_when_free(OK)

@@ -1,18 +1,23 @@
 """Commands of ours: answered here, or queued as what stands in for them."""
 
+import asyncio
 from collections.abc import Coroutine, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
+from server.resp.caller import Caller
 from server.resp.commands.command import Command, Queued
+from server.resp.commands.many_words import MANY_WORDS, read_by
 from server.resp.connection import Connection
 from server.resp.joined_dags import WENT_WELL, form_in
 from server.resp.refusals import Refused, refused
 from server.resp.session import Session
 from server.resp.transactions import Transaction, failing, refusing
-from server.resp.wire.frames import Bytes, Cut, words_of
+from server.resp.wire.frames import Bytes, Cut, words_from, words_of
 
 Words = Sequence[bytes]
+PART_WORDS = 1024  # that are read before others have their turn
 JOINED_DAG = b"AI.DAGEXECUTE_RO"
 
 
@@ -20,14 +25,18 @@ def own(command: Command, client: Connection, data: Bytes, one: Cut) -> bool:
     """Answer a command of ours."""
     if not client.free(alongside=command.alongside):
         return False
-    words = words_of(data, one)
     session = client.session
+    words = words_of(data, one, MANY_WORDS)
     try:
-        check(session, command, words)
+        check(session, command, max(one.words, len(words)))
     except Refused as error:
         client.refuse(error)
         return True
-    if session.multi is not None:
+    if one.words > MANY_WORDS:
+        rest = bytes(data[one.at : one.end])
+        work = answered_in_parts(client, command, rest, one.words)
+        client.answer(work, alongside=command.alongside and session.multi is None)
+    elif session.multi is not None:
         client.answer(queued(client, command, words[1:], session.multi))
     else:
         work = command.answer(client.caller(), words[1:])
@@ -47,7 +56,19 @@ async def remembered(
     return reply
 
 
-def check(session: Session, command: Command, words: Words) -> None:
+async def answered_in_parts(client: Connection, command: Command, data: bytes, count: int) -> bytes:
+    """Answer a command of many words, between some of which others have their turn."""
+    words, at, multi = list[bytes](), 0, client.session.multi
+    while len(words) < count:
+        some, at = words_from(data, at, min(PART_WORDS, count - len(words)))
+        words += some
+        await asyncio.sleep(0)
+    if multi is not None:
+        return await queued(client, command, words[1:], multi)
+    return await command.answer(client.caller(), words[1:])
+
+
+def check(session: Session, command: Command, count: int) -> None:
     """Refuse a command that may not be here, or has too few words or too many.
 
     Raises: Refused.
@@ -55,7 +76,7 @@ def check(session: Session, command: Command, words: Words) -> None:
     session.check(command.scope)
     if session.subscribed:
         raise Refused(out_of_context(command))
-    if not command.fits(len(words)):
+    if not command.fits(count):
         raise refused(f"wrong number of arguments for '{command.name.lower()}' command")
 
 
@@ -67,11 +88,21 @@ def out_of_context(command: Command) -> str:
     )
 
 
+async def stand_in(command: Command, caller: Caller, words: Words) -> Queued:
+    """Return what is queued for a command.
+
+    Raises: Refused.
+    """
+    if command.queued is None:
+        return Queued(refusing(command))
+    return await read_by(partial(command.queued, caller), words)
+
+
 async def queued(client: Connection, command: Command, words: Words, multi: Transaction) -> bytes:
     """Queue what stands in for a command of ours; one that cannot be is an error of EXEC's reply."""
     caller = replace(client.caller(), strays=lambda: multi.selects)
     try:
-        stands_in = Queued(refusing(command)) if command.queued is None else command.queued(caller, words)
+        stands_in = await stand_in(command, caller, words)
     except Refused as error:  # of the command itself, and not of the transaction
         stands_in = Queued(failing(str(error)))
     (reply,) = await (await client.connected()).frames([stands_in.command])

@@ -8,6 +8,7 @@ from server.resp.specials.passing import seen
 from server.resp.transactions import Transaction
 from server.resp.wire.frames import Bytes, Cut, words_of
 
+LOOKED_AT = 3  # words of a script's command: its name, and where the script or its digest is
 Words = Sequence[bytes]
 SCRIPTING = (b"EVAL", b"EVAL_RO", b"EVALSHA", b"EVALSHA_RO", b"SCRIPT")
 
@@ -69,12 +70,11 @@ def scripting(client: Connection, data: Bytes, one: Cut) -> bool:
     session = client.session
     if session.multi is not None or session.subscribed or not session.passes:
         return seen(client, data, one)
-    words = words_of(data, one)
-    if not client.service.scripts.name_us(words):
+    if not client.service.scripts.name_us(words_of(data, one, LOOKED_AT)):
         return seen(client, data, one)
     if not client.free():
         return False
-    client.answer(scripted(client, words))
+    client.answer(scripted(client, words_of(data, one)))
     return True
 
 

@@ -78,6 +78,8 @@ class Cut:
     def moved(self, by: int) -> None:
         """Take note that it stands elsewhere in the buffer now."""
         self.start, self.at, self.reached = self.start + by, self.at + by, self.reached + by
+        if self.end > 0:
+            self.end += by
 
 
 def cut(data: Bytes, start: int) -> Cut | None:
@@ -224,21 +226,25 @@ def cut_line(data: Bytes, start: int, line: int) -> Cut:
     return Cut(name, 1 if words else 0, start, start, line + 1, line=True)
 
 
-def words_of(data: Bytes, one: Cut) -> list[bytes]:
-    """Return the words of a command all of which is there, its name first.
+def words_of(data: Bytes, one: Cut, most: int = WORDS_LIMIT) -> list[bytes]:
+    """Return the words of a command all of which is there, its name first, and of many the first `most`.
 
     Raises: Malformed, quotes of a line that are not closed.
     """
     if one.line:
         return line_words(bytes(data[one.at : one.end]))
+    return words_from(data, one.at, min(one.words, most))[0]
+
+
+def words_from(data: Bytes, at: int, count: int) -> tuple[list[bytes], int]:
+    """Return so many words that are there, and where they end."""
     words: list[bytes] = []
-    at = one.at
-    for _ in range(one.words):
+    for _ in range(count):
         line = data.index(END, at)
         end = line + 2 + int(data[at + 1 : line])
         words.append(bytes(data[line + 2 : end]))
         at = end + 2
-    return words
+    return words, at
 
 
 ESCAPES = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\b", b"a": b"\a"}

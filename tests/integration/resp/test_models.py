@@ -523,7 +523,7 @@ async def refusal_of_run(caller: Caller, found: Stored, tensor: StoredTensor) ->
 def two_outputs() -> bytes:
     """Both outputs are the input."""
     nodes = [graphs.node("Identity", "x", "a"), graphs.node("Identity", "x", "b")]
-    shape = ["rows", 2]
+    shape: list[int | str] = ["rows", 2]
     return graphs.model(nodes, [graphs.value("x", shape)], [graphs.value(name, shape) for name in "ab"])
 
 

@@ -34,6 +34,19 @@ def test_a_command_is_found_wherever_it_stands(
     assert words_of(data, one) == words
 
 
+@given(words=WORDS, most=st.integers(0, 5), before=st.binary(max_size=5))
+def test_the_first_words_are_had_without_the_others_also_after_a_move(
+    words: list[bytes], most: int, before: bytes
+) -> None:
+    one = cut(before + command(words), len(before))
+
+    assert one is not None
+    one.moved(-len(before))
+
+    assert one.end == len(command(words))
+    assert words_of(command(words), one, most) == words[:most]
+
+
 @given(words=WORDS, places=st.lists(st.integers(1, 20), min_size=1))
 def test_a_command_that_comes_in_parts_is_gone_on_with(words: list[bytes], places: list[int]) -> None:
     whole, data, one, at = command(words), bytearray(), None, 0
