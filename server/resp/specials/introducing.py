@@ -6,12 +6,16 @@ from server.resp.connection import Connection
 from server.resp.refusals import Refused, refused
 from server.resp.session import Session
 from server.resp.specials.passing import seen
+from server.resp.transactions import Transaction, failing
 from server.resp.wire.frames import Bytes, Cut, words_of
 from server.resp.wire.replies import OK, RESP2, RESP3
 
 Words = Sequence[bytes]
 RESET = b"+RESET\r\n"
 CLIENT_WORDS = 4  # that are looked at: CLIENT REPLY OFF has three
+IN_TRANSACTION = (
+    "ERR CLIENT REPLY is not taken within a transaction: EXEC's reply would not be whole; say it before MULTI"
+)
 HELLO_FIRST = (
     "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> "
     "option can be used to authenticate the client and select the RESP protocol version at the same time"
@@ -149,10 +153,13 @@ def about_client(client: Connection, data: Bytes, one: Cut) -> bool:
     if only_predicts(client) and words[1:2] in ([b"SETNAME"], [b"SETINFO"]):
         return client.tell_when_free(OK)
     replies = words[1:2] == [b"REPLY"] and words[2:] in ([b"ON"], [b"OFF"], [b"SKIP"])
-    if not replies or session.subscribed or session.multi is not None or not session.passes:
+    if not replies or session.subscribed or not session.passes:
         return seen(client, data, one)
     if not client.free():
         return False
+    if session.multi is not None:
+        client.answer(kept_out(client, session.multi))
+        return True
     session.skip = words[2] == b"SKIP" and not session.muted
     if words[2] == b"ON":
         session.muted = False
@@ -160,3 +167,11 @@ def about_client(client: Connection, data: Bytes, one: Cut) -> bool:
     elif words[2] == b"OFF":
         session.muted = True
     return True
+
+
+async def kept_out(client: Connection, multi: Transaction) -> bytes:
+    """Queue an error for what would leave EXEC, and whatever waits for its reply, without one."""
+    (reply,) = await (await client.connected()).frames([failing(IN_TRANSACTION)])
+    if reply.startswith(b"+QUEUED"):
+        multi.queue(client.sent, None)
+    return reply

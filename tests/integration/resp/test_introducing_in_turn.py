@@ -80,3 +80,24 @@ async def test_hello_of_a_subscriber_is_refused_and_takes_no_message_for_its_rep
     assert heard.count(b"-ERR Can't execute 'hello'") == 20
     assert heard.count(b"$7\r\nmessage") == 400
     assert heard.endswith(b":0\r\n$5\r\nafter\r\nMARK")
+
+
+@pytest.mark.parametrize("word", ["OFF", "SKIP", "ON"])
+@pytest.mark.parametrize("ours", [False, True])
+async def test_a_transaction_that_would_silence_replies_is_answered_all_the_same(
+    door: OpenedDoor, redis: Redis, word: str, ours: bool
+) -> None:
+    await redis.set("k", "v")
+    line = await door.line()
+    got = command("AI.TENSORGET", "none") if ours else command("GET", "none")
+
+    await line.say(
+        command("MULTI") + got + command("CLIENT", "REPLY", word) + command("GET", "k") + command("EXEC")
+    )
+    heard = await line.until_quiet()
+
+    absent = b"-ERR tensor key is empty or in a different shard\r\n" if ours else b"$-1\r\n"
+    assert heard.startswith(
+        b"+OK\r\n" + b"+QUEUED\r\n" * 3 + b"*3\r\n" + absent + b"-ERR CLIENT REPLY is not taken "
+    )
+    assert heard.endswith(b"say it before MULTI\r\n$1\r\nv\r\nMARK")
