@@ -17,10 +17,8 @@ from models.keys import PREFIX_RULE
 
 PREFIX = "INSITU_"
 HEADER_WORD = re.compile(r"[!-~]+")  # what may follow `Bearer `
-SECRET = (
-    "token",
-    "tokens",
-)  # settings whose value no message shows: a token may stand where its SHA-256 should
+# Settings whose value no message shows: a token may stand where its SHA-256 should.
+SECRET = ("token", "tokens")
 # What pydantic says of a value, and what a person would.
 WORDED = (
     (re.compile(r"^(?:Value error, |Input )"), ""),

@@ -35,9 +35,8 @@ OPTIONS = (
     "and ssl_cert_reqs; a sentinel's also has sentinel_username and sentinel_password"
 )
 UNKNOWN_OPTION = re.compile(r"unexpected keyword argument '(\w+)'")  # as redis-py comes upon it
-DATABASE = re.compile(
-    r"/?[0-9]*/?"
-)  # the path of a URL; redis-py takes any other for database 0, or for a wrong one
+# The path of a URL; redis-py takes any other for database 0, or for a wrong one.
+DATABASE = re.compile(r"/?[0-9]*/?")
 QUERY_PASSWORD = re.compile(r"([?&](?:sentinel_)?password=)[^&]*", re.IGNORECASE)
 CONNECT_SECONDS = 2.0
 REPLY_SECONDS = 30.0  # longer than any blocking read; a chunk of 64 MiB takes its time on a slow link

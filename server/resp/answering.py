@@ -17,9 +17,8 @@ from server.resp.wire.frames import cut, words_of
 SIDE_BY_SIDE = 4096  # replies of ours to one client that are worked on at once, as long as they are short
 BEGINNING = 8  # of them, before it is known how long they are
 LONG_BYTES = 1 << 16
-SIDE_BYTES = (
-    16 << 20
-)  # that replies which are long may have together, and the commands that are worked on beside
+# That replies which are long may have together, and the commands that are worked on beside.
+SIDE_BYTES = 16 << 20
 
 
 class Answering(Passing):
