@@ -24,7 +24,7 @@ from models.encoding import encoded
 from models.errors import InsituError, RedisRefused, RedisUnavailable
 from server.inference.ending import ended
 from server.inference.errors import Overloaded
-from server.inference.moments import Moment
+from server.inference.moments import Later, Moment
 from server.inference.reading.connection import Connection
 from server.inference.reading.faults import away, fault_of_one
 from server.inference.reading.places import Place, unreachable
@@ -120,7 +120,7 @@ class Link:
         # The last read was alone, and came so fast that sleeping over the next takes longer.
         self._near = False
         self._awake, self._awake_until = False, 0.0
-        self._after: list[Callable[[], None]] = []
+        self._after: list[Later] = []
         self._shortest = inf  # round trip of this connection
 
     @property
@@ -168,7 +168,7 @@ class Link:
 
     def after(self, work: Callable[[], None]) -> None:
         """Do work once, when a batch that is under way has been answered or given up; what it asks leaves at once."""
-        self._after.append(work)
+        self._after.append(Later(work))
 
     def move(self, place: Place) -> None:
         """Go to another place if the connection leads elsewhere; what is under way is asked again there."""
@@ -255,8 +255,8 @@ class Link:
             self._settle()
         if self._after:
             after, self._after = self._after, []
-            for work in after:
-                work()
+            for one in after:
+                one.do()
             self._flush()
         if self._drained is not None and not self._waiting:
             self._drained.set()

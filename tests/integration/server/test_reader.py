@@ -63,6 +63,27 @@ async def test_what_is_asked_in_one_tick_leaves_in_one_write(reader: MakeReader,
     assert all(0 < seconds < 1 for _, seconds in trips)
 
 
+async def test_a_fault_in_what_is_done_after_a_read_is_told_and_stops_no_other(
+    reader: MakeReader, filled: RedisServer
+) -> None:
+    one = reader(filled.url)
+    await answers(one, command(1))
+    told: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, fault: told.append(fault["exception"]))
+
+    def failing() -> None:
+        raise ValueError("of whoever waits")
+
+    tally = Tally(one)
+    tally.ask(command(2))
+    one.after(failing)
+    one.after(lambda: tally.ask(command(3)))
+
+    await until(lambda: tally.asked == 2)
+    assert await tally.all() == [[b"2"], [b"3"]]
+    assert [str(fault) for fault in told] == ["of whoever waits"]
+
+
 async def test_a_hundred_thousand_commands_are_one_ask(reader: MakeReader, filled: RedisServer) -> None:
     one = reader(filled.url)
 
