@@ -10,11 +10,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from ipaddress import ip_address
 from typing import Literal, get_args
 from urllib.parse import urlsplit
 
 from models.errors import InsituError
+from server.settings import is_loopback
 
 Scope = Literal["predict", "admin"]
 GRANTS: dict[str, tuple[Scope, ...]] = {"predict": ("predict",), "admin": ("predict", "admin")}
@@ -150,12 +150,7 @@ class Access:
 def is_local(host: str) -> bool:
     """Whether only this machine reaches an address or name."""
     name = host.strip("[]").lower().rstrip(".")
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
-    try:
-        return ip_address(name).is_loopback
-    except ValueError:
-        return False
+    return name == "localhost" or name.endswith(".localhost") or is_loopback(name)
 
 
 def check_host(host: str) -> None:

@@ -147,10 +147,7 @@ class ServerSettings(BaseSettings):
     @property
     def on_loopback(self) -> bool:
         """Whether only this machine reaches the server."""
-        try:
-            return ip_address(self.host).is_loopback
-        except ValueError:
-            return self.host == "localhost"
+        return self.host == "localhost" or is_loopback(self.host)
 
     @property
     def of_cluster(self) -> bool:
@@ -196,3 +193,11 @@ class ServerSettings(BaseSettings):
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ValueError("tls_cert and tls_key go together")
         return self
+
+
+def is_loopback(text: str) -> bool:
+    """Whether a text is an address by which a machine reaches itself; no name is one."""
+    try:
+        return ip_address(text).is_loopback
+    except ValueError:
+        return False

@@ -145,7 +145,7 @@ class Turns:
         """Begin a group, which is asked for when it has as many keys as the last time.
 
         So a request that is alone is not held up, and those that come together leave together. While
-        features are on their way from a Redis that is near, it waits until they are there.
+        features are on their way from a Redis that is near, it waits as long as more comes: see `_end`.
         """
         if not self._begun:
             self._begun = True
@@ -157,9 +157,8 @@ class Turns:
     def _end(self) -> None:
         """End a moment: ask for what came in it, or wait for more as long as more comes and others are read for."""
         if self._groups and self._reading():
+            self._after_reading(self._ask_all)
             waiting = sum([len(group.bodies) for group in self._groups.values()])
-            if not self._waiting:
-                self._after_reading(self._ask_all)
             if waiting > self._waiting:
                 self._waiting = waiting
                 self._loop.call_soon(self._end)

@@ -120,7 +120,7 @@ class Link:
         # The last read was alone, and came so fast that sleeping over the next takes longer.
         self._near = False
         self._awake, self._awake_until = False, 0.0
-        self._after: list[Later] = []
+        self._after: dict[Callable[[], None], None] = {}  # in their order, each once
         self._shortest = inf  # round trip of this connection
 
     @property
@@ -167,8 +167,11 @@ class Link:
         return self._bytes > 0 and self._shortest < NEAR_SECONDS
 
     def after(self, work: Callable[[], None]) -> None:
-        """Do work once, when a batch that is under way has been answered or given up; what it asks leaves at once."""
-        self._after.append(Later(work))
+        """Do work, once however often it is said, when a batch that is under way has been answered or given up.
+
+        What it asks leaves at once.
+        """
+        self._after[work] = None
 
     def move(self, place: Place) -> None:
         """Go to another place if the connection leads elsewhere; what is under way is asked again there."""
@@ -254,9 +257,9 @@ class Link:
         if self._gated:
             self._settle()
         if self._after:
-            after, self._after = self._after, []
-            for one in after:
-                one.do()
+            after, self._after = self._after, {}
+            for work in after:
+                Later(work).do()
             self._flush()
         if self._drained is not None and not self._waiting:
             self._drained.set()

@@ -27,9 +27,9 @@ class Reader:
             much waits.
     """
     busy: Callable[[], bool]
-    """Whether something is under way that is soon answered; never in a cluster. Else `after` is never called."""
+    """Whether something is under way that is soon answered; never in a cluster. Only then is `after` of use."""
     after: Callable[[Callable[[], None]], None]
-    """Have something done once, as soon as that is answered or given up."""
+    """Have something done, once however often it is said, as soon as that is answered or given up."""
 
     def __init__(
         self,

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 
+from server.resp.commands.command import Queued
 from server.resp.connection import Connection
 from server.resp.refusals import Refused, refused
 from server.resp.session import Session
 from server.resp.specials.passing import seen
-from server.resp.transactions import Transaction, failing
+from server.resp.specials.transacting import queued_as
+from server.resp.transactions import failing
 from server.resp.wire.frames import Bytes, Cut, words_of
 from server.resp.wire.replies import OK, RESP2, RESP3
 
@@ -158,7 +160,8 @@ def about_client(client: Connection, data: Bytes, one: Cut) -> bool:
     if not client.free():
         return False
     if session.multi is not None:
-        client.answer(kept_out(client, session.multi))
+        # EXEC, and whatever waits for its reply, would be left without one
+        client.answer(queued_as(client, session.multi, Queued(failing(IN_TRANSACTION))))
         return True
     session.skip = words[2] == b"SKIP" and not session.muted
     if words[2] == b"ON":
@@ -167,11 +170,3 @@ def about_client(client: Connection, data: Bytes, one: Cut) -> bool:
     elif words[2] == b"OFF":
         session.muted = True
     return True
-
-
-async def kept_out(client: Connection, multi: Transaction) -> bytes:
-    """Queue an error for what would leave EXEC, and whatever waits for its reply, without one."""
-    (reply,) = await (await client.connected()).frames([failing(IN_TRANSACTION)])
-    if reply.startswith(b"+QUEUED"):
-        multi.queue(client.sent, None)
-    return reply

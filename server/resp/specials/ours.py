@@ -13,6 +13,7 @@ from server.resp.connection import Connection
 from server.resp.joined_dags import WENT_WELL, form_in
 from server.resp.refusals import Refused, refused
 from server.resp.session import Session
+from server.resp.specials.transacting import queued_as
 from server.resp.transactions import Transaction, failing, refusing
 from server.resp.wire.frames import Bytes, Cut, words_from, words_of
 
@@ -105,7 +106,4 @@ async def queued(client: Connection, command: Command, words: Words, multi: Tran
         stands_in = await stand_in(command, caller, words)
     except Refused as error:  # of the command itself, and not of the transaction
         stands_in = Queued(failing(str(error)))
-    (reply,) = await (await client.connected()).frames([stands_in.command])
-    if reply.startswith(b"+QUEUED"):
-        multi.queue(client.sent, stands_in.turned)
-    return reply
+    return await queued_as(client, multi, stands_in)

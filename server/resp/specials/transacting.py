@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from server.resp.commands.command import Queued
 from server.resp.connection import Connection
 from server.resp.scripts import worded
 from server.resp.specials.passing import seen
@@ -55,6 +56,14 @@ async def executed(client: Connection, multi: Transaction, words: Words) -> byte
     """Return the reply to EXEC."""
     (reply,) = await (await client.connected()).frames([words])
     return await multi.told(reply)
+
+
+async def queued_as(client: Connection, multi: Transaction, stands_in: Queued) -> bytes:
+    """Queue what stands in for a command, and return what Redis says to that."""
+    (reply,) = await (await client.connected()).frames([stands_in.command])
+    if reply.startswith(b"+QUEUED"):
+        multi.queue(client.sent, stands_in.turned)
+    return reply
 
 
 def discarding(client: Connection, data: Bytes, one: Cut) -> bool:

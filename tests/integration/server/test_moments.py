@@ -142,18 +142,21 @@ def trips(engine: Engine) -> float:
     return float(line.split()[1])
 
 
-async def close_to(engine: Engine, turns: Turns) -> None:
-    """Ask until the engine has found its Redis to be near."""
+async def beside(own: RedisServer, engine: StartEngine) -> tuple[Engine, Turns]:
+    """Start an engine, and ask until it has found its Redis to be near."""
+    running = await engine(redis_url=own.url)
+    turns = Turns(running)
 
     async def found() -> bool:
         each = asked(turns, "v:1")
-        near = engine.reading()
+        near = running.reading()
         await told(each)
         return near
 
     async with asyncio.timeout(10):
         while not await found():
             pass
+    return running, turns
 
 
 async def in_moments(turns: Turns, *keys: str) -> list[Turn]:
@@ -168,9 +171,7 @@ async def in_moments(turns: Turns, *keys: str) -> list[Turn]:
 async def test_what_comes_while_others_are_read_for_is_asked_together(
     own: RedisServer, engine: StartEngine
 ) -> None:
-    running = await engine(redis_url=own.url)
-    turns = Turns(running)
-    await close_to(running, turns)
+    running, turns = await beside(own, engine)
     before = trips(running)
 
     own.pause()
@@ -185,9 +186,7 @@ async def test_what_comes_while_others_are_read_for_is_asked_together(
 async def test_a_redis_that_is_held_up_holds_up_nobody_who_came_later(
     own: RedisServer, engine: StartEngine
 ) -> None:
-    running = await engine(redis_url=own.url)
-    turns = Turns(running)
-    await close_to(running, turns)
+    running, turns = await beside(own, engine)
 
     own.pause()
     each = await in_moments(turns, "v:1", "v:2", "v:3")
@@ -200,9 +199,7 @@ async def test_a_redis_that_is_held_up_holds_up_nobody_who_came_later(
 
 
 async def test_those_who_waited_are_told_that_redis_is_lost(own: RedisServer, engine: StartEngine) -> None:
-    running = await engine(redis_url=own.url)
-    turns = Turns(running)
-    await close_to(running, turns)
+    _, turns = await beside(own, engine)
 
     own.pause()
     each = await in_moments(turns, "v:1", "v:2", "v:3")

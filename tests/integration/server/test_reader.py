@@ -78,6 +78,7 @@ async def test_a_fault_in_what_is_done_after_a_read_is_told_and_stops_no_other(
     tally.ask(command(2))
     one.after(failing)
     one.after(lambda: tally.ask(command(3)))
+    one.after(failing)  # once, however often it is said
 
     await until(lambda: tally.asked == 2)
     assert await tally.all() == [[b"2"], [b"3"]]

@@ -26,6 +26,8 @@ from trainer.errors import TooManyBadRows, TooMuchData
 from trainer.reading import filling
 from trainer.table import Table
 
+IN_PARQUET = ("source: csv, path: churn.csv", "source: parquet, path: churn.parquet")
+
 
 def test_a_row_of_a_csv_file_has_the_key_that_its_columns_fill(tmp_path: Path) -> None:
     csv(tmp_path)
@@ -52,7 +54,7 @@ def test_decimal_keys_keep_all_of_their_digits(tmp_path: Path) -> None:
     table = read(
         changed(
             CHURN,
-            ("source: csv, path: churn.csv", "source: parquet, path: churn.parquet"),
+            IN_PARQUET,
             ("[age", "[{name: age, default: -1}"),
         ),
         tmp_path,
@@ -274,7 +276,7 @@ def test_what_a_request_will_carry_is_a_column_too(tmp_path: Path) -> None:
     )
     recipe = changed(
         CHURN,
-        ("source: csv, path: churn.csv", "source: parquet, path: churn.parquet"),
+        IN_PARQUET,
         ('{key: "customer:{id}", as: hash, fields: [age, {name: plan, categories: [free, paid]}]}',
          "{inline: true, fields: [hour, {name: place, shape: [2]}]}"),
     )  # fmt: skip
@@ -343,7 +345,7 @@ def test_times_of_parquet_part_rows_as_times_of_text_do(tmp_path: Path) -> None:
         changed(
             CHURN,
             ("labels:", "split: {time: when}\nlabels:"),
-            ("csv, path: churn.csv", "parquet, path: churn.parquet"),
+            IN_PARQUET,
         ),
         tmp_path,
     )
