@@ -7,7 +7,6 @@ change from row to row.
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
-import numpy as np
 import orjson
 
 from server.inference.answers import said
@@ -26,8 +25,7 @@ def texts_of(columns: Columns) -> list[bytes]:
 def places_of(columns: Columns) -> tuple[bytes, list[Sequence[bytes]]]:
     """Return a row's members with `%b` in each place that changes, and what goes there in each row."""
     numbers = columns.numbers
-    exact = numbers.reshape(-1).astype(np.float64)
-    written = orjson.dumps(exact, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].split(b",")
+    written = orjson.dumps(numbers.reshape(-1).tolist())[1:-1].split(b",")
     if columns.manifest.task == "regression":
         return b'"value":%b', [written]
     names, form = form_of(columns.manifest.labels)

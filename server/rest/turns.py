@@ -218,7 +218,8 @@ class Turns:
     def _submit(self, target: Target, group: Group, share: int | None) -> None:
         """Ask for a group, all of whose keys go to the same version."""
         callers = len(group.keys)
-        ask = Ask(*target, group.keys, callers=callers, share=share)
+        model, reference = target  # a call with * is no direct one
+        ask = Ask(model, reference, keys=group.keys, callers=callers, share=share)
         if callers > 1:
             ask.apart = TOO_MUCH_AT_ONCE
 

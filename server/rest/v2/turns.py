@@ -102,7 +102,8 @@ class InferTurns:
             return
         feeds = group.form.feeds(group.bodies, head.json_bytes or 0)
         callers, priority = len(group.turns), group.form.priority
-        ask = Ask(*head.target, inputs=feeds, callers=callers, tensors=True, priority=priority)
+        model, reference = head.target  # a call with * is no direct one
+        ask = Ask(model, reference, inputs=feeds, callers=callers, tensors=True, priority=priority)
         if callers > 1:
             ask.apart = OF_ONE_CALLER
 
