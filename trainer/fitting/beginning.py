@@ -9,12 +9,12 @@ from trainer.events import Events
 from trainer.fitting.checkpoints import Checkpoint
 from trainer.fitting.fit import Fit, History, reproducible
 from trainer.fitting.rows import Rows
-from trainer.fitting.starting import Start, begin_with, freeze
+from trainer.fitting.starting import Start, begin_with, check_places, freeze
 from trainer.networks.building import Blueprint, build
 from trainer.networks.ensemble import Ensemble, Fitted
 from trainer.networks.network import Network
 from trainer.table import Table
-from trainer.tasks.task import Task
+from trainer.tasks.task import Task, values_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,10 @@ def fit_of(recipe: Recipe, network: Network, learning: Learning, events: Events)
 
 def begun(network: Network, blueprint: Blueprint, start: Start | None, recipe: Recipe) -> list[str]:
     """Give a network the weights that it begins with, and tell what begins anew."""
-    return [] if start is None else begin_with(network, blueprint, start, recipe.classes)
+    if start is None:
+        return []
+    head = recipe.classes or values_of(recipe)
+    return [*begin_with(network, blueprint, start, head), *check_places(start, recipe)]
 
 
 def check_start(recipe: Recipe, blueprint: Blueprint, start: Start) -> None:

@@ -1,14 +1,18 @@
 """A training that begins with the weights of a published version instead of numbers by chance."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from torch import nn
 
+from models.features import FeatureView
+from models.privacy import Privacy
+from models.recipe import Recipe
 from models.recipe_training import start_of
 from models.store import ModelStore
 from trainer.errors import BadStart
 from trainer.exporting.weights import Weights, load_numbers, numbers, weights_of
+from trainer.fitting.places import Moved, Renamed, differences
 from trainer.networks.building import Blueprint
 from trainer.networks.network import Network
 
@@ -18,12 +22,13 @@ MISFITS_SHOWN = 3
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """A version's weights, and the labels that its head was for."""
+    """A version's weights, the labels or values that its head was for, and the view that it reads."""
 
     name: str
     version: int
     labels: tuple[str, ...]
     weights: Weights
+    view: FeatureView | None = None
 
     def __str__(self) -> str:
         return f"{self.name} version {self.version}"
@@ -37,13 +42,15 @@ async def read_start(store: ModelStore, reference: str) -> Start:
     name, version = start_of(reference)
     bundle = await store.load(name, await store.resolve(name, version))
     manifest = bundle.manifest
-    return Start(name, manifest.version, manifest.labels, weights_of(bundle.onnx))
+    values = manifest.answer.values if manifest.answer else ()
+    head = manifest.labels or values
+    return Start(name, manifest.version, head, weights_of(bundle.onnx), manifest.features)
 
 
 def begin_with(network: Network, blueprint: Blueprint, start: Start, labels: tuple[str, ...]) -> list[str]:
     """Give a network the weights of a version, and tell what begins anew.
 
-    A head for other labels begins anew; any other layer has to fit.
+    A head for other labels or values begins anew; any other layer has to fit.
 
     Raises: BadStart, no weights there, or naming the layers that do not fit and both shapes.
     """
@@ -58,12 +65,9 @@ def begin_with(network: Network, blueprint: Blueprint, start: Start, labels: tup
     other_head = labels != start.labels or bool(list(misfits(here, there, heads=True)))
     found = list(misfits(here, there, heads=False))
     if found:
-        told = "; ".join(
-            f"{layer(name, blueprint)}: {name.rpartition('.')[2]} {text}" for name, text in found[:3]
-        )
-        more = f"; and {len(found) - MISFITS_SHOWN} more" if len(found) > MISFITS_SHOWN else ""
+        told = [f"{layer(name, blueprint)}: {name.rpartition('.')[2]} {text}" for name, text in found]
         raise BadStart(
-            f"{start} does not fit this network: {told}{more}; give the layers the same sizes, or leave "
+            f"{start} does not fit this network: {listed(told)}; give the layers the same sizes, or leave "
             "training.from out",
             name=start.name,
             version=start.version,
@@ -72,6 +76,32 @@ def begin_with(network: Network, blueprint: Blueprint, start: Start, labels: tup
         network, {name: value for name, value in there.items() if not (other_head and is_head(name))}
     )
     return [f"the head begins anew, {start} has one for other labels"] if other_head else []
+
+
+def check_places(start: Start, recipe: Recipe) -> list[str]:
+    """Refuse inputs, fields or categories that moved, and tell which have other names.
+
+    Raises: BadStart, naming what moved.
+    """
+    if start.view is None:
+        return []
+    privacy = Privacy.of(recipe.as_data())
+    every = [*differences(start.view, recipe.features)]
+    moved, renamed = ([one for one in every if isinstance(one, kind)] for kind in (Moved, Renamed))
+    if moved:
+        raise BadStart(
+            f"{start} has weights for other places: {listed(moved)}; write them in the version's order, or leave "
+            "training.from out",
+            name=start.name,
+            version=start.version,
+        )
+    return [privacy.text(f"other names than in {start}: {listed(renamed)}")] if renamed else []
+
+
+def listed(every: Sequence[object]) -> str:
+    """Return the first of several in words, and how many more there are."""
+    more = f"; and {len(every) - MISFITS_SHOWN} more" if len(every) > MISFITS_SHOWN else ""
+    return "; ".join(map(str, every[:MISFITS_SHOWN])) + more
 
 
 def misfits(here: Weights, there: Weights, *, heads: bool) -> Iterator[tuple[str, str]]:

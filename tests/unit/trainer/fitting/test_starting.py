@@ -1,5 +1,6 @@
 """Trainings that begin with a version: its weights, frozen layers, heads anew, and what does not fit."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,13 @@ from tests.unit.trainer.tables import CLOUDS, LINE, SLOPES, clouds, line, recipe
 from trainer.blueprints import blueprint_of
 from trainer.errors import BadStart, CheckpointMismatch
 from trainer.events import Event, Journal, Noticed, silent
-from trainer.exporting.weights import weights_of
-from trainer.fitting.beginning import Beginning, Learning, check_start, fitted
+from trainer.exporting.weights import numbers, weights_of
+from trainer.fitting.beginning import Beginning, Learning, begun, check_start, fitted
 from trainer.fitting.checkpoints import Checkpoint
 from trainer.fitting.fit import raw_outputs
 from trainer.fitting.rows import Rows
 from trainer.fitting.starting import Start
+from trainer.networks.building import build
 from trainer.networks.network import Network
 from trainer.run import train_on
 from trainer.table import Table
@@ -179,6 +181,75 @@ def test_a_regression_goes_on_too() -> None:
     again = fine_tuned(recipe(LINE, epochs=1, lr=1e-9), line(), start)
 
     assert loss(again, made, line()) < 0.1
+
+
+NAMED = "fields: [a, {name: b, categories: [p, q, r], unknown: r}]"
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        (
+            "fields: [{name: b, categories: [p, q, r], unknown: r}, a]",
+            "field b is number 2 there, number 1 here",
+        ),
+        (
+            "fields: [a, {name: b, categories: [q, p, r], unknown: r}]",
+            "category of b q is number 2 there, number 1 here; category of b p is number 1 there, number 2 here",
+        ),
+        ("fields: [b, c]", "field b is number 2 there, number 1 here"),
+    ],
+)
+def test_weights_are_not_taken_for_columns_in_other_places(version: Start, fields: str, told: str) -> None:
+    there = Recipe.parse(DEEP.replace("fields: [a, b]", NAMED))
+    here = Recipe.parse(DEEP.replace("fields: [a, b]", fields))
+    start = replace(version, view=there.features)
+
+    check_start(there, blueprint_of(there), start)
+    with pytest.raises(BadStart, match=f"clouds version 3 has weights for other places: {told}"):
+        check_start(here, blueprint_of(here), start)
+
+
+def test_inputs_that_changed_places_are_refused() -> None:
+    text = CLOUDS.replace(
+        "[a, b]}]}", '[a, b]}]}\n    - {name: y, sources: [{key: "point:{id}", as: hash, fields: [c, d]}]}'
+    ).replace("[standardize, {linear: 8}, tanh]", "{branches: {x: [{linear: 4}], y: [{linear: 4}]}}")
+    there, here = (
+        Recipe.parse(text),
+        Recipe.parse(
+            text.replace("{name: x", "{name: z")
+            .replace("{name: y", "{name: x")
+            .replace("{name: z", "{name: y")
+        ),
+    )
+    start = Start("clouds", 3, ("left", "right"), numbers(build(blueprint_of(there))), there.features)
+
+    check_start(there, blueprint_of(there), start)
+    with pytest.raises(BadStart, match="input y is number 2 there, number 1 here"):
+        check_start(here, blueprint_of(here), start)
+
+
+def test_a_place_with_another_name_is_told(version: Start) -> None:
+    made = recipe(DEEP.replace("fields: [a, b]", "fields: [a, c]"), epochs=1)
+    start = replace(version, view=recipe(DEEP).features)
+    learning = Learning(blueprint_of(made), clouds(), clouds(), task_of(made, clouds()), CPU)
+
+    _, history = fitted(made, learning, silent, Beginning(None, start))
+
+    assert history.notes == ["other names than in clouds version 3: field 2 of x was b, is c"]
+
+
+def test_a_head_for_values_in_another_order_begins_anew() -> None:
+    made = recipe(LINE.replace("field: y", "fields: [y, z]"))
+    start = Start("line", 1, ("z", "y"), numbers(build(blueprint_of(made))))
+
+    anew, kept = (
+        begun(build(blueprint_of(made)), blueprint_of(made), one, made)
+        for one in (start, replace(start, labels=("y", "z")))
+    )
+
+    assert anew == ["the head begins anew, line version 1 has one for other labels"]
+    assert kept == []
 
 
 def test_a_recipe_is_changed_by_its_places() -> None:
