@@ -89,7 +89,7 @@ class Training:
 
     def _cross_validate(self) -> Folds | None:
         known = self.table.slice(0, len(self.train) + len(self.validation))
-        return cross_validate(self.recipe, known, self.device, self.journal)
+        return cross_validate(self.recipe, known, self.device, self.journal, self.beginning.start)
 
     def _exported(self, network: Fitted, served: Served) -> Exported:
         """Return the file that is published; a score's threshold is known once there is one."""

@@ -17,9 +17,10 @@ from trainer.blueprints import blueprint_of
 from trainer.errors import NotEnoughRows
 from trainer.evaluate import evaluate
 from trainer.events import Journal, silent
-from trainer.fitting.beginning import Learning, fitted
+from trainer.fitting.beginning import Beginning, Learning, fitted
 from trainer.fitting.fit import raw_outputs
 from trainer.fitting.rows import Rows
+from trainer.fitting.starting import Start
 from trainer.judging.questions import Scores
 from trainer.split import Shares, check_taught, groups, part, ranked
 from trainer.table import Indices, Table
@@ -37,8 +38,10 @@ class Folds:
     deviation: float
 
 
-def cross_validate(recipe: Recipe, table: Table, device: torch.device, journal: Journal) -> Folds | None:
-    """Score a network on each fold of a table; None when the recipe asks for no folds.
+def cross_validate(
+    recipe: Recipe, table: Table, device: torch.device, journal: Journal, start: Start | None = None
+) -> Folds | None:
+    """Score a network on each fold of a table, begun as the published one is; None when the recipe asks for no folds.
 
     Raises: NotEnoughRows, fewer rows, groups or times than folds.
     """
@@ -48,7 +51,7 @@ def cross_validate(recipe: Recipe, table: Table, device: torch.device, journal: 
     with journal.stage("folds", count) as stage:
         rows, scores, metric = [], [], ""
         for number, (known, asked) in enumerate(folds(table, recipe, count), 1):
-            task, found = scored(recipe, table.take(known), table.take(asked), device)
+            task, found = scored(recipe, (table.take(known), table.take(asked)), device, start)
             metric = task.metric
             rows.append(len(asked))
             scores.append(found.values[metric])
@@ -58,13 +61,17 @@ def cross_validate(recipe: Recipe, table: Table, device: torch.device, journal: 
     return Folds(metric, tuple(rows), tuple(scores), mean, deviation)
 
 
-def scored(recipe: Recipe, known: Table, asked: Table, device: torch.device) -> tuple[Task, Scores]:
+def scored(
+    recipe: Recipe, rows: tuple[Table, Table], device: torch.device, start: Start | None = None
+) -> tuple[Task, Scores]:
     """Fit a network to some rows and score it on others; its best epoch is chosen on the former."""
+    known, asked = rows
     parts = part(known, recipe, Shares(recipe.training.validation, 0))
     check_taught(known, recipe.classes if recipe.task == "classification" else (), parts.train)
     train, validation = known.take(parts.train), known.take(parts.validation)
     task = task_of(recipe, train)
-    network, _ = fitted(recipe, Learning(blueprint_of(recipe), train, validation, task, device), silent)
+    learning = Learning(blueprint_of(recipe), train, validation, task, device)
+    network, _ = fitted(recipe, learning, silent, Beginning(start=start))
     answers = task.answer(raw_outputs(network, Rows.of(asked, device)))
     return task, evaluate(task, answers.cpu().numpy(), asked.targets)
 

@@ -174,6 +174,19 @@ def test_a_recurrent_network_begins_with_a_version_too() -> None:
     assert loss(again, made, slopes()) < 0.35
 
 
+def test_the_networks_of_folds_begin_with_the_version_too(version: Start) -> None:
+    made = recipe(DEEP + "split: {folds: 3}\n", epochs=1, lr=1e-9)
+
+    begun, anew = (
+        train_on(made, clouds(), beginning=Beginning(start=start)).outcome.folds for start in (version, None)
+    )
+
+    assert begun is not None
+    assert anew is not None
+    assert min(begun.scores) > 0.95
+    assert anew.mean < 0.8
+
+
 def test_a_regression_goes_on_too() -> None:
     made = recipe(LINE)
     start = Start("line", 1, (), weights_of(train_on(made, line(), Journal(silent)).bundle.onnx))
