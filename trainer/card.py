@@ -12,6 +12,7 @@ from models.recipe import Recipe
 from trainer.exporting.export import TOLERANCE
 from trainer.fitting.fit import History
 from trainer.outcome import HeldOut, Outcome
+from trainer.tasks.task import Task, Valued
 
 KEYS_KEPT = 1000  # more held-out keys are kept as a count and a digest
 EPOCHS_KEPT = 200
@@ -19,7 +20,7 @@ LABELS_KEPT = 50  # a larger confusion matrix is left out
 MADE_WITH = ("torch", "onnx", "onnxruntime", "scikit-learn", "captum", "numpy")
 
 
-def card(recipe: Recipe, outcome: Outcome) -> dict[str, Any]:
+def card(recipe: Recipe, task: Task, outcome: Outcome) -> dict[str, Any]:
     """Return the card of a trained model."""
     facts = {
         "data": {
@@ -30,7 +31,7 @@ def card(recipe: Recipe, outcome: Outcome) -> dict[str, Any]:
         },
         "held_out": held_out(recipe, outcome.held_out),
         "network": network(recipe),
-        "training": training(outcome),
+        "training": {**training(outcome), "unit": unit(task)},
         "baseline": {"name": outcome.baseline.name, **rounded(outcome.baseline.scores.values)},
         "cross_validation": asdict(outcome.folds) if outcome.folds else None,
         **judged(recipe, outcome),
@@ -62,6 +63,13 @@ def training(outcome: Outcome) -> dict[str, Any]:
         "seconds": dict(outcome.seconds),
         "curve": curve(history),
     }
+
+
+def unit(task: Task) -> dict[str, list[float]] | None:
+    """Return in which unit numbers were learned: a training that begins with this version goes on in it."""
+    if not isinstance(task, Valued):
+        return None
+    return {"mean": list(task.unit.mean), "deviation": list(task.unit.deviation)}
 
 
 def judged(recipe: Recipe, outcome: Outcome) -> dict[str, Any]:

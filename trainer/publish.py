@@ -36,7 +36,7 @@ def compose(recipe: Recipe, task: Task, outcome: Outcome) -> Bundle:
         outputs=graph.outputs,
         features=bind(recipe.features, graph.inputs),
         metrics=rounded(outcome.scores.values | beside),
-        card=card(recipe, outcome),
+        card=card(recipe, task, outcome),
         recipe=recipe.as_data(),
         opset=graph.opset,
         ir_version=graph.ir_version,

@@ -23,6 +23,7 @@ from trainer.exporting.quantize import quantized
 from trainer.fitting.beginning import Beginning, Learning, fitted
 from trainer.fitting.fit import History, raw_outputs, reproducible
 from trainer.fitting.rows import Rows
+from trainer.fitting.starting import begun_task
 from trainer.judge import Asked, Case, Judgement, judge
 from trainer.judging.calibration import TEMPERED, Tempering, tempering
 from trainer.judging.data_curve import data_curve
@@ -37,7 +38,7 @@ from trainer.reference import reference
 from trainer.split import parted, ranked, split
 from trainer.table import Table
 from trainer.tasks.anomaly import Anomaly
-from trainer.tasks.task import Task, task_of
+from trainer.tasks.task import Task
 from trainer.trying.folds import Folds, cross_validate
 from trainer.trying.trials import Trials
 
@@ -54,7 +55,7 @@ class Training:
         self.recipe, self.table, self.journal = recipe, table, journal
         self.beginning = beginning or Beginning()
         self.train, self.validation, self.held_out = parted(table, split(table, recipe))
-        self.task = task_of(recipe, self.train)
+        self.task: Task = begun_task(recipe, self.train, self.beginning.start)
         self.signature = signature_of(recipe, self.task)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 

@@ -1,11 +1,12 @@
 """A training that begins with the weights of a published version instead of numbers by chance."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import nn
 
 from models.features import FeatureView
+from models.manifest import Manifest
 from models.privacy import Privacy
 from models.recipe import Recipe
 from models.recipe_training import start_of
@@ -15,6 +16,9 @@ from trainer.exporting.weights import Weights, load_numbers, numbers, weights_of
 from trainer.fitting.places import Moved, Renamed, differences
 from trainer.networks.building import Blueprint
 from trainer.networks.network import Network
+from trainer.table import Table
+from trainer.tasks.task import Task, Valued, task_of, values_of
+from trainer.tasks.values import Unit
 
 HEAD = "head"
 MISFITS_SHOWN = 3
@@ -29,6 +33,8 @@ class Start:
     labels: tuple[str, ...]
     weights: Weights
     view: FeatureView | None = None
+    unit: Unit | None = None
+    """In which its numbers were learned, where they are values."""
 
     def __str__(self) -> str:
         return f"{self.name} version {self.version}"
@@ -44,7 +50,14 @@ async def read_start(store: ModelStore, reference: str) -> Start:
     manifest = bundle.manifest
     values = manifest.answer.values if manifest.answer else ()
     head = manifest.labels or values
-    return Start(name, manifest.version, head, weights_of(bundle.onnx), manifest.features)
+    unit = unit_of(manifest)
+    return Start(name, manifest.version, head, weights_of(bundle.onnx), manifest.features, unit)
+
+
+def unit_of(manifest: Manifest) -> Unit | None:
+    """Return the unit that a version's card says its values were learned in."""
+    found = (manifest.card.get("training") or {}).get("unit")
+    return None if found is None else Unit(tuple(found["mean"]), tuple(found["deviation"]))
 
 
 def begin_with(network: Network, blueprint: Blueprint, start: Start, labels: tuple[str, ...]) -> list[str]:
@@ -96,6 +109,17 @@ def check_places(start: Start, recipe: Recipe) -> list[str]:
             version=start.version,
         )
     return [privacy.text(f"other names than in {start}: {listed(renamed)}")] if renamed else []
+
+
+def begun_task(recipe: Recipe, train: Table, start: Start | None) -> Task:
+    """Return a recipe's task; where a version's head is kept, in the unit that its values were learned in."""
+    task = task_of(recipe, train)
+    unit = start.unit if start is not None else None
+    if start is None or unit is None or not isinstance(task, Valued):
+        return task
+    head = start.weights.get(f"{HEAD}.weight")
+    kept = start.labels == values_of(recipe) and head is not None and len(head) == task.outputs
+    return replace(task, unit=unit) if kept and unit.columns == task.unit.columns else task
 
 
 def listed(every: Sequence[object]) -> str:

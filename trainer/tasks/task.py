@@ -97,6 +97,9 @@ class Regression:
         return float((self.answer(raw) - targets.reshape(raw.shape)).square().mean().sqrt())
 
 
+Valued = Regression | Quantiles | Forecasting  # tasks whose numbers have a unit
+
+
 def task_of(recipe: Recipe, train: Table | None = None) -> Task:
     """Return a recipe's task; the unit of its numbers is measured on the training rows, or is given."""
     if recipe.task == "classification":

@@ -20,11 +20,11 @@ from trainer.events import Journal, silent
 from trainer.fitting.beginning import Beginning, Learning, fitted
 from trainer.fitting.fit import raw_outputs
 from trainer.fitting.rows import Rows
-from trainer.fitting.starting import Start
+from trainer.fitting.starting import Start, begun_task
 from trainer.judging.questions import Scores
 from trainer.split import Shares, check_taught, groups, part, ranked
 from trainer.table import Indices, Table
-from trainer.tasks.task import Task, task_of
+from trainer.tasks.task import Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def scored(
     parts = part(known, recipe, Shares(recipe.training.validation, 0))
     check_taught(known, recipe.classes if recipe.task == "classification" else (), parts.train)
     train, validation = known.take(parts.train), known.take(parts.validation)
-    task = task_of(recipe, train)
+    task = begun_task(recipe, train, start)
     learning = Learning(blueprint_of(recipe), train, validation, task, device)
     network, _ = fitted(recipe, learning, silent, Beginning(start=start))
     answers = task.answer(raw_outputs(network, Rows.of(asked, device)))

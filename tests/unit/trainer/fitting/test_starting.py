@@ -19,12 +19,13 @@ from trainer.fitting.beginning import Beginning, Learning, begun, check_start, f
 from trainer.fitting.checkpoints import Checkpoint
 from trainer.fitting.fit import raw_outputs
 from trainer.fitting.rows import Rows
-from trainer.fitting.starting import Start
+from trainer.fitting.starting import Start, begun_task, unit_of
 from trainer.networks.building import build
 from trainer.networks.network import Network
 from trainer.run import train_on
 from trainer.table import Table
-from trainer.tasks.task import task_of
+from trainer.tasks.task import Regression, task_of
+from trainer.tasks.values import Unit
 
 CPU = torch.device("cpu")
 DEEP = CLOUDS.replace(
@@ -263,6 +264,34 @@ def test_a_head_for_values_in_another_order_begins_anew() -> None:
 
     assert anew == ["the head begins anew, line version 1 has one for other labels"]
     assert kept == []
+
+
+@pytest.mark.parametrize("quantiles", ["", "\nquantiles: [0.1, 0.5, 0.9]"])
+def test_values_go_on_in_the_unit_of_the_version(quantiles: str) -> None:
+    """Rows that lie elsewhere on the same line are answered as the version answers them."""
+    text = LINE.replace("task: regression", f"task: regression{quantiles}")
+    manifest = train_on(recipe(text, epochs=60), line(400)).bundle
+    start = Start("line", 1, (), weights_of(manifest.onnx), unit=unit_of(manifest.manifest))
+    near = line(400)
+    rows = np.abs(near.inputs["x"].x[:, 0]) < 0.5
+    near.inputs["x"].x[~rows] *= 0.2
+    near = Table(near.keys, near.inputs, 1000 + near.inputs["x"].x @ np.array([50.0, -20.0]))
+
+    again = train_on(recipe(text, epochs=1, lr=1e-9), near, beginning=Beginning(start=start)).bundle.manifest
+    anew = train_on(recipe(text, epochs=1, lr=1e-9), near).bundle.manifest
+
+    assert again.metrics["rmse"] < 5
+    assert again.card["training"]["unit"] == manifest.manifest.card["training"]["unit"]
+    assert anew.card["training"]["unit"] != again.card["training"]["unit"]
+
+
+def test_a_head_that_begins_anew_has_the_unit_of_its_own_rows() -> None:
+    made = recipe(LINE, epochs=1)
+    start = Start("line", 1, (), numbers(build(blueprint_of(made))), unit=Unit((7.0,), (3.0,)))
+    quantiles = Recipe.parse(LINE.replace("task: regression", "task: regression\nquantiles: [0.1, 0.5, 0.9]"))
+
+    assert begun_task(made, line(), start) == Regression(Unit((7.0,), (3.0,)))
+    assert begun_task(quantiles, line(), start) == task_of(quantiles, line())
 
 
 def test_a_recipe_is_changed_by_its_places() -> None:
