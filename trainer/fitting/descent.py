@@ -65,9 +65,12 @@ class Descent:
     def _learned(self, number: int) -> float:
         losses: list[Tensor] = []
         sizes: list[int] = []
-        count = len(self.rows)
+        count, passed = len(self.rows), 0.0
         for parts in self._steps():
-            self._set_rate((number - 1) + sum(sizes) / count, sum(map(len, parts)) / count)
+            # Private steps draw more rows or fewer by chance, which the rate shall not follow.
+            rows = self._private.batch if self._private else sum(map(len, parts))
+            self._set_rate((number - 1) + passed / count, rows / count)
+            passed += rows
             losses += self._step(parts)
             sizes += map(len, parts)
         # Read once an epoch: every look at a number waits for the device.

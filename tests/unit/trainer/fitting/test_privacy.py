@@ -15,7 +15,10 @@ from trainer.blueprints import blueprint_of
 from trainer.events import EpochEnded, Event, silent
 from trainer.fitting.beginning import Beginning, Learning, fitted
 from trainer.fitting.checkpoints import Checkpoint
+from trainer.fitting.descent import Descent
 from trainer.fitting.fit import History
+from trainer.fitting.rows import Rows
+from trainer.networks.building import build
 from trainer.networks.network import Network
 from trainer.run import train_on
 from trainer.table import Table, Values
@@ -198,6 +201,21 @@ def test_real_images_are_learned_privately() -> None:
     assert history.privacy is not None
     assert history.privacy.epsilon <= 8
     assert not any(hasattr(one, "grad_sample") for one in network.parameters())
+
+
+def test_the_learning_rate_follows_the_steps_and_not_how_many_rows_they_drew() -> None:
+    """One step more than fit into the rows: what was drawn by chance would often end below a rate of 0."""
+    made = recipe(PRIVATE, epochs=2, schedule="linear", lr=1.0, batch=57)
+    table = clouds(400)
+    network = build(blueprint_of(made))
+    descent = Descent(network, task_of(made, table), made.training, Rows.of(table, torch.device("cpu")))
+
+    rates = []
+    for number in (1, 2):
+        descent.epoch(number)
+        rates.append(descent.rate)
+
+    assert rates == pytest.approx([1 - 7 * 57 / 800, 0.5 - 7 * 57 / 800])
 
 
 def test_without_the_word_nothing_is_spent() -> None:
