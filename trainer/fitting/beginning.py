@@ -74,6 +74,8 @@ def member(
         for note in notes:
             fit.note(note)
         history = fit.run()
+    if history.privacy is not None and begin.start is not None and begin.start.spent is not None:
+        history.privacy = history.privacy.after(*begin.start.spent)
     if checkpoint is not None and count > 1:
         checkpoint.finish({"weights": network.state_dict(), "history": history.state()})
     return network, history
@@ -91,7 +93,17 @@ def begun(network: Network, blueprint: Blueprint, start: Start | None, recipe: R
     if start is None:
         return []
     head = recipe.classes or values_of(recipe)
-    return [*begin_with(network, blueprint, start, head), *check_places(start, recipe)]
+    notes = [*begin_with(network, blueprint, start, head), *check_places(start, recipe)]
+    if recipe.training.privacy is not None:
+        notes.append(privacy_told(start))
+    return notes
+
+
+def privacy_told(start: Start) -> str:
+    """Return what a private training makes of the privacy of the version that it begins with."""
+    if start.spent is None:
+        return f"the epsilon is of this training alone: {start} was trained without privacy"
+    return f"the epsilon and the delta include the {start.spent[0]:.3g} and {start.spent[1]:g} that {start} spent"
 
 
 def check_start(recipe: Recipe, blueprint: Blueprint, start: Start) -> None:

@@ -35,6 +35,8 @@ class Start:
     view: FeatureView | None = None
     unit: Unit | None = None
     """In which its numbers were learned, where they are values."""
+    spent: tuple[float, float] | None = None
+    """Epsilon and delta of its training and of those before it, where that was private."""
 
     def __str__(self) -> str:
         return f"{self.name} version {self.version}"
@@ -51,13 +53,20 @@ async def read_start(store: ModelStore, reference: str) -> Start:
     values = manifest.answer.values if manifest.answer else ()
     head = manifest.labels or values
     unit = unit_of(manifest)
-    return Start(name, manifest.version, head, weights_of(bundle.onnx), manifest.features, unit)
+    weights, spent = weights_of(bundle.onnx), spent_by(manifest)
+    return Start(name, manifest.version, head, weights, manifest.features, unit, spent)
 
 
 def unit_of(manifest: Manifest) -> Unit | None:
     """Return the unit that a version's card says its values were learned in."""
     found = (manifest.card.get("training") or {}).get("unit")
     return None if found is None else Unit(tuple(found["mean"]), tuple(found["deviation"]))
+
+
+def spent_by(manifest: Manifest) -> tuple[float, float] | None:
+    """Return the epsilon and the delta that a version's card says were spent, None where it was not private."""
+    found = (manifest.card.get("training") or {}).get("privacy")
+    return None if found is None else (float(found["epsilon"]), float(found["delta"]))
 
 
 def begin_with(network: Network, blueprint: Blueprint, start: Start, labels: tuple[str, ...]) -> list[str]:

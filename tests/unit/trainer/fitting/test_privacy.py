@@ -1,6 +1,7 @@
 """Private training: the epsilon that was spent, never the same noise twice, and nothing left behind."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,13 @@ from models.recipe_changes import changed
 from tests.unit.trainer.tables import CLOUDS, LINE, clouds, keys, line, recipe
 from trainer.blueprints import blueprint_of
 from trainer.events import EpochEnded, Event, silent
+from trainer.exporting.weights import weights_of
 from trainer.fitting.beginning import Beginning, Learning, fitted
 from trainer.fitting.checkpoints import Checkpoint
 from trainer.fitting.descent import Descent
 from trainer.fitting.fit import History
 from trainer.fitting.rows import Rows
+from trainer.fitting.starting import Start, spent_by
 from trainer.networks.building import build
 from trainer.networks.network import Network
 from trainer.run import train_on
@@ -201,6 +204,29 @@ def test_real_images_are_learned_privately() -> None:
     assert history.privacy is not None
     assert history.privacy.epsilon <= 8
     assert not any(hasattr(one, "grad_sample") for one in network.parameters())
+
+
+def test_what_the_version_spent_that_a_training_begins_with_counts_too() -> None:
+    made = recipe(PRIVATE, epochs=2)
+    first = train_on(made, clouds(400)).bundle
+    start = Start("clouds", 1, ("left", "right"), weights_of(first.onnx), spent=spent_by(first.manifest))
+    public = replace(start, spent=None)
+
+    second, alone = (
+        train_on(made, clouds(400), beginning=Beginning(start=one)).bundle.manifest.card["training"]
+        for one in (start, public)
+    )
+
+    spent = first.manifest.card["training"]["privacy"]
+    assert second["privacy"]["epsilon"] == pytest.approx(2 * spent["epsilon"])
+    assert second["privacy"]["delta"] == 0.002
+    assert second["notes"] == [
+        f"the epsilon and the delta include the {spent['epsilon']:.3g} and 0.001 that clouds version 1 spent"
+    ]
+    assert alone["privacy"] == spent
+    assert alone["notes"] == [
+        "the epsilon is of this training alone: clouds version 1 was trained without privacy"
+    ]
 
 
 def test_the_learning_rate_follows_the_steps_and_not_how_many_rows_they_drew() -> None:
