@@ -58,9 +58,15 @@ def below_border(manifest: Manifest, keys: Sequence[str]) -> NDArray[np.bool_]:
 
 
 def smallest_group(manifest: Manifest) -> int:
-    """Return the number of rows of the rarest label, or of all where there are none."""
+    """Return the number of keys of the rarest label, or of all where there are none: of each series one at least."""
     labels = (manifest.card.get("summary") or {}).get("labels") or {}
     counts: list[int] = [sum(parts.values()) for parts in labels.values()]
     rows = manifest.card.get("data", {}).get("rows", {})
     every: int = sum(rows.get(part, 0) for part in ("train", "validation", "held_out"))
-    return max(1, min(counts, default=every))
+    return max(1, min(counts, default=every // windows_a_key(manifest)))
+
+
+def windows_a_key(manifest: Manifest) -> int:
+    """Return how many rows one key gives at most: ends of one series, which are parted together."""
+    target = ((manifest.recipe or {}).get("data") or {}).get("target") or {}
+    return int(target.get("windows", 1))

@@ -128,6 +128,22 @@ def test_rows_below_the_border_are_known_to_be_new_without_a_list_of_them(points
     assert len(new) > 0.3 * len(result.outcome.held_out.keys)
 
 
+def test_windows_of_one_series_lie_on_one_side_of_the_border(points: str) -> None:
+    """The border is as uncertain as there are series: their windows do not make it surer."""
+    manifest = made(points, POINTS).bundle.manifest
+    series = tuple(f"point:{number}" for number in range(100))
+    rows = {"train": 3500, "validation": 500, "held_out": 1000}
+    card = {"held_out": {"rows": 1000, "seed": 0}, "data": {"rows": rows}}
+    target = {"as": "following", "steps": 3}
+
+    def known(windows: int) -> int:
+        data = {"source": "redis", "match": "point:*", "target": target | {"windows": windows}}
+        recipe = {"data": data, "training": {"test": 0.2}}
+        return int(unseen_by(manifest.model_copy(update={"card": card, "recipe": recipe}), series).mask.sum())
+
+    assert known(50) < 0.5 * known(1)
+
+
 def test_a_recipe_that_parts_rows_by_something_else_is_taken_by_its_list(points: str) -> None:
     result = made(points, POINTS)
     manifest = result.bundle.manifest.model_copy(update={"recipe": {"split": {"by": "time"}}})
