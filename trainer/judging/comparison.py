@@ -82,8 +82,9 @@ def compare(
     if losses is None:
         return None
     champion, challenger = (losses(question, one, truth) for one in pair)
-    strata = truth if question.kind == "classification" else np.zeros(len(truth))
-    saved = intervals({"saved": mean_of(champion - challenger)}, strata)["saved"]
+    # Not each label among its own: who gives up one label for another gains where it happens to be rare.
+    alike = np.zeros(len(truth))
+    saved = intervals({"saved": mean_of(champion - challenger)}, alike)["saved"]
     facts = (measure, float(champion.mean()), float(challenger.mean()), saved, len(truth))
     if question.kind != "classification":
         return Comparison(*facts)

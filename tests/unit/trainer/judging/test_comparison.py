@@ -67,6 +67,21 @@ def test_a_challenger_that_only_wins_by_chance_rarely_wins() -> None:
     assert wins <= 5
 
 
+def test_a_challenger_that_gives_up_one_label_for_the_other_rarely_wins() -> None:
+    """As good over all rows there could be: whether it seems better hangs on how many have which label."""
+    wins = 0
+    for seed in range(150):
+        random = np.random.default_rng(seed)
+        labels = (random.random(300) < 0.5).astype(int)
+        raw = random.normal(size=300) + 2 * labels - 1
+        second = [1 / (1 + np.exp(-raw - leaning)) for leaning in (0.8, -0.8)]
+        champion, challenger = (Contender(np.stack([1 - one, one], axis=1)) for one in second)
+        found = compare(TWO, labels, (champion, challenger))
+        wins += found is not None and found.better
+
+    assert wins <= 11
+
+
 def test_few_rows_decide_nothing() -> None:
     found = compare(TWO, truth(20), (contender(0, 20), contender(5, 20)))
 
