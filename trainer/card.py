@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from hashlib import sha256
 from importlib.metadata import version
 from math import isfinite
 from typing import Any
@@ -12,6 +11,7 @@ from models.recipe import Recipe
 from trainer.exporting.export import TOLERANCE
 from trainer.fitting.fit import History
 from trainer.outcome import HeldOut, Outcome
+from trainer.split import digest
 from trainer.tasks.task import Task, Valued
 
 KEYS_KEPT = 1000  # more held-out keys are kept as a count and a digest
@@ -104,8 +104,11 @@ def network(recipe: Recipe) -> dict[str, Any]:
 
 def held_out(recipe: Recipe, rows: HeldOut) -> dict[str, Any]:
     """Return which rows were held out: the keys, or where they are many what proves them."""
-    digest = sha256("\n".join(rows.keys).encode()).hexdigest()
-    facts: dict[str, Any] = {"rows": len(rows.keys), "seed": recipe.training.seed, "sha256": digest}
+    facts: dict[str, Any] = {
+        "rows": len(rows.keys),
+        "seed": recipe.training.seed,
+        "sha256": digest(rows.keys),
+    }
     return facts | {"keys": list(rows.keys)} if len(rows.keys) <= KEYS_KEPT else facts
 
 

@@ -7,7 +7,7 @@ another, but for a few at the borders. By time, the newest rows are held out.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
+from hashlib import blake2b, sha256
 from typing import Any
 
 import numpy as np
@@ -180,6 +180,11 @@ def ranked(keys: Sequence[str], seed: int) -> Ranks:
         one.update(key.encode())
         digests += one.digest()[:8]
     return np.frombuffer(digests, ">u8").astype(np.uint64)
+
+
+def digest(keys: Sequence[str]) -> str:
+    """Return what proves which rows were held out, where their keys are too many to keep."""
+    return sha256("\n".join(keys).encode()).hexdigest()
 
 
 def check_enough(table: Table, classes: Sequence[str]) -> None:

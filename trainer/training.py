@@ -1,6 +1,6 @@
 """One training from a table to a bundle: part, search, fit, export, evaluate, compare, judge."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from math import nan
 from typing import Any
@@ -15,9 +15,10 @@ from models.reference import ENTRY
 from trainer.attribute import attributions
 from trainer.baseline import Baseline, baseline, mean_row
 from trainer.blueprints import blueprint_of
+from trainer.contest.unseen import unseen_by
 from trainer.errors import NotEnoughRows, TrainingDiverged
 from trainer.evaluate import question_of
-from trainer.events import Journal, silent
+from trainer.events import Journal, Noticed, silent
 from trainer.exporting.export import Exported, Input, Served, Signature, answers, export, feed
 from trainer.exporting.quantize import quantized
 from trainer.fitting.beginning import Beginning, Learning, fitted
@@ -138,9 +139,24 @@ class Training:
         with self.journal.stage("fit", self.recipe.training.epochs * networks) as stage:
             learning = self._learning(self.train)
             network, history = fitted(self.recipe, learning, self.journal.events, self.beginning)
+            for note in self._learned_before():
+                history.notes.append(note)
+                self.journal.events(Noticed(note))
             several = f"{networks} networks, the first with " if networks > 1 else ""
             stage.result = f"{several}{len(history.epochs)} epochs, the best was {history.best}"
         return network, history
+
+    def _learned_before(self) -> Iterator[str]:
+        """Say how many rows are held out that the version may know which this training begins with."""
+        start = self.beginning.start
+        if start is None or start.manifest is None:
+            return
+        known = int((~unseen_by(start.manifest, self.held_out.keys).mask).sum())
+        if known:
+            yield (
+                f"{start} may have learned from {known} of the {len(self.held_out)} rows held out, which "
+                "flatters the scores; take its seed and shares, or rows that it did not have"
+            )
 
     def _learning(self, rows: Table) -> Learning:
         return Learning(blueprint_of(self.recipe), rows, self.validation, self.task, self.device)

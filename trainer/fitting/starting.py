@@ -37,6 +37,7 @@ class Start:
     """In which its numbers were learned, where they are values."""
     spent: tuple[float, float] | None = None
     """Epsilon and delta of its training and of those before it, where that was private."""
+    manifest: Manifest | None = None
 
     def __str__(self) -> str:
         return f"{self.name} version {self.version}"
@@ -54,7 +55,7 @@ async def read_start(store: ModelStore, reference: str) -> Start:
     head = manifest.labels or values
     unit = unit_of(manifest)
     weights, spent = weights_of(bundle.onnx), spent_by(manifest)
-    return Start(name, manifest.version, head, weights, manifest.features, unit, spent)
+    return Start(name, manifest.version, head, weights, manifest.features, unit, spent, manifest)
 
 
 def unit_of(manifest: Manifest) -> Unit | None:

@@ -175,6 +175,40 @@ def test_a_recurrent_network_begins_with_a_version_too() -> None:
     assert loss(again, made, slopes()) < 0.35
 
 
+def test_held_out_rows_that_the_version_may_know_are_told() -> None:
+    first = train_on(recipe(DEEP, epochs=2), clouds(400)).bundle
+    start = Start("clouds", 1, ("left", "right"), weights_of(first.onnx), manifest=first.manifest)
+
+    same, other = (
+        train_on(recipe(DEEP, epochs=1, seed=seed), clouds(400), beginning=Beginning(start=start))
+        for seed in (0, 5)
+    )
+
+    held = set(first.manifest.card["held_out"]["keys"])
+    known = len(set(other.outcome.held_out.keys) - held)
+    assert known > 40
+    assert same.outcome.history.notes == []
+    (note,) = other.bundle.manifest.card["training"]["notes"]
+    assert note == (
+        f"clouds version 1 may have learned from {known} of the 80 rows held out, which flatters the scores; "
+        "take its seed and shares, or rows that it did not have"
+    )
+
+
+def test_rows_too_many_to_be_listed_are_known_by_their_digest() -> None:
+    first = train_on(recipe(epochs=1), clouds(5200)).bundle
+    start = Start("clouds", 1, ("left", "right"), weights_of(first.onnx), manifest=first.manifest)
+
+    same, larger = (
+        train_on(recipe(epochs=1, test=share), clouds(5200), beginning=Beginning(start=start))
+        for share in (0.2, 0.4)
+    )
+
+    assert "keys" not in first.manifest.card["held_out"]
+    assert same.outcome.history.notes == []
+    assert "may have learned from" in larger.outcome.history.notes[0]
+
+
 def test_the_networks_of_folds_begin_with_the_version_too(version: Start) -> None:
     made = recipe(DEEP + "split: {folds: 3}\n", epochs=1, lr=1e-9)
 
