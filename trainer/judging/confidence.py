@@ -51,13 +51,23 @@ def multilabel(question: Question, given: Answered) -> dict[str, Statistic]:
     said = probabilities >= (EVEN if question.threshold is None else question.threshold)
     right = np.where(truth == 1, probabilities, 1 - probabilities)
     losses = -np.log(np.maximum(right, SMALLEST_PROBABILITY)).mean(1)
-    micro = np.stack([truth.sum(1), said.sum(1), (truth * said).sum(1)], axis=1).astype(np.float64)
-    return {
+    every = np.stack([truth, said, truth * said]).astype(np.float64)  # (3, N, L)
+    found: dict[str, Statistic] = {
         "accuracy": mean_of((said == truth).all(1)),
         "hamming": mean_of((said != truth).mean(1)),
         "log_loss": mean_of(losses),
-        "f1_micro": Sums(micro, mean_f1),
+        "brier": mean_of(np.square(1 - right).mean(1)),
+        "ece": calibration(np.maximum(probabilities, 1 - probabilities), (probabilities >= EVEN) == truth),
+        "f1_micro": Sums(every.sum(2).T, mean_f1),
     }
+    if truth.shape[1] > LABELS_DRAWN:
+        return found
+    found["f1"] = Sums(np.concatenate(list(every), axis=1), mean_f1)
+    there = [label for label in range(truth.shape[1]) if 0 < truth[:, label].sum() < len(truth)]
+    for name, precision in (("roc_auc", False), ("pr_auc", True)):
+        areas = (Area(probabilities[:, label], truth[:, label] == 1, precision) for label in there)
+        found |= {name: Mean(tuple(areas))} if there else {}
+    return found
 
 
 def regression(_question: Question, given: Answered) -> dict[str, Statistic]:
@@ -68,10 +78,11 @@ def regression(_question: Question, given: Answered) -> dict[str, Statistic]:
         "rmse": Sums(with_count(np.square(error).mean(1)), root_mean),
         "mae": mean_of(np.abs(error).mean(1)),
     }
-    if truth.shape[1] == 1 and np.ptp(truth):
+    varied = np.flatnonzero(np.ptp(truth, axis=0))
+    if 0 < len(varied) <= LABELS_DRAWN:
         # Shifted, so that the squares of large values do not drown their differences.
-        true = truth[:, 0] - truth.mean()
-        sums = np.stack([np.ones(len(true)), true, np.square(true), np.square(error[:, 0])], axis=1)
+        true, errors = truth[:, varied] - truth[:, varied].mean(0), error[:, varied]
+        sums = np.concatenate([np.ones_like(true), true, np.square(true), np.square(errors)], axis=1)
         found["r2"] = Sums(sums, share_explained)
     return found
 
@@ -84,16 +95,32 @@ def quantiles(question: Question, given: Answered) -> dict[str, Statistic]:
     over = truth[..., None] - said
     inside = (truth >= said.min(-1)) & (truth <= said.max(-1))
     middle = said[..., int(np.argmin(np.abs(shares - EVEN)))]
+    losses = np.maximum(shares * over, (shares - 1) * over).mean(1)  # (N, Q)
     return regression(question, Answered(middle, truth)) | {
-        "pinball": mean_of(np.maximum(shares * over, (shares - 1) * over).mean((1, 2))),
+        "pinball": mean_of(losses.mean(1)),
+        **{f"pinball_{share:g}": mean_of(losses[:, at]) for at, share in enumerate(question.quantiles)},
         "coverage": mean_of(inside.mean(1)),
     }
+
+
+def forecast(question: Question, given: Answered) -> dict[str, Statistic]:
+    """Return the scores of steps to come."""
+    found = regression(question, given)
+    if given.naive is not None:
+        truth, said = columns(given.truth), columns(given.answers)
+        naive = columns(np.broadcast_to(given.naive, given.truth.shape))
+        errors = np.stack([np.abs(one - truth).mean(1) for one in (said, naive)], axis=1)
+        found |= {"mase": Sums(errors, ratio)} if errors[:, 1].any() else {}
+    return found
 
 
 def anomaly(question: Question, given: Answered) -> dict[str, Statistic]:
     """Return the scores of anomaly scores."""
     scores = given.answers.reshape(-1).astype(np.float64)
-    found: dict[str, Statistic] = {}
+    found: dict[str, Statistic] = {"mean_score": mean_of(scores)}
+    if question.spread:
+        spread = question.spread
+        found["r2"] = Sums(with_count(scores), lambda total: 1 - ratio(total) / spread)
     if question.threshold is not None:
         found["flagged"] = mean_of(scores > question.threshold)
     if given.targets is not None and len(np.unique(given.targets)) == 2:
@@ -107,7 +134,7 @@ STATISTICS = {
     "multilabel": multilabel,
     "regression": regression,
     "quantiles": quantiles,
-    "forecast": regression,
+    "forecast": forecast,
     "anomaly": anomaly,
 }
 
@@ -123,9 +150,10 @@ def mean_of(values: Array) -> Sums:
 
 
 def calibration(certainty: Floats, right: Array) -> Sums:
-    """Return the expected calibration error."""
-    marks = np.eye(BINS)[bin_numbers(certainty)]
-    sums = np.concatenate([marks * (certainty - right)[:, None], np.ones((len(right), 1))], axis=1)
+    """Return the expected calibration error: certainty and right (N,), or (N, L) of several labels a row."""
+    gaps, numbers = columns(certainty) - columns(right), bin_numbers(columns(certainty))
+    by_bin = [np.where(numbers == number, gaps, 0.0).sum(1) for number in range(BINS)]
+    sums = np.stack([*by_bin, np.full(len(gaps), float(gaps.shape[1]))], axis=1)
     return Sums(sums, lambda total: np.abs(total[:, :-1]).sum(1) / total[:, -1])
 
 
@@ -141,10 +169,10 @@ def root_mean(total: Floats) -> Floats:
 
 
 def share_explained(total: Floats) -> Floats:
-    """Return R2 of (R, 4): rows, truth, truth squared, error squared."""
-    rows, true, squared, error = total.T
+    """Return the mean R2 of the values of (R, 4 * D): rows, truth, truth squared and error squared of each."""
+    rows, true, squared, error = np.split(total, 4, axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        result: Floats = 1 - error / (squared - np.square(true) / rows)
+        result: Floats = (1 - error / (squared - np.square(true) / rows)).mean(1)
     return result
 
 

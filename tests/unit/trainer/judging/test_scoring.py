@@ -202,7 +202,7 @@ def test_anomalies_are_counted_and_where_they_are_known_ranked() -> None:
     assert score(question, Answered(given, None)).values == {"mean_score": 0.5, "flagged": 0.5}
     assert score(question, Answered(given, truth)).values["roc_auc"] == 1
     assert "flagged" not in score(Question("anomaly"), Answered(given, None)).values
-    assert confidence(Question("anomaly"), Answered(given, None)) == {}
+    assert set(confidence(Question("anomaly"), Answered(given, None))) == {"mean_score"}
     with pytest.raises(ValueError, match="without the truth"):
         _ = Answered(given, None).truth
 
@@ -298,6 +298,43 @@ def test_an_interval_of_a_real_classifier_holds_its_score() -> None:
 
     for name in ("accuracy", "log_loss", "brier", "roc_auc", "pr_auc", "f1", "balanced_accuracy"):
         assert found[name].low <= scores[name] <= found[name].high
+
+
+def every_kind() -> list[tuple[Question, Answered]]:
+    """Answers to each kind of question, with all that is scored of it."""
+    random = np.random.default_rng(7)
+    labels = random.integers(0, 2, (300, 4))
+    several = 1 / (1 + np.exp(-random.normal(size=labels.shape) - 2 * labels + 1))
+    one = np.stack([1 - several[:, 0], several[:, 0]], axis=1)
+    values, series = random.normal(size=(300, 3)) * [1, 10, 100], random.normal(size=(300, 5, 2))
+    noisy = np.sort(values[..., None] + random.normal(size=(300, 3, 3)), axis=-1)
+    return [
+        (TWO, Answered(one.astype(np.float32), labels[:, 0])),
+        (Question("multilabel", tuple("abcd")), Answered(several.astype(np.float32), labels)),
+        (Question("regression"), Answered(values + random.normal(size=values.shape), values)),
+        (Question("quantiles", quantiles=(0.1, 0.5, 0.9)), Answered(noisy, values)),
+        (
+            Question("forecast"),
+            Answered(series + random.normal(size=series.shape), series, naive=series[:, :1] + 1),
+        ),
+        (
+            Question("anomaly", threshold=1.0, spread=2.0),
+            Answered(random.gamma(2, 0.5, 300), labels[:, 0]),
+        ),
+    ]
+
+
+@pytest.mark.parametrize(("question", "given"), every_kind(), ids=lambda one: getattr(one, "kind", ""))
+def test_every_score_has_an_interval_of_that_very_score(question: Question, given: Answered) -> None:
+    scores, statistics = score(question, given).values, STATISTICS[question.kind](question, given)
+
+    found = confidence(question, given)
+
+    assert set(found) == set(scores) - {"coverage_wanted", "naive_mae"}
+    for name, ends in found.items():
+        assert float(statistics[name].over(np.ones((1, 300)))[0]) == pytest.approx(scores[name], rel=1e-9)
+        assert ends.low <= scores[name] <= ends.high
+        assert ends.low < ends.high
 
 
 def test_very_many_rows_are_resampled_in_part_and_the_interval_is_as_narrow_as_they_make_it() -> None:
