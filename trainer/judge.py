@@ -35,11 +35,13 @@ class Asked:
 
     table: Table
     answers: Array
+    naive: Array | None = None
+    """The forecast of the last known value, where there is one."""
 
     @property
     def given(self) -> Answered:
         """The answers beside the truth."""
-        return Answered(self.answers, self.table.targets, keys=self.table.keys)
+        return Answered(self.answers, self.table.targets, naive=self.naive, keys=self.table.keys)
 
 
 @dataclass(frozen=True, slots=True)

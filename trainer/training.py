@@ -16,6 +16,7 @@ from trainer.attribute import attributions
 from trainer.baseline import Baseline, baseline, mean_row
 from trainer.blueprints import blueprint_of
 from trainer.contest.unseen import unseen_by
+from trainer.datasets.series import Series
 from trainer.errors import NotEnoughRows, TrainingDiverged
 from trainer.evaluate import question_of
 from trainer.events import Journal, Noticed, silent
@@ -190,7 +191,7 @@ class Training:
     def _answer(self, exported: Exported) -> tuple[Asked, Asked | None, Asked]:
         with self.journal.stage("evaluate") as stage:
             train, validation, held = (
-                Asked(part, answers(exported.onnx, self.signature, part)) if len(part) else None
+                self._asked(part, exported) if len(part) else None
                 for part in (self.train, self.validation, self.held_out)
             )
             if train is None or held is None:
@@ -198,6 +199,11 @@ class Training:
             value = score(question_of(self.task), held.given).values[self.task.metric]
             stage.result = f"{self.task.metric} {value:.4f} on {len(self.held_out)} rows"
         return train, validation, held
+
+    def _asked(self, rows: Table, exported: Exported) -> Asked:
+        series = Series.of(self.recipe)
+        naive = None if series is None else series.last_known(rows)
+        return Asked(rows, answers(exported.onnx, self.signature, rows), naive)
 
     def _data_curve(self, held: Asked) -> tuple[Size, ...]:
         asked = self.recipe.judge

@@ -18,6 +18,7 @@ from models.recipe_data import FollowingTarget
 from models.sources import ListSource
 from models.tensors import Tensor
 from trainer.errors import UnlabelledRow
+from trainer.table import Table
 
 LENGTHS = "lengths of the series"  # no graph has an input of that name: it has spaces
 
@@ -92,6 +93,17 @@ class Series:
         place = slice(last - len(steps), None) if self.source.pad == "left" else slice(len(steps))
         padded[place] = steps
         return {self.view.name: padded[None].reshape(1, *(self.view.shape or padded.shape))}
+
+    def last_known(self, table: Table) -> Tensor | None:
+        """Return the last step that each row shows: a forecast that says it again is the naive one.
+
+        Shape: (N, 1, channels); None where padding behind that step hides which it is.
+        """
+        values = table.inputs[self.view.name]
+        if self.view.shape is not None or (values.lengths is None and self.source.pad == "right"):
+            return None
+        ends = -1 if values.lengths is None else values.lengths - 1
+        return self._following(values.x[np.arange(len(table)), ends])[:, None]
 
     def _following(self, steps: Tensor) -> NDArray[np.float32]:
         channels = list(self.target.channels) or slice(None)

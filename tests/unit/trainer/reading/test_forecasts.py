@@ -99,6 +99,41 @@ def test_a_function_returns_the_steps_to_come(tmp_path: Path) -> None:
     assert read(recipe, tmp_path).targets.shape == (3, 2, 1)
 
 
+def last_known(recipe: Recipe, folder: Path) -> Any:
+    series = Series.of(recipe)
+    assert series is not None
+    naive = series.last_known(read(recipe, folder))
+    return None if naive is None else naive.tolist()
+
+
+def test_the_naive_forecast_says_the_last_step_again_that_a_row_shows(tmp_path: Path) -> None:
+    long = [[1, 2, 3, 4, 5, 6, 7, 8], [10, 20, 30]]
+    parquet(tmp_path, {"id": ["a", "b"], "x": pa.array(long)}, "demand.parquet")
+    padded = ("last: 4}", "last: 4, pad: left}"), ("lengths: x_length, ", "")
+    behind = ("last: 4}", "last: 4, pad: right}"), ("lengths: x_length, ", "")
+
+    assert last_known(changed(BESIDE, FOLLOWING), tmp_path) == [[[6]], [[5]], [[10]]]
+    assert last_known(changed(BESIDE, FOLLOWING, *padded), tmp_path) == [[[6]], [[5]], [[10]]]
+    assert last_known(changed(BESIDE, FOLLOWING, *behind), tmp_path) is None
+
+
+def test_a_forecast_of_the_ends_of_series_is_held_against_the_last_known_value(tmp_path: Path) -> None:
+    walks = np.random.default_rng(0).normal(size=(60, 7, 2)).cumsum(1).astype(np.float32)
+    np.savez(tmp_path / "demand.npz", x=walks, x_length=np.full(60, 7))
+    target = (TARGET, "target: {as: following, steps: 3, channels: [1]}")
+    recipe = changed(BESIDE, NUMPY, target, ("shape: [1]", "shape: [2]"))
+
+    result = train(recipe, None, place=Place(folder=tmp_path))
+
+    held = [int(key.partition(":")[2]) - 1 for key in result.outcome.held_out.keys]
+    naive = np.abs(walks[held, 4:, 1] - walks[held, 3:4, 1]).mean()
+    found = result.bundle.manifest.metrics
+    assert found["naive_mae"] == pytest.approx(naive, abs=1e-5)
+    assert found["mase"] == pytest.approx(found["mae"] / naive, rel=1e-4)
+    low, high = result.bundle.manifest.card["intervals"]["mase"]
+    assert low < found["mase"] < high
+
+
 def test_the_ends_of_a_column_of_lists_are_taken_off(tmp_path: Path) -> None:
     long = [[1, 2, 3, 4, 5, 6, 7, 8], [10, 20, 30]]
     parquet(tmp_path, {"id": ["a", "b"], "x": pa.array(long)}, "demand.parquet")
