@@ -68,7 +68,10 @@ class Predictor:
             self.leave(request)
             raise
         if isinstance(outcome, Exception):
-            raise outcome
+            try:
+                raise outcome
+            finally:  # its traceback has this frame: what was asked would stay until a collection
+                del heard, outcome, request
         return outcome
 
     def submit(self, ask: Ask, done: Done) -> Request:
@@ -252,6 +255,9 @@ class Predictor:
                 self._shadows.beside(request.ask, route.shadow, answer)
             return
         if isinstance(error, InsituError):
+            error.__traceback__ = (
+                None  # nobody looks at it; its frames hold the request, whose caller holds the error
+            )
             model = request.ask.model
             meant = serving_meant(request)
             version = None if meant is None else meant.manifest.version

@@ -1,7 +1,9 @@
 """A request is heard of once, whatever becomes of it, and takes no room once it is over."""
 
 import asyncio
+import gc
 import time
+import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,7 +15,7 @@ from models.errors import BadRequest, ModelNotFound, RedisUnavailable
 from models.store import ModelStore
 from server.inference.asking import Answer, Ask
 from server.inference.engine import Engine
-from server.inference.errors import DeadlineExceeded, Stopping
+from server.inference.errors import DeadlineExceeded, Stopping, TooManyRows
 from tests.graphs import bundle, looping, scaled
 from tests.integration.server.conftest import StartEngine, until
 from tests.servers import RedisServer
@@ -272,3 +274,26 @@ async def test_a_server_that_ends_while_redis_hangs_tells_whoever_looks_a_model_
     server.resume()
 
     assert heard.kinds == [Stopping]
+
+
+class Keys(list[str]):
+    """Keys that can be seen to go."""
+
+
+async def test_what_a_refused_request_asked_for_goes_with_it(stored: ModelStore, engine: StartEngine) -> None:
+    predictor = (await engine()).predictor
+    keys = Keys(["v:1"] * 5000)
+    kept = weakref.ref(keys)
+    codes = []
+
+    gc.disable()  # large lists of texts are many bytes and few objects: a collection may be a long time off
+    try:
+        try:
+            await predictor.predict(Ask("m", keys=keys))
+        except TooManyRows as error:
+            codes.append(error.code)
+        del keys
+
+        assert (codes, kept()) == (["too_many_rows"], None)
+    finally:
+        gc.enable()
