@@ -64,6 +64,7 @@ EXAMPLES: tuple[InsituError, ...] = (
     domain.VersionInUse("churn", 3, ["production"]),
     JobUnderWay("churn-5f2a9c01d3"),
     refusals.BodyTooLarge(16 << 20, 20 << 20),
+    refusals.TooManyNodes(5_000_001, 1 << 20),
     core.TooManyRows(5000, 4096),
     domain.ModelTooLarge(600 << 20, 512 << 20),
     refusals.MediaTypeRefused(

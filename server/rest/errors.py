@@ -42,6 +42,7 @@ STATUS: dict[type[InsituError], int] = {
     domain.VersionInUse: 409,
     job_errors.JobUnderWay: 409,
     refusals.BodyTooLarge: 413,
+    refusals.TooManyNodes: 413,
     domain.ModelTooLarge: 413,
     PageTooLarge: 413,
     core.TooManyRows: 413,

@@ -58,7 +58,12 @@ ROW_ERRORS = (
     core.Overloaded,
     core.DeadlineExceeded,
 )
-BODY_ERRORS = (refusals.MalformedJson, refusals.BodyTooLarge, refusals.MediaTypeRefused)
+BODY_ERRORS = (
+    refusals.MalformedJson,
+    refusals.BodyTooLarge,
+    refusals.TooManyNodes,
+    refusals.MediaTypeRefused,
+)
 SUCCESS: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "One prediction a row, in the order of the request. A single row's error is the status; "

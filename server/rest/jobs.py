@@ -38,6 +38,7 @@ STARTING = (
     domain.BadFeatureView,
     JobUnderWay,
     refusals.MalformedJson,
+    refusals.TooManyNodes,
     refusals.MediaTypeRefused,
     refusals.ParameterRefused,
 )

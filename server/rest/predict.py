@@ -18,7 +18,7 @@ from server.rest.guarding import needs
 from server.rest.hearing import heard
 from server.rest.parameters import ModelName, Version
 from server.rest.schemas import PredictAnswer
-from server.rest.wire import Json, check_kind, decode
+from server.rest.wire import Json, beside, check_kind, decode
 
 MODEL = "/v1/models/{name}/predict"
 VERSION = "/v1/models/{name}/versions/{version}/predict"
@@ -81,19 +81,20 @@ def counted(engine: Engine, model: str) -> Iterator[None]:
 async def posted(request: Request, name: str, version: str | None) -> Ask:
     """Return what a POST asks.
 
-    Raises: MediaTypeRefused, MalformedJson, BadRequest, BadName.
+    Raises: MediaTypeRefused, MalformedJson, TooManyNodes, BadRequest, BadName.
     """
     if request.query_params:
         raise domain.BadRequest("a POST takes no query parameters here; put them into the body")
     check_kind(request.headers)
     timeout_ms = request.headers.get(asks.TIMEOUT_HEADER)
-    return of_bytes(name, asks.reference(version), await request.body(), timeout_ms)
+    version_asked = asks.reference(version)
+    return await beside(await request.body(), lambda body: of_bytes(name, version_asked, body, timeout_ms))
 
 
 def of_bytes(model: str, reference: asks.Reference, body: bytes, timeout_ms: str | None) -> Ask:
     """Return what the body of a POST asks; `timeout_ms` is what its header says.
 
-    Raises: MalformedJson, BadRequest.
+    Raises: MalformedJson, TooManyNodes, BadRequest.
     """
     return asks.of_body(model, reference, decode(body, asks.FIELDS), timeout_ms)
 

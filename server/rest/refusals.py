@@ -3,7 +3,7 @@
 Refusal
 PathNotFound  MethodRefused  ParameterRefused   where and how
 CardNotFound                                    what a version does not have
-HeadTooLarge  BodyTooLarge  BodyTooSlow
+HeadTooLarge  BodyTooLarge  BodyTooSlow  TooManyNodes
 MalformedJson  MediaTypeRefused
 NotReady  Broken                                what is wrong with us
 """
@@ -96,6 +96,20 @@ class BodyTooSlow(Refusal):
 
     def __init__(self, seconds: float) -> None:
         super().__init__(f"no more of the body came for {seconds:g} s; send it again", seconds=seconds)
+
+
+class TooManyNodes(Refusal):
+    """A JSON body of more lists and objects than are read; it was not read."""
+
+    code = "too_many_nodes"
+
+    def __init__(self, nodes: int, limit: int) -> None:
+        super().__init__(
+            f"the body has {nodes} lists and objects, the limit is {limit}; send it in parts, or tensors as bytes "
+            "by the Open Inference Protocol",
+            nodes=nodes,
+            limit=limit,
+        )
 
 
 class MalformedJson(Refusal):

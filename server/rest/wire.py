@@ -1,19 +1,26 @@
 """Bytes to JSON and back; what a client may get wrong there is said in its words."""
 
+import asyncio
+import gc
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 from fastapi import Request, Response
 
 from models.errors import shown
+from server.rest.nodes import check_nodes
 from server.rest.refusals import MalformedJson, MediaTypeRefused
 
 JSON_KIND = "application/json"
 UTF8_NAMES = ("", "utf-8", "utf8")
+LARGE_BYTES = 1 << 20  # a larger body is read beside the event loop
 OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE
+
+
+Found = TypeVar("Found")
 
 
 class Json(Response):
@@ -34,10 +41,18 @@ def as_json(content: Any) -> bytes:
 async def read_json(request: Request, fields: Sequence[str] = ()) -> Any:
     """Return the body of a request as data; none of `fields` may be given twice.
 
-    Raises: MediaTypeRefused, MalformedJson; BodyTooLarge and BodyTooSlow from below.
+    Raises: MediaTypeRefused, MalformedJson, TooManyNodes; BodyTooLarge and BodyTooSlow from below.
     """
     check_kind(request.headers)
-    return decode(await request.body(), fields)
+    return await beside(await request.body(), lambda body: decode(body, fields))
+
+
+async def beside(body: bytes, read: Callable[[bytes], Found]) -> Found:
+    """Return what a body is read as: a large one beside the event loop, whose other clients have turns meanwhile.
+
+    Raises: what `read` raises.
+    """
+    return await asyncio.to_thread(read, body) if len(body) > LARGE_BYTES else read(body)
 
 
 def check_kind(headers: Mapping[str, str]) -> None:
@@ -72,12 +87,12 @@ def check_plain(headers: Mapping[str, str]) -> None:
 def decode(body: bytes | bytearray, fields: Sequence[str] = ()) -> Any:
     """Return the data of a JSON text; none of `fields` may be given twice.
 
-    Raises: MalformedJson, naming the place and, where it is a usual one, the cure.
+    Raises: MalformedJson, naming the place and, where it is a usual one, the cure; TooManyNodes.
     """
     if not body:
         raise MalformedJson("the body is empty; send a JSON object")
     try:
-        data = orjson.loads(body)
+        data = orjson.loads(body) if len(body) <= LARGE_BYTES else loaded(body)
     except orjson.JSONDecodeError as error:
         raise MalformedJson(
             f"the body is no JSON: {shown(error.msg)} at line {error.lineno} column {error.colno}{cure(body)}",
@@ -93,6 +108,21 @@ def decode(body: bytes | bytearray, fields: Sequence[str] = ()) -> Any:
     if twice is not None:
         raise MalformedJson(f"the body gives {twice!r} twice; give it once", field=twice)
     return data
+
+
+def loaded(body: bytes | bytearray) -> Any:
+    """Return the data of a large JSON text, without a collection on the way: each would look at all that was made.
+
+    Raises: orjson.JSONDecodeError, TooManyNodes.
+    """
+    check_nodes(body)
+    collected = gc.isenabled()
+    gc.disable()
+    try:
+        return orjson.loads(body)
+    finally:
+        if collected:
+            gc.enable()
 
 
 def cure(body: bytes | bytearray) -> str:

@@ -87,6 +87,7 @@ INFERRED: Responses = {
         core.DeadlineExceeded,
         refusals.MalformedJson,
         refusals.BodyTooLarge,
+        refusals.TooManyNodes,
         refusals.MediaTypeRefused,
     ),
 }

@@ -73,6 +73,19 @@ async def test_a_body_over_the_limit_is_413(start: StartDoor) -> None:
     assert response.json()["error"]["limit_bytes"] == 1024
 
 
+@on_one_server
+@pytest.mark.parametrize(
+    "path", [CHURN, "/v1/models/churn/explain", "/v1/models/churn/jobs", "/v2/models/churn/infer"]
+)
+async def test_a_body_of_millions_of_objects_is_refused_unread(refusing: Client, path: str) -> None:
+    body = b'{"instances": [%b]}' % b",".join([b"{}"] * 2_000_000)
+
+    response = await refusing.post(path, content=body, headers={"content-type": "application/json"})
+
+    assert response.status_code == 413
+    assert "has 2000002 lists and objects" in response.text
+
+
 async def test_a_body_of_no_stated_length_over_the_limit_is_413(start: StartDoor) -> None:
     client = await start(max_body_bytes=1024)
 
