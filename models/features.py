@@ -14,7 +14,7 @@ from typing import Annotated, Self, TypeGuard
 from pydantic import Field, ValidationError, model_validator
 
 from models.documents import Document
-from models.errors import BadFeatureView, BadRecipe
+from models.errors import BadFeatureView, BadRecipe, BadRequest
 from models.faults import Location, explain, path
 from models.sources import (
     HashSource,
@@ -26,6 +26,7 @@ from models.sources import (
     ListSource,
     Source,
     Strict,
+    TimedSource,
     VectorSource,
 )
 from models.tensors import Dtype, Name, Size
@@ -83,6 +84,20 @@ class FeatureView(Strict):
         """Every source that reads a key, in order; the first decides which keys are allowed."""
         every = (source for view in self.inputs for source in view.sources)
         return tuple(source for source in every if not isinstance(source, InlineSource))
+
+    @property
+    def timed(self) -> TimedSource:
+        """The first source that carries a time: it says when features were written.
+
+        Raises: BadRequest, none does.
+        """
+        for source in self.keyed:
+            if isinstance(source, TimedSource) and source.time_field is not None:
+                return source
+        raise BadRequest(
+            "newer_than needs to know when features were written; give a source of the view `time_field`",
+            field="newer_than",
+        )
 
     @classmethod
     def parse(cls, text: str | bytes, where: str = "feature view") -> "FeatureView":

@@ -8,9 +8,8 @@ import orjson
 from models.assembly import Plan
 from models.encoding import encoded
 from models.errors import BadRequest, InsituError
-from models.features import FeatureView
 from models.jobs import JobSpec
-from models.sources import JsonSource, TimedSource, json_path
+from models.sources import JsonSource, json_path
 from models.templates import KeyTemplate
 from models.text_sources import first
 from models.values import Raw, unix_time
@@ -53,7 +52,8 @@ class Written:
 
         Raises: BadRequest, no source has a time.
         """
-        self._source, self._template = timed(plan.view)
+        self._source = plan.view.timed
+        self._template = KeyTemplate(self._source.key)
         self._key = plan.template
         self._since, self._ask = since, ask
 
@@ -89,16 +89,3 @@ class Written:
         if not isinstance(self._source, JsonSource):
             return reply
         return first(orjson.loads(reply))
-
-
-def timed(view: FeatureView) -> tuple[TimedSource, KeyTemplate]:
-    """Return the first source with a time, and its template.
-
-    Raises: BadRequest, none has one.
-    """
-    for source in view.keyed:
-        if isinstance(source, TimedSource) and source.time_field is not None:
-            return source, KeyTemplate(source.key)
-    raise BadRequest(
-        "newer_than needs to know when features were written; give a source of the view `time_field`"
-    )

@@ -49,9 +49,9 @@ def local_field(spec: JobSpec) -> str:
 
 
 async def scorable(store: ModelStore, spec: JobSpec) -> int:
-    """Return the number of the version that a job means; it must read keys.
+    """Return the number of the version that a job means; it must read keys, and the times that it is asked for.
 
-    Raises: ModelNotFound, VersionNotFound, AliasNotFound, BadName, BadFeatureView; ManifestUnreadable;
+    Raises: ModelNotFound, VersionNotFound, AliasNotFound, BadName, BadFeatureView, BadRequest; ManifestUnreadable;
             RedisUnavailable, RedisRefused.
     """
     reference = asks.reference(PRODUCTION if spec.version is None else str(spec.version))
@@ -59,4 +59,6 @@ async def scorable(store: ModelStore, spec: JobSpec) -> int:
     manifest = await store.manifest(spec.model, number)
     if manifest.features is None:
         raise no_view(spec.model)
+    if spec.newer_than is not None:
+        _ = manifest.features.timed  # raises where none is
     return number

@@ -33,6 +33,7 @@ NO_JOBS: list[tuple[Any, int, str, str]] = [
     ({"model": "price"}, 400, "bad_request", "field 'model' is not known"),
     ({"max_rate": 0}, 400, "bad_request", "max_rate"),
     ({"to": []}, 400, "bad_request", "to"),
+    ({"newer_than": 5}, 400, "bad_request", "give a source of the view `time_field`"),
     ({"rows": {"kind": "file", "path": "keys.txt"}}, 422, "bad_parameter", "rows names a file"),
     ({"rows": {"kind": "instances", "path": "a.csv"}}, 422, "bad_parameter", "use `insitu score`"),
     ({"to": [{"kind": "string"}, {"kind": "csv", "path": "a.csv"}]}, 422, "bad_parameter", "to.1 names"),
