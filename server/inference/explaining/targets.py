@@ -106,9 +106,15 @@ def chosen_element(
 ) -> int:
     """Return the element of an output that is explained; a manifest says what they are.
 
-    Raises: BadRequest, several and none was named, or one that is not there.
+    Raises: NotExplainable, there is none; BadRequest, several and none was named, or one that is not there.
     """
     size = prod(shape)
+    if not size:
+        raise NotExplainable(
+            f"output {output!r} has no values for this row, so there is nothing to explain; name another output "
+            "with `output`",
+            output=output,
+        )
     if wanted is None and size == 1:
         return 0
     if wanted is None or wanted >= size:

@@ -45,6 +45,14 @@ def test_an_output_that_is_none_of_ours_is_not_chosen_in_silence() -> None:
     assert target_of(manifest, Wish(output="z"), {"y": [1.0], "z": [-1.0]}) == Target("z", 0)
 
 
+@pytest.mark.parametrize("wish", [Wish(), Wish(element=0), Wish(output="y", element=3)])
+def test_an_output_without_values_has_nothing_to_explain(wish: Wish) -> None:
+    manifest = bundle(passed(1, ["rows", "n"])).manifest
+
+    with pytest.raises(NotExplainable, match="output 'y' has no values for this row"):
+        target_of(manifest, wish, {"y": []})
+
+
 def test_an_output_of_another_width_than_its_labels_is_a_failed_run() -> None:
     with pytest.raises(RunFailed, match="2 values a row where 3 belong"):
         target_of(THREE, Wish(), {"y": [0.2, 0.5]})
