@@ -5,7 +5,7 @@ from typing import Any
 
 from models import ledger
 from models.job_errors import JobNotFound
-from models.keys import Keys
+from models.keys import Keys, as_job
 from models.ledger import RUNNING, Ledger, Standing
 from models.redis_failures import connected
 
@@ -22,7 +22,7 @@ async def job_names(redis: Any, keys: Keys) -> list[str]:
     """
     async with connected(redis):
         names = await redis.zrevrange(keys.jobs(), 0, LISTED_LIMIT - 1)
-    return [name.decode() for name in names]
+    return [*filter(None, map(as_job, names))]
 
 
 async def jobs_kept(redis: Any, keys: Keys) -> list[Standing]:
@@ -66,7 +66,8 @@ class Waiting:
     async def _begun(self) -> dict[str, float]:
         async with connected(self._redis):
             pairs = await self._redis.zrevrange(self._keys.jobs(), 0, LISTED_LIMIT - 1, withscores=True)
-        return {name.decode(): at for name, at in reversed(pairs)}
+        named = ((as_job(member), at) for member, at in reversed(pairs))
+        return {name: at for name, at in named if name is not None}
 
     async def _facts(self, names: list[str]) -> dict[str, Facts]:
         if not names:

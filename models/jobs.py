@@ -10,9 +10,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from models.errors import BadRequest
+from models.errors import BadRequest, shown
 from models.faults import explain
-from models.keys import check_job
+from models.keys import Keys, check_job
 
 KEY_LIMIT = 1024
 PATH_LIMIT = 4096
@@ -227,11 +227,23 @@ class JobSpec(Strict):
             raise ValueError(f"the rows come from {self.rows.key!r}, and answers or errors would go there")
         return self
 
-    def _shared_keys(self) -> set[str | None]:
+    def _shared_keys(self) -> set[str]:
         """Every key of Redis that all rows of the job go to."""
-        return {one.key for one in self.to if isinstance(one, ToHash | ToSortedSet | ToStream)} | {
-            self.errors_key
-        }
+        answers = {one.key for one in self.to if isinstance(one, ToHash | ToSortedSet | ToStream)}
+        return answers if self.errors_key is None else answers | {self.errors_key}
+
+    def check_places(self, keys: Keys) -> None:
+        """Refuse answers and errors among what the product itself keeps: models, jobs, events.
+
+        Raises: BadRequest.
+        """
+        templates = {one.key for one in self.to if isinstance(one, ToStrings)}
+        own = next((key for key in sorted(self._shared_keys() | templates) if keys.owns(key)), None)
+        if own is not None:
+            raise BadRequest(
+                f"answers or errors would go to {shown(own)!r}, where Insitu keeps models, jobs and events; "
+                "choose another key"
+            )
 
     @property
     def errors_key(self) -> str | None:

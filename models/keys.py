@@ -33,6 +33,8 @@ JOB = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,159}")
 JOB_RULE = "1 to 160 of A-Z a-z 0-9 . _ -, the first a letter or digit"
 PREFIX = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
 VERSION_DIGITS = 18
+LONE = ("models", "events", "jobs")  # what stands behind the prefix alone, and what begins every other key
+BEGINNINGS = ("{", "appended:")
 PREFIX_RULE = "1 to 64 of A-Z a-z 0-9 . _ : -, the first a letter or digit"
 
 
@@ -72,6 +74,12 @@ def as_name(member: bytes) -> str | None:
     return text if NAME.fullmatch(text) else None
 
 
+def as_job(member: bytes) -> str | None:
+    """Return a stored job name, None when it is none of ours."""
+    text = member.decode("utf-8", "replace")
+    return text if JOB.fullmatch(text) else None
+
+
 def is_alias(field: bytes) -> bool:
     """Whether a stored alias is one of ours."""
     return ALIAS.fullmatch(field.decode("utf-8", "replace")) is not None
@@ -92,6 +100,11 @@ class Keys:
     def __post_init__(self) -> None:
         if not PREFIX.fullmatch(self.prefix):
             raise BadName("key prefix", self.prefix, PREFIX_RULE)
+
+    def owns(self, key: str) -> bool:
+        """Whether a key is among those here, or a template of keys begins as one of them does."""
+        own = key.removeprefix(f"{self.prefix}:")
+        return own != key and (own in LONE or own.startswith(BEGINNINGS))
 
     def models(self) -> str:
         """Set of names."""

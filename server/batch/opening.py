@@ -60,6 +60,7 @@ async def opened(engine: Engine, ledger: Ledger, standing: Standing, manner: Man
     Raises: BadRequest, the job does not fit the model, or has nowhere to go; what `Catalogue.get` raises.
     """
     spec = standing.spec
+    spec.check_places(engine.store.keys)
     serving = await engine.catalogue.get(spec.model, spec.version)
     settle_in(serving)
     plan = serving.plan

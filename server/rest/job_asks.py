@@ -54,6 +54,7 @@ async def scorable(store: ModelStore, spec: JobSpec) -> int:
     Raises: ModelNotFound, VersionNotFound, AliasNotFound, BadName, BadFeatureView, BadRequest; ManifestUnreadable;
             RedisUnavailable, RedisRefused.
     """
+    spec.check_places(store.keys)
     reference = asks.reference(PRODUCTION if spec.version is None else str(spec.version))
     number = reference if isinstance(reference, int) else await store.resolve(spec.model, str(reference))
     manifest = await store.manifest(spec.model, number)

@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from models import ledger as ledger_module
 from models.errors import RedisRefused
 from models.job_errors import JobNotFound, JobUnderWay
-from models.job_names import jobs_kept
+from models.job_names import SERVER, Waiting, job_names, jobs_kept
 from models.jobs import JobSpec
 from models.keys import Keys
 from models.ledger import CANCELLED, DONE, FAILED, RUNNING, Ledger
@@ -298,3 +298,11 @@ async def test_jobs_are_listed_newest_first_and_those_gone_are_forgotten(redis: 
     assert [one.name for one in await jobs_kept(redis, Keys())] == ["new", "old"]
     assert await redis.zrange(Keys().jobs(), 0, -1) == [b"old", b"new"]
     assert {one.state for one in await jobs_kept(redis, Keys())} == {RUNNING}
+
+
+async def test_a_name_that_is_none_of_a_job_keeps_nobody_from_the_others(redis: Redis) -> None:
+    await ledger(redis, name="nightly").begin(SPEC, host=SERVER)
+    await redis.zadd(Keys().jobs(), {b"customer:1": 1, b"\xff": 2})
+
+    assert await job_names(redis, Keys()) == ["nightly"]
+    assert await Waiting(redis, Keys()).names() == ["nightly"]

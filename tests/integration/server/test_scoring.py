@@ -256,6 +256,7 @@ async def test_rows_whose_features_are_old_are_passed_over(
     [
         ({"to": strings("score")}, "score"),
         ({"to": strings("{key}")}, "reads as features"),
+        ({"to": [{"kind": "zset", "key": "insitu:jobs"}]}, "where Insitu keeps models, jobs and events"),
         ({"label": "yes"}, "label 'yes' is none of model 'm'"),
         ({"missing": {"aa": 0}}, "missing names 'aa'"),
         ({"rows": {"kind": "redis", "key": "nothing"}}, "nothing"),

@@ -3,7 +3,7 @@
 import pytest
 
 from models.errors import BadName
-from models.keys import Keys, as_name, as_version, check_alias, check_name, is_alias
+from models.keys import Keys, as_job, as_name, as_version, check_alias, check_name, is_alias
 
 
 def test_keys_are_what_the_documentation_says() -> None:
@@ -24,6 +24,26 @@ def test_a_prefix_stands_before_every_key() -> None:
 
     assert keys.models() == "team:ml:models"
     assert keys.chunk("churn", 1, 2) == "team:ml:{churn}:v1:onnx:2"
+
+
+@pytest.mark.parametrize("prefix", ["insitu", "team:ml"])
+def test_every_key_is_known_as_one_of_ours(prefix: str) -> None:
+    keys = Keys(prefix)
+    own = [keys.models(), keys.events(), keys.jobs(), keys.model("m"), keys.aliases("m"), keys.versions("m")]
+    own += [keys.manifest("m", 1), keys.card("m", 1), keys.refused("m", 1), keys.chunk("m", 1, 0)]
+    own += [keys.job("j"), keys.job_parts("j"), keys.job_tallies("j"), keys.job_walker("j")]
+    own += [keys.job_appended("j", 1.5, "s", 7), f"{prefix}:{{key}}"]
+
+    assert [key for key in own if not keys.owns(key)] == []
+    for other in (
+        "models",
+        f"{prefix}",
+        f"{prefix}:scores:{{key}}",
+        f"{prefix}:modelsx",
+        f"a{prefix}:models",
+        "x:{a}",
+    ):
+        assert not keys.owns(other)
 
 
 @pytest.mark.parametrize("prefix", ["", ":", "{a}", "a b", "a\n", "-a", "ä", "a" * 65])
@@ -52,6 +72,7 @@ def test_anything_else_is_no_name(name: str) -> None:
 
 def test_stored_bytes_that_are_no_text_are_no_name() -> None:
     assert as_name(b"\xff") is None
+    assert as_job(b"\xff") is as_job(b"customer:1") is None
     assert not is_alias(b"\xff")
 
 
