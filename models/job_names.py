@@ -1,6 +1,7 @@
 """Which scoring jobs are kept, and which of them wait for a server; reads what Ledger writes, many a round trip."""
 
 import time
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from models import ledger
@@ -9,7 +10,8 @@ from models.keys import Keys, as_job
 from models.ledger import RUNNING, Ledger, Standing
 from models.redis_failures import connected
 
-LISTED_LIMIT = 1000
+LISTED_LIMIT = 1000  # jobs that one command shows
+PAGE = 1000  # names that Redis is asked for at once
 SERVER = "server"  # `host` of a job that any server may work on
 
 Facts = tuple[bytes | None, bytes | None, bytes | None]  # state, host, beat
@@ -20,30 +22,57 @@ async def job_names(redis: Any, keys: Keys) -> list[str]:
 
     Raises: RedisUnavailable, RedisRefused.
     """
-    async with connected(redis):
-        names = await redis.zrevrange(keys.jobs(), 0, LISTED_LIMIT - 1)
-    return [*filter(None, map(as_job, names))]
+    return [name async for name, _ in listed_jobs(redis, keys)]
+
+
+async def listed_jobs(redis: Any, keys: Keys) -> AsyncIterator[tuple[str, float]]:
+    """Yield every name with when the job began, the newest first; a page of them at a time.
+
+    Raises: RedisUnavailable, RedisRefused.
+    """
+    first = 0
+    while True:
+        async with connected(redis):
+            pairs = await redis.zrevrange(keys.jobs(), first, first + PAGE - 1, withscores=True)
+        for member, begun in pairs:
+            name = as_job(member)
+            if name is not None:
+                yield name, begun
+        if len(pairs) < PAGE:
+            return
+        first += PAGE
 
 
 async def jobs_kept(redis: Any, keys: Keys) -> list[Standing]:
-    """Return the jobs that are kept, the newest first; names of those that are gone are forgotten.
+    """Return the newest jobs that are kept, the newest first; names of those that are gone are forgotten.
 
     Raises: RedisUnavailable, RedisRefused.
     """
     found, gone = [], []
-    for name in await job_names(redis, keys):
+    for name in (await job_names(redis, keys))[:LISTED_LIMIT]:
         try:
             found.append(await Ledger(redis, keys, name, "").look())
         except JobNotFound:
             gone.append(name)
-    if gone:
-        async with connected(redis):
-            await redis.zrem(keys.jobs(), *gone)
+    await forget(redis, keys, gone)
     return found
 
 
+async def forget(redis: Any, keys: Keys, gone: Sequence[str]) -> None:
+    """List jobs no longer that are gone.
+
+    Raises: RedisUnavailable, RedisRefused.
+    """
+    if gone:
+        async with connected(redis):
+            await redis.zrem(keys.jobs(), *gone)
+
+
 class Waiting:
-    """Jobs that any server may work on and that nobody works on; one that has ended is looked at once."""
+    """Jobs that any server may work on and that nobody works on; one that has ended is looked at once.
+
+    Names of jobs that are gone are forgotten: nobody else would, where no command lists them.
+    """
 
     def __init__(self, redis: Any, keys: Keys) -> None:
         self._redis, self._keys = redis, keys
@@ -54,20 +83,22 @@ class Waiting:
 
         Raises: RedisUnavailable, RedisRefused.
         """
-        begun = await self._begun()
-        self._ended = {name: at for name, at in self._ended.items() if begun.get(name) == at}
+        newest = {name: at async for name, at in listed_jobs(self._redis, self._keys)}
+        begun = dict(reversed(newest.items()))
+        now = time.time()
+        kept = {name: at for name, at in self._ended.items() if begun.get(name) == at}
+        self._ended = {name: at for name, at in kept.items() if now - at < ledger.KEPT_SECONDS}
         open_names = [name for name in begun if name not in self._ended]
         found = await self._facts(open_names)
         for name, (state, _, _) in found.items():
             if state != RUNNING.encode():
                 self._ended[name] = begun[name]
+        listed = [name for name, (state, _, _) in found.items() if state is None]
+        # A job is listed before it is made.
+        await forget(
+            self._redis, self._keys, [one for one in listed if now - begun[one] > ledger.SILENT_SECONDS]
+        )
         return [name for name, facts in found.items() if waits(facts)]
-
-    async def _begun(self) -> dict[str, float]:
-        async with connected(self._redis):
-            pairs = await self._redis.zrevrange(self._keys.jobs(), 0, LISTED_LIMIT - 1, withscores=True)
-        named = ((as_job(member), at) for member, at in reversed(pairs))
-        return {name: at for name, at in named if name is not None}
 
     async def _facts(self, names: list[str]) -> dict[str, Facts]:
         if not names:

@@ -1,6 +1,7 @@
 """A job in Redis: every part is settled once, whoever dies, and every process sees the same."""
 
 import asyncio
+import time
 from collections import Counter
 from dataclasses import replace
 
@@ -14,7 +15,7 @@ from models.job_errors import JobNotFound, JobUnderWay
 from models.job_names import SERVER, Waiting, job_names, jobs_kept
 from models.jobs import JobSpec
 from models.keys import Keys
-from models.ledger import CANCELLED, DONE, FAILED, RUNNING, Ledger
+from models.ledger import CANCELLED, DONE, FAILED, KEPT_SECONDS, RUNNING, Ledger
 from models.tallies import Tally
 
 SPEC = JobSpec(model="m", version=1)
@@ -306,3 +307,29 @@ async def test_a_name_that_is_none_of_a_job_keeps_nobody_from_the_others(redis: 
 
     assert await job_names(redis, Keys()) == ["nightly"]
     assert await Waiting(redis, Keys()).names() == ["nightly"]
+
+
+async def test_the_oldest_of_many_jobs_waits_for_a_server_as_the_others_do(redis: Redis) -> None:
+    waiting = Waiting(redis, Keys())
+    await ledger(redis, name="first").begin(SPEC, host=SERVER)
+    later = time.time() + 1
+    await redis.zadd(Keys().jobs(), {f"job{number}": later + number for number in range(1500)})
+    for number in range(1500):
+        await redis.hset(Keys().job(f"job{number}"), mapping={"state": DONE, "host": SERVER})
+
+    assert await waiting.names() == ["first"]
+    assert len(await job_names(redis, Keys())) == 1501
+
+
+async def test_a_server_forgets_the_names_of_jobs_that_are_gone(redis: Redis) -> None:
+    waiting = Waiting(redis, Keys())
+    week_ago = time.time() - KEPT_SECONDS - 60
+    await redis.zadd(Keys().jobs(), {"gone": 1, "begins": time.time(), "expires": week_ago})
+    await redis.hset(Keys().job("expires"), mapping={"state": DONE, "host": SERVER})
+
+    await waiting.names()
+    assert await redis.zrange(Keys().jobs(), 0, -1) == [b"expires", b"begins"]
+
+    await redis.delete(Keys().job("expires"))
+    await waiting.names()
+    assert await redis.zrange(Keys().jobs(), 0, -1) == [b"begins"]
