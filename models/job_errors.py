@@ -1,7 +1,7 @@
 """Errors of scoring jobs, which carry the facts and know no transport, like those of `models/errors.py`.
 
 InsituError
-JobNotFound  JobUnderWay  RowsElsewhere
+JobNotFound  JobUnreadable  JobUnderWay  RowsElsewhere
 """
 
 from models.errors import InsituError, shown
@@ -15,6 +15,19 @@ class JobNotFound(InsituError):
     def __init__(self, name: str) -> None:
         super().__init__(
             f"there is no scoring job {shown(name)!r}; `insitu jobs` lists those that are kept",
+            job=shown(name),
+        )
+
+
+class JobUnreadable(InsituError):
+    """A job that this program does not understand: another version of it has begun it."""
+
+    code = "job_unreadable"
+
+    def __init__(self, name: str, reason: InsituError) -> None:
+        super().__init__(
+            f"job {shown(name)!r} is not understood here ({reason}), so a newer version of Insitu has begun it; "
+            "upgrade this one",
             job=shown(name),
         )
 

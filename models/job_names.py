@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from models import ledger
-from models.job_errors import JobNotFound
+from models.job_errors import JobNotFound, JobUnreadable
 from models.keys import Keys, as_job
 from models.ledger import RUNNING, Ledger, Standing
 from models.redis_failures import connected
@@ -54,6 +54,8 @@ async def jobs_kept(redis: Any, keys: Keys) -> list[Standing]:
             found.append(await Ledger(redis, keys, name, "").look())
         except JobNotFound:
             gone.append(name)
+        except JobUnreadable:  # who asks for it by its name is told
+            continue
     await forget(redis, keys, gone)
     return found
 

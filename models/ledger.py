@@ -16,7 +16,8 @@ from typing import Any
 from redis.exceptions import ResponseError
 
 from models.entries import read_entries
-from models.job_errors import JobNotFound, JobUnderWay
+from models.errors import BadRequest
+from models.job_errors import JobNotFound, JobUnderWay, JobUnreadable
 from models.job_scripts import ADD, BEGIN, END, LEAD, LEAVE, SETTLE, WALKED
 from models.jobs import JobSpec
 from models.keys import Keys
@@ -252,7 +253,7 @@ class Ledger:
     async def look(self) -> Standing:
         """Return how the job stands.
 
-        Raises: JobNotFound; RedisUnavailable, RedisRefused.
+        Raises: JobNotFound, JobUnreadable; RedisUnavailable, RedisRefused.
         """
         async with connected(self._redis):
             pipeline = self._redis.pipeline(transaction=False)
@@ -284,11 +285,18 @@ class Ledger:
 
 
 def standing(name: str, job: dict[bytes, bytes], waiting: int, tally: Tally) -> Standing:
-    """Return how a job stands, from its hash."""
+    """Return how a job stands, from its hash.
+
+    Raises: JobUnreadable.
+    """
     text = {field.decode(): value.decode() for field, value in job.items()}
+    try:
+        spec = JobSpec.parse(text["spec"])
+    except BadRequest as error:
+        raise JobUnreadable(name, error) from error
     return Standing(
         name=name,
-        spec=JobSpec.parse(text["spec"]),
+        spec=spec,
         state=text["state"],
         share=float(text["share"]),
         waiting=waiting,

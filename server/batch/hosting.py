@@ -28,6 +28,7 @@ LISTEN_SECONDS = 0.005  # between two looks whether predictions of this worker a
 TELL_SECONDS = 0.05  # between two words to a process; and between two looks at all workers
 REPLY_SECONDS = 5.0  # a Redis that is silent for so long is away
 DEATHS = 3  # of a job's processes in a row, with nothing done in between: then it has failed
+PASSED_SECONDS = 10.0  # a job that cannot be worked on here waits, and those behind it have their turn
 KILL_SECONDS = 1.0  # a process that is killed is gone
 
 Moved = tuple[float, float, str, int]  # what changes when a job goes on: begun, share, position, rows
@@ -71,6 +72,9 @@ class Hosting:
         self._work: dict[str, asyncio.Task[None]] = {}
         self._processes: dict[str, HostedJob] = {}
         self._deaths: dict[str, Deaths] = {}
+        self._passed: dict[
+            str, float
+        ] = {}  # jobs that cannot be worked on here -> until when, time.monotonic
         self._tasks: list[asyncio.Task[None]] = []
         self._until: float | None = None  # time.monotonic; set when the server ends
 
@@ -135,8 +139,9 @@ class Hosting:
             return
         async with in_time(REPLY_SECONDS):
             names = await self._waiting.names()
-        free = self._settings.max_jobs - len(self._work)
-        for name in [name for name in names if name not in self._work][:free]:
+        free, now = self._settings.max_jobs - len(self._work), time.monotonic()
+        self._passed = {name: until for name, until in self._passed.items() if until > now}
+        for name in [name for name in names if name not in self._work and name not in self._passed][:free]:
             task = self._work[name] = asyncio.create_task(self._host(name))
             task.add_done_callback(partial(self._forget, name))
 
@@ -155,10 +160,14 @@ class Hosting:
                 await self._mourn(ledger, died)
         except InsituError as error:
             log.warning("job %s cannot be worked on here: %s", name, error)
-            await asyncio.sleep(REPLY_SECONDS)
+            self._pass(name)
         except Exception:
             log.exception("working on job %s", name)
-            await asyncio.sleep(REPLY_SECONDS)
+            self._pass(name)
+
+    def _pass(self, name: str) -> None:
+        """Let others have the place of a job for a while."""
+        self._passed[name] = time.monotonic() + PASSED_SECONDS
 
     async def _run(self, standing: Standing) -> str | None:
         """Start a process, count what it does, and return how it died if it did."""

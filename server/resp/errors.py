@@ -52,6 +52,7 @@ WORDS: dict[type[InsituError], str] = {
     domain.VersionInUse: "ERR",
     job_errors.JobUnderWay: "ERR",
     job_errors.RowsElsewhere: "ERR",
+    job_errors.JobUnreadable: "ERR",
     core.BadInput: "ERR",
     core.TooManyRows: "ERR",
     core.RunFailed: "ERR",

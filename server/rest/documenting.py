@@ -12,7 +12,7 @@ from pydantic.json_schema import models_json_schema
 from models import errors as domain
 from models import traffic
 from models.errors import InsituError
-from models.job_errors import JobNotFound, JobUnderWay
+from models.job_errors import JobNotFound, JobUnderWay, JobUnreadable
 from server.access import Forbidden, Unauthorized
 from server.inference import errors as core
 from server.rest import refusals
@@ -92,6 +92,7 @@ EXAMPLES: tuple[InsituError, ...] = (
     ),
     core.Overloaded("churn", 16384, 1.0),
     domain.BundleCorrupt("churn", 3, "chunk 0 of 1 is missing"),
+    JobUnreadable("churn-5f2a9c01d3", domain.BadRequest("the job: shards: is not known here")),
     domain.RedisRefused("OOM command not allowed when used memory > 'maxmemory'."),
     domain.RedisUnavailable("Error 2 connecting to /run/redis.sock. No such file or directory."),
     refusals.NotReady("the stored models are not loaded yet"),

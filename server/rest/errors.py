@@ -63,6 +63,7 @@ STATUS: dict[type[InsituError], int] = {
     refusals.Broken: 500,
     domain.BundleCorrupt: 500,
     domain.ManifestUnreadable: 500,
+    job_errors.JobUnreadable: 500,
     core.ModelNotLoadable: 500,
     core.ProviderUnavailable: 500,
     domain.SourceUnsupported: 501,

@@ -8,7 +8,7 @@ from starlette.responses import StreamingResponse
 
 from models import errors as domain
 from models.errors import shown
-from models.job_errors import JobNotFound, JobUnderWay
+from models.job_errors import JobNotFound, JobUnderWay, JobUnreadable
 from models.job_names import SERVER, job_names
 from models.jobs import JobSpec
 from models.keys import check_name
@@ -29,7 +29,7 @@ MODEL_JOBS = "/v1/models/{name}/jobs"
 JOBS = "/v1/jobs"
 JOB = "/v1/jobs/{job}"
 EVENTS = "/v1/jobs/{job}/events"
-GONE = (JobNotFound, domain.BadName, domain.RedisUnavailable, domain.RedisRefused)
+GONE = (JobNotFound, JobUnreadable, domain.BadName, domain.RedisUnavailable, domain.RedisRefused)
 STARTING = (
     *ABSENT,
     domain.VersionNotFound,
@@ -37,6 +37,7 @@ STARTING = (
     domain.BadRequest,
     domain.BadFeatureView,
     JobUnderWay,
+    JobUnreadable,
     refusals.MalformedJson,
     refusals.TooManyNodes,
     refusals.MediaTypeRefused,
@@ -155,12 +156,12 @@ def names_after(names: list[str], after: str) -> list[str]:
 
 
 async def page(engine: Engine, names: list[str], limit: int) -> tuple[list[Standing], bool]:
-    """Return so many jobs, and whether there are more; those that are gone are left out."""
+    """Return so many jobs, and whether there are more; those that are gone, or not understood, are left out."""
     found: list[Standing] = []
     for at, name in enumerate(names):
         if len(found) == limit:
             return found, at < len(names)
-        with suppress(JobNotFound):
+        with suppress(JobNotFound, JobUnreadable):
             found.append(await ledger(engine, name).look())
     return found, False
 

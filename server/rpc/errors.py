@@ -48,6 +48,7 @@ CODES: dict[type[InsituError], grpc.StatusCode] = {
     domain.VersionInUse: grpc.StatusCode.FAILED_PRECONDITION,
     job_errors.JobUnderWay: grpc.StatusCode.FAILED_PRECONDITION,
     job_errors.RowsElsewhere: grpc.StatusCode.FAILED_PRECONDITION,
+    job_errors.JobUnreadable: grpc.StatusCode.FAILED_PRECONDITION,
     domain.RedisRefused: grpc.StatusCode.FAILED_PRECONDITION,
     core.ModelNotLoadable: grpc.StatusCode.FAILED_PRECONDITION,
     domain.SourceUnsupported: grpc.StatusCode.UNIMPLEMENTED,

@@ -324,3 +324,23 @@ async def test_a_job_that_a_command_began_is_left_to_it(redis: Redis, hopeless: 
 
     standing = await one.look()
     assert (standing.state, standing.alive) == (RUNNING, False)
+
+
+async def test_jobs_of_a_newer_version_keep_no_place_from_others(
+    redis: Redis, serve: Serve, stored: str
+) -> None:
+    for name in ("newer", "newest"):
+        await Ledger(redis, Keys(), name, "test").begin(JobSpec(model="churn", version=1), host="server")
+        await redis.hset(Keys().job(name), "spec", orjson.dumps({"model": "churn", "shards": 3}))
+    server = await asyncio.to_thread(serve)
+
+    name = await asyncio.to_thread(server.begin)
+    done = await asyncio.to_thread(server.done, name)
+
+    assert done["scored"] == ROWS
+    async with httpx.AsyncClient(base_url=server.process.url, trust_env=False) as client:
+        listed = (await client.get("/v1/jobs")).json()["jobs"]
+        shown = await client.get("/v1/jobs/newer")
+    assert [one["job"] for one in listed] == [name]
+    assert (shown.status_code, shown.json()["error"]["code"]) == (500, "job_unreadable")
+    assert await redis.hget(Keys().job("newer"), "state") == RUNNING.encode()

@@ -30,6 +30,7 @@ ONE_OF_EACH = [
     errors.BadTraffic("why"),
     errors.TrafficNotFound("churn"),
     job_errors.JobNotFound("nightly"),
+    job_errors.JobUnreadable("nightly", errors.BadRequest("why")),
     job_errors.JobUnderWay("nightly"),
     job_errors.RowsElsewhere("nightly", errors.BadRequest("'keys.txt' is not there")),
     errors.BundleCorrupt("churn", 1, "why"),
