@@ -171,19 +171,21 @@ class Connection(Sending, asyncio.Protocol):
 
     def _control(self, kind: int, flags: int, number: int, payload: bytes) -> None:
         if kind == frames.PING:
-            if len(payload) != 8 or number:
-                raise Fault(frames.FRAME_SIZE_ERROR, "a ping has eight bytes")
+            check_frame(not number, len(payload) == frames.PING_BYTES, "a ping")
             if not flags & frames.ACK:
                 self._write(frames.frame(frames.PING, frames.ACK, 0, payload))
         elif kind == frames.SETTINGS:
             self._settings(flags, number, payload)
         elif kind == frames.RST_STREAM:
-            if len(payload) != 4 or not 0 < number <= self._last:
-                raise Fault(frames.PROTOCOL_ERROR, "a reset of no stream")
+            check_frame(0 < number <= self._last, len(payload) == frames.NUMBER.size, "a reset")
             self._draining.discard(number)
             stream = self._streams.pop(number, None)
             if stream is not None:
                 self._dead(stream)
+        elif kind == frames.PRIORITY:
+            check_frame(number > 0, len(payload) == frames.PRIORITY_BYTES, "a priority")
+        elif kind == frames.GOAWAY:
+            check_frame(not number, len(payload) >= 2 * frames.NUMBER.size, "a farewell")
 
     def _dead(self, stream: Stream) -> None:
         stream.closed = True
@@ -193,8 +195,9 @@ class Connection(Sending, asyncio.Protocol):
         self._handler.lost(stream)
 
     def _settings(self, flags: int, number: int, payload: bytes) -> None:
-        if number or len(payload) % frames.SETTING.size or (flags & frames.ACK and payload):
-            raise Fault(frames.FRAME_SIZE_ERROR, "settings that are none")
+        most = 0 if flags & frames.ACK else FRAME_BYTES
+        whole = len(payload) <= most and not len(payload) % frames.SETTING.size
+        check_frame(not number, whole, "a frame of settings")
         if flags & frames.ACK:
             return
         for name, value in frames.SETTING.iter_unpack(payload):
@@ -236,8 +239,9 @@ class Connection(Sending, asyncio.Protocol):
 
     def _headers(self, flags: int, number: int, payload: bytes) -> None:
         payload = unpadded(flags, payload)
-        if flags & frames.PRIORITISED:
-            payload = payload[5:]
+        prioritised = frames.PRIORITY_BYTES if flags & frames.PRIORITISED else 0
+        check_frame(number > 0, len(payload) >= prioritised, "a frame of headers")
+        payload = payload[prioritised:]
         self._check_block(payload)
         if flags & frames.END_HEADERS:
             self._whole(flags, number, payload)
@@ -323,3 +327,14 @@ class Connection(Sending, asyncio.Protocol):
             self._handler.received(stream, data)
         if last and not stream.closed:
             self._handler.ended(stream)
+
+
+def check_frame(placed: bool, whole: bool, what: str) -> None:
+    """End a connection with a frame of a stream that it cannot be of, or of a wrong length.
+
+    Raises: Fault.
+    """
+    if not placed:
+        raise Fault(frames.PROTOCOL_ERROR, f"{what} on a stream that it cannot be of")
+    if not whole:
+        raise Fault(frames.FRAME_SIZE_ERROR, f"{what} of a wrong length")

@@ -19,6 +19,7 @@ LARGEST_WINDOW = (1 << 31) - 1
 DEFAULT_WINDOW = 65_535
 DEFAULT_FRAME = 16_384
 LARGEST_FRAME = (1 << 24) - 1
+PRIORITY_BYTES, PING_BYTES = 5, 8
 
 HEAD = struct.Struct(">IBI")  # length and kind, flags, stream
 SETTING = struct.Struct(">HI")
