@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from models.errors import BadRequest, ModelNotFound, shown
-from models.keys import as_version
 from models.manifest import Manifest
 from models.store import PRODUCTION
 from models.tensors import TensorSpec
 from server.inference.engine import Engine
 from server.resp.caller import Caller
 from server.resp.commands.command import Command, Words
-from server.resp.commands.options import parted, text
+from server.resp.commands.options import OF_DIGITS, digits_in, parted, text
 from server.resp.refusals import refused
 from server.resp.wire.replies import OK, array
 from server.resp.wire.values import encoded
@@ -100,9 +99,9 @@ async def promote(caller: Caller, words: Words) -> bytes:
     (name, version, *more), given = parted(words, 2, ("ALIAS",))
     if more:
         raise refused("syntax error: INSITU.PROMOTE takes a model, a version and ALIAS with its name")
-    number = as_version(version.decode("ascii", "replace"))
+    number = digits_in(version)
     if number is None:
-        raise BadRequest(f"version is {shown(version)!r}; send the number of a stored version")
+        raise BadRequest(f"version is {shown(version)!r}; send the number of a stored version{OF_DIGITS}")
     alias = text(given["ALIAS"]) if given else PRODUCTION
     await caller.engine.store.promote(text(name), number, alias)
     return OK

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from models.errors import BadRequest, InsituError, shown
-from models.keys import as_version
+from models.keys import VERSION_DIGITS, as_version
 from models.values import Missing
 from server.inference.catalogue import Reference
 from server.resp.caller import Caller
@@ -14,6 +14,7 @@ from server.resp.refusals import refused
 
 VALUED = ("VERSION", "MISSING", "TIMEOUT")
 MILLISECONDS_MOST = 10**9
+OF_DIGITS = f", of at most {VERSION_DIGITS} digits"
 
 Given = Mapping[str, bytes]
 
@@ -53,12 +54,17 @@ def text(word: bytes) -> str:
 
 
 def version_of(given: Given) -> Reference:
-    """Return the version or alias that is asked for, None for production."""
+    """Return the version or alias that is asked for, None for production.
+
+    Raises: BadRequest, a number of so many digits that no version has it.
+    """
     if "VERSION" not in given:
         return None
-    reference = given["VERSION"].decode("utf-8", "replace")
-    number = as_version(reference)
-    return reference if number is None else number
+    word = given["VERSION"]
+    number = digits_in(word)
+    if number is None and word.isdigit():
+        raise BadRequest(f"VERSION is {shown(word)!r}; send at most {VERSION_DIGITS} digits", field="VERSION")
+    return word.decode("utf-8", "replace") if number is None else number
 
 
 def missing_of(given: Given) -> Missing:
@@ -107,10 +113,17 @@ def whole_of(given: Given, name: str) -> int | None:
     """
     if name not in given:
         return None
-    number = as_version(given[name].decode("ascii", "replace"))
+    number = digits_in(given[name])
     if number is None:
-        raise BadRequest(f"{name} is {shown(given[name])!r}; send a whole number from 0 on", field=name)
+        raise BadRequest(
+            f"{name} is {shown(given[name])!r}; send a whole number from 0 on{OF_DIGITS}", field=name
+        )
     return number
+
+
+def digits_in(word: bytes) -> int | None:
+    """Return the number that a word of digits is, None where it is none or has too many of them."""
+    return as_version(word.decode("ascii", "replace")) if len(word) <= VERSION_DIGITS else None
 
 
 @contextmanager

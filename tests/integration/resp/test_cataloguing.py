@@ -5,7 +5,7 @@ import pytest
 from models.errors import AliasNotFound, BadName, BadRequest, ModelNotFound, VersionNotFound
 from models.store import ModelStore
 from server.resp.caller import Caller
-from server.resp.commands import cataloguing, helping, predicting
+from server.resp.commands import cataloguing, helping, predicting, table
 from server.resp.refusals import Refused
 from server.resp.wire.replies import RESP3
 from tests.graphs import bundle, constant, scaled
@@ -14,6 +14,8 @@ from tests.integration.resp.conftest import MakeCaller
 
 VIEW = {"inputs": [{"name": "x", "sources": [{"key": "k:{id}", "as": "hash", "fields": ["a", "b"]}]}]}
 COMMANDS = (*cataloguing.COMMANDS, *helping.COMMANDS, *predicting.COMMANDS)
+
+LONG_NUMBER = "1" * 30
 
 
 @pytest.fixture
@@ -133,6 +135,25 @@ async def test_what_cannot_be_promoted_is_refused(
             await asking("INSITU.PROMOTE", *words)
 
     assert await store.aliases("m") == {"production": 1}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("INSITU.PROMOTE", "m", LONG_NUMBER),
+        ("INSITU.PREDICT", "m", "k:1", "VERSION", LONG_NUMBER),
+        ("INSITU.EXPLAIN", "m", "k:1", "VERSION", LONG_NUMBER),
+        ("INSITU.EXPLAIN", "m", "k:1", "SAMPLES", LONG_NUMBER),
+    ],
+)
+async def test_a_number_of_too_many_digits_is_shown_as_it_came(
+    store: ModelStore, make_caller: MakeCaller, words: tuple[str, ...]
+) -> None:
+    await store.publish(bundle(constant(1), view=VIEW, task="regression"))
+    asking = Asker(await make_caller(), table.COMMANDS.values())
+
+    with pytest.raises(BadRequest, match=f"'{LONG_NUMBER}'.* at most 18 digits"):
+        await asking(*words)
 
 
 @pytest.mark.parametrize(
