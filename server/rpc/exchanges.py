@@ -144,8 +144,8 @@ class Exchanges:
         body, at = exchange.body, 0
         while len(body) - at >= PREFIX_BYTES and exchange.messages is not None:
             size = int.from_bytes(body[at + 1 : at + PREFIX_BYTES], "big")
-            if size > exchange.asked.most:
-                raise too_large(size, exchange.asked.most)
+            if size > exchange.asked.limit.most:
+                raise too_large(size, exchange.asked.limit)
             end = at + PREFIX_BYTES + size
             if len(body) < end:
                 break
@@ -169,7 +169,7 @@ class Exchanges:
             self._refuse(stream, Refused(grpc.StatusCode.INVALID_ARGUMENT, "the message is cut off"))
             return
         try:
-            message = found(body, exchange.asked.encoding, exchange.asked.most)
+            message = found(body, exchange.asked.encoding, exchange.asked.limit)
         except Refused as refused:
             self._refuse(stream, refused)
             return
@@ -258,7 +258,7 @@ class Exchanges:
         while exchange.messages is not None and (body := await exchange.messages.get()) is not None:
             if isinstance(body, Refused):
                 raise body
-            data = await read(body, exchange.asked.encoding, exchange.asked.most)
+            data = await read(body, exchange.asked.encoding, exchange.asked.limit)
             self._connection.allow(stream)
             yield decoded(exchange.asked.handler, data)
 
@@ -324,11 +324,11 @@ def check_size(exchange: Exchange) -> None:
 
     Raises: Refused.
     """
-    body, most = exchange.body, exchange.asked.most
+    body, limit = exchange.body, exchange.asked.limit
     if len(body) >= PREFIX_BYTES:
         size = int.from_bytes(body[1:PREFIX_BYTES], "big")
-        if size > most:
-            raise too_large(size, most)
+        if size > limit.most:
+            raise too_large(size, limit)
         if len(body) > PREFIX_BYTES + size:
             raise Refused(grpc.StatusCode.UNIMPLEMENTED, "this call takes one message")
 

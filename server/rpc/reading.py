@@ -5,23 +5,22 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 from server.rpc.beside import LARGE_BYTES, beside
-from server.rpc.wire import PREFIX_BYTES, Inflation, weight
+from server.rpc.wire import PREFIX_BYTES, Inflation, Limit, weight
 
 Read = Callable[[], Awaitable[bytes]]
 Body = bytes | bytearray
 
 
-def message_of(body: Body, encoding: bytes | None, limit: int) -> bytes:
+def message_of(body: Body, encoding: bytes | None, limit: Limit) -> bytes:
     """Return the message that a prefix stands before.
 
-    Units:  limit, bytes it may have.
     Raises: Refused.
     """
     data = bytes(memoryview(body)[PREFIX_BYTES:])
     return Inflation(data, encoding, limit).whole() if body[0] else data
 
 
-async def read(body: Body, encoding: bytes | None, limit: int) -> bytes:
+async def read(body: Body, encoding: bytes | None, limit: Limit) -> bytes:
     """Return the message that a prefix stands before; a large one is read beside the event loop.
 
     Raises: Refused.
@@ -29,7 +28,7 @@ async def read(body: Body, encoding: bytes | None, limit: int) -> bytes:
     return await beside(weight(body), message_of, body, encoding, limit)
 
 
-def found(body: Body, encoding: bytes | None, limit: int) -> bytes | Read:
+def found(body: Body, encoding: bytes | None, limit: Limit) -> bytes | Read:
     """Return the message that a prefix stands before; where it is large, what returns it from beside the event loop.
 
     Raises: Refused.

@@ -12,11 +12,12 @@ from server.rpc.gathered import Gathered
 from server.rpc.guarding import admit
 from server.rpc.heads import Heads
 from server.rpc.http2.headers import Header
-from server.rpc.wire import CONTENT, Refused, seconds_of
+from server.rpc.wire import CONTENT, Limit, Refused, seconds_of
 
 KEPT = 256  # header blocks whose meaning is kept
 RESERVED = (b"grpc-", b":")
 OPEN_BYTES = 1 << 16  # of a message that takes no token, where others do
+OPEN = Limit(OPEN_BYTES, "a call that takes no token takes no longer one")
 
 
 @dataclass(slots=True)
@@ -31,11 +32,11 @@ class Room:
 class Asked:
     """What the headers of a call say.
 
-    Units: seconds, that it may take; None is no limit. most, bytes of a message.
+    Units: seconds, that it may take; None is no limit.
     """
 
     handler: Any = None
-    most: int = 0
+    limit: Limit = OPEN
     seconds: float | None = None
     encoding: bytes | None = None
     metadata: tuple[tuple[str, str], ...] = ()
@@ -102,7 +103,7 @@ class Service:
         known = scope is not None or looks or "predict" in self.access.anonymous
         return Asked(
             handler,
-            self.message_bytes if known else min(OPEN_BYTES, self.message_bytes),
+            Limit(self.message_bytes) if known or self.message_bytes <= OPEN_BYTES else OPEN,
             seconds_of(said.get(b"grpc-timeout")),
             said.get(b"grpc-encoding"),
             metadata,

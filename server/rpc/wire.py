@@ -6,6 +6,7 @@ Source: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
 import re
 import zlib
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import grpc
 
@@ -63,21 +64,25 @@ def prefixed(data: bytes) -> bytes:
     return b"\x00" + len(data).to_bytes(4, "big") + data
 
 
+class Limit(NamedTuple):
+    """Bytes that a message may have, and what is told to who sends more."""
+
+    most: int
+    cure: str = "send less, or raise INSITU_MAX_GRPC_MESSAGE_BYTES"
+
+
 class Inflation:
-    """A compressed message on its way to what it was: `first` makes a small one, `whole` goes on from there.
+    """A compressed message on its way to what it was: `first` makes a small one, `whole` goes on from there."""
 
-    Units: limit, bytes it may have then.
-    """
+    __slots__ = ("_left", "_limit", "_made", "_most", "_stream")
 
-    __slots__ = ("_left", "_limit", "_made", "_stream")
-
-    def __init__(self, data: bytes, encoding: bytes | None, limit: int) -> None:
+    def __init__(self, data: bytes, encoding: bytes | None, limit: Limit) -> None:
         bits = WINDOWS.get(encoding or b"")
         if bits is None:
             raise Refused(grpc.StatusCode.UNIMPLEMENTED, "a message is compressed in a way that was not said")
         self._stream = zlib.decompressobj(bits)
         self._left = data
-        self._limit = limit
+        self._limit, self._most = limit, limit.most
         self._made: list[bytes] = []
 
     def first(self, most: int) -> bytes | None:
@@ -85,8 +90,8 @@ class Inflation:
 
         Raises: Refused, damaged.
         """
-        part = self._more(min(most, self._limit) + 1)
-        return None if len(part) > min(most, self._limit) else self._ended(part)
+        part = self._more(min(most, self._most) + 1)
+        return None if len(part) > min(most, self._most) else self._ended(part)
 
     def whole(self) -> bytes:
         """Return the message; nothing is inflated twice.
@@ -94,9 +99,9 @@ class Inflation:
         Raises: Refused, too large or damaged.
         """
         made = sum(map(len, self._made))
-        if made <= self._limit:
-            made += len(self._more(self._limit + 1 - made))
-        if made > self._limit:
+        if made <= self._most:
+            made += len(self._more(self._most + 1 - made))
+        if made > self._most:
             raise too_large(made, self._limit)
         return self._ended(b"".join(self._made))
 
@@ -124,9 +129,9 @@ def weight(body: bytes | bytearray) -> int:
     return len(body) * INFLATING if body[0] else len(body)
 
 
-def too_large(size: int, limit: int) -> Refused:
+def too_large(size: int, limit: Limit) -> Refused:
     """Return the end of a call whose message is too large."""
     return Refused(
         grpc.StatusCode.RESOURCE_EXHAUSTED,
-        f"a message has {size} bytes, the limit is {limit}; send less, or raise INSITU_MAX_GRPC_MESSAGE_BYTES",
+        f"a message has {size} bytes, the limit is {limit.most}; {limit.cure}",
     )

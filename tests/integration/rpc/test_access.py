@@ -86,6 +86,9 @@ async def test_what_takes_no_token_takes_no_large_message(locked: Caller, servic
         _, trailers = await line.answer()
 
     assert trailers[b"grpc-status"] == b"8"
+    assert trailers[b"grpc-message"] == (
+        b"a message has 131072 bytes, the limit is 65536; a call that takes no token takes no longer one"
+    )
 
 
 async def test_a_stream_without_a_token_is_refused(locked: Caller) -> None:
