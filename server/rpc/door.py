@@ -15,6 +15,7 @@ from server.rpc.exchanges import Exchanges
 from server.rpc.guarding import guarded
 from server.rpc.health import Health
 from server.rpc.http2.connection import Connection
+from server.rpc.http2.holding import Holding
 from server.rpc.messages import HEALTH, POOL, REFLECTION, SERVICE
 from server.rpc.reflecting import reflection_handler
 from server.rpc.service import Room, Service
@@ -23,6 +24,12 @@ from server.workers.opening import BACKLOG, Listening
 
 CALLS = 16_384  # under way at once; more are refused with RESOURCE_EXHAUSTED
 ASIDES = 1024  # of health and reflection, beside them
+LARGEST_AT_ONCE = (
+    4  # messages as large as they may be that all connections keep; of one connection half as many
+)
+OPEN_MESSAGES_BYTES = 64 << 20  # of calls that take no token, kept until all of a message is there
+ANSWERS_BYTES = 1 << 30  # that all clients together do not take; further ones are refused
+CONNECTION_ANSWERS_BYTES = 256 << 20  # of one connection
 STREAMS = 4096  # calls under way on one connection; more are refused
 END_SECONDS = 0.02  # between looks whether the last connection has ended
 INFER = "ModelInfer"
@@ -64,10 +71,16 @@ class Door:
         service = Service(
             methods, scopes, access, calls.heads, calls.gathered,
             f"/{SERVICE}/{INFER}".encode(), message_bytes, Room(CALLS), Room(ASIDES),
+            Holding(LARGEST_AT_ONCE * message_bytes), Holding(OPEN_MESSAGES_BYTES), Holding(ANSWERS_BYTES),
         )  # fmt: skip
         open_: set[Connection] = set()
         server = await asyncio.get_running_loop().create_server(
-            lambda: Connection(partial(Exchanges, service), open_, STREAMS),
+            lambda: Connection(
+                partial(Exchanges, service),
+                open_,
+                STREAMS,
+                Holding(CONNECTION_ANSWERS_BYTES, service.answers),
+            ),
             sock=listening.listener(),
             backlog=BACKLOG,
             ssl=listening.credentials(ALPN),

@@ -9,18 +9,18 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from functools import partial
-from typing import Any, NoReturn
+from typing import Any
 
 import grpc
-from google.protobuf.message import DecodeError
 
 from server.rpc.errors import message_of
-from server.rpc.gathered import Turn
+from server.rpc.exchange import Context, Exchange, check_size, decoded, late, untaken
 from server.rpc.http2.connection import LOOK_SECONDS, Connection
 from server.rpc.http2.headers import Header, encoded
+from server.rpc.http2.holding import Holding
 from server.rpc.http2.streams import Stream
 from server.rpc.reading import Read, found, read
-from server.rpc.service import Asked, Room, Service
+from server.rpc.service import Service
 from server.rpc.wire import (
     BEGINNING,
     PREFIX_BYTES,
@@ -32,46 +32,10 @@ from server.rpc.wire import (
 )
 
 HELD_BYTES = 4 << 20  # of answers that a client does not take; its stream waits then
+SHORT_BYTES = 1 << 16  # of a message that came whole and at once, which is not kept
 UNREAD = 64  # messages of a stream that wait to be taken
 Work = Callable[[], Awaitable[None]]
 NOT_GRPC = encoded([(b":status", b"415")])
-
-
-class Context:
-    """What a handler may ask about its call."""
-
-    def __init__(self, metadata: tuple[tuple[str, str], ...], deadline: float | None) -> None:
-        self._metadata = metadata
-        self._deadline = deadline
-
-    def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
-        """Return what the caller sent beside the request."""
-        return self._metadata
-
-    def time_remaining(self) -> float | None:
-        """Return the seconds that are left; None without a limit."""
-        return None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
-
-    async def abort(self, code: grpc.StatusCode, details: str = "", trailing_metadata: Any = ()) -> NoReturn:
-        """End the call with an error."""
-        raise Refused(code, details, trailing_metadata)
-
-
-class Exchange:
-    """One call that is being received or answered."""
-
-    __slots__ = ("asked", "body", "deadline", "messages", "room", "seen", "task", "told", "turn")
-
-    def __init__(self, asked: Asked) -> None:
-        self.asked = asked
-        self.body: bytes | bytearray = b""
-        self.deadline = None if asked.seconds is None else time.monotonic() + asked.seconds
-        self.messages: asyncio.Queue[bytes | bytearray | Refused | None] | None = None
-        self.task: asyncio.Task[None] | None = None
-        self.turn: Turn | None = None
-        self.room: Room | None = None  # that it takes, once all that it asks has come
-        self.seen = -1  # bytes of the body, when it was last looked at
-        self.told = False  # whether the answer has begun
 
 
 class Exchanges:
@@ -80,6 +44,8 @@ class Exchanges:
     def __init__(self, service: Service, connection: Connection) -> None:
         self._service = service
         self._connection = connection
+        self._kept = Holding(service.messages.most // 2, service.messages)
+        self._kept_open = service.open_messages
 
     def begun(self, stream: Stream, headers: tuple[Header, ...]) -> None:
         """Begin a call."""
@@ -101,19 +67,27 @@ class Exchanges:
         if room.taken >= room.most:
             self._refuse(stream, Refused(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many calls are under way"))
             return False
+        if self._connection.answers.full:
+            self._refuse(stream, untaken())
+            return False
         room.taken += 1
         exchange.room = room
         return True
 
     def coming(self, stream: Stream) -> None:
-        """Refuse a call whose only message has stopped coming, or has not come within the call's time."""
+        """Refuse a call whose message has stopped coming, or whose only one has not come within the call's time."""
         exchange: Exchange = stream.state
-        if exchange.messages is not None:
+        if exchange.messages is not None and (not exchange.body or exchange.messages.qsize() >= UNREAD):
+            exchange.seen = -1  # nothing is to come
             return
-        if exchange.deadline is not None and exchange.deadline < time.monotonic():
+        if (
+            exchange.messages is None
+            and exchange.deadline is not None
+            and exchange.deadline < time.monotonic()
+        ):
             self._refuse(stream, late("the message did not come within the call's deadline"))
         elif len(exchange.body) == exchange.seen:
-            self._refuse(stream, late(f"no more of the message came for {LOOK_SECONDS:g} s; send it again"))
+            self._end(stream, late(f"no more of the message came for {LOOK_SECONDS:g} s; send it again"))
         exchange.seen = len(exchange.body)
 
     def received(self, stream: Stream, data: bytes) -> None:
@@ -125,7 +99,10 @@ class Exchanges:
             exchange.body += data
         else:
             exchange.body = data
+        exchange.seen = -1
         try:
+            if not stream.ended or len(exchange.body) > SHORT_BYTES:
+                self._keep(exchange, len(data))
             if exchange.messages is not None:
                 self._split(exchange)
                 if exchange.messages.qsize() >= UNREAD:
@@ -133,11 +110,37 @@ class Exchanges:
             else:
                 check_size(exchange)
         except Refused as refused:
-            self._refuse(stream, refused)
-            if exchange.task is not None:  # a stream's, which nothing more will come for
-                exchange.task.cancel()
+            self._end(stream, refused)
             return
         self._connection.allow(stream)
+
+    def _end(self, stream: Stream, refused: Refused) -> None:
+        """Refuse a call that nothing more is taken of."""
+        self._refuse(stream, refused)
+        if stream.state.task is not None:  # a stream's
+            stream.state.task.cancel()
+
+    def _keep(self, exchange: Exchange, size: int) -> None:
+        """Take note of bytes of a message that are kept until it is taken whole.
+
+        Raises: Refused, there are too many of them.
+        """
+        kept = self._kept if exchange.asked.known else self._kept_open
+        if kept.full:
+            raise Refused(
+                grpc.StatusCode.RESOURCE_EXHAUSTED,
+                "the messages that this server keeps of its clients, or of this connection, until they are whole "
+                "have too many bytes together; send it again when some of them are answered",
+            )
+        exchange.kept += size
+        kept.take(size)
+
+    def _taken(self, exchange: Exchange, size: int) -> None:
+        """Take note that so many bytes are not kept any more."""
+        kept = self._kept if exchange.asked.known else self._kept_open
+        size = min(size, exchange.kept)
+        exchange.kept -= size
+        kept.leave(size)
 
     def _split(self, exchange: Exchange) -> None:
         """Hand whole messages of a stream on, each after its prefix."""
@@ -163,6 +166,7 @@ class Exchanges:
             return
         body = exchange.body
         exchange.body = b""
+        self._taken(exchange, exchange.kept)
         if len(body) < PREFIX_BYTES or len(body) != PREFIX_BYTES + int.from_bytes(
             body[1:PREFIX_BYTES], "big"
         ):
@@ -240,13 +244,18 @@ class Exchanges:
     async def _unary(self, stream: Stream, exchange: Exchange, data: bytes) -> None:
         handler = exchange.asked.handler
         request = decoded(handler, data)
-        answer = await handler.unary_unary(request, Context(exchange.asked.metadata, exchange.deadline))
+        answer = await handler.unary_unary(request, self._context(exchange))
         self._reply(
             stream, exchange, handler.response_serializer(answer) if handler.response_serializer else answer
         )
 
+    def _context(self, exchange: Exchange) -> Context:
+        return Context(exchange.asked.metadata, exchange.deadline, self._connection.answers)
+
     def _reply(self, stream: Stream, exchange: Exchange, answer: bytes) -> None:
         """Write the only answer of a call."""
+        if self._connection.answers.full:
+            self._refuse(stream, untaken())
         if not stream.closed:
             exchange.told = True
             self._release(exchange)
@@ -259,14 +268,15 @@ class Exchanges:
             if isinstance(body, Refused):
                 raise body
             data = await read(body, exchange.asked.encoding, exchange.asked.limit)
+            self._taken(exchange, len(body))
             self._connection.allow(stream)
             yield decoded(exchange.asked.handler, data)
 
     async def _streamed(self, stream: Stream, exchange: Exchange, request: Any) -> None:
         """Write the answers of a call that has many."""
         handler = exchange.asked.handler
-        context = Context(exchange.asked.metadata, exchange.deadline)
-        async with aclosing((handler.stream_stream or handler.unary_stream)(request, context)) as answers:
+        many = handler.stream_stream or handler.unary_stream
+        async with aclosing(many(request, self._context(exchange))) as answers:
             await self._written(stream, exchange, answers)
         if not stream.closed:
             self._release(exchange)
@@ -284,9 +294,13 @@ class Exchanges:
                 exchange.told = True
                 self._connection.send_headers(stream, BEGINNING)
             self._connection.send(stream, prefixed(data))
-            while not stream.closed and (stream.held > HELD_BYTES or self._connection.full):
+            while not stream.closed and (stream.held > self._may_hold() or self._connection.full):
                 stream.room = asyncio.Event()
                 await stream.room.wait()
+
+    def _may_hold(self) -> int:
+        """Return how many bytes of answers of a stream may wait to be sent while more are made."""
+        return 0 if self._connection.answers.full else HELD_BYTES
 
     def _refuse(self, stream: Stream, refused: Refused) -> None:
         """End a call with a status."""
@@ -303,6 +317,7 @@ class Exchanges:
 
     def _release(self, exchange: Exchange) -> None:
         """Count a call no longer."""
+        self._taken(exchange, exchange.kept)
         if exchange.room is not None:
             exchange.room.taken -= 1
             exchange.room = None
@@ -317,35 +332,3 @@ class Exchanges:
             self._service.gathered.leave(exchange.turn)
         if exchange.task is not None:
             exchange.task.cancel()
-
-
-def check_size(exchange: Exchange) -> None:
-    """Refuse more than one message, or one that will be too large.
-
-    Raises: Refused.
-    """
-    body, limit = exchange.body, exchange.asked.limit
-    if len(body) >= PREFIX_BYTES:
-        size = int.from_bytes(body[1:PREFIX_BYTES], "big")
-        if size > limit.most:
-            raise too_large(size, limit)
-        if len(body) > PREFIX_BYTES + size:
-            raise Refused(grpc.StatusCode.UNIMPLEMENTED, "this call takes one message")
-
-
-def decoded(handler: Any, data: bytes) -> Any:
-    """Return a request as its handler takes it.
-
-    Raises: Refused.
-    """
-    try:
-        return handler.request_deserializer(data) if handler.request_deserializer else data
-    except DecodeError as error:
-        raise Refused(
-            grpc.StatusCode.INVALID_ARGUMENT, f"the {len(data)} bytes are no message: {error}"
-        ) from error
-
-
-def late(why: str) -> Refused:
-    """Return the end of a call that took too long."""
-    return Refused(grpc.StatusCode.DEADLINE_EXCEEDED, why)

@@ -12,6 +12,7 @@ from server.rpc.gathered import Gathered
 from server.rpc.guarding import admit
 from server.rpc.heads import Heads
 from server.rpc.http2.headers import Header
+from server.rpc.http2.holding import Holding
 from server.rpc.wire import CONTENT, Limit, Refused, seconds_of
 
 KEPT = 256  # header blocks whose meaning is kept
@@ -42,6 +43,7 @@ class Asked:
     metadata: tuple[tuple[str, str], ...] = ()
     plain: bool = False  # a ModelInfer by somebody who may
     aside: bool = False  # of health or reflection, which take no token
+    known: bool = False  # by somebody who may, or who looks whether they may
     refused: Refused | None = None
     grpc: bool = True
 
@@ -59,6 +61,9 @@ class Service:
     message_bytes: int
     calls: Room
     asides: Room
+    messages: Holding  # of those who may make their call, as long as they are not taken whole
+    open_messages: Holding  # of calls that take no token
+    answers: Holding
     known: dict[tuple[Header, ...], Asked] = field(default_factory=dict)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -108,5 +113,6 @@ class Service:
             said.get(b"grpc-encoding"),
             metadata,
             plain=path == self.infer_path,
+            known=known,
             aside=aside,
         )

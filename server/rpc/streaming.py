@@ -16,11 +16,16 @@ from server.inference.errors import Stopping
 from server.rpc.beside import beside
 from server.rpc.calls import Calls
 from server.rpc.errors import message_of, refuse
+from server.rpc.exchange import untaken
 from server.rpc.guarding import check
+from server.rpc.http2.holding import Holding
 from server.rpc.messages import message
 from server.rpc.replies import streamed
+from server.rpc.wire import Refused
 
 FIRST_SECONDS = 0.5
+AHEAD_BYTES = 4 << 20  # of answers of one stream that are made and not sent yet; no more are begun then
+SHORT_BYTES = 1 << 12  # of an answer that finds room in any case
 UNDER_WAY = 64  # requests of one stream; more wait in the connection
 Answers = asyncio.Queue["asyncio.Task[bytes] | None"]
 FINAL_ASKED, FINAL = "triton_enable_empty_final_response", "triton_final_response"
@@ -49,13 +54,16 @@ class Streams:
             await first(requests)
             await refuse(context, error)
         answers: Answers = asyncio.Queue()
+        ahead = Ahead(context.answers)
         room = asyncio.Semaphore(UNDER_WAY)
-        reading = asyncio.create_task(self._read(requests, context, answers, room))
+        reading = asyncio.create_task(self._read(requests, context, answers, room, ahead))
         self._reading.add(reading)
         reading.add_done_callback(self._reading.discard)
         try:
             while (answer := await answers.get()) is not None:
-                yield await answer
+                data = await answer
+                ahead.leave(len(data))
+                yield data
                 room.release()
             if self._ended:
                 await refuse(context, Stopping())
@@ -63,32 +71,76 @@ class Streams:
         finally:
             await ended([reading])
             await ended(left(answers))
+            ahead.leave(ahead.taken)
 
     async def _read(
-        self, requests: AsyncIterator[bytes], context: Any, answers: Answers, room: asyncio.Semaphore
+        self,
+        requests: AsyncIterator[bytes],
+        context: Any,
+        answers: Answers,
+        room: asyncio.Semaphore,
+        ahead: "Ahead",
     ) -> None:
         """Begin to answer requests as they come, no more of them than may be under way."""
         try:
             async for data in requests:
                 await room.acquire()
-                answers.put_nowait(asyncio.create_task(self._answer(data, context.time_remaining())))
+                await ahead.few.wait()
+                answers.put_nowait(asyncio.create_task(self._made(data, context.time_remaining(), ahead)))
         finally:
             answers.put_nowait(None)
 
-    async def _answer(self, data: bytes, seconds_left: float | None) -> bytes:
+    async def _made(self, data: bytes, seconds_left: float | None, ahead: "Ahead") -> bytes:
+        """Return the message that answers one request, and take note that it waits to be sent."""
+        answer = await self._answer(data, seconds_left, ahead)
+        ahead.take(len(answer))
+        return answer
+
+    async def _answer(self, data: bytes, seconds_left: float | None, ahead: "Ahead") -> bytes:
         """Return the message that answers one request."""
         response = message("ModelStreamInferResponse")()
         try:
             asked = await self._calls.message(data)
             response.infer_response.id = asked.id
+            ahead.check()
             request = await self._calls.request(asked, seconds_left, len(data))
             answer = await self._calls.answer(request)
             if request.parameters.get(FINAL_ASKED) is True:
                 answer.parameters = {**answer.parameters, FINAL: True}
+            ahead.check(answer.nbytes)
             return await beside(answer.nbytes, streamed, answer)
+        except Refused as refused:
+            response.error_message = refused.message
         except Exception as error:  # noqa: BLE001  # whatever it is, who asked must hear of it
             response.error_message = message_of(error)
         return bytes(response.SerializeToString())
+
+
+class Ahead(Holding):
+    """Answers of one stream that are made and not sent yet."""
+
+    __slots__ = ("few",)
+
+    def __init__(self, all_: Holding) -> None:
+        super().__init__(all_.most, all_)
+        self.few = asyncio.Event()
+        self.few.set()
+
+    def check(self, size: int = AHEAD_BYTES) -> None:
+        """Refuse an answer of so many bytes where it finds no room.
+
+        Raises: Refused.
+        """
+        if self.full and size > SHORT_BYTES:
+            raise untaken()
+
+    def take(self, size: int) -> None:
+        """Take note of so many bytes more; where they are many, no more are made until some are sent."""
+        super().take(size)
+        if self.taken > AHEAD_BYTES:
+            self.few.clear()
+        else:
+            self.few.set()
 
 
 async def first(requests: AsyncIterator[bytes]) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from server.rpc.http2 import frames
 from server.rpc.http2.frames import HEAD_BYTES
 from server.rpc.http2.headers import BadBlock, Decoder
+from server.rpc.http2.holding import Holding
 from server.rpc.http2.sending import WINDOW_BYTES, Sending
 from server.rpc.http2.streams import Fault, Handler, Stream, unpadded
 
@@ -27,9 +28,13 @@ class Connection(Sending, asyncio.Protocol):
     """A connection."""
 
     def __init__(
-        self, handler: Callable[["Connection"], Handler], open_: set["Connection"], streams: int
+        self,
+        handler: Callable[["Connection"], Handler],
+        open_: set["Connection"],
+        streams: int,
+        answers: Holding,
     ) -> None:
-        super().__init__()
+        super().__init__(answers)
         self._make = handler
         self._open = open_
         self._most = streams
@@ -87,7 +92,10 @@ class Connection(Sending, asyncio.Protocol):
 
     def resume_writing(self) -> None:
         """Go on."""
-        self.full = False
+        self.full, self._grown = False, True
+        self._flush()
+        if self.full:
+            return
         for stream in self._streams.values():
             if stream.room is not None:
                 stream.room.set()
@@ -109,8 +117,7 @@ class Connection(Sending, asyncio.Protocol):
             self._fail(Fault(frames.COMPRESSION_ERROR, str(fault)))
         finally:
             out, self._out = self._out, None
-            if out and not self.transport.is_closing():
-                self.transport.write(b"".join(out))
+            self._leave_out(out)
         if self._failed:
             self.transport.close()
 
@@ -190,6 +197,7 @@ class Connection(Sending, asyncio.Protocol):
     def _dead(self, stream: Stream) -> None:
         stream.closed = True
         stream.waiting.clear()
+        self._hold(stream, -stream.held)
         if stream.room is not None:
             stream.room.set()
         self._handler.lost(stream)

@@ -4,9 +4,11 @@ import asyncio
 from typing import Any
 
 from server.rpc.http2 import frames
+from server.rpc.http2.holding import Holding
 from server.rpc.http2.streams import Stream
 
 WINDOW_BYTES = 4 << 20  # of one stream that may wait here
+OUT_BYTES = 1 << 18  # that are gathered before they are written
 RESET_SECONDS = 1.0  # a client gets to read the answer before it is told to stop sending
 
 
@@ -18,7 +20,9 @@ class Sending:
 
     transport: Any
 
-    def __init__(self) -> None:
+    def __init__(self, answers: Holding) -> None:
+        """Take where the answers of this connection count that wait to be sent."""
+        self.answers = answers
         self._streams: dict[int, Stream] = {}
         self._last = 0
         self._window = frames.DEFAULT_WINDOW
@@ -29,11 +33,23 @@ class Sending:
         self._grown = False  # a window of every stream, since what waits was last sent
         self._draining: set[int] = set()  # answered before the client had ended them
         self._out: list[bytes] | None = None  # written while frames are taken, to leave at once
+        self._written = 0  # bytes of it
 
     def _write(self, data: bytes) -> None:
         if self._out is not None:
             self._out.append(data)
+            self._written += len(data)
+            if self._written > OUT_BYTES:
+                self._leave_out(self._out)
         elif not self.transport.is_closing():
+            self.transport.write(data)
+
+    def _leave_out(self, out: list[bytes]) -> None:
+        """Write what was gathered."""
+        data = b"".join(out)
+        out.clear()
+        self._written = 0
+        if data and not self.transport.is_closing():
             self.transport.write(data)
 
     def allow(self, stream: Stream) -> None:
@@ -56,7 +72,11 @@ class Sending:
         if stream.closed:
             return
         size = len(data)
-        if not stream.waiting and size <= min(self._frame, self._window, self._initial + stream.window):
+        if (
+            not stream.waiting
+            and not self.full
+            and size <= min(self._frame, self._window, self._initial + stream.window)
+        ):
             self._window -= size
             stream.window -= size
             self._write(frames.frame(frames.DATA, 0, stream.number, data))
@@ -64,7 +84,7 @@ class Sending:
                 self.send_headers(stream, trailers, end=True)
             return
         stream.waiting.append((memoryview(data), trailers))
-        stream.held += size
+        self._hold(stream, size)
         self._send_waiting(stream)
 
     def _flush(self) -> None:
@@ -76,14 +96,14 @@ class Sending:
             self._send_waiting(stream)
 
     def _send_waiting(self, stream: Stream) -> None:
-        while stream.waiting:
+        while stream.waiting and not self.full:
             data, trailers = stream.waiting[0]
             size = min(len(data), self._frame, self._window, self._initial + stream.window)
             if size <= 0 < len(data):
                 break
             self._window -= size
             stream.window -= size
-            stream.held -= size
+            self._hold(stream, -size)
             self._write(frames.frame(frames.DATA, 0, stream.number, bytes(data[:size])))
             if size < len(data):
                 stream.waiting[0] = (data[size:], trailers)
@@ -93,6 +113,11 @@ class Sending:
                 self.send_headers(stream, trailers, end=True)
         if stream.room is not None and not stream.waiting:
             stream.room.set()
+
+    def _hold(self, stream: Stream, size: int) -> None:
+        """Take note of so many bytes more that wait to be sent."""
+        stream.held += size
+        self.answers.take(size)
 
     def _close(self, stream: Stream) -> None:
         """Forget a stream that has been answered; a client that still sends is told to stop."""
