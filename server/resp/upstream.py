@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from models.encoding import encoded
 from models.errors import RedisUnavailable
 from server.resp.caller import Word
+from server.resp.commands.many_words import MANY_WORDS
 from server.resp.wire.frames import Malformed
 from server.resp.wire.reading import read
 from server.resp.wire.scanning import Scanner
@@ -116,11 +117,12 @@ class Upstream(asyncio.Protocol):
 
         Raises: RedisUnavailable.
         """
+        data = await encoded_by(commands)
         if self._left:
             raise RedisUnavailable("the connection to Redis was lost")
         heard: asyncio.Future[list[bytes]] = asyncio.get_running_loop().create_future()
         self._asked.append(Asked(len(commands), heard))
-        self.write(b"".join(map(encoded, commands)))
+        self.write(data)
         late = asyncio.get_running_loop().call_later(REPLY_SECONDS, self._late, heard)
         try:
             return await heard
@@ -181,3 +183,15 @@ class Upstream(asyncio.Protocol):
                 heard.set_exception(RedisUnavailable(reason))
         if not left:
             self._owner.lost(reason)
+
+
+async def encoded_by(commands: Sequence[Sequence[Word]]) -> bytes:
+    """Return commands as Redis takes them; those of very many words are written beside the event loop."""
+    if sum(map(len, commands)) <= MANY_WORDS:
+        return joined(commands)
+    return await asyncio.to_thread(joined, commands)
+
+
+def joined(commands: Sequence[Sequence[Word]]) -> bytes:
+    """Return commands as Redis takes them."""
+    return b"".join(map(encoded, commands))

@@ -1,8 +1,10 @@
 """AI.DAGEXECUTE, AI.DAGRUN and their read-only forms: several commands at once, in a name space of their own.
 
-One round trip reads every tensor that is loaded and every model; what is kept is written by one
-script in the end, all of it or nothing, and only when no step failed.
+One round trip reads every tensor that is loaded and every model, unless they are very many; what is
+kept is written by one script in the end, all of it or nothing, and only when no step failed.
 """
+
+import asyncio
 
 from models.errors import InsituError, RedisUnavailable
 from server.inference.errors import DeadlineExceeded
@@ -17,10 +19,12 @@ from server.resp.commands.executing import TIMED_OUT, keep
 from server.resp.commands.lookups import Limit, refuse, tensors_and_models
 from server.resp.commands.many_words import read_by
 from server.resp.commands.run_parsing import Misworded, whole
+from server.resp.commands.tensor_values import STRING_LIMIT_BYTES
 from server.resp.commands.tensors import replied
-from server.resp.refusals import Refused
+from server.resp.refusals import Refused, refused
 from server.resp.wire.replies import OK, Encoder, array
 
+PART_STEPS = 1024  # that are answered before others have their turn
 NOT_RUN = b"+NA\r\n"
 COUNTING = (b"LOAD", b"PERSIST")
 MODELS = (b"AI.MODELEXECUTE", b"AI.MODELRUN", b"AI.SCRIPTEXECUTE", b"AI.SCRIPTRUN")
@@ -53,9 +57,17 @@ async def executed(caller: Caller, args: Words, forms: Forms) -> bytes:
 
 
 async def replies_of(wire: Encoder, dag: Dag, course: Course) -> list[bytes]:
-    """Return a reply for each step: what came after the run that failed was not run."""
-    replies, going = [], True
-    for step in dag.steps:
+    """Return a reply for each step: what came after the run that failed was not run.
+
+    Raises: Refused, they have too many bytes.
+    """
+    replies, going, size = list[bytes](), True, 0
+    for at, step in enumerate(dag.steps):
+        size += len(replies[-1]) if replies else 0
+        if size > STRING_LIMIT_BYTES:
+            raise refused(f"the replies of a DAG take more than {STRING_LIMIT_BYTES} bytes together")
+        if at % PART_STEPS == PART_STEPS - 1:
+            await asyncio.sleep(0)
         if isinstance(step, SetTensor):
             replies.append(OK)
         elif isinstance(step, GetTensor):

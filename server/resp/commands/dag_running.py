@@ -15,6 +15,7 @@ from server.resp.commands.dag_parsing import Dag, Execute, SetTensor
 from server.resp.commands.executing import run
 from server.resp.commands.stored_models import Stored
 
+PART_RUNS = 256  # that are begun before others have their turn
 RUNS_AT_ONCE = 8  # of one DAG
 SMALL_ROWS = (
     256  # more are a batch of their own: such runs come one after another, and leave room in the queue
@@ -113,8 +114,9 @@ async def run_one(running: Running, step: Execute, course: Course) -> None:
 
 async def run_all(running: Running, steps: Sequence[Execute], course: Course) -> None:
     """Run models, each as soon as its inputs are there; the outputs from the first that fails on are none."""
-    tasks = begun(running, steps)
+    tasks: list[asyncio.Task[None]] = []
     try:
+        await begin(running, steps, tasks)
         for at, task in enumerate(tasks):
             try:
                 await asyncio.wait([task])
@@ -130,9 +132,8 @@ async def run_all(running: Running, steps: Sequence[Execute], course: Course) ->
         forget(course, steps[steps.index(course.failed) :])
 
 
-def begun(running: Running, steps: Sequence[Execute]) -> list["asyncio.Task[None]"]:
-    """Begin to run models, and return a task each."""
-    tasks: list[asyncio.Task[None]] = []
+async def begin(running: Running, steps: Sequence[Execute], tasks: list["asyncio.Task[None]"]) -> None:
+    """Begin to run models, a task each; between many of them others have their turn."""
     makers: dict[int, asyncio.Task[None]] = {}
     turns = Turns()
     for step in steps:
@@ -140,7 +141,8 @@ def begun(running: Running, steps: Sequence[Execute]) -> list["asyncio.Task[None
         task = asyncio.create_task(running.run_after([*needed], step, turns))
         tasks.append(task)
         makers.update(dict.fromkeys(step.outputs, task))
-    return tasks
+        if len(tasks) % PART_RUNS == 0:
+            await asyncio.sleep(0)
 
 
 def forget(course: Course, steps: Sequence[Execute]) -> None:

@@ -13,7 +13,16 @@ from server.inference.errors import BadInput, DeadlineExceeded, RunFailed
 from server.resp.caller import Caller
 from server.resp.commands.command import Command, Words
 from server.resp.commands.feeding import feeds_of
-from server.resp.commands.lookups import Limit, check_counts, models_of, refuse, replies_of
+from server.resp.commands.lookups import (
+    PART_KEYS,
+    Limit,
+    check_counts,
+    models_of,
+    refuse,
+    replies_of,
+    tensors_at,
+)
+from server.resp.commands.many_words import read_by
 from server.resp.commands.run_parsing import Claim, Misworded, Run, parse_modelexecute, parse_modelrun
 from server.resp.commands.stored_models import Stored, model_at
 from server.resp.commands.tensor_values import bounded
@@ -46,7 +55,7 @@ async def executed(caller: Caller, args: Words, parse: Callable[[Words], Run]) -
     Raises: InsituError.
     """
     try:
-        said = parse(args)
+        said = await read_by(parse, args)
     except Misworded as error:
         await refuse(caller, error)
     limit = Limit.of(said.timeout_ms)
@@ -61,14 +70,19 @@ async def executed(caller: Caller, args: Words, parse: Callable[[Words], Run]) -
 
 
 async def outputs_of(caller: Caller, said: Run, limit: Limit | None) -> list[StoredTensor]:
-    """Return the outputs of a model for the tensors at keys; one round trip reads all.
+    """Return the outputs of a model for the tensors at keys; one round trip reads all, unless they are very many.
 
     Raises: InsituError.
     """
     claim = Claim(said.model, len(said.inputs), len(said.outputs))
-    first, *others = await replies_of(caller, [said.model, *said.inputs])
+    names = dict.fromkeys(said.inputs) if len(said.inputs) < PART_KEYS else ()
+    first, *others = await replies_of(caller, [said.model, *names])
     stored = (await models_of(caller, [claim], [first], limit))[said.model]
-    inputs = [tensor_of(reply) for reply in others]
+    if names:
+        found = dict(zip(names, map(tensor_of, others), strict=True))
+        inputs = [found[name] for name in said.inputs]
+    else:
+        inputs = await tensors_at(caller, said.inputs)
     return await run(caller, stored, inputs, None if limit is None else limit.at)
 
 

@@ -16,6 +16,7 @@ from server.resp.refusals import Refused
 
 OTHER_INPUTS = "Number of keys given as INPUTS here does not match model definition"
 OTHER_OUTPUTS = "Number of keys given as OUTPUTS here does not match model definition"
+PART_KEYS = 1024  # that are read before others have their turn
 TIMER_SECONDS = 0.001  # no deadline is kept more exactly
 
 Found = TypeVar("Found")
@@ -51,14 +52,40 @@ async def tensors_and_models(
     Raises: Refused, first what is wrong with the tensors; DeadlineExceeded, a model was not loaded in time;
             what a version raises that does not load; RedisUnavailable.
     """
-    replies = await replies_of(caller, [*names, *dict.fromkeys([claim.model for claim in claims])])
-    tensors = [tensor_of(reply) for reply in replies[: len(names)]]
-    return tensors, await models_of(caller, claims, replies[len(names) :], limit)
+    models = [*dict.fromkeys([claim.model for claim in claims])]
+    if len(names) + len(models) > PART_KEYS:
+        tensors = await tensors_at(caller, names)
+        return tensors, await models_of(caller, claims, await replies_of(caller, models), limit)
+    distinct = [*dict.fromkeys(names)]  # a tensor that is named twice is read once
+    replies = await replies_of(caller, [*distinct, *models])
+    found = dict(zip(distinct, map(tensor_of, replies[: len(distinct)]), strict=True))
+    tensors = [found[name] for name in names]
+    return tensors, await models_of(caller, claims, replies[len(distinct) :], limit)
+
+
+async def tensors_at(caller: Caller, keys: Sequence[bytes]) -> list[StoredTensor]:
+    """Return the tensors at keys; those of many are read in parts, between which others have their turn.
+
+    Raises: Refused, for the first key that holds none; RedisUnavailable.
+    """
+    found: dict[bytes, StoredTensor] = {}
+    tensors: list[StoredTensor] = []
+    for at in range(0, len(keys), PART_KEYS):
+        some = keys[at : at + PART_KEYS]
+        new = [key for key in dict.fromkeys(some) if key not in found]
+        replies = await replies_of(caller, new)
+        found |= zip(new, map(tensor_of, replies), strict=True)
+        tensors += map(found.__getitem__, some)
+        await asyncio.sleep(0)
+    return tensors
 
 
 async def replies_of(caller: Caller, keys: Sequence[bytes]) -> list[Any]:
-    """Return what is at keys, in one round trip; none where there are none."""
-    return await caller.redis([("GET", key) for key in keys]) if keys else []
+    """Return what is at keys, in one round trip for so many of them; none where there are none."""
+    replies: list[Any] = []
+    for at in range(0, len(keys), PART_KEYS):
+        replies += await caller.redis([("GET", key) for key in keys[at : at + PART_KEYS]])
+    return replies
 
 
 async def models_of(

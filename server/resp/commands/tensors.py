@@ -197,7 +197,7 @@ async def store_tensors(caller: Caller, pairs: Sequence[tuple[bytes, StoredTenso
 
     Raises: Refused; RedisUnavailable.
     """
-    keys, values = [key for key, _ in pairs], [pack(tensor) for _, tensor in pairs]
+    keys, values = await read_by(packed, pairs)
     if not pairs:
         return
     if sum(map(len, values)) <= SCRIPT_BYTES:
@@ -208,6 +208,11 @@ async def store_tensors(caller: Caller, pairs: Sequence[tuple[bytes, StoredTenso
         [("MSET", *[word for pair in zip(keys, values, strict=True) for word in pair])]
     )
     allowed(reply)
+
+
+def packed(pairs: Sequence[tuple[bytes, StoredTensor]]) -> tuple[list[bytes], list[bytes]]:
+    """Return keys, and the tensors for them as they are stored."""
+    return [key for key, _ in pairs], [pack(tensor) for _, tensor in pairs]
 
 
 def allowed(reply: Any) -> None:
