@@ -11,42 +11,31 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from server.resp.answering import Answering
+from server.resp.coming import INPUT_BYTES, UNKNOWN_BYTES, Coming
 from server.resp.errors import answer as error_reply
 from server.resp.passing import CLIENT
-from server.resp.room import no_room
 from server.resp.service import Service
-from server.resp.wire.frames import Bytes, Cut, Foreign, Malformed, Rest, TooLong, cut, word_end
+from server.resp.wire.frames import Bytes, Cut, Foreign, Malformed, Rest, cut, word_end
 
-INPUT_BYTES = 1 << 20  # held while something else has its turn; then the client is not read from
 STREAMED_BYTES = 1 << 16  # a command that is longer goes through in parts
-UNKNOWN_BYTES = 1 << 16  # of a command of somebody who has not said who they are
 LEAVING_SECONDS = 1.0
 BLOCKED_SECONDS = 0.1  # after the client closed its side, Redis still has for what it was asked
 STRAIGHT_WORDS = 4  # of a command that is known by its beginning
-LONG_BYTES = 1 << 20  # a command of ours that is longer needs room that all clients share
-STEP_BYTES = 1 << 18  # of it that come between looks whether there still is room
-TURN_WORDS = 4096  # of one command still to come, from which on others have their turn between parts of it
 NO_HEAD = b"\0"  # begins no command
 PONG = b"+PONG\r\n"
 
 Special = Callable[["Connection", Bytes, Cut], bool]
 
 
-class Connection(Answering, asyncio.Protocol):
+class Connection(Coming, asyncio.Protocol):
     """One client's connection."""
 
     def __init__(self, service: Service, specials: Mapping[bytes, Special]) -> None:
         super().__init__(service)
         self.specials = specials
-        self._input: Bytes = b""
-        self._at = 0  # of which so much has been begun
-        self._need = 0  # bytes of input before it is worth while to look
-        self._part: Cut | None = None  # what is next in the input, as far as it was looked at
         self._rest: Rest | None = None
         self._head = NO_HEAD  # of the last command that went through alone
         self._words = 0  # that follow it
-        self._breathing = False  # others have their turn
 
     # The client.
 
@@ -104,12 +93,6 @@ class Connection(Answering, asyncio.Protocol):
         self._input += data
         self._moved(at)
 
-    def _moved(self, by: int) -> None:
-        """Take note that so much of the beginning of the input is gone."""
-        self._need -= by
-        if self._part is not None:
-            self._part.moved(-by)
-
     def eof_received(self) -> bool:
         """Answer what was asked before the client closed its side, if that takes no time, then end."""
         self.leave()
@@ -155,10 +138,6 @@ class Connection(Answering, asyncio.Protocol):
         self._leaving = True
         self._end_if_done()
 
-    def drop(self) -> None:
-        """End now."""
-        self.transport.abort()
-
     # Its commands.
 
     def read(self) -> None:
@@ -178,13 +157,6 @@ class Connection(Answering, asyncio.Protocol):
         if self._leaving:
             self._end_if_done()
 
-    def _resume(self) -> None:
-        """Read from the client again, unless something is full."""
-        full = self._full or self._breathing or (self._held and len(self._input) - self._at > INPUT_BYTES)
-        if self._stopped and not full and not self.transport.is_closing():
-            self._stopped = False
-            self.transport.resume_reading()
-
     def _cut_up(self) -> None:
         """Cut the input into commands, and have each begun.
 
@@ -203,16 +175,6 @@ class Connection(Answering, asyncio.Protocol):
             self._held = True
         if self.raw:
             self._pass_all()
-
-    def _keep(self, data: Bytes, at: int) -> None:
-        """Keep what was not begun; what was is dropped once it is worth while."""
-        if at >= len(data):
-            self._input, self._at = b"", 0
-        elif at > INPUT_BYTES:
-            self._input, self._at = data[at:], 0
-            self._moved(at)
-        else:
-            self._at = at
 
     def _pass_all(self) -> None:
         """Pass on everything there is as it is."""
@@ -305,66 +267,6 @@ class Connection(Answering, asyncio.Protocol):
         if rest.done:
             self._rest = None
         return after
-
-    def _awaited(self, at: int, one: Cut) -> int:
-        """Wait for the rest of a command that is looked at whole.
-
-        Raises: Malformed, it is longer than is taken.
-        """
-        self._need = -one.end
-        most, here = self._most_bytes(), len(self._input)
-        if max(self._need, here) - at > most:
-            raise TooLong(f"{one.name.decode('ascii', 'replace')} is longer than {most} bytes")
-        self._need = min(self._need, here + STEP_BYTES)
-        if here - at > LONG_BYTES and not self.finds_room(here - at):
-            return self._refused(at, one)
-        self._breathe(one.left)
-        self._part = one
-        return at
-
-    def _breathe(self, words: int) -> None:
-        """Let others have their turn where so many words are still to come that to look at them takes its time."""
-        if words > TURN_WORDS:
-            self._stop()
-            self._breathing = True
-            asyncio.get_running_loop().call_soon(self._breathed)
-
-    def _breathed(self) -> None:
-        self._breathing = False
-        self._resume()
-
-    def _refused(self, at: int, one: Cut) -> int:
-        """Refuse a command that finds no room, in its turn, and keep nothing of it."""
-        error = no_room(one.name.decode("ascii", "replace"), self.service.room)
-        self.came()
-        if not self.free():
-            self._held, self._part = True, one
-            return at
-        self.refuse(error)
-        self._need, self._unwanted = 0, Rest(one.words)
-        return self._unwanted.take(self._input, one.at)
-
-    def _dropped(self, data: Bytes, at: int, rest: Rest) -> int:
-        """Keep nothing of what is still to come of a command that was refused.
-
-        Raises: Malformed.
-        """
-        self._unwanted = None
-        try:
-            after = rest.take(data, at)
-        except Malformed as error:
-            error.beyond_redis = True
-            raise
-        self._breathe(rest.words)
-        if not rest.done:
-            self._unwanted = rest
-        return after
-
-    def _most_bytes(self) -> int:
-        """Return how long one of our commands may be: a model with all rights, else a request as over HTTP."""
-        if self.session.passes:
-            return self.service.own_bytes
-        return self.service.engine.limits.body_bytes if self.session.scopes else UNKNOWN_BYTES
 
     def _forbidden(self, data: Bytes, start: int, one: Cut) -> int:
         """Refuse a command of somebody who may not reach Redis.

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from server.resp import coming
 from server.resp.answering import SIDE_BYTES
 from server.resp.caller import Caller
 from server.resp.commands.command import Command
@@ -68,6 +69,43 @@ async def test_short_commands_find_room_all_the_same(narrow: OpenedDoor) -> None
 
     short = command("AI.TENSORSET", "s", "UINT8", 1000, "BLOB", bytes(1000))
     await line.ask(short * 20 + command("T.WAIT", 1, "a") * 20, b"+OK\r\n" * 20 + b"$1\r\na\r\n" * 20)
+
+
+async def test_a_long_command_that_stops_coming_leaves_its_room_and_its_client_goes_on(
+    narrow: OpenedDoor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(coming, "STOPPED_SECONDS", 0.3)
+    others = await crowded(narrow)
+    told = b"-TIMEOUT less than 262144 bytes more of AI.TENSORSET came within 0.3 s; send it again\r\n"
+
+    for other in others:
+        await other.ask(b"", told)
+        await other.ask(END + command("PING"), b"+PONG\r\n")
+    await others[0].ask(TENSOR * 20, b"+OK\r\n" * 20)
+
+
+async def test_whoever_is_waited_for_with_half_a_long_command_leaves(
+    narrow: OpenedDoor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(coming, "STOPPED_SECONDS", 0.3)
+    line = await narrow.line()
+
+    await line.say(command("BLPOP", "none", 0) + BEGUN)
+
+    assert await line.until_end() == b""
+
+
+async def test_a_long_command_that_comes_slowly_is_answered(
+    narrow: OpenedDoor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(coming, "STOPPED_SECONDS", 0.5)
+    line = await narrow.line()
+    for _ in range(2):
+        for at in range(0, len(TENSOR), 600_000):
+            await line.say(TENSOR[at : at + 600_000])
+            await asyncio.sleep(0.25)
+
+        await line.ask(b"", b"+OK\r\n")
 
 
 async def test_whoever_leaves_leaves_their_room(narrow: OpenedDoor) -> None:
