@@ -1,5 +1,6 @@
 """What is answered to one client here: a slot for each reply, and whoever works on it."""
 
+import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
@@ -7,18 +8,23 @@ from server.resp.caller import Caller
 from server.resp.errors import answer as error_reply
 from server.resp.passing import Passing
 from server.resp.refusals import Refused
+from server.resp.room import no_room_for_replies
 from server.resp.service import Service
 from server.resp.session import Session
 from server.resp.shortcuts import Shortcuts
 from server.resp.slots import Slot
 from server.resp.transactions import UNFIT
 from server.resp.wire.frames import cut, words_of
+from server.resp.wire.reading import read
 
 SIDE_BY_SIDE = 4096  # replies of ours to one client that are worked on at once, as long as they are short
 BEGINNING = 8  # of them, before it is known how long they are
 LONG_BYTES = 1 << 16
 # That replies which are long may have together, and the commands that are worked on beside.
 SIDE_BYTES = 16 << 20
+# That the long replies of one client may have, and what is read for them, until it takes them: a tensor as large as
+# they are, read and replied.
+REPLIES_BYTES = 1 << 30
 
 
 class Answering(Passing):
@@ -30,6 +36,8 @@ class Answering(Passing):
         self._alone = False  # what is worked on changes something: nothing beside it
         self._beside = BEGINNING  # replies that may be worked on at once
         self._kept = 0  # bytes of what is worked on
+        self._untaken = 0  # bytes of replies that the client has not taken, and of what is read for them
+        self._read = dict[Any, int]()  # of that what was read, by who works on the reply
         self._coming = 0  # bytes of a long command that is still coming
 
     def free(self, *, alongside: bool = False) -> bool:
@@ -48,7 +56,8 @@ class Answering(Passing):
     def _may_be_beside(self) -> bool:
         """Whether one more may be worked on: there are not too many, nor are they too long."""
         few = len(self._slots) < self._beside
-        return few and self._kept <= SIDE_BYTES and not self.service.room.full
+        little = self._kept <= SIDE_BYTES and self._untaken <= SIDE_BYTES
+        return few and little and not self.service.room.full and not self.service.replies.full
 
     def bears_company(self) -> bool:
         """Whether what changes nothing may begin at once."""
@@ -66,12 +75,16 @@ class Answering(Passing):
         return slot
 
     def fill(self, slot: Slot, reply: bytes) -> None:
-        """Say what a reply is."""
+        """Say what a reply is; a long one that finds no room is an error."""
+        if len(reply) > LONG_BYTES and self._crowded:
+            reply = error_reply(self._too_much("; what the command was to write is written")) * slot.count
         if len(reply) > LONG_BYTES:
             self._beside = max(1, SIDE_BYTES // len(reply))
         elif self._beside < SIDE_BY_SIDE:
             self._beside += 1
         self._slots.fill(slot, reply)
+        if self._untaken or len(reply) > LONG_BYTES:
+            self.note()
 
     def keep(self, size: int) -> None:
         """Take note of what is worked on until everything is answered."""
@@ -87,6 +100,29 @@ class Answering(Passing):
         self._coming = size
         return True
 
+    @property
+    def _crowded(self) -> bool:
+        """Whether no long reply finds room, nor what is read for one."""
+        return self._untaken >= REPLIES_BYTES or self.service.replies.full
+
+    def _too_much(self, done: str = "") -> Refused:
+        return no_room_for_replies(self.service.replies, self._untaken, REPLIES_BYTES, done)
+
+    def note(self) -> None:
+        """Take note of what is kept of replies by now."""
+        if not self.transport.is_closing():
+            read, held = sum(self._read.values()), self._slots.held
+            self._keep_untaken(read + held + self.transport.get_write_buffer_size())
+
+    def _keep_untaken(self, size: int) -> None:
+        before, self._untaken = self._untaken, size
+        self.service.replies.take(size - before)
+
+    def take_back(self) -> None:
+        """Take note that nothing is kept of replies any more."""
+        self._read.clear()
+        self._keep_untaken(0)
+
     def came(self) -> None:
         """Take note that no long command is still coming."""
         coming, self._coming = self._coming, 0
@@ -101,6 +137,7 @@ class Answering(Passing):
         """Go on with what waited for our replies."""
         if self._kept:
             self.let_go()
+        self._read.clear()
         super()._freed()
 
     def tell(self, reply: bytes) -> None:
@@ -138,6 +175,7 @@ class Answering(Passing):
             reply = await work
         except Exception as error:  # noqa: BLE001  # whatever it is, who asked must hear of it
             reply = error_reply(error)
+        self._read.pop(asyncio.current_task(), None)
         self.fill(slot, reply)
 
     def caller(self) -> Caller:
@@ -149,7 +187,19 @@ class Answering(Passing):
         )  # fmt: skip
 
     async def _ask(self, commands: Any) -> list[Any]:
-        return await (await self.connected()).ask(commands)
+        """Return replies of Redis.
+
+        Raises: RedisUnavailable, RedisRefused; Refused, they are too long to be kept.
+        """
+        frames = await (await self.connected()).frames(commands) if commands else []
+        size = sum(map(len, frames))
+        if size > LONG_BYTES:
+            if self._crowded:
+                raise self._too_much()
+            task = asyncio.current_task()
+            self._read[task] = self._read.get(task, 0) + size
+            self.note()
+        return [*map(read, frames)]
 
     def begin_anew(self) -> None:
         """Forget everything the client has said of itself, and its connection to Redis."""

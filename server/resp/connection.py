@@ -18,6 +18,7 @@ from server.resp.service import Service
 from server.resp.wire.frames import Bytes, Cut, Foreign, Malformed, Rest, cut, word_end
 
 STREAMED_BYTES = 1 << 16  # a command that is longer goes through in parts
+READING_SECONDS = 30.0  # between looks whether a client reads at all
 LEAVING_SECONDS = 1.0
 BLOCKED_SECONDS = 0.1  # after the client closed its side, Redis still has for what it was asked
 STRAIGHT_WORDS = 4  # of a command that is known by its beginning
@@ -36,6 +37,8 @@ class Connection(Coming, asyncio.Protocol):
         self._rest: Rest | None = None
         self._head = NO_HEAD  # of the last command that went through alone
         self._words = 0  # that follow it
+        self._waiting: asyncio.TimerHandle | None = None  # for the client to read
+        self._reads = False  # it has, since that was looked at
 
     # The client.
 
@@ -112,7 +115,10 @@ class Connection(Coming, asyncio.Protocol):
         self.service.open.discard(self)
         self._input, self._held = b"", True
         self.came()
+        if self._waiting is not None:
+            self._waiting.cancel()
         self.let_go()
+        self.take_back()
         for task in self._tasks:
             task.cancel()
         if self.upstream is not None:
@@ -125,13 +131,33 @@ class Connection(Coming, asyncio.Protocol):
         self._stop()
         if self.upstream is not None:
             self.upstream.quieten()
+        if self._waiting is None:
+            self._wait_for_reader()
 
     def resume_writing(self) -> None:
         """Go on."""
         self._full &= ~CLIENT
+        self._reads = True
+        if self._untaken:
+            self.note()
         if self.upstream is not None:
             self.upstream.go_on()
         self.read()
+
+    def _wait_for_reader(self) -> None:
+        self._reads, left = False, self.transport.get_write_buffer_size()
+        self._waiting = asyncio.get_running_loop().call_later(READING_SECONDS, self._still_full, left)
+
+    def _still_full(self, left: int) -> None:
+        """Let a client go that has read nothing of its replies for that long, where others find no room for theirs."""
+        self._waiting = None
+        if not self._full & CLIENT or self.transport.is_closing():
+            return
+        stuck = not self._reads and self.transport.get_write_buffer_size() >= left
+        if stuck and self._untaken and self.service.replies.full:
+            self.drop()
+        else:
+            self._wait_for_reader()
 
     def leave(self) -> None:
         """End as soon as what was asked has been answered."""

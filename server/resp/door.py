@@ -6,6 +6,7 @@ from typing import Self
 
 from server.access import Access
 from server.inference.engine import Engine
+from server.resp.answering import REPLIES_BYTES
 from server.resp.commands.command import Command
 from server.resp.commands.table import COMMANDS
 from server.resp.configuration import Configuration
@@ -21,7 +22,7 @@ from server.workers.opening import BACKLOG, Listening
 
 END_SECONDS = 0.02  # between looks whether the last connection has ended
 BESIDE_MODEL_BYTES = 1 << 20  # that storing a model takes beside its file
-LONGEST_AT_ONCE = 2  # commands as long as they may be, of all clients
+LONGEST_AT_ONCE = 2  # commands, and replies of a client, as long as they may be, of all clients
 
 
 class Door:
@@ -49,8 +50,8 @@ class Door:
         most = engine.limits.model_bytes + BESIDE_MODEL_BYTES
         service = Service(
             engine, commands, access, redis.place, redis.home, redis.timeout_seconds, most,
-            Room(LONGEST_AT_ONCE * most), Joined(engine), JoinedDags(engine, each),
-            configuration=Configuration(engine.shared),
+            Room(LONGEST_AT_ONCE * most), Room(LONGEST_AT_ONCE * REPLIES_BYTES),
+            Joined(engine), JoinedDags(engine, each), configuration=Configuration(engine.shared),
         )  # fmt: skip
         known = specials(commands)
         server = await asyncio.get_running_loop().create_server(

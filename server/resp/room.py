@@ -1,12 +1,12 @@
-"""Room for what clients send: of all of them together no more is kept than that."""
+"""Room for what clients send and for what they are replied: of all of them together no more is kept than that."""
 
 from server.resp.refusals import Refused
 
 
 class Room:
-    """Bytes of commands that are here: the long ones that are still coming, and all that are worked on.
+    """Bytes that are here: of commands, the long ones still coming and all that are worked on; or of long replies.
 
-    Units: most, bytes that long commands find room in.
+    Units: most, bytes that long ones find room in.
     """
 
     __slots__ = ("most", "taken")
@@ -33,4 +33,18 @@ def no_room(name: str, room: Room) -> Refused:
     return Refused(
         f"BUSY {name} is too long for now: the commands that this server keeps of all its clients have {room.taken} "
         f"bytes together, {room.most} are the most; send it again when some of them are answered"
+    )
+
+
+def no_room_for_replies(room: Room, here: int, most: int, done: str) -> Refused:
+    """Return the error of a command whose long reply, or what is read for it, finds no room.
+
+    `done` is told of the command.
+
+    Units: here, bytes that are kept for its client, and most that may be.
+    """
+    return Refused(
+        f"BUSY no room for this reply{done}: those of this client that it has not taken have {here} bytes together, "
+        f"{most} are the most; those of all have {room.taken}, {room.most} are the most; take some, and ask for less "
+        "at once"
     )

@@ -46,6 +46,7 @@ class Service:
     connect_seconds: float
     own_bytes: int
     room: Room
+    replies: Room
     joined: Joined
     dags: JoinedDags
     connecting: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(CONNECTING))

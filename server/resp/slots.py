@@ -25,12 +25,13 @@ class Slot:
 class Slots:
     """The places that are not written yet."""
 
-    __slots__ = ("_freed", "_write", "queue")
+    __slots__ = ("_freed", "_write", "held", "queue")
 
     def __init__(self, write: Callable[[bytes], None], freed: Callable[[], None]) -> None:
         """Take what writes, and what hears that every reply has left."""
         self._write, self._freed = write, freed
         self.queue: deque[Slot] = deque()
+        self.held = 0  # bytes of the replies that wait for those before them
 
     def __len__(self) -> int:
         return len(self.queue)
@@ -38,11 +39,13 @@ class Slots:
     def fill(self, slot: Slot, reply: bytes) -> None:
         """Say what a place holds, and write what can be written."""
         slot.reply = reply
+        self.held += len(reply)
         queue = self.queue
         if not queue or queue[0] is not slot:
             return
         ready: list[bytes] = []
         while queue and (said := queue[0].reply) is not None:
+            self.held -= len(said)
             if not queue.popleft().silent:
                 ready.append(said)
         if ready:

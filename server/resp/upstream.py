@@ -13,10 +13,12 @@ from models.encoding import encoded
 from models.errors import RedisUnavailable
 from server.resp.caller import Word
 from server.resp.commands.many_words import MANY_WORDS
+from server.resp.refusals import refused
 from server.resp.wire.frames import Malformed
 from server.resp.wire.reading import read
 from server.resp.wire.scanning import Scanner
 
+ASKED_BYTES = 1 << 30  # of the replies to what is asked for together
 REPLY_SECONDS = 30.0  # a tensor of 512 MB takes its time
 
 
@@ -42,11 +44,12 @@ class Owner(Protocol):
 class Asked:
     """Commands that were sent for us: the replies that are there, and who waits for all of them."""
 
-    __slots__ = ("count", "frames", "heard")
+    __slots__ = ("count", "frames", "heard", "size")
 
     def __init__(self, count: int, heard: "asyncio.Future[list[bytes]]") -> None:
         self.count = count
         self.frames: list[bytes] = []
+        self.size = 0  # bytes of them
         self.heard = heard
 
 
@@ -106,11 +109,18 @@ class Upstream(asyncio.Protocol):
 
     def _one(self, frame: bytes) -> None:
         first = self._asked[0]
-        first.frames.append(frame)
-        if len(first.frames) == first.count:
-            self._asked.popleft()
-            if not first.heard.done():
-                first.heard.set_result(first.frames)
+        first.size += len(frame)
+        first.frames.append(frame if first.size <= ASKED_BYTES else b"")  # of too much nothing is kept
+        if len(first.frames) < first.count:
+            return
+        self._asked.popleft()
+        if first.heard.done():
+            return
+        if first.size <= ASKED_BYTES:
+            first.heard.set_result(first.frames)
+        else:
+            told = f"what this command reads has {first.size} bytes, {ASKED_BYTES} are the most; read less at once"
+            first.heard.set_exception(refused(told))
 
     async def frames(self, commands: Sequence[Sequence[Word]]) -> list[bytes]:
         """Send commands and return their replies as they came.
