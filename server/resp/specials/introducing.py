@@ -2,15 +2,16 @@
 
 from collections.abc import Sequence
 
+from redis.exceptions import ResponseError
+
 from server.resp.commands.command import Queued
 from server.resp.connection import Connection
 from server.resp.refusals import Refused, refused
 from server.resp.session import Session
 from server.resp.specials.passing import seen
 from server.resp.specials.transacting import queued_as
-from server.resp.transactions import failing
 from server.resp.wire.frames import Bytes, Cut, words_of
-from server.resp.wire.replies import OK, RESP2, RESP3
+from server.resp.wire.replies import OK, RESP2, RESP3, error
 
 Words = Sequence[bytes]
 RESET = b"+RESET\r\n"
@@ -160,8 +161,9 @@ def about_client(client: Connection, data: Bytes, one: Cut) -> bool:
     if not client.free():
         return False
     if session.multi is not None:
-        # EXEC, and whatever waits for its reply, would be left without one
-        client.answer(queued_as(client, session.multi, Queued(failing(IN_TRANSACTION))))
+        # EXEC, and whatever waits for its reply, would be left without one. ON stands in, which changes nothing:
+        # some servers refuse it at once, like any command that is not for transactions.
+        client.answer(queued_as(client, session.multi, Queued((b"CLIENT", b"REPLY", b"ON"), kept_out)))
         return True
     session.skip = words[2] == b"SKIP" and not session.muted
     if words[2] == b"ON":
@@ -170,3 +172,8 @@ def about_client(client: Connection, data: Bytes, one: Cut) -> bool:
     elif words[2] == b"OFF":
         session.muted = True
     return True
+
+
+def kept_out(reply: object) -> bytes:
+    """Return what EXEC's reply says of CLIENT REPLY, whatever Redis said to what stood in for it."""
+    return error(str(reply) if isinstance(reply, ResponseError) else IN_TRANSACTION)
