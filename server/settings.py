@@ -147,7 +147,7 @@ class ServerSettings(BaseSettings):
     @property
     def on_loopback(self) -> bool:
         """Whether only this machine reaches the server."""
-        return self.host == "localhost" or is_loopback(self.host)
+        return self.host.lower() == "localhost" or is_loopback(self.host)
 
     @property
     def of_cluster(self) -> bool:
@@ -163,6 +163,13 @@ class ServerSettings(BaseSettings):
     @classmethod
     def _lower(cls, value: object) -> object:
         return value.lower() if isinstance(value, str) else value
+
+    @field_validator("host")
+    @classmethod
+    def _bare(cls, host: str) -> str:
+        """Take an IPv6 address as a URL has it, in brackets; a socket knows it without."""
+        inner = host.removeprefix("[").removesuffix("]")
+        return inner if host == f"[{inner}]" and ":" in inner else host
 
     @field_validator("tokens", mode="before")
     @classmethod

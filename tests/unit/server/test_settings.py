@@ -58,6 +58,8 @@ def test_choices_are_taken_in_any_case(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"tls_cert": "cert.pem"}, "tls_cert and tls_key go together"),
         ({"host": EVERYWHERE}, "host 0.0.0.0 is beyond loopback and there are no tokens"),
         ({"host": "::"}, "host :: is beyond loopback and there are no tokens"),
+        ({"host": "[::]"}, "host :: is beyond loopback and there are no tokens"),
+        ({"host": "[127.0.0.1]"}, r"host \[127.0.0.1\] is beyond loopback"),
         ({"host": "localhost.example.org"}, "host localhost.example.org is beyond loopback"),
     ],
 )
@@ -74,12 +76,16 @@ def test_a_refused_token_is_not_repeated() -> None:
     assert "my-secret" not in caught.value.errors()[0]["msg"]
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "[::1]", "localhost", "LocalHost"])
 def test_every_address_of_loopback_is_open_to_this_machine_without_tokens(host: str) -> None:
     settings = ServerSettings.model_validate({"host": host})
 
     assert Access.of(host=settings.host).local
     assert settings.on_loopback
+
+
+def test_an_ipv6_address_is_bound_without_the_brackets_of_a_url() -> None:
+    assert ServerSettings.model_validate({"host": "[::1]"}).host == "::1"
 
 
 @pytest.mark.parametrize("given", [{"tokens": (f"admin:{HASH}",)}, {"allow_anonymous": True}])
