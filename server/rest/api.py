@@ -10,6 +10,7 @@ from server.access import Access
 from server.inference.engine import Engine
 from server.rest import catalogue, errors, explain, health, jobs, pages, predict, publish
 from server.rest.bodies import BodyLimits, BoundedBodies, Net
+from server.rest.bodiless import Bodiless
 from server.rest.connection import Ending
 from server.rest.direct import DirectPredictions
 from server.rest.documenting import describe
@@ -66,6 +67,7 @@ def create_api(engine: Engine, access: Access) -> FastAPI:
     api.state.ending = Ending()
     heads, turns, inferred = Heads(access, limits.body_bytes), Turns(engine), InferTurns(engine)
     api.state.protocol = partial(PredictProtocol, heads, turns, inferred, api.state.ending)
+    api.add_middleware(Bodiless)
     api.add_middleware(DirectPredictions, engine=engine, access=access)
     api.add_middleware(Net)
     api.add_middleware(BoundedBodies, limits=limits)  # the last added is the outermost

@@ -154,16 +154,20 @@ def of_routing(request: Request, error: HTTPException, routes: Sequence[Route]) 
         return refusals.PathNotFound(path, get_close_matches(path[:128], paths, n=1))
     if error.status_code == 405:
         return refusals.MethodRefused(
-            request.method, path, allowed(request, routes) or headers.get("Allow", "")
+            request.method, path, allowed(request, routes, headers.get("Allow", ""))
         )
     log.error("unexpected HTTP error %d: %s", error.status_code, error.detail)
     return refusals.Broken()
 
 
-def allowed(request: Request, routes: Sequence[Route]) -> str:
-    """Return every method of a path: it has a route for each, and the router names that of the first."""
+def allowed(request: Request, routes: Sequence[Route], first: str) -> str:
+    """Return every method of a path, which has a route for each; the router names that of the `first`.
+
+    HEAD goes with GET.
+    """
     matching = (route.methods or () for route in routes if route.matches(request.scope)[0] is not Match.NONE)
-    return ", ".join(sorted(set().union(*matching)))
+    methods = set(first.split(", ")).union(*matching)
+    return ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))
 
 
 def of_validation(error: RequestValidationError) -> InsituError:

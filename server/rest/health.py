@@ -40,7 +40,6 @@ def create_router(engine: Engine) -> APIRouter:
     router = APIRouter(tags=["health"])
     program = program_version()
 
-    @router.head("/health/live", include_in_schema=False)
     @router.get("/health/live", summary="Alive", response_model=Alive)
     async def live() -> Json:
         """Tell that the process answers: restart it when it does not."""
@@ -48,7 +47,6 @@ def create_router(engine: Engine) -> APIRouter:
 
     not_ready: Responses = {503: failures(refusals.NotReady)[503]}
 
-    @router.head("/health/ready", include_in_schema=False)
     @router.get("/health/ready", summary="Ready", response_model=Ready, responses=not_ready)
     async def ready() -> Json:
         """Tell whether predictions may be asked for: 503 with the reason until they may."""

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import httpx
 import pytest
 
 from server.rest.departures import ASKS_MOST
@@ -48,6 +49,37 @@ async def test_plain_predictions_never_reach_the_application(listen: Listen) -> 
         await one.say(ODD + HEALTH)
         assert len(await one.hear(2)) == 2
     assert counted.requests == 2
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/", "/docs", "/openapi.json", "/console/console.js", "/health/live", "/metrics",
+        "/v1/models", "/v1/models/nope", "/v1/models/churn/predict?key=customer:1", "/v2/health/ready", "/nowhere",
+    ],
+)  # fmt: skip
+async def test_head_is_answered_as_get_without_the_body(listen: Listen, path: str) -> None:
+    wire = await listen()
+    url = f"http://127.0.0.1:{wire.port}{path}"
+
+    async with httpx.AsyncClient() as client:
+        there, known = await client.get(url), await client.head(url)
+
+    assert (known.status_code, known.content) == (there.status_code, b"")
+    assert known.headers["content-type"] == there.headers["content-type"]
+    assert int(known.headers["content-length"]) > 0
+
+
+async def test_head_of_events_does_not_wait_for_them(listen: Listen) -> None:
+    wire = await listen()
+    url = f"http://127.0.0.1:{wire.port}"
+
+    async with httpx.AsyncClient() as client:
+        made = await client.post(f"{url}/v1/models/churn/jobs", json={"job": "long"})
+        known = await client.head(f"{url}/v1/jobs/long/events")
+
+    assert (made.status_code, known.status_code, known.content) == (201, 200, b"")
+    assert known.headers["content-type"].startswith("text/event-stream")
 
 
 @pytest.mark.parametrize("offer", [HTTP2, ("Connection: upgrade", "upgrade: websocket")])

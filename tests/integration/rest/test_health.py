@@ -48,11 +48,6 @@ async def test_a_server_with_its_models_is_ready(client: Client) -> None:
     assert Ready.model_validate(response.json()).redis
 
 
-async def test_health_is_asked_with_head_as_well(client: Client) -> None:
-    assert (await client.head("/health/live")).status_code == 200
-    assert (await client.head("/health/ready")).status_code == 200
-
-
 async def test_a_server_that_never_met_redis_is_alive_but_not_ready(
     start: StartDoor, redis_server: Callable[..., RedisServer]
 ) -> None:

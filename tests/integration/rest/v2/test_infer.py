@@ -238,12 +238,13 @@ async def test_an_error_under_v2_is_a_text_wherever_it_comes_from(
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
-        ("PUT", "/v2/trace/setting", "GET, POST"),
-        ("PUT", "/v2/models/churn/trace/setting", "GET, POST"),
-        ("DELETE", "/v2/logging", "GET, POST"),
-        ("PUT", "/v1/models/churn/predict", "GET, POST"),
+        ("PUT", "/v2/trace/setting", "GET, HEAD, POST"),
+        ("PUT", "/v2/models/churn/trace/setting", "GET, HEAD, POST"),
+        ("DELETE", "/v2/logging", "GET, HEAD, POST"),
+        ("PUT", "/v1/models/churn/predict", "GET, HEAD, POST"),
         ("GET", "/v2/models/churn/infer", "POST"),
-        ("POST", "/v2/models/churn", "GET"),
+        ("POST", "/v2/models/churn", "GET, HEAD"),
+        ("POST", "/docs", "GET, HEAD"),
     ],
 )
 async def test_405_names_every_method_of_a_path(
