@@ -14,7 +14,7 @@ from server.inference.engine import Engine
 from server.rest import asks, cards, refusals, traffic
 from server.rest.describing import detail, summaries, version_detail
 from server.rest.documenting import body_of, failures
-from server.rest.guarding import needs
+from server.rest.guarding import KNOWN_QUERY, needs
 from server.rest.parameters import Alias, ModelName, Version, VersionNumber
 from server.rest.refusals import ParameterRefused
 from server.rest.schemas import AliasAnswer, AliasTarget, ModelDetail, ModelList, VersionDetail
@@ -31,7 +31,11 @@ ABSENT = (domain.ModelNotFound, domain.BadName, domain.RedisUnavailable, domain.
 
 def create_readers(engine: Engine, access: Access) -> APIRouter:
     """Return the routes that look."""
-    router = APIRouter(tags=["models"], dependencies=[needs(access, "predict")])
+    router = APIRouter(
+        tags=["models"],
+        dependencies=[needs(access, "predict"), KNOWN_QUERY],
+        responses=failures(refusals.ParameterRefused),
+    )
 
     @router.get(
         MODELS,
@@ -72,7 +76,11 @@ def create_readers(engine: Engine, access: Access) -> APIRouter:
 
 def create_writers(engine: Engine, access: Access) -> APIRouter:
     """Return the routes that change something."""
-    router = APIRouter(tags=["models"], dependencies=[needs(access, "admin")])
+    router = APIRouter(
+        tags=["models"],
+        dependencies=[needs(access, "admin"), KNOWN_QUERY],
+        responses=failures(refusals.ParameterRefused),
+    )
 
     @router.put(
         ALIAS,

@@ -1,13 +1,17 @@
-"""Access rules as FastAPI dependencies, so that OpenAPI shows which route needs a token."""
+"""What is checked before a route is asked, as FastAPI dependencies: the token, which OpenAPI shows, and the query."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from difflib import get_close_matches
 from typing import Annotated
 
 from fastapi import Depends, Request, Security
 from fastapi.params import Depends as Dependency
+from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from models.errors import shown
 from server.access import Access, Scope
+from server.rest.refusals import ParameterRefused
 
 BEARER = HTTPBearer(
     scheme_name="token",
@@ -26,3 +30,35 @@ def needs(access: Access, scope: Scope) -> Dependency:
     guard: Callable[..., object] = check
     dependency: Dependency = Depends(guard)
     return dependency
+
+
+def known_query(request: Request) -> None:
+    """Refuse query parameters that a route does not document: a misspelt one would be left out in silence.
+
+    Raises: ParameterRefused, one that is unknown, or given more than once.
+    """
+    route: APIRoute = request.scope["route"]
+    by_hand = (route.openapi_extra or {}).get("parameters", ())
+    known = [one.alias for one in route.dependant.query_params]
+    known += [one["name"] for one in by_hand if one["in"] == "query"]
+    names = [name for name, _ in request.query_params.multi_items()]
+    for name in names:
+        if name not in known:
+            raise ParameterRefused(
+                f"parameter {shown(name)!r} is not known; {meant(name, known)}", field=shown(name)
+            )
+        if names.count(name) > 1:
+            raise ParameterRefused(
+                f"parameter {name!r} is given {names.count(name)} times; give it once", field=name
+            )
+
+
+def meant(name: str, known: Sequence[str]) -> str:
+    """Return what a parameter may have meant."""
+    near = get_close_matches(name[:32], known, n=1, cutoff=0.7)
+    if near:
+        return f"did you mean {near[0]!r}?"
+    return f"there are {', '.join(known)}" if known else "this path takes none"
+
+
+KNOWN_QUERY: Dependency = Depends(known_query)

@@ -18,7 +18,7 @@ from server.inference.engine import Engine
 from server.rest import job_asks, job_events, refusals
 from server.rest.catalogue import ABSENT, LISTED, LISTED_LIMIT
 from server.rest.documenting import body_of, failures
-from server.rest.guarding import needs
+from server.rest.guarding import KNOWN_QUERY, needs
 from server.rest.job_schemas import JOB_BODIES, JobList, JobRequest, JobView
 from server.rest.job_views import view
 from server.rest.parameters import ModelName
@@ -52,7 +52,11 @@ JobName = Annotated[str, Path(description="Name of the job.", examples=["churn-5
 
 def create_readers(engine: Engine, access: Access) -> APIRouter:
     """Return the routes that look."""
-    router = APIRouter(tags=["jobs"], dependencies=[needs(access, "predict")])
+    router = APIRouter(
+        tags=["jobs"],
+        dependencies=[needs(access, "predict"), KNOWN_QUERY],
+        responses=failures(refusals.ParameterRefused),
+    )
 
     @router.get(
         JOBS,
@@ -90,7 +94,11 @@ def create_readers(engine: Engine, access: Access) -> APIRouter:
 
 def create_writers(engine: Engine, access: Access) -> APIRouter:
     """Return the routes that begin and end jobs."""
-    router = APIRouter(tags=["jobs"], dependencies=[needs(access, "admin")])
+    router = APIRouter(
+        tags=["jobs"],
+        dependencies=[needs(access, "admin"), KNOWN_QUERY],
+        responses=failures(refusals.ParameterRefused),
+    )
 
     @router.post(
         MODEL_JOBS,

@@ -223,3 +223,29 @@ async def test_a_parameter_out_of_bounds_is_told_with_its_value(refusing: Client
 
     assert (error["field"], error["value"]) == ("limit", "5000")
     assert "less than or equal to 1000" in error["message"]
+
+
+@on_one_server
+@pytest.mark.parametrize(
+    ("method", "path", "told"),
+    [
+        ("GET", "/v1/models?limt=3", "parameter 'limt' is not known; did you mean 'limit'?"),
+        ("GET", "/v1/models?page=3", "parameter 'page' is not known; there are limit, after"),
+        ("GET", "/v1/models?limit=3&limit=4", "parameter 'limit' is given 2 times; give it once"),
+        ("GET", "/v1/models/churn?full", "parameter 'full' is not known; this path takes none"),
+        ("GET", "/v1/models/churn/versions/1?x=1", "this path takes none"),
+        ("GET", "/v1/models/churn/versions/1/card?fromat=json", "did you mean 'format'?"),
+        ("GET", "/v1/jobs?state=running", "parameter 'state' is not known; there are limit, after"),
+        ("GET", "/v1/jobs/nope?x=1", "this path takes none"),
+        ("POST", "/v1/models/churn/jobs?job=mine", "parameter 'job' is not known; this path takes none"),
+        ("PUT", "/v1/models/churn/aliases/canary?version=3", "this path takes none"),
+        ("DELETE", "/v1/models/churn/versions/1?force=true", "this path takes none"),
+    ],
+)
+async def test_a_parameter_that_a_path_does_not_take_is_refused(
+    refusing: Client, method: str, path: str, told: str
+) -> None:
+    response = await refusing.request(method, path)
+
+    assert (response.status_code, response.json()["error"]["code"]) == (422, "bad_parameter")
+    assert told in response.json()["error"]["message"]
