@@ -110,9 +110,10 @@ class ModelNotFound(InsituError):
 
     code = "model_not_found"
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, near: str | None = None) -> None:
+        hint = f"did you mean {near!r}? " if near else ""
         super().__init__(
-            f"model {shown(name)!r} is not stored; `insitu models` lists what is",
+            f"model {shown(name)!r} is not stored; {hint}`insitu models` lists what is",
             model=shown(name),
         )
 

@@ -33,6 +33,7 @@ from models.events import Event, announce
 from models.keys import Keys, as_name, as_version, check_alias
 from models.manifest import Manifest
 from models.manifest_reading import read_manifests
+from models.misspelling import near_model
 from models.redis_failures import connected
 from models.refusals import Refusals
 from models.scripts import DELETE, PROMOTE, ROLLBACK, TRAFFIC, UNALIAS
@@ -135,7 +136,7 @@ class ModelStore:
         async with connected(self.redis):
             members = await self.redis.smembers(self.keys.versions(name))
         if not members:
-            raise ModelNotFound(name)
+            raise ModelNotFound(name, await near_model(self.redis, self.keys, name))
         return sorted(int(member) for member in members if member.isdigit())
 
     async def aliases(self, name: str) -> dict[str, int]:

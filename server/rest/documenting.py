@@ -52,7 +52,7 @@ EXAMPLES: tuple[InsituError, ...] = (
     Forbidden(
         "this token may predict; this needs a token of scope admin", needed="admin", granted=["predict"]
     ),
-    domain.ModelNotFound("chrun"),
+    domain.ModelNotFound("chrun", "churn"),
     domain.VersionNotFound("churn", 9, [1, 2, 3]),
     domain.AliasNotFound("churn", "canary", ["production"]),
     domain.KeyMissing("customer:99"),

@@ -242,6 +242,7 @@ def answered(environment: Environment, typed: bytes, *words: str) -> str:
         (("models", "churn:9"), "no version 9; stored versions: 1"),
         (("models", "churn:canary"), "no alias 'canary'"),
         (("promote", "churn", "9"), "no version 9"),
+        (("models", "chrun"), "model 'chrun' is not stored; did you mean 'churn'? `insitu models` lists"),
         (("rollback", "nope"), "model 'nope' is not stored"),
         (("traffic", "nope"), "model 'nope' is not stored"),
         (("score", "nope"), "model 'nope' is not stored"),

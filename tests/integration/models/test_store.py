@@ -280,6 +280,20 @@ async def test_a_model_that_is_not_stored_is_named(store: ModelStore) -> None:
             await call
 
 
+async def test_a_name_nearly_right_is_told_the_model_that_is_stored(
+    store: ModelStore, bundle: MakeBundle
+) -> None:
+    await store.publish(bundle())
+    await store.redis.sadd(store.keys.models(), "churns")  # by a publisher that died
+
+    for name in ("chrun", "churns"):
+        with pytest.raises(ModelNotFound, match=f"'{name}' is not stored; did you mean 'churn'?"):
+            await store.versions(name)
+    for name in ("xchurns", "churn-eu-weekly"):
+        with pytest.raises(ModelNotFound, match=f"'{name}' is not stored; `insitu models` lists"):
+            await store.versions(name)
+
+
 @pytest.mark.parametrize("name", ["", "a b", "{a}", "a:b", "../a", "ä", "a" * 129, "a\n"])
 async def test_a_name_that_could_be_no_key_never_reaches_redis(store: ModelStore, name: str) -> None:
     for call in (store.versions, store.aliases, store.resolve):
