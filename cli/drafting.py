@@ -16,6 +16,7 @@ from models.errors import shown
 from models.keys import check_name
 
 if TYPE_CHECKING:
+    from trainer.drafting.draft import Draft
     from trainer.drafting.look import Looked
 
 NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9._-]+")
@@ -63,7 +64,7 @@ def new(
         looked.source["path"] = seen_from(path, file)
     draft = drafted(looked)
     write(path, recipe_text(draft))
-    show(Terminal(as_json=as_json), path, looked, len(draft.fields) + len(looked.vectors), draft.left_out)
+    show(Terminal(as_json=as_json), path, draft)
 
 
 def name_after(text: str) -> str:
@@ -127,17 +128,18 @@ def write(path: Path, text: str) -> None:
         raise WrongUsage(f"{shown(str(path))} cannot be written: {error.strerror}") from error
 
 
-def show(
-    terminal: Terminal, path: Path, looked: "Looked", inputs: int, left_out: list[tuple[str, str]]
-) -> None:
-    """Tell what was found and what to do next."""
+def show(terminal: Terminal, path: Path, draft: "Draft") -> None:
+    """Tell what was found, what of it is not learned from, and what to do next."""
+    rows, inputs = draft.looked.rows, len(draft.fields) + len(draft.looked.vectors)
     if terminal.as_json:
-        told = {"recipe": str(path), "rows": looked.rows, "inputs": inputs, "left_out": dict(left_out)}
-        terminal.emit(told)
+        told = {"recipe": str(path), "rows": rows, "inputs": inputs, "left_out": dict(draft.left_out)}
+        terminal.emit(told | {"rows_left_out": draft.bad_note})
         return
-    terminal.say(f"{path} is written: {looked.rows:,} rows, {inputs} columns to learn from", "strong")
-    for name, reason in left_out:
+    terminal.say(f"{path} is written: {rows:,} rows, {inputs} columns to learn from", "strong")
+    for name, reason in draft.left_out:
         terminal.say(f"  left out  {name}: {reason}")
+    if draft.bad_note:
+        terminal.say(f"  left out  rows: {draft.bad_note}")
     terminal.say(f"next: insitu train {path}", "command")
 
 

@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
-from models.errors import shown
+from models.errors import listed, shown
 from models.number_marks import CURE
 from models.sources import FIELDS_LIMIT, TEXT_LIMIT
 from trainer.drafting.facts import Facts, by_count, stand_in
@@ -152,7 +152,7 @@ def choose_labels(draft: Draft, values: Counter[str]) -> None:
         draft.task_note += "; if they are amounts, say regression and take the labels out"
     reasons = [f"{target.missing} rows have no {target.name}"] if target.missing else []
     if rare:
-        reasons.append(f"too few rows have {', '.join(sorted(rare)[:5])}")
+        reasons.append(f"too few rows have {listed(f'{text} ({rare[text]})' for text in sorted(rare))}")
     share_of_bad(draft, target.missing + sum(rare.values()), "; ".join(reasons))
 
 

@@ -55,6 +55,20 @@ def test_a_file_becomes_a_recipe_a_model_and_keys_that_it_is_asked_for(
     assert np.array_equal(group.feeds["x"], table.inputs["x"].x)
 
 
+def test_rows_that_are_not_learned_from_are_told(insitu: Insitu, tmp_path: Path) -> None:
+    path, out = tmp_path / "plans.csv", tmp_path / "plans.yaml"
+    labels = ["free", "paid"] * 20 + ["gold", "gold", "trial", ""]
+    path.write_text("age,plan\n" + "".join(f"{row % 7},{plan}\n" for row, plan in enumerate(labels)))
+    told = "1 rows have no plan; too few rows have gold (2), trial (1)"
+
+    made = insitu("new", str(path), "--target", "plan", "--out", str(out))
+    again = insitu("new", str(path), "--target", "plan", "--out", str(out), "--force", "--json")
+
+    assert f"  left out  rows: {told}\n" in made.out
+    assert again.json["rows_left_out"] == told
+    assert Recipe.load(out).classes == ("free", "paid")
+
+
 def test_loading_again_changes_nothing_and_somebody_s_key_is_left_alone(
     insitu: Insitu, churn: Path, redis_url: str
 ) -> None:

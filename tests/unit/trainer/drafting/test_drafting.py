@@ -177,7 +177,7 @@ def test_labels_of_too_few_rows_are_left_out_and_their_rows_allowed_for(tmp_path
 
     assert recipe.classes == ("no", "yes")
     assert recipe.data.max_bad_share == 0.05
-    assert "2 rows have no y; too few rows have rare" in text
+    assert "2 rows have no y; too few rows have rare (1)" in text
 
 
 def test_words_for_no_value_are_found(tmp_path: Path) -> None:
