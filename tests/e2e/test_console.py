@@ -56,6 +56,37 @@ def test_a_key_is_predicted_and_drawn_with_the_command_that_repeats_it(
     assert complaints == []
 
 
+def test_the_arrows_go_through_the_ways_to_say_rows(
+    page: "Page", serve: Callable[..., str], complaints: list[str]
+) -> None:
+    page.goto(f"{serve()}/#/models/churn")
+    page.wait_for_selector("[role=tab]")
+    tabs = page.get_by_role("tablist", name="How rows are given").get_by_role("tab")
+
+    def there() -> tuple[str, list[str | None], str]:
+        order = [tab.get_attribute("tabindex") for tab in tabs.all()]
+        return page.evaluate("document.activeElement.textContent"), order, page.input_value("#rows")
+
+    page.fill("#rows", "customer:1")
+    page.focus("[role=tab][aria-selected=true]")
+    met = []
+    for key in ("ArrowLeft", "ArrowRight", "ArrowRight", "End", "Home"):
+        page.keyboard.press(key)
+        met.append(there())
+        assert page.get_by_role("tab", selected=True).inner_text() == met[-1][0]
+        assert page.get_by_role("tabpanel", name=met[-1][0], exact=True).locator("#rows").count() == 1
+    page.keyboard.press("Tab")
+
+    by_tensor = ("By tensor", ["-1", "-1", "0"], '{"x":[[0,0]]}')
+    by_key, by_instance = (
+        ("By key", ["0", "-1", "-1"], "customer:1"),
+        ("By instance", ["-1", "0", "-1"], '[{"id":""}]'),
+    )
+    assert met == [by_tensor, by_key, by_instance, by_tensor, by_key]
+    assert page.evaluate("document.activeElement.id") == "rows"
+    assert complaints == []
+
+
 def test_a_prediction_is_explained_by_signed_bars(
     page: "Page", serve: Callable[..., str], complaints: list[str]
 ) -> None:

@@ -34,6 +34,35 @@ export function table(heads, rows, label) {
       h("tbody", {}, rows.map((cells) => h("tr", {}, cells.map((cell) => h("td", {}, cell)))))));
 }
 
+/**
+ * Tabs as WAI-ARIA has them: one of them is in the order of Tab, the arrows, Home and End go to the others.
+ * `names` are texts by what `choose` is told; the id of `panel`, where what is chosen is shown, says whose they are.
+ */
+export function tabs(label, names, panel, choose) {
+  const keys = Object.keys(names);
+  const every = keys.map((key, at) => h("button", {
+    type: "button", role: "tab", id: `${panel.id}-${key}`, "aria-controls": panel.id, onclick: () => select(at),
+  }, names[key]));
+  const select = (at) => {
+    every.forEach((one, other) => {
+      one.setAttribute("aria-selected", String(other === at));
+      one.tabIndex = other === at ? 0 : -1;
+    });
+    panel.setAttribute("aria-labelledby", every[at].id);
+    choose(keys[at]);
+  };
+  const bar = h("div", { class: "tabs", role: "tablist", "aria-label": label, onkeydown: (event) => {
+    const at = every.indexOf(event.target);
+    const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: -1 }[event.key];
+    if (to === undefined || at < 0 || event.ctrlKey || event.altKey || event.metaKey) return;
+    event.preventDefault();
+    const next = (to + every.length) % every.length;
+    every[next].focus();
+    select(next);
+  } }, every);
+  return { bar, select: (key) => select(keys.indexOf(key)) };
+}
+
 /** Names beside values. */
 export function facts(pairs) {
   const shown = pairs.filter(([, value]) => value !== null && value !== undefined && value !== "");

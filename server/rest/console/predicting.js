@@ -2,7 +2,7 @@
 
 import { bars } from "./charts.js";
 import { explaining } from "./explaining.js";
-import { card, copying, duration, fault, h, number } from "./elements.js";
+import { card, copying, duration, fault, h, number, tabs } from "./elements.js";
 import { template } from "./features.js";
 import { permitted } from "./dialogs.js";
 import { ask, curl, modelPath } from "./service.js";
@@ -19,7 +19,7 @@ export function predicting(name, version, versions) {
   const which = h("select", { name: "version" }, versions.map(([value, label]) => h("option", { value }, label)));
   const missing = h("input", { name: "missing", placeholder: "refuse the row", size: "12", autocomplete: "off" });
   const raw = h("input", { type: "checkbox", name: "raw" });
-  const tabs = h("div", { class: "tabs", role: "tablist" });
+  const panel = h("div", { class: "panel", role: "tabpanel", id: "way" }, text, hint);
   const choose = (way) => {
     texts[state.way] = state.drawn ? text.value : texts[state.way];
     Object.assign(state, { way, drawn: true });
@@ -27,20 +27,19 @@ export function predicting(name, version, versions) {
     text.placeholder = way === "keys" ? version.keys[0] ?? "" : "";
     text.setAttribute("aria-label", WAYS[way]);
     hint.replaceChildren(...hints(way, version));
-    tabs.replaceChildren(...ways(version).map((one) =>
-      h("button", { type: "button", role: "tab", "aria-selected": String(one === way), onclick: () => choose(one) }, WAYS[one])));
   };
+  const chosen = tabs("How rows are given", Object.fromEntries(ways(version).map((way) => [way, WAYS[way]])), panel, choose);
   const form = h("form", { class: "predict", onsubmit: (event) => {
     event.preventDefault();
     submit(name, which.value, state.way, { text: text.value, missing: missing.value, raw: raw.checked }, answer);
-  } }, tabs, text, hint,
+  } }, chosen.bar, panel,
     h("div", { class: "options" },
       h("label", {}, "Version", which), h("label", {}, "When a value is missing", missing),
       h("label", { class: "check" }, raw, "Raw outputs"), h("button", { class: "primary" }, "Predict")));
   text.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit();
   });
-  choose(state.way);
+  chosen.select(state.way);
   return card("Predict", form, answer);
 }
 
