@@ -56,6 +56,50 @@ def test_a_key_is_predicted_and_drawn_with_the_command_that_repeats_it(
     assert complaints == []
 
 
+def test_the_keyboard_keeps_its_place_while_lists_are_read_again(
+    page: "Page", serve: Callable[..., str], complaints: list[str]
+) -> None:
+    page.goto(serve())
+    page.focus(".model a >> nth=1")
+
+    page.evaluate("document.activeElement.dataset.old = true")
+    page.wait_for_selector(".model a[data-old]", state="detached")
+
+    assert page.evaluate("document.activeElement.getAttribute('href')") == "#/models/price"
+    assert complaints == []
+
+
+def test_another_page_begins_at_its_top_and_takes_the_keyboard_along(
+    page: "Page", serve: Callable[..., str], complaints: list[str]
+) -> None:
+    page.set_viewport_size({"width": 390, "height": 300})
+    page.goto(serve())
+    page.wait_for_selector(".model")
+    page.focus(".model a >> nth=0")
+    page.evaluate("scrollTo(0, 1e6)")
+
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#rows")
+
+    page.wait_for_function("document.activeElement.id === 'main' && scrollY === 0")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.closest('.crumbs') !== null")
+    assert complaints == []
+
+
+def test_the_link_to_the_content_stays_on_the_page(page: "Page", serve: Callable[..., str]) -> None:
+    page.goto(f"{serve()}/#/models/churn")
+    page.wait_for_selector("#rows")
+
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to content"
+    page.keyboard.press("Enter")
+
+    assert page.evaluate("document.activeElement.id") == "main"
+    assert page.url.endswith("/#/models/churn")
+    assert page.locator("#rows").count() == 1
+
+
 def test_the_arrows_go_through_the_ways_to_say_rows(
     page: "Page", serve: Callable[..., str], complaints: list[str]
 ) -> None:

@@ -128,3 +128,17 @@ def test_jobs_fit_a_phone(browser: "Browser", serve: Callable[..., str], kept: N
     context.close()
 
     assert width == PHONE["width"]
+
+
+def test_the_keyboard_keeps_its_place_while_jobs_are_read_again(
+    page: "Page", serve: Callable[..., str], kept: None
+) -> None:
+    page.goto(f"{serve(**IDLE)}/#/jobs")
+    page.wait_for_selector(".job")
+
+    for wanted in ("nightly cancel", "done skipped", "done model"):
+        held = f"[data-held='{wanted}']"
+        page.focus(held)
+        page.evaluate("document.activeElement.dataset.old = true")
+        page.wait_for_selector("[data-old]", state="detached")
+        assert page.evaluate("document.activeElement.dataset.held") == wanted

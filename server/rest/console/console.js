@@ -15,6 +15,7 @@ const recent = [];  // the last readings, so that the page of a model begins wit
 const RECENT = 16;
 let page = { reading: () => {}, leave: () => {} };
 let visit = 0;
+let address = location.hash;
 
 /** What the address asks for; one that was cut or mistyped asks for nothing. */
 function asked() {
@@ -42,6 +43,16 @@ async function show() {
     place.replaceChildren(fault(error), again(error));
   }
   main.replaceChildren(place);
+}
+
+// Another page begins at its top, and there goes on who reads it by keyboard: the link that led to it is gone.
+async function go() {
+  const moved = location.hash !== address;
+  address = location.hash;
+  await show();
+  if (!moved) return;
+  scrollTo(0, 0);
+  main.focus({ preventScroll: true });
 }
 
 function again(error) {
@@ -100,7 +111,11 @@ function isDark() {
 theme(theme());
 document.getElementById("theme-button").addEventListener("click", () => theme(isDark() ? "light" : "dark"));
 document.getElementById("token-button").addEventListener("click", async () => { if (await askToken()) show(); });
-addEventListener("hashchange", show);
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault();  // its #main is no page
+  main.focus();
+});
+addEventListener("hashchange", go);
 await show();
 await read();
 setInterval(read, READ_MS);

@@ -21,6 +21,14 @@ function filled(element, properties, children) {
   return element;
 }
 
+/** Draw a place anew; what has the focus keeps it, known by its `data-held`. */
+export function redraw(place, ...children) {
+  const held = place.contains(document.activeElement) ? document.activeElement.dataset.held : undefined;
+  place.replaceChildren(...children);
+  if (held === undefined) return;
+  [...place.querySelectorAll("[data-held]")].find((one) => one.dataset.held === held)?.focus({ preventScroll: true });
+}
+
 /** A card with a heading. */
 export function card(title, ...children) {
   return h("section", { class: "card" }, h("h2", {}, title), ...children);

@@ -2,7 +2,7 @@
 
 import { percent } from "./charts.js";
 import { permitted, question, tell } from "./dialogs.js";
-import { card, duration, fault, h, moment, number, s } from "./elements.js";
+import { card, duration, fault, h, moment, number, redraw, s } from "./elements.js";
 import { ask } from "./service.js";
 
 const PAGE = 50;
@@ -27,7 +27,7 @@ async function refresh(list, seen) {
     for (const job of jobs) job.now = rate(seen, job);
     const open = new Set([...list.querySelectorAll("details[open]")].map((one) => one.dataset.job));
     const again = () => refresh(list, seen);
-    list.replaceChildren(jobs.length ? h("ul", { class: "jobs" }, jobs.map((job) => drawJob(job, mayChange, open, again))) : empty(),
+    redraw(list, jobs.length ? h("ul", { class: "jobs" }, jobs.map((job) => drawJob(job, mayChange, open, again))) : empty(),
       next ? h("p", { class: "hint" }, `The newest ${PAGE} jobs are shown; GET /v1/jobs?after=… lists the rest.`) : "");
   } catch (error) {
     if (!list.querySelector(".job")) throw error;
@@ -59,9 +59,9 @@ function drawJob(job, mayChange, open, again) {
   return h("li", { class: "job" },
     h("div", { class: "job-head" },
       h("h3", {}, job.job), h("span", { class: running && !job.working ? "badge warn" : STATES[job.state] }, running && !job.working ? "waiting" : job.state),
-      h("a", { class: "hint", href: `#/models/${encodeURIComponent(job.model)}` }, `${job.model} v${job.version}`),
+      h("a", { class: "hint", href: `#/models/${encodeURIComponent(job.model)}`, "data-held": `${job.job} model` }, `${job.model} v${job.version}`),
       h("span", { class: "hint" }, moment(job.began)),
-      running && mayChange && h("button", { type: "button", class: "quiet small", onclick: () => cancel(job, again) }, "Cancel")),
+      running && mayChange && h("button", { type: "button", class: "quiet small", "data-held": `${job.job} cancel`, onclick: () => cancel(job, again) }, "Cancel")),
     running && progress(job.share),
     h("p", { class: "live" }, drawFacts(job, running)),
     job.reason && h("div", { class: "fault" }, job.reason),
@@ -100,7 +100,7 @@ function targets(to) {
 function drawSkipped(job, open) {
   if (!skipped(job)) return null;
   const title = `${number(skipped(job))} ${skipped(job) === 1 ? "row" : "rows"} could not be scored`;
-  return h("details", { "data-job": job.job, open: open.has(job.job) }, h("summary", { class: "bad" }, title),
+  return h("details", { "data-job": job.job, open: open.has(job.job) }, h("summary", { class: "bad", "data-held": `${job.job} skipped` }, title),
     h("ul", { class: "job-errors" }, Object.entries(job.skipped).sort((a, b) => b[1] - a[1]).map(([code, count]) =>
       h("li", {}, h("b", {}, number(count)), " ", h("code", {}, code), h("small", {}, job.examples[code] ?? "")))));
 }

@@ -1,7 +1,7 @@
 // The first page: what the server does right now, and every model.
 
 import { sparkline } from "./charts.js";
-import { bytes, card, duration, fault, h, number, provider } from "./elements.js";
+import { bytes, card, duration, fault, h, number, provider, redraw } from "./elements.js";
 import { ask } from "./service.js";
 
 const PAGE = 100;
@@ -39,7 +39,7 @@ function tile(title, value, below) {
 async function refreshList(list) {
   try {
     const { models, next } = await ask("GET", `v1/models?limit=${PAGE}`);
-    list.replaceChildren(models.length ? drawModels(models) : empty(),
+    redraw(list, models.length ? drawModels(models) : empty(),
       next ? h("p", { class: "hint" }, `The first ${PAGE} models are shown; GET /v1/models?after=… lists the rest.`) : "");
   } catch (error) {
     if (list.querySelector(".model")) list.classList.add("stale");
@@ -53,7 +53,7 @@ async function refreshList(list) {
 function drawModels(models) {
   return h("ul", { class: "models" }, models.map((model) =>
     h("li", { class: "model" },
-      h("a", { href: `#/models/${encodeURIComponent(model.name)}` },
+      h("a", { href: `#/models/${encodeURIComponent(model.name)}`, "data-held": model.name },
         h("div", { class: "model-about" }, h("h3", {}, model.name), h("p", {}, model.description || model.task || "")),
         h("div", { class: "model-facts" },
           aliases(model.aliases),
