@@ -301,12 +301,15 @@ async def test_jobs_are_listed_newest_first_and_those_gone_are_forgotten(redis: 
     assert {one.state for one in await jobs_kept(redis, Keys())} == {RUNNING}
 
 
-async def test_a_name_that_is_none_of_a_job_keeps_nobody_from_the_others(redis: Redis) -> None:
-    await ledger(redis, name="nightly").begin(SPEC, host=SERVER)
-    await redis.zadd(Keys().jobs(), {b"customer:1": 1, b"\xff": 2})
+async def test_what_names_no_job_hides_none(redis: Redis) -> None:
+    await ledger(redis).begin(SPEC, host=SERVER)
+    alien = (b"\xff\xfe", b"$(reboot)", b'a"; b', b"", b"x" * 161)
+    await redis.zadd(Keys().jobs(), {name: 2e9 + at for at, name in enumerate(alien)})
 
-    assert await job_names(redis, Keys()) == ["nightly"]
-    assert await Waiting(redis, Keys()).names() == ["nightly"]
+    assert await job_names(redis, Keys()) == ["job"]
+    assert [one.name for one in await jobs_kept(redis, Keys())] == ["job"]
+    await asyncio.sleep(0.3)
+    assert await Waiting(redis, Keys()).names() == ["job"]
 
 
 async def test_the_oldest_of_many_jobs_waits_for_a_server_as_the_others_do(redis: Redis) -> None:
