@@ -30,11 +30,11 @@ from cli import (
     training,
 )
 from cli.demo import command as demo
-from cli.errors import ExitCode, NoRoom, exit_code
+from cli.errors import ExitCode, NoRoom, WrongUsage, exit_code
 from cli.importing import command as importing
 from cli.manual import MODELS, Chapters, exit_codes, listed
 from cli.settings import decline_telemetry, unknown_environment, worded
-from cli.terminal import console, styled
+from cli.terminal import console, encodable, styled, take_any_text
 from models.building import is_compiled
 from models.errors import InsituError, shown
 from server.settings import ServerSettings
@@ -154,7 +154,9 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code; what it met is told in one line on stderr."""
     debug, words = without_debug(arguments)
     decline_telemetry()
+    take_any_text()
     try:
+        check_words(words)
         result = get_command(app).main(args=words, prog_name="insitu", standalone_mode=False)
     except typer.TyperException as error:
         return misused(error, arguments)
@@ -170,6 +172,16 @@ def without_debug(arguments: Sequence[str]) -> tuple[bool, list[str]]:
     end = arguments.index("--") if "--" in arguments else len(arguments)
     options, rest = arguments[:end], arguments[end:]
     return DEBUG in options, [word for word in options if word != DEBUG] + list(rest)
+
+
+def check_words(words: Sequence[str]) -> None:
+    """Refuse bytes that are no text and no file's name: keys and names are text, as in the JSON of a request.
+
+    Raises: WrongUsage.
+    """
+    for word in words:
+        if not encodable(word) and not os.path.lexists(word):
+            raise WrongUsage(f"{shown(word)!r} is no text in UTF-8; keys and names that are asked for are")
 
 
 def understood(error: Exception) -> Exception:

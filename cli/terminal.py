@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from io import TextIOWrapper
 from typing import Any, Literal
 
 from rich.box import SIMPLE_HEAD
@@ -27,6 +28,21 @@ def console(*, stderr: bool) -> Console:
     return Console(stderr=stderr, markup=False, emoji=False, highlight=False)
 
 
+def take_any_text() -> None:
+    """Let stdout write `?` for what its encoding has no sign for; stderr writes an escape by itself."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+
+
+def encodable(text: str, encoding: str | None = None) -> bool:
+    """Whether an encoding has a sign for every character."""
+    try:
+        text.encode(encoding or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 class Terminal:
     """The two streams of one command; with `as_json` stdout carries nothing but JSON."""
 
@@ -41,8 +57,11 @@ class Terminal:
         return self.err.is_terminal
 
     def emit(self, value: object) -> None:
-        """Write one JSON document to stdout, on one line."""
-        sys.stdout.write(json.dumps(value, ensure_ascii=False, default=str) + "\n")
+        """Write one JSON document to stdout, on one line; escaped where stdout has no sign for what it holds."""
+        text = json.dumps(value, ensure_ascii=False, default=str)
+        if not encodable(text, sys.stdout.encoding):
+            text = json.dumps(value, default=str)
+        sys.stdout.write(text + "\n")
         sys.stdout.flush()
 
     def say(self, text: str, accent: str = "") -> None:

@@ -183,3 +183,21 @@ def test_a_part_that_is_not_installed_is_named_with_its_extra() -> None:
 def test_a_module_of_our_own_that_is_missing_is_a_fault() -> None:
     with pytest.raises(ModuleNotFoundError), needs("trainer"):
         raise ModuleNotFoundError("No module named 'trainer.nothing'", name="trainer.nothing")
+
+
+@pytest.mark.parametrize(
+    "words", [["predict", "churn", "customer:\udcff"], ["score", "churn", "--match", "\udcff*"]]
+)
+def test_bytes_that_are_no_text_are_wrong_usage(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert program.run(words) == ExitCode.USAGE
+    assert "is no text in UTF-8" in capsys.readouterr().err
+
+
+def test_a_file_may_have_any_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "\udcff.onnx"
+    file.write_bytes(b"")
+
+    code = program.run(["publish", str(file), "--name", "a b"])
+
+    assert code == ExitCode.USAGE
+    assert "model name 'a b' is not a valid name" in capsys.readouterr().err

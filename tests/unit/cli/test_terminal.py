@@ -1,12 +1,23 @@
 """What is written for people cannot steer their terminal, and what is for programs is JSON alone."""
 
 import json
+import sys
+from io import BytesIO, TextIOWrapper
 
 import pytest
 from rich.console import Console
 
 from cli.progress import Work
-from cli.terminal import Terminal, count_text, duration_text, framed, plain, printable, size_text
+from cli.terminal import (
+    Terminal,
+    count_text,
+    duration_text,
+    framed,
+    plain,
+    printable,
+    size_text,
+    take_any_text,
+)
 
 
 def test_control_characters_are_shown_not_obeyed() -> None:
@@ -30,6 +41,25 @@ def test_json_goes_out_alone_and_the_rest_to_stderr(capsys: pytest.CaptureFixtur
     streams = capsys.readouterr()
     assert json.loads(streams.out) == {"name": "größe"}
     assert "for people" in streams.err
+
+
+@pytest.mark.parametrize(
+    ("encoding", "seen"), [("ascii", "gr??e ?? 3"), ("latin-1", "größe ?? 3"), ("utf-8", "größe █▍ 3")]
+)
+def test_what_stdout_has_no_sign_for_ends_no_command_and_no_json(
+    encoding: str, seen: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = BytesIO()
+    monkeypatch.setattr(sys, "stdout", TextIOWrapper(written, encoding=encoding))
+    data = {"name": "größe █▍", "key": "\udcff"}
+
+    take_any_text()
+    Terminal().say("größe █▍ 3")
+    Terminal().emit(data)
+
+    line, document = written.getvalue().decode(encoding).splitlines()
+    assert line == seen
+    assert json.loads(document) == data
 
 
 def test_a_long_name_leaves_room_for_what_stands_beside_it(capsys: pytest.CaptureFixture[str]) -> None:
