@@ -93,8 +93,11 @@ def look(file: Path | None, match: str | None, target: str, name: str, settings:
     """
     from trainer.drafting.look import look_at_file
     from trainer.drafting.look_redis import look_at_redis
+    from trainer.errors import BadData
 
     if file is not None:
+        if not file.exists():
+            raise BadData(f"{shown(str(file))} is not there; name a file of rows as it is seen from here")
         return look_at_file(file, target, name)
 
     async def ask() -> "Looked":

@@ -127,7 +127,7 @@ def test_a_file_that_is_there_is_not_written_over(insitu: Insitu, churn: Path) -
     [
         (("--target", "y"), 2, "name a file, or keys in Redis with --match"),
         (("x.csv", "--match", "a:*", "--target", "y"), 2, "one of them"),
-        (("nowhere.csv", "--target", "y"), 1, "nowhere.csv is not there"),
+        (("nowhere.csv", "--target", "y"), 1, "nowhere.csv is not there; name a file of rows"),
         (("x.csv", "--target", "y", "--name", "a b"), 2, "model name 'a b' is not a valid name"),
         ((".", "--target", "y"), 1, ". is a directory; name one file in it"),
         (("--match", "a:*:b:*", "--target", "y"), 1, "write one `*` where the rows differ"),
