@@ -34,6 +34,7 @@ OPTIONS = (
     "there are db, username, password, client_name, ssl_ca_certs, ssl_certfile, ssl_keyfile, ssl_check_hostname "
     "and ssl_cert_reqs; a sentinel's also has sentinel_username and sentinel_password"
 )
+ESCAPED = "one whose user and password hold no / ? or #; write %2F, %3F or %23 in their place"
 UNKNOWN_OPTION = re.compile(r"unexpected keyword argument '(\w+)'")  # as redis-py comes upon it
 # The path of a URL; redis-py takes any other for database 0, or for a wrong one.
 DATABASE = re.compile(r"/?[0-9]*/?")
@@ -69,6 +70,8 @@ def named(url: str) -> Named:
     scheme, _, rest = url.partition("://")
     if scheme not in SCHEMES or not rest:
         raise BadName("Redis URL", without_password(url), RULE)
+    if is_cut(rest):
+        raise BadName("Redis URL", without_password(url), ESCAPED)
     plain, _, kind = scheme.partition("+")
     with refusing(url):
         if kind == "sentinel":
@@ -80,6 +83,13 @@ def named(url: str) -> Named:
             checked(Redis.from_url(one))
         check_database(address.redis)
     return address
+
+
+def is_cut(rest: str) -> bool:
+    """Whether a URL without its scheme ends within a password: what stands before the first / ? or # is no host's."""
+    place = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    port = place.rpartition(":")[2]
+    return "@" in rest and "@" not in place and ":" in place and not port.isdigit() and not port.endswith("]")
 
 
 def check_database(url: str) -> None:

@@ -1,5 +1,6 @@
 """A URL becomes a client with bounded waits, or is refused without its password."""
 
+from traceback import format_exception
 from typing import Any
 
 import pytest
@@ -122,3 +123,22 @@ def test_a_refusal_never_tells_the_password(url: str) -> None:
         connect(url)
 
     assert "secret" not in str(caught.value) + str(caught.value.details)
+
+
+@pytest.mark.parametrize("scheme", ["redis", "rediss", "redis+sentinel", "redis+cluster"])
+@pytest.mark.parametrize(
+    "password", ["secret/1", "secret#1", "secret?db=1", "1secret/", "/secret?", "a:secret#b"]
+)
+def test_a_password_that_cuts_its_url_is_told_how_it_is_written(scheme: str, password: str) -> None:
+    with pytest.raises(BadName, match="write %2F, %3F or %23 in their place") as caught:
+        connect(f"{scheme}://user:{password}@h:7000/0")
+
+    told = "".join(format_exception(caught.value, limit=0))
+    assert "secret" not in told
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://h:7000/0?client_name=a@b", "redis://[::1]/0?client_name=a@b", "unix:///tmp/a:b@c?db=1"]
+)
+def test_an_at_sign_behind_the_host_is_no_password_s(url: str) -> None:
+    assert isinstance(connect(url), Redis)
