@@ -19,6 +19,7 @@ CURES = (
     ("unknown command 'SENTINEL'", "it is no sentinel: name one, or this Redis itself as redis://HOST:6379"),
     ("Cluster mode is not enabled", "it is no cluster: write redis:// in place of redis+cluster://"),
     ("has no permissions", "allow this user what `Rights` in docs/redis-keys.md lists"),
+    ("No master found", "start sentinels that watch a master of this name, or write theirs into the URL"),
     ("SSL", "write redis:// where it speaks no TLS, or name its authority with ?ssl_ca_certs=FILE"),
 )
 
@@ -68,7 +69,10 @@ async def check_answer(client: Client, url: str) -> None:
         place = shown(without_password(url))
         plain = ", write redis:// where it speaks no TLS" if url.startswith("rediss") else ""
         cure = cure_for(str(error), f"start it{plain}, or set INSITU_REDIS_URL to another")
-        raise RedisUnreachable(f"Redis at {place} does not answer ({error}); {cure}", url=place) from error
+        reason = str(error).partition(" : <")[
+            0
+        ]  # what a sentinel client says goes on with every client's options
+        raise RedisUnreachable(f"Redis at {place} does not answer ({reason}); {cure}", url=place) from error
 
 
 def refusal(url: str, reason: str) -> RedisUnreachable:

@@ -291,6 +291,17 @@ def test_a_redis_that_is_away_is_code_3(insitu: Insitu, words: tuple[str, ...]) 
     assert "secret" not in away.err
 
 
+def test_sentinels_that_are_away_are_told_in_one_short_line(insitu: Insitu) -> None:
+    url = f"redis+sentinel://bob:secret@127.0.0.1:{free_port()}/features"
+
+    away = insitu("models", INSITU_REDIS_URL=url)
+
+    assert away.code == 3
+    assert "does not answer (No master found for 'features'); start sentinels that watch" in away.error
+    assert "secret" not in away.error
+    assert len(away.error) < 250
+
+
 @pytest.mark.parametrize("words", [("models",), ("serve",), ("score", "churn")])
 def test_without_any_redis_the_error_says_how_to_get_one(insitu: Insitu, words: tuple[str, ...]) -> None:
     nowhere = insitu(*words, INSITU_REDIS_URL="")
