@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -41,14 +41,19 @@ class Worker:
 
     @classmethod
     def start(cls, number: int, listener: socket.socket, task: Task) -> "Worker":
-        """Start a process; it has a session of its own, so that Ctrl-C in a terminal is for us alone."""
+        """Start a process; it has a session of its own, so that Ctrl-C in a terminal is for us alone.
+
+        Raises: OSError, the system gives no more processes or files.
+        """
         channel, theirs = socket.socketpair()
         given = (listener.fileno(), theirs.fileno())
         command = [sys.executable, "-P", "-c", PROGRAM, str(ROOT), str(number), *map(str, given)]
-        with theirs:
+        with theirs, ExitStack() as stack:
+            stack.callback(channel.close)
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, pass_fds=given, start_new_session=True
             )
+            stack.pop_all()
         with suppress(OSError):  # it ended before it could listen: that is seen soon
             channel.settimeout(START_SECONDS)
             channel.sendall(task.line())

@@ -128,7 +128,12 @@ class Supervisor:
         for slot in self._slots:
             if slot.due is not None and slot.due <= time.monotonic() and not self._stopping:
                 slot.due = None
-                slot.worker = self._new(slot)
+                try:
+                    slot.worker = self._new(slot)
+                except OSError as error:  # no process or file is to be had: the others go on
+                    slot.failures += 1
+                    why = f"cannot be started: {error}"
+                    self._try_again(slot, f"worker {slot.number} {why}", in_vain(why, slot))
 
     def _new(self, slot: Slot) -> Worker:
         others = any(one.answering for one in self._slots)
@@ -227,26 +232,26 @@ class Supervisor:
             return
         steady = worker.answering and worker.age_seconds >= STEADY_SECONDS
         slot.failures = 0 if steady else slot.failures + 1
-        if self._hopeless(slot, worker):
-            self._fault = worker.fault or WorkerFailed(
-                f"no worker comes up: worker {slot.number} ended at {slot.failures} starts in a row, the last "
-                f"time with {worker.why()}; what it wrote stands above",
-                status=worker.process.returncode,
-            )
+        what = f"{worker} ended after {worker.age_seconds:.1f} s ({worker.why()})"
+        why = f"ended at {slot.failures} starts in a row, the last time with {worker.why()}"
+        fault = worker.fault or in_vain(f"{why}; what it wrote stands above", slot, worker.process.returncode)
+        self._try_again(slot, what, fault, refused=worker.fault is not None)
+
+    def _try_again(self, slot: Slot, what: str, fault: InsituError, refused: bool = False) -> None:
+        """Have another worker started later; end with the fault where that is of no use."""
+        if self._hopeless(slot, refused):
+            self._fault = fault
             self._stop()
             return
         seconds = backoff_seconds(slot.failures)
         slot.due = time.monotonic() + seconds
-        log.warning(
-            "%s ended after %.1f s (%s); another starts in %.1f s",
-            *(worker, worker.age_seconds, worker.why(), seconds),
-        )
+        log.warning("%s; another starts in %.1f s", what, seconds)
 
-    def _hopeless(self, slot: Slot, worker: Worker) -> bool:
+    def _hopeless(self, slot: Slot, refused: bool) -> bool:
         """Whether trying again is of no use: refused or dead before all were up, or nobody answers for long."""
         vain = slot.failures >= STARTS
         if not self._started:
-            return vain or worker.fault is not None
+            return vain or refused
         return vain and not any(one.answering for one in self._slots)
 
     def _renew(self) -> None:
@@ -254,7 +259,11 @@ class Supervisor:
         if not self._to_renew or self._stopping or self._leaving or not self._settled():
             return
         slot = self._to_renew.popleft()
-        slot.successor = self._new(slot)
+        try:
+            slot.successor = self._new(slot)
+        except OSError as error:
+            self._to_renew.clear()
+            log.warning("worker %d cannot be replaced: %s; those that are there stay", slot.number, error)
 
     def _settled(self) -> bool:
         return all(slot.answering and slot.successor is None for slot in self._slots)
@@ -265,6 +274,11 @@ class Supervisor:
             slot.worker.stop(self._task.settings.shutdown_seconds + CLOSE_SECONDS)
             self._leaving.append(slot.worker)
         slot.worker, slot.successor = slot.successor, None
+
+
+def in_vain(why: str, slot: Slot, status: int | None = None) -> WorkerFailed:
+    """Return what a server ends with whose workers do not come up."""
+    return WorkerFailed(f"no worker comes up: worker {slot.number} {why}", status=status)
 
 
 def addresses(settings: ServerSettings) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -210,6 +211,28 @@ def test_a_new_worker_takes_connections_again(serve: Serve, stored: str, callers
 
     wait_until(by_both, "the new worker got no connection")
     assert {one.predict() for one in callers(server.url, 16)} == {200}
+
+
+def test_a_worker_that_cannot_be_started_yet_costs_the_others_nothing(
+    serve: Serve, stored: str, callers: Connect
+) -> None:
+    server = serve(stored, INSITU_WORKERS="2")
+    before = workers_of(server.pid)
+    most, held = (
+        resource.prlimit(server.pid, resource.RLIMIT_NOFILE),
+        len([*Path(f"/proc/{server.pid}/fd").iterdir()]),
+    )
+    resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (held, most[1]))
+
+    server.signal(signal.SIGHUP)
+    wait_until(lambda: "worker 1 cannot be replaced" in server.log, "it was replaced")
+    os.kill(before[0], signal.SIGKILL)
+    wait_until(lambda: server.log.count("cannot be started: [Errno 24]") > 1, "it was started")
+
+    assert workers_of(server.pid) == before[1:]
+    assert {one.predict() for one in callers(server.url, 8)} == {200}
+    resource.prlimit(server.pid, resource.RLIMIT_NOFILE, most)
+    wait_until(lambda: len(workers_of(server.pid)) == 2, "nobody took the place of the dead worker")
 
 
 def test_what_a_dead_worker_counted_still_counts(serve: Serve, stored: str, callers: Connect) -> None:
