@@ -1,6 +1,6 @@
 """Errors of the core beside those of `models/errors.py`; it knows no transport and no status code."""
 
-from models.errors import BadFeatureView, InsituError
+from models.errors import BadFeatureView, InsituError, RedisRefused
 
 
 class BadInput(InsituError):
@@ -93,6 +93,10 @@ class RunFailed(InsituError):
         )
 
 
+OF_ONE_KEY = (
+    *TOO_MUCH_AT_ONCE,
+    RedisRefused,
+)  # what the key of one of several callers may have brought on the others
 OF_ONE_CALLER = (*TOO_MUCH_AT_ONCE, RunFailed, BadInput)  # what one of several may have brought on the others
 
 

@@ -11,7 +11,7 @@ from models.errors import InsituError
 from server.inference.asking import Answer, Ask
 from server.inference.blocks import Block
 from server.inference.engine import Engine
-from server.inference.errors import TOO_MUCH_AT_ONCE
+from server.inference.errors import OF_ONE_KEY
 from server.inference.loading import Serving
 from server.resp.errors import answer as error_reply
 from server.resp.gathered import Gathered, Group, hand_out
@@ -97,7 +97,7 @@ class Joined:
         """Ask the core for a group."""
         ask = Ask(target[0], None, group.parts, callers=group.count)
         if group.count > 1:
-            ask.apart = TOO_MUCH_AT_ONCE
+            ask.apart = OF_ONE_KEY
         self._predictor.submit(ask, partial(self._answered, target, group, ask))
 
     def _answered(self, target: Target, group: Group, ask: Ask, outcome: Answer | Exception) -> None:

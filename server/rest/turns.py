@@ -12,7 +12,7 @@ from uvicorn.server import ServerState
 
 from server.inference.asking import Answer, Ask
 from server.inference.engine import Engine
-from server.inference.errors import TOO_MUCH_AT_ONCE
+from server.inference.errors import OF_ONE_KEY
 from server.inference.requests import Request
 from server.rest import predict
 from server.rest.heads import Head, Target
@@ -221,7 +221,7 @@ class Turns:
         model, reference = target  # a call with * is no direct one
         ask = Ask(model, reference, keys=group.keys, callers=callers, share=share)
         if callers > 1:
-            ask.apart = TOO_MUCH_AT_ONCE
+            ask.apart = OF_ONE_KEY
 
         def answered(outcome: Answer | Exception) -> None:
             if isinstance(outcome, Exception) and ask.asked_apart(outcome):

@@ -68,6 +68,26 @@ async def rows(store: ModelStore, redis: Redis) -> None:
 
 
 @pytest.mark.usefixtures("rows")
+async def test_a_key_that_redis_refuses_to_give_is_an_error_of_its_own(
+    open_door: OpenDoor, redis: Redis, redis_url: str
+) -> None:
+    await redis.execute_command(
+        "ACL", "SETUSER", "few", "on", ">secret", "+@all", "&*", "~insitu*", "~k:0", "~k:1"
+    )
+    try:
+        door = await open_door(redis_url=redis_url.replace("unix://", "unix://few@") + "?password=secret")
+        commands = [predict("m", f"k:{key}") for key in (0, 7, 1)]
+
+        alone = await one_by_one(door, commands)
+
+        assert [b"NOPERM" in one for one in alone] == [False, True, False]
+        for deep in (1, 30):
+            assert await at_once(door, commands, deep) == b"".join(alone) * deep + b"MARK"
+    finally:
+        await redis.execute_command("ACL", "DELUSER", "few")
+
+
+@pytest.mark.usefixtures("rows")
 @pytest.mark.parametrize("model", ["m", "c"])
 async def test_predictions_of_many_clients_are_those_of_each_alone(door: OpenedDoor, model: str) -> None:
     commands = [predict(model, f"k:{key}") for key in ("0", "1", "nosuch", "7", "short", "nan", "2")]

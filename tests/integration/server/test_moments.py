@@ -46,8 +46,13 @@ async def told(each: list[Turn]) -> list[tuple[int, Any]]:
 
 
 async def answered(engine: Engine, *keys: str) -> list[tuple[int, Any]]:
-    """Ask for keys in one moment and wait for their answers."""
-    return await told(asked(Turns(engine), *keys))
+    """Ask for keys in one moment and wait for their answers.
+
+    They are asked for twice: as many as came in one moment are waited for in the next.
+    """
+    turns = Turns(engine)
+    await told(asked(turns, *keys))
+    return await told(asked(turns, *keys))
 
 
 def values(answers: list[tuple[int, Any]]) -> list[Any]:
@@ -181,6 +186,20 @@ async def test_what_comes_while_others_are_read_for_is_asked_together(
 
     assert values(answers) == [[2 * number, 2 * number] for number in range(30)]
     assert trips(running) - before == 2
+
+
+async def test_a_key_that_redis_refuses_to_give_is_the_affair_of_who_asked_for_it(
+    own: RedisServer, engine: StartEngine
+) -> None:
+    running = await engine(redis_url=own.url)
+    await running.catalogue.get("m")
+    with own.connect() as client:
+        client.execute_command("ACL", "SETUSER", "default", "resetkeys", "~insitu*", "~v:1*")
+
+    answers = await answered(running, "v:1", "v:10", "v:2", "v:11")
+
+    assert values(answers) == [[2, 2], [20, 20], "redis_refused", [22, 22]]
+    assert [status for status, _ in answers] == [200, 200, 502, 200]
 
 
 async def test_a_redis_that_is_held_up_holds_up_nobody_who_came_later(
