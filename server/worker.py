@@ -27,8 +27,13 @@ def main() -> None:
 
     The last arguments are the worker's number and the descriptors of its listening socket and its channel.
     """
-    number, listener, channel = map(int, sys.argv[-3:])
-    sys.exit(serve(number, socket.socket(fileno=listener), socket.socket(fileno=channel)))
+    number, *descriptors = map(int, sys.argv[-3:])
+    listener, channel = (socket.socket(fileno=one) for one in descriptors)
+    for one in (listener, channel):
+        one.set_inheritable(
+            False
+        )  # a trial or a job that held the listener would keep it open when we have closed it
+    sys.exit(serve(number, listener, channel))
 
 
 def serve(number: int, listener: socket.socket, channel: socket.socket) -> int:

@@ -1,5 +1,6 @@
 """`insitu serve --workers N`: real processes that are killed, stopped and replaced under requests."""
 
+import errno
 import os
 import re
 import resource
@@ -296,6 +297,30 @@ def test_a_request_that_does_not_end_does_not_keep_the_server(
     assert status == 0
     assert seconds < 8
     assert gone(workers)
+
+
+def refused(url: str) -> bool:
+    """Whether nobody listens at an address."""
+    place = urlsplit(url)
+    with socket.socket() as one:
+        return one.connect_ex((place.hostname, place.port)) == errno.ECONNREFUSED
+
+
+def test_a_server_that_ends_refuses_connections_while_it_answers_what_it_has_accepted(
+    serve: Serve, stored: str, callers: Connect
+) -> None:
+    server = serve(stored, INSITU_WORKERS="2", INSITU_MAX_BATCH_WAIT_MS="10000")
+    (one,) = callers(server.url, 1)
+
+    with ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(one.predict)
+        time.sleep(0.4)
+        server.signal(signal.SIGTERM)
+        wait_until(lambda: refused(server.url), "somebody still listens", 5.0)
+
+        assert not waiting.done()
+        assert waiting.result() == 200
+    assert server.wait() == 0
 
 
 def test_a_second_signal_ends_it_at_once(serve: Serve, stored: str, callers: Connect) -> None:
