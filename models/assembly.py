@@ -231,7 +231,7 @@ class Plan:
                 instance = instance_of(one)
                 keys.append([template.fill(instance) for template in self.templates])
             except FeatureError as error:
-                errors[row] = error
+                errors[row] = error.bare()
                 continue
             instances.append(instance)
             live.append(row)

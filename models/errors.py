@@ -14,7 +14,7 @@ A message names the thing, the value and the cure; `details` carries the same fa
 
 from collections.abc import Iterable, Sequence
 from reprlib import Repr
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from models.number_marks import cured
 
@@ -55,6 +55,11 @@ class InsituError(Exception):
     def __init__(self, message: str, **details: object) -> None:
         super().__init__(message)
         self.details = details
+
+    def bare(self) -> Self:
+        """Return this without its traceback, whose frames would keep all that was read until cycles are collected."""
+        self.__cause__ = self.__context__ = None
+        return self.with_traceback(None)
 
 
 class BadName(InsituError):

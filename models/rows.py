@@ -111,7 +111,7 @@ class Rows:
         try:
             return read(at)
         except InsituError as error:
-            self.errors[at] = error
+            self.errors[at] = error.bare()
             return None
 
     def good(self) -> list[int]:

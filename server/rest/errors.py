@@ -117,7 +117,8 @@ def headers_of(error: InsituError) -> dict[str, str]:
 
 
 def answer(error: InsituError, path: str = "") -> Json:
-    """Return the answer that an error is to a request of a path."""
+    """Return the answer that an error is to a request of a path; it is `bare` from then on."""
+    error.bare()
     if PROTOCOL_PATH.fullmatch(path):
         return Json({"error": str(error)}, protocol_status_of(error), headers_of(error))
     return Json({"error": facts(error)}, status_of(error), headers_of(error))

@@ -1,6 +1,7 @@
 """Requests of one moment are asked together, and each is answered as if it had come alone."""
 
 import asyncio
+import gc
 import json
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from uvicorn.server import ServerState
 from models.store import ModelStore
 from server.inference import predictor as predicting
 from server.inference.engine import Engine
+from server.inference.requests import Request
 from server.rest.heads import Head
 from server.rest.turns import Turn, Turns
 from tests.graphs import bundle, looked_up, scaled
@@ -104,6 +106,34 @@ async def test_what_is_too_much_at_once_is_asked_one_by_one(
     answers = await answered(running, *(f"v:{number}" for number in range(5)))
 
     assert values(answers) == [[2 * number, 2 * number] for number in range(5)]
+
+
+@pytest.mark.parametrize(
+    ("source", "key"),
+    [
+        ({"key": "v:{id}", "as": "vector", "shape": [2]}, "v:long"),
+        ({"key": "v:{id}", "as": "vector", "shape": [2]}, "v:none"),
+        ({"key": "v:{id}", "as": "vector", "shape": [2]}, "x:1"),
+        ({"key": "h:{id}", "as": "hash", "fields": ["a", "b"]}, "h:text"),
+    ],
+)
+async def test_a_row_that_fails_keeps_nothing_of_its_request(
+    store: ModelStore, redis: Redis, engine: StartEngine, source: dict[str, Any], key: str
+) -> None:
+    await redis.set("v:long", bytes(1 << 20))
+    await redis.hset("h:text", mapping={"a": "x" * (1 << 20), "b": "1"})
+    await store.publish(bundle(scaled(), view={"inputs": [{"name": "x", "sources": [source]}]}))
+    running = await engine()
+    gc.collect()
+    gc.disable()
+    try:
+        answers = await answered(running, key, key, key)
+        left = [one for one in gc.get_objects() if isinstance(one, Request)]
+    finally:
+        gc.enable()
+
+    assert {status for status, _ in answers} <= {400, 404, 422}
+    assert len(left) <= 1  # whose replies came last
 
 
 async def test_one_that_fails_leaves_the_others_of_its_moment_alone(
