@@ -24,9 +24,10 @@ from server.workers.opening import BACKLOG, Listening
 
 CALLS = 16_384  # under way at once; more are refused with RESOURCE_EXHAUSTED
 ASIDES = 1024  # of health and reflection, beside them
-LARGEST_AT_ONCE = (
-    4  # messages as large as they may be that all connections keep; of one connection half as many
-)
+# Of messages that are not whole yet all connections keep so many of the largest, and these bytes in any case; one
+# connection keeps half of it.
+LARGEST_AT_ONCE = 4
+MESSAGES_BYTES = 256 << 20
 OPEN_MESSAGES_BYTES = 64 << 20  # of calls that take no token, kept until all of a message is there
 ANSWERS_BYTES = 1 << 30  # that all clients together do not take; further ones are refused
 CONNECTION_ANSWERS_BYTES = 256 << 20  # of one connection
@@ -71,7 +72,8 @@ class Door:
         service = Service(
             methods, scopes, access, calls.heads, calls.gathered,
             f"/{SERVICE}/{INFER}".encode(), message_bytes, Room(CALLS), Room(ASIDES),
-            Holding(LARGEST_AT_ONCE * message_bytes), Holding(OPEN_MESSAGES_BYTES), Holding(ANSWERS_BYTES),
+            Holding(max(MESSAGES_BYTES, LARGEST_AT_ONCE * message_bytes)), Holding(OPEN_MESSAGES_BYTES),
+            Holding(ANSWERS_BYTES),
         )  # fmt: skip
         open_: set[Connection] = set()
         server = await asyncio.get_running_loop().create_server(

@@ -172,8 +172,11 @@ def part_of(number: int, name: str, size: int) -> bytes:
     )
 
 
-async def test_messages_that_are_not_whole_have_a_bound(open_door: OpenDoor) -> None:
+async def test_messages_that_are_not_whole_have_a_bound(
+    open_door: OpenDoor, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Of one connection two as large as they may be, of all together four."""
+    monkeypatch.setattr(doors, "MESSAGES_BYTES", 0)
     door = await open_door(max_grpc_message_bytes=LARGEST)
     most = range(1, 7, 2)
     async with (
@@ -196,6 +199,15 @@ async def test_messages_that_are_not_whole_have_a_bound(open_door: OpenDoor) -> 
             third.send(frames.frame(frames.DATA, frames.END_STREAM, 1, b""))
             _, trailers = await third.answer()
             assert trailers[b"grpc-status"] == b"3"
+
+
+async def test_a_small_limit_of_a_message_leaves_room_for_many_of_them(open_door: OpenDoor) -> None:
+    """A hundred megabyte-long messages that come side by side over one connection."""
+    door = await open_door(max_grpc_message_bytes=LARGEST)
+    numbers = range(1, 201, 2)
+    async with connected(door, *(part_of(number, "ModelInfer", 700_000) for number in numbers)) as line:
+        line.send(*(frames.frame(frames.DATA, frames.END_STREAM, number, b"") for number in numbers))
+        assert await ends_of(line, len(numbers)) == {b"3": len(numbers)}  # each is cut off, none is refused
 
 
 async def test_who_has_no_token_takes_no_room_of_those_who_have(
