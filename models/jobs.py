@@ -8,7 +8,7 @@ JobSpec > RowSource (which rows) + Target (where to), as JSON in Redis and over 
 from hashlib import sha256
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError, model_validator
 
 from models.errors import BadRequest, shown
 from models.faults import explain
@@ -182,7 +182,7 @@ class JobSpec(Strict):
     model: Annotated[str, Field(min_length=1, max_length=128)]
     """Name of the model."""
 
-    version: int | str | None = None
+    version: StrictInt | str | None = None
     """Version number or alias; production when not given. A job keeps the version it began with."""
 
     rows: RowSource = Matching()

@@ -88,7 +88,7 @@ def is_alias(field: bytes) -> bool:
 def as_version(reference: str) -> int | None:
     """Return a reference of digits as a version number; an alias begins with a letter."""
     digits = reference.isascii() and reference.isdigit()
-    return int(reference[:VERSION_DIGITS]) if digits else None
+    return int(reference.lstrip("0")[:VERSION_DIGITS] or 0) if digits else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ def of_body(model: str, data: Any) -> tuple[str | None, JobSpec]:
         )
     asks.check_names(data, FIELDS, "field")
     name = data.get("job")
-    if name is not None and not isinstance(name, str):
+    if name is not None and (not isinstance(name, str) or not name):
         raise BadRequest(f"job is {shown(name)!r}; give a name, or leave it out", field="job")
     facts = {field: value for field, value in data.items() if field != "job"}
     spec = JobSpec.parse(orjson.dumps({**facts, "model": model}))

@@ -237,8 +237,9 @@ class Turns:
         """Ask for each request of a group by itself: not all of them fit at once."""
         group.request = None
         for key, turn in zip(group.keys, group.turns, strict=True):
-            turn.group = None
-            self._alone(Ask(*target, (key,)), turn)
+            if turn.group is not None:  # its client is still there
+                turn.group = None
+                self._alone(Ask(*target, (key,)), turn)
 
     def _answered(self, group: Group, outcome: Answer | Exception) -> None:
         """Write the answers of a group."""

@@ -29,6 +29,8 @@ NO_JOBS: list[tuple[Any, int, str, str]] = [
     ({"version": "9" * 30}, 422, "bad_name", "at most 9 digits"),
     ({"job": "a b"}, 422, "bad_name", "job name"),
     ({"job": 7}, 400, "bad_request", "job is"),
+    ({"job": ""}, 400, "bad_request", "job is"),
+    ({"version": True}, 400, "bad_request", "version"),
     ({"row": {}}, 400, "bad_request", "did you mean 'rows'?"),
     ({"model": "price"}, 400, "bad_request", "field 'model' is not known"),
     ({"max_rate": 0}, 400, "bad_request", "max_rate"),

@@ -96,6 +96,8 @@ def test_anything_else_is_no_alias(alias: str) -> None:
         ("1", 1),
         ("007", 7),
         ("0", 0),
+        ("0" * 20, 0),
+        ("0" * 20 + "2", 2),
         ("", None),
         ("-1", None),
         ("1.0", None),
