@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 
 from models.store import ModelStore
 from tests.e2e.conftest import HOSTILE, OWNER, PHONE, READER
-from tests.integration.rest.graphs import churn
+from tests.integration.rest.graphs import churn, price
 from tests.servers import RedisServer
 
 if TYPE_CHECKING:
@@ -38,6 +38,35 @@ def test_the_first_page_lists_models_and_the_state_of_redis(
     assert page.inner_text("#redis-state") == "Redis up"
     assert "production" in page.inner_text(".model >> nth=0")
     assert complaints == []
+
+
+def test_a_hundred_models_more_are_shown_at_a_time(
+    page: "Page", serve: Callable[..., str], redis_url: str, complaints: list[str]
+) -> None:
+    url = serve()
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, many_stored(redis_url, 130)).result()
+    page.goto(url)
+    page.wait_for_selector(".model >> nth=99")
+    assert page.locator(".model").count() == 100
+
+    page.click("text=Show 100 more")
+
+    page.wait_for_selector(".model >> nth=131")
+    assert page.evaluate("document.activeElement.innerText").startswith("many-100")
+    page.evaluate("document.querySelector('.model').dataset.old = true")
+    page.wait_for_selector(".model[data-old]", state="detached")  # it is read again, all of it
+    assert page.locator(".model").count() == 132
+    assert page.locator("text=more").count() == 0
+    assert complaints == []
+
+
+async def many_stored(redis_url: str, count: int) -> None:
+    """Publish models whose names come between those of the others."""
+    async with Redis.from_url(redis_url) as redis:
+        models = ModelStore(redis)
+        for number in range(count):
+            await models.publish(price(f"many-{number + 1:03}"))
 
 
 def test_a_key_is_predicted_and_drawn_with_the_command_that_repeats_it(

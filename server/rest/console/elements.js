@@ -24,9 +24,22 @@ function filled(element, properties, children) {
 /** Draw a place anew; what has the focus keeps it, known by its `data-held`. */
 export function redraw(place, ...children) {
   const held = place.contains(document.activeElement) ? document.activeElement.dataset.held : undefined;
-  place.replaceChildren(...children);
+  place.replaceChildren(...children.filter(Boolean));
   if (held === undefined) return;
   [...place.querySelectorAll("[data-held]")].find((one) => one.dataset.held === held)?.focus({ preventScroll: true });
+}
+
+/**
+ * What stands below the first `count` of a list: a button that shows a page more, up to the `most` of one answer.
+ * The keyboard goes on with what is new.
+ */
+export function more(words, path, count, most, page, show) {
+  const button = h("button", { type: "button", class: "quiet small", "data-held": "more", onclick: async () => {
+    const place = button.closest(".more").parentElement;
+    await show(Math.min(most, count + page));
+    place.querySelector("ul")?.children[count]?.querySelector("[data-held]")?.focus();
+  } }, `Show ${page} more`);
+  return h("p", { class: "hint more" }, words, " ", count < most ? button : `GET /${path}?after=… lists the rest.`);
 }
 
 /** A card with a heading. */

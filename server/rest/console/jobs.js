@@ -2,10 +2,11 @@
 
 import { percent } from "./charts.js";
 import { permitted, question, tell } from "./dialogs.js";
-import { card, duration, fault, h, moment, number, redraw, s } from "./elements.js";
+import { card, duration, fault, h, moment, more, number, redraw, s } from "./elements.js";
 import { ask } from "./service.js";
 
 const PAGE = 50;
+const MOST = 1000;  // in one answer
 const READ_MS = 2000;
 const LABELS = 6;  // shown by name
 const RATE_MS = 10_000;  // a rate is taken over so long
@@ -16,19 +17,20 @@ export async function jobsPage(main) {
   const list = h("div", {});
   const seen = new Map();  // job -> readings, for its rate
   main.replaceChildren(card("Scoring jobs", list));
-  await refresh(list, seen);
-  const timer = setInterval(() => document.hidden || refresh(list, seen), READ_MS);
+  await refresh(list, seen, PAGE);
+  const timer = setInterval(() => document.hidden || refresh(list, seen, Number(list.dataset.count ?? PAGE)), READ_MS);
   return { reading: () => {}, leave: () => clearInterval(timer) };
 }
 
-async function refresh(list, seen) {
+async function refresh(list, seen, count) {
+  list.dataset.count = count;
   try {
-    const { jobs, next, may_change: mayChange } = await ask("GET", `v1/jobs?limit=${PAGE}`);
+    const { jobs, next, may_change: mayChange } = await ask("GET", `v1/jobs?limit=${count}`);
     for (const job of jobs) job.now = rate(seen, job);
     const open = new Set([...list.querySelectorAll("details[open]")].map((one) => one.dataset.job));
-    const again = () => refresh(list, seen);
+    const again = (shown = count) => refresh(list, seen, shown);
     redraw(list, jobs.length ? h("ul", { class: "jobs" }, jobs.map((job) => drawJob(job, mayChange, open, again))) : empty(),
-      next ? h("p", { class: "hint" }, `The newest ${PAGE} jobs are shown; GET /v1/jobs?after=… lists the rest.`) : "");
+      next && more(`The newest ${count} jobs are shown.`, "v1/jobs", count, MOST, PAGE, again));
   } catch (error) {
     if (!list.querySelector(".job")) throw error;
     list.querySelector(".fault")?.remove();

@@ -1,20 +1,22 @@
 // The first page: what the server does right now, and every model.
 
 import { sparkline } from "./charts.js";
-import { bytes, card, duration, fault, h, number, provider, redraw } from "./elements.js";
+import { bytes, card, duration, fault, h, more, number, provider, redraw } from "./elements.js";
 import { ask } from "./service.js";
 
 const PAGE = 100;
+const MOST = 1000;  // in one answer
 
 /** Draw the page into `main`; returns what to do when there is a new reading. */
 export async function overview(main, telemetry) {
   const tiles = h("div", { class: "tiles" });
   const list = h("div", {});
+  const refresh = (count) => refreshList(list, count, refresh);
   main.replaceChildren(tiles, card("Models", list));
   const show = () => tiles.replaceChildren(...drawTiles(telemetry));
   show();
-  await refreshList(list);
-  const timer = setInterval(() => document.hidden || refreshList(list), 5000);
+  await refresh(PAGE);
+  const timer = setInterval(() => document.hidden || refresh(Number(list.dataset.count ?? PAGE)), 5000);
   return { reading: show, leave: () => clearInterval(timer) };
 }
 
@@ -36,11 +38,12 @@ function tile(title, value, below) {
   return h("section", { class: "tile" }, h("h2", {}, title), h("strong", {}, value), below);
 }
 
-async function refreshList(list) {
+async function refreshList(list, count, refresh) {
+  list.dataset.count = count;
   try {
-    const { models, next } = await ask("GET", `v1/models?limit=${PAGE}`);
+    const { models, next } = await ask("GET", `v1/models?limit=${count}`);
     redraw(list, models.length ? drawModels(models) : empty(),
-      next ? h("p", { class: "hint" }, `The first ${PAGE} models are shown; GET /v1/models?after=… lists the rest.`) : "");
+      next && more(`The first ${count} models are shown.`, "v1/models", count, MOST, PAGE, refresh));
   } catch (error) {
     if (list.querySelector(".model")) list.classList.add("stale");
     list.querySelector(".fault")?.remove();

@@ -59,12 +59,12 @@ def churn(
     return Bundle(bundle.manifest.model_copy(update=facts), bundle.onnx)
 
 
-def price() -> Bundle:
+def price(name: str = "price") -> Bundle:
     """Return a value read from a vector and the request."""
     wording = Wording(
         features=FeatureView.read(PRICE_VIEW), task="regression", description="Price of a flat."
     )
-    return compose_bundle(linear(PRICE_WEIGHTS), "price", wording)
+    return compose_bundle(linear(PRICE_WEIGHTS), name, wording)
 
 
 def embed() -> Bundle:
