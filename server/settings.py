@@ -60,6 +60,9 @@ class ServerSettings(BaseSettings):
     workers: Annotated[int, Field(ge=0, le=256)] = 1
     """Server processes that share the port, each with its own sessions; 0 is one a core."""
 
+    worker_timeout_seconds: Annotated[float, Field(ge=0, le=3600)] = 60.0
+    """Seconds after which one of several workers whose event loop stands still is replaced; 0 leaves it."""
+
     threads: Annotated[int, Field(ge=0, le=256)] = 0
     """Threads of a worker that run batches; 0 is its share of the cores, which is never exceeded."""
 

@@ -1,5 +1,6 @@
 """One worker: a server process among several, as its supervisor starts it."""
 
+import asyncio
 import logging
 import os
 import shutil
@@ -8,17 +9,19 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 
 from server import app
 from server.inference.engine import FIRST_SECONDS
 from server.logs import configure_logs
-from server.workers.reports import Task, answers, cannot
+from server.workers.reports import Task, alive, answers, cannot
 
 log = logging.getLogger(__name__)
 
 CLOSE_SECONDS = 5.0  # beside the time for requests: closing connections and files
 FAILED = 1
+BEATS = 6  # reports in the time after which a silent worker is replaced
 HOSTING = 1  # the worker that works on scoring jobs
 
 
@@ -29,10 +32,11 @@ def main() -> None:
     """
     number, *descriptors = map(int, sys.argv[-3:])
     listener, channel = (socket.socket(fileno=one) for one in descriptors)
-    for one in (listener, channel):
-        one.set_inheritable(
-            False
-        )  # a trial or a job that held the listener would keep it open when we have closed it
+    for one in (
+        listener,
+        channel,
+    ):  # a trial or a job that held the listener would keep it open when we have not
+        one.set_inheritable(False)
     sys.exit(serve(number, listener, channel))
 
 
@@ -48,8 +52,14 @@ def serve(number: int, listener: socket.socket, channel: socket.socket) -> int:
     threading.Thread(target=end_when_alone, args=(channel, task, alone), daemon=True).start()
     wait = FIRST_SECONDS if task.wait_seconds is None else task.wait_seconds
     place = app.Place(listener, task.metrics, wait, hosts=number == HOSTING)
+
+    def started(url: str, _beside: Mapping[str, str]) -> None:
+        tell(channel, answers(url))
+        if task.settings.worker_timeout_seconds:
+            beat(channel, task.settings.worker_timeout_seconds / BEATS)
+
     try:
-        app.run(task.settings, lambda url, _beside: tell(channel, answers(url)), place)
+        app.run(task.settings, started, place)
     except Exception as error:
         log.debug("cannot serve", exc_info=True)
         tell(channel, cannot(error))
@@ -64,6 +74,13 @@ def tell(channel: socket.socket, report: bytes) -> None:
     """Report to the supervisor, if it is still there."""
     with suppress(OSError):
         channel.sendall(report)
+
+
+def beat(channel: socket.socket, seconds: float) -> None:
+    """Report that the event loop goes on, now and every so many seconds; one report that finds no room is left out."""
+    with suppress(OSError):
+        channel.send(alive(), socket.MSG_DONTWAIT)
+    asyncio.get_running_loop().call_later(seconds, beat, channel, seconds)
 
 
 def end_when_alone(channel: socket.socket, task: Task, alone: threading.Event) -> None:

@@ -17,6 +17,7 @@ from server.workers.reports import Task, refusal
 log = logging.getLogger(__name__)
 
 START_SECONDS = 120.0  # imports, and the first models of a machine that is busy
+GRACE_SECONDS = 5.0  # for one that said nothing: we may have been stopped ourselves, all of us together
 REPORT_BYTES = 1 << 16
 # Started so and not with -m: the folder a user happens to be in may have a `server` of its own.
 ROOT = Path(__file__).parents[2]
@@ -27,7 +28,8 @@ PROGRAM = "import sys; sys.path.append(sys.argv[1]); from server.worker import m
 class Worker:
     """A process that serves, or is about to; `fault` is why it said it cannot.
 
-    Units: begun and kill_at, seconds of time.monotonic.
+    Units: begun and kill_at, seconds of time.monotonic; silent_seconds, how long one that answers may say nothing,
+           0 for ever.
     """
 
     number: int
@@ -38,6 +40,9 @@ class Worker:
     fault: InsituError | None = None
     kill_at: float | None = None
     heard: bytes = b""
+    silent_seconds: float = 0.0
+    leaving: bool = False
+    overdue: bool = False  # it has said nothing for so long
 
     @classmethod
     def start(cls, number: int, listener: socket.socket, task: Task) -> "Worker":
@@ -58,7 +63,7 @@ class Worker:
             channel.settimeout(START_SECONDS)
             channel.sendall(task.line())
         channel.setblocking(False)
-        worker = cls(number, process, channel)
+        worker = cls(number, process, channel, silent_seconds=task.settings.worker_timeout_seconds)
         worker.kill_at = worker.begun + START_SECONDS
         return worker
 
@@ -84,10 +89,19 @@ class Worker:
         for line in lines:
             told = json.loads(line)
             if "answers" in told:
-                self.url, self.kill_at = told["answers"], None
+                self.url = told["answers"]
+                self._lives()
+            elif "alive" in told:
+                self._lives()
             else:
                 self.fault = refusal(told)
         return bool(part)
+
+    def _lives(self) -> None:
+        """Wait anew for as long as it may say nothing; one that is to end has no time for more."""
+        if not self.leaving:
+            self.overdue = False
+            self.kill_at = time.monotonic() + self.silent_seconds if self.silent_seconds else None
 
     def stop(self, seconds: float) -> None:
         """Let it answer what it has accepted and end, within a bound; one that does not answer yet ends at once."""
@@ -95,15 +109,22 @@ class Worker:
             self.process.kill()
             return
         self.process.send_signal(signal.SIGTERM)
+        self.leaving = True
         self.kill_at = time.monotonic() + seconds
 
     def hurry(self) -> None:
         """Kill it when its time is over."""
-        if self.kill_at is not None and time.monotonic() >= self.kill_at:
-            did = "end" if self.answering else "answer"
-            log.error("%s did not %s in time; it is killed", self, did)
-            self.process.kill()
-            self.kill_at = None
+        now = time.monotonic()
+        if self.kill_at is None or now < self.kill_at:
+            return
+        silent = self.answering and not self.leaving
+        if silent and not self.overdue:
+            self.overdue, self.kill_at = True, now + GRACE_SECONDS
+            return
+        did = "say that it lives" if silent else "end" if self.answering else "answer"
+        log.error("%s did not %s in time; it is killed", self, did)
+        self.process.kill()
+        self.kill_at = None
 
     def ended(self) -> bool:
         """Whether it has ended; what it told last is taken in."""

@@ -2,6 +2,7 @@
 
     supervisor -> worker   {"settings": {...}, "metrics": PATH, "wait_seconds": SECONDS or null}
     worker -> supervisor   {"answers": URL}
+                           {"alive": true}   again and again, once it answers
                            {"kind": NAME, "code": CODE, "message": TEXT, "details": {...}}   it cannot serve
 
 The supervisor says nothing more; that the channel closes tells a worker that it is alone.
@@ -54,6 +55,11 @@ class Task:
 def answers(url: str) -> bytes:
     """Return the report of a worker that answers."""
     return json.dumps({"answers": url}).encode() + b"\n"
+
+
+def alive() -> bytes:
+    """Return the report of a worker whose event loop goes on."""
+    return json.dumps({"alive": True}).encode() + b"\n"
 
 
 def cannot(error: Exception) -> bytes:

@@ -40,6 +40,7 @@ JSON = {"content-type": "application/json"}
 HASH = {"key": "k:{id}", "as": "hash", "fields": ["a", "b"]}
 VIEW = {"inputs": [{"name": "x", "sources": [HASH]}]}
 SUPERVISOR_BYTES = 60 << 20
+STILL_SECONDS = 8.0  # longer than a worker may be silent, and its grace
 CLIENTS = 24  # that all reach the same one of two workers: once in eight million times
 
 
@@ -198,6 +199,42 @@ def test_a_worker_killed_costs_its_own_connections_only(serve: Serve, stored: st
     assert victim not in workers_of(server.pid)
     assert "ended after" in server.log
     assert "SIGKILL" in server.log
+
+
+def test_a_worker_that_stands_still_is_replaced(serve: Serve, stored: str, callers: Connect) -> None:
+    server = serve(stored, INSITU_WORKERS="2", INSITU_WORKER_TIMEOUT_SECONDS="1")
+    before = workers_of(server.pid)
+    time.sleep(STILL_SECONDS)
+    assert workers_of(server.pid) == before  # they say that they live
+
+    os.kill(before[0], signal.SIGSTOP)
+
+    wait_until(lambda: not alive(before[0]), "it is there still")
+    wait_until(lambda: len(workers_of(server.pid)) == 2, "nobody took its place")
+    wait_until(
+        lambda: len({one.pid for one in callers(server.url, 16)}) == 2, "the new worker got no connection"
+    )
+    assert before[1] in workers_of(server.pid)
+    assert {one.predict() for one in callers(server.url, 8)} == {200}
+    assert f"worker 1 (pid {before[0]}) did not say that it lives in time; it is killed" in server.log
+
+
+def test_workers_that_were_stopped_with_their_supervisor_stay(
+    serve: Serve, stored: str, callers: Connect
+) -> None:
+    server = serve(stored, INSITU_WORKERS="2", INSITU_WORKER_TIMEOUT_SECONDS="1")
+    before = workers_of(server.pid)
+    for pid in (server.pid, *before):
+        os.kill(pid, signal.SIGSTOP)
+    time.sleep(STILL_SECONDS)
+
+    for pid in (server.pid, *before):  # it looks first
+        os.kill(pid, signal.SIGCONT)
+        time.sleep(0.1)
+    time.sleep(1)
+
+    assert workers_of(server.pid) == before
+    assert {one.predict() for one in callers(server.url, 8)} == {200}
 
 
 def test_a_new_worker_takes_connections_again(serve: Serve, stored: str, callers: Connect) -> None:
