@@ -117,10 +117,8 @@ class ModelNotFound(InsituError):
 
     def __init__(self, name: str, near: str | None = None) -> None:
         hint = f"did you mean {near!r}? " if near else ""
-        super().__init__(
-            f"model {shown(name)!r} is not stored; {hint}`insitu models` lists what is",
-            model=shown(name),
-        )
+        told = f"model {shown(name)!r} is not stored; {hint}`insitu models` lists what is"
+        super().__init__(told, model=shown(name))
 
 
 class VersionNotFound(InsituError):

@@ -98,6 +98,9 @@ def command(words: Sequence[str], environment: Mapping[str, str], streams: tuple
         if opened > 2:
             os.close(opened)
     sys.stdin = open(0, closefd=False)  # noqa: SIM115  # multiprocessing closed the interpreter's own
+    # As an interpreter would have them that began with these: what they are was looked at when pytest began.
+    sys.stdout = os.fdopen(1, "w", closefd=False)
+    sys.stderr = os.fdopen(2, "w", buffering=1, errors="backslashreplace", closefd=False)
     sys.argv = ["insitu", *words]
     from cli.main import main  # noqa: PLC0415  # in the process that was forked
 
