@@ -23,7 +23,7 @@ HOT = {
     "stacking tensors texts",
     "server/inference/reading": "connection link raw reads rows",
     "server/resp": "gathered joined joined_dags rows session shortcuts slots upstream",
-    "server/rest": "heads protocol replies turns",
+    "server/rest": "heads protocol replies turns vigil",
     "server/rest/v2": "turns",
 }
 

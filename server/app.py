@@ -25,7 +25,7 @@ from models.keys import Keys
 from models.store import ModelStore
 from server.access import Access
 from server.batch.hosting import Hosting
-from server.cores import Threads, busy_poll_seconds, threads_of
+from server.cores import Threads, again_seconds, busy_poll_seconds, threads_of
 from server.inference.batch_limits import BatchLimits
 from server.inference.blocks import Blocks
 from server.inference.catalogue import Catalogue
@@ -111,7 +111,14 @@ def build_engine(
         moment=moment,
         shared=shared,
     )
-    limits = Limits(rows, settings.max_body_bytes, settings.model_limit_bytes, timeout, options.batch)
+    limits = Limits(
+        rows,
+        settings.max_body_bytes,
+        settings.model_limit_bytes,
+        timeout,
+        options.batch,
+        again_seconds(settings),
+    )
     return Engine(parts, limits, settings.preload_models, settings.resync_seconds)
 
 

@@ -64,3 +64,8 @@ def threads_of(settings: ServerSettings) -> Threads:
 def busy_poll_seconds(settings: ServerSettings) -> float:
     """Return how long a loop may look for an answer of Redis instead of sleeping: never where both need one core."""
     return settings.redis_busy_poll_us / 1e6 if available_cores() > 1 else 0.0
+
+
+def again_seconds(settings: ServerSettings) -> float:
+    """Return how long a loop may stay awake for a client that asks again at once: only where a core is left for it."""
+    return settings.client_busy_poll_us / 1e6 if available_cores() > worker_count(settings) else 0.0

@@ -117,6 +117,9 @@ class ServerSettings(BaseSettings):
     redis_busy_poll_us: Annotated[int, Field(ge=0, le=1000)] = 100
     """Microseconds the wait for a lone read of a Redis nearby is spent looking for it, not asleep; 0 sleeps."""
 
+    client_busy_poll_us: Annotated[int, Field(ge=0, le=1000)] = 100
+    """Microseconds the loop stays awake for a client that asks one request after the other; 0 sleeps."""
+
     resync_seconds: Annotated[float, Field(gt=0, le=3600)] = 10.0
     """Seconds between checks of every alias, beside the events that tell at once."""
 

@@ -54,7 +54,8 @@ class Limits:
     """Bounds that doors hold too.
 
     Units: rows a request; bytes of a body and of an uploaded model; seconds a prediction may take;
-           batch, of every queue before its model's publisher has asked for more.
+           batch, of every queue before its model's publisher has asked for more; again_seconds, how long a loop may
+           stay awake for a client that asks again at once.
     """
 
     rows: int
@@ -62,6 +63,7 @@ class Limits:
     model_bytes: int
     timeout_seconds: float
     batch: BatchLimits
+    again_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from server.inference.requests import Request
 from server.rest import predict
 from server.rest.heads import Head, Target
 from server.rest.replies import Replies
+from server.rest.vigil import Vigil
 
 # {"keys":["patient:17"]} as programs write it, a line each; what needs unescaping is left to the parser.
 ONE_KEY = re.compile(rb'^\{"keys": ?\["([^"\\\x00-\x1f]+)"\]\}$', re.MULTILINE)
@@ -102,6 +103,7 @@ class Turns:
         self._waiting = 0  # so many of it had come when they were last looked at, while others are read for
         self._asked = 0  # requests of this moment that were asked for
         self._expected = 1  # as many as the last moment had
+        self._vigil = Vigil(engine.limits.again_seconds)
 
     def take(self, turn: Turn, head: Head, body: bytes) -> None:
         """Begin to answer one request."""
@@ -182,6 +184,8 @@ class Turns:
     def _ask(self, target: Target, group: Group) -> None:
         """Ask for a group; under a traffic rule for the keys of each version together."""
         self._asked += len(group.bodies)
+        if len(group.bodies) == 1:
+            self._vigil.asked()
         found = keys_in(group.bodies)
         if found is not None:
             group.keys, group.written = found
@@ -249,6 +253,8 @@ class Turns:
             replies = self._replies.of_rows(outcome, headers, group.written)
             for turn, reply in zip(turns, replies, strict=True):
                 turn.write(reply)
+            if len(turns) == 1:
+                self._vigil.answered()
         else:
             for turn in turns:
                 turn.write(self._replies.of_error(outcome, headers))

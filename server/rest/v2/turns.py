@@ -22,6 +22,7 @@ from server.rest.v2.bodies import EVERY_BINARY, infer_of
 from server.rest.v2.forms import Form, Forms
 from server.rest.v2.infer import hurried
 from server.rest.v2.messages import Messages
+from server.rest.vigil import Vigil
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +53,7 @@ class InferTurns:
         self._begun = False  # something has come in this moment
         self._asked = 0  # requests of this moment that were asked for
         self._expected = 1  # as many as the last moment had
+        self._vigil = Vigil(engine.limits.again_seconds)
 
     def take(self, turn: Turn, head: Head, body: bytes) -> None:
         """Begin to answer one request, together with others of this moment where it is like them."""
@@ -96,6 +98,8 @@ class InferTurns:
         """Ask for a group."""
         head, _ = name
         self._asked += len(group.turns)
+        if len(group.turns) == 1:
+            self._vigil.asked()
         serving = joining(self._engine, *head.target)
         if serving is None or not group.form.fits(serving.manifest):
             self._each_alone(head, group)
@@ -133,6 +137,8 @@ class InferTurns:
             bodies = self._messages.bodies(outcome, manifest, group.form, len(group.turns))
             for turn, body in zip(group.turns, bodies, strict=True):
                 self._write(turn, head, *body)
+            if len(group.turns) == 1:
+                self._vigil.answered()
         else:
             for turn in group.turns:
                 self._refuse(turn, outcome)

@@ -8,6 +8,7 @@ import pytest
 from server import cores
 from server.cores import (
     Threads,
+    again_seconds,
     available_cores,
     busy_poll_seconds,
     quota_cores,
@@ -89,3 +90,16 @@ def test_a_loop_stays_awake_only_where_redis_has_a_core_of_its_own(
     monkeypatch.setattr(cores, "quota_cores", lambda: quota)
 
     assert busy_poll_seconds(ServerSettings(redis_busy_poll_us=microseconds)) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    ("workers", "microseconds", "seconds"), [(1, 50, 50e-6), (1, 0, 0.0), (2, 50, 0.0), (0, 50, 0.0)]
+)
+def test_a_loop_stays_awake_for_a_client_only_where_that_has_a_core_too(
+    monkeypatch: pytest.MonkeyPatch, workers: int, microseconds: int, seconds: float
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {0, 1}, raising=False)
+    monkeypatch.setattr(cores, "quota_cores", lambda: 2.0)
+
+    settings = ServerSettings(workers=workers, client_busy_poll_us=microseconds)
+    assert again_seconds(settings) == pytest.approx(seconds)
