@@ -33,7 +33,7 @@ from models.events import Event, announce
 from models.keys import Keys, as_name, as_version, check_alias
 from models.manifest import Manifest
 from models.manifest_reading import read_manifests
-from models.misspelling import near_model
+from models.misspelling import Misspellings
 from models.redis_failures import connected
 from models.refusals import Refusals
 from models.scripts import DELETE, PROMOTE, ROLLBACK, TRAFFIC, UNALIAS
@@ -68,6 +68,7 @@ class ModelStore:
         self.redis: Any = redis
         self.keys = keys or Keys()
         self.refusals = Refusals(self.redis, self.keys)
+        self._misspellings = Misspellings(self.redis, self.keys)
         self._uploads = Uploads(self.redis, self.keys, chunk_bytes)
 
     async def publish(self, bundle: Bundle, alias: str | None = PRODUCTION) -> Manifest:
@@ -136,7 +137,7 @@ class ModelStore:
         async with connected(self.redis):
             members = await self.redis.smembers(self.keys.versions(name))
         if not members:
-            raise ModelNotFound(name, await near_model(self.redis, self.keys, name))
+            raise ModelNotFound(name, await self._misspellings.near(name))
         return sorted(int(member) for member in members if member.isdigit())
 
     async def aliases(self, name: str) -> dict[str, int]:

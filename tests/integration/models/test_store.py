@@ -10,6 +10,7 @@ from random import Random
 import pytest
 from redis.crc import key_slot
 
+from models import misspelling
 from models.bundle import PAGE_LIMIT_BYTES, Bundle, PageTooLarge
 from models.errors import (
     AliasNotFound,
@@ -288,10 +289,22 @@ async def test_a_name_nearly_right_is_told_the_model_that_is_stored(
 
     for name in ("chrun", "churns"):
         with pytest.raises(ModelNotFound, match=f"'{name}' is not stored; did you mean 'churn'?"):
-            await store.versions(name)
+            await ModelStore(store.redis).versions(name)
     for name in ("xchurns", "churn-eu-weekly"):
         with pytest.raises(ModelNotFound, match=f"'{name}' is not stored; `insitu models` lists"):
-            await store.versions(name)
+            await ModelStore(store.redis).versions(name)
+
+
+async def test_what_was_meant_is_told_now_and_again_where_wrong_names_come_without_a_pause(
+    store: ModelStore, bundle: MakeBundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store.publish(bundle())
+    monkeypatch.setattr(misspelling, "REST", 1e9)
+    with pytest.raises(ModelNotFound, match="did you mean 'churn'"):
+        await store.versions("chrun")
+
+    with pytest.raises(ModelNotFound, match="'chrun' is not stored; `insitu models` lists"):
+        await store.versions("chrun")
 
 
 @pytest.mark.parametrize("name", ["", "a b", "{a}", "a:b", "../a", "ä", "a" * 129, "a\n"])
