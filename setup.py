@@ -19,8 +19,8 @@ HOT = {
     "models": "assembly decoding encoding raw_sources rows templates ways",
     "server": "metrics",
     "server/counting": "cells series version_metrics",
-    "server/inference": "answers asking batcher blocks columns gathering grouping jobs moments predictor requests runs "
-    "stacking tensors texts",
+    "server/inference": "answers asking awake batcher blocks columns gathering grouping jobs moments predictor "
+    "requests runs stacking tensors texts",
     "server/inference/reading": "connection link raw reads rows",
     "server/resp": "gathered joined joined_dags rows session shortcuts slots upstream",
     "server/rest": "heads protocol replies turns vigil",

@@ -69,9 +69,7 @@ async def check_answer(client: Client, url: str) -> None:
         place = shown(without_password(url))
         plain = ", write redis:// where it speaks no TLS" if url.startswith("rediss") else ""
         cure = cure_for(str(error), f"start it{plain}, or set INSITU_REDIS_URL to another")
-        reason = str(error).partition(" : <")[
-            0
-        ]  # what a sentinel client says goes on with every client's options
+        reason, _, _ = str(error).partition(" : <")  # a sentinel client goes on with every client's options
         raise RedisUnreachable(f"Redis at {place} does not answer ({reason}); {cure}", url=place) from error
 
 

@@ -72,9 +72,7 @@ class Hosting:
         self._work: dict[str, asyncio.Task[None]] = {}
         self._processes: dict[str, HostedJob] = {}
         self._deaths: dict[str, Deaths] = {}
-        self._passed: dict[
-            str, float
-        ] = {}  # jobs that cannot be worked on here -> until when, time.monotonic
+        self._passed: dict[str, float] = {}  # jobs that cannot be worked on here, until then (time.monotonic)
         self._tasks: list[asyncio.Task[None]] = []
         self._until: float | None = None  # time.monotonic; set when the server ends
 

@@ -93,11 +93,9 @@ class RunFailed(InsituError):
         )
 
 
-OF_ONE_KEY = (
-    *TOO_MUCH_AT_ONCE,
-    RedisRefused,
-)  # what the key of one of several callers may have brought on the others
-OF_ONE_CALLER = (*TOO_MUCH_AT_ONCE, RunFailed, BadInput)  # what one of several may have brought on the others
+# What one of several callers may have brought on the others: by its key, by its values.
+OF_ONE_KEY = (*TOO_MUCH_AT_ONCE, RedisRefused)
+OF_ONE_CALLER = (*TOO_MUCH_AT_ONCE, RunFailed, BadInput)
 
 
 class NotExplainable(InsituError):

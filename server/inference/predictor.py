@@ -255,9 +255,7 @@ class Predictor:
                 self._shadows.beside(request.ask, route.shadow, answer)
             return
         if isinstance(error, InsituError):
-            error.__traceback__ = (
-                None  # nobody looks at it; its frames hold the request, whose caller holds the error
-            )
+            error.__traceback__ = None  # its frames hold the request, whose caller holds the error
             model = request.ask.model
             meant = serving_meant(request)
             version = None if meant is None else meant.manifest.version

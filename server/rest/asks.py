@@ -90,9 +90,15 @@ def check_names(names: Mapping[str, Any] | Sequence[str], known: Sequence[str], 
     """Refuse a misspelt field: it would be left out in silence."""
     for name in names:
         if name not in known:
-            near = get_close_matches(name[:32], known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
-            raise BadRequest(f"{what} {shown(name)!r} is not known; {hint}", field=shown(name))
+            raise BadRequest(f"{what} {shown(name)!r} is not known; {meant(name, known)}", field=shown(name))
+
+
+def meant(name: str, known: Sequence[str], likeness: float = 0.6) -> str:
+    """Return what a misspelt name may have meant, of those that are so much alike; else which there are."""
+    near = get_close_matches(name[:32], known, n=1, cutoff=likeness)
+    if near:
+        return f"did you mean {near[0]!r}?"
+    return f"there are {', '.join(known)}" if known else "this path takes none"
 
 
 def the_way(data: Mapping[str, Any]) -> str:

@@ -1,7 +1,6 @@
 """What is checked before a route is asked, as FastAPI dependencies: the token, which OpenAPI shows, and the query."""
 
-from collections.abc import Callable, Sequence
-from difflib import get_close_matches
+from collections.abc import Callable
 from typing import Annotated
 
 from fastapi import Depends, Request, Security
@@ -11,6 +10,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from models.errors import shown
 from server.access import Access, Scope
+from server.rest import asks
 from server.rest.refusals import ParameterRefused
 
 BEARER = HTTPBearer(
@@ -18,6 +18,7 @@ BEARER = HTTPBearer(
     description="A token of scope `predict`, or of scope `admin`, which may do everything.",
     auto_error=False,
 )
+LIKENESS = 0.7  # of a parameter that may have been meant
 Shown = Annotated[HTTPAuthorizationCredentials | None, Security(BEARER)]
 
 
@@ -45,20 +46,13 @@ def known_query(request: Request) -> None:
     for name in names:
         if name not in known:
             raise ParameterRefused(
-                f"parameter {shown(name)!r} is not known; {meant(name, known)}", field=shown(name)
+                f"parameter {shown(name)!r} is not known; {asks.meant(name, known, LIKENESS)}",
+                field=shown(name),
             )
         if names.count(name) > 1:
             raise ParameterRefused(
                 f"parameter {name!r} is given {names.count(name)} times; give it once", field=name
             )
-
-
-def meant(name: str, known: Sequence[str]) -> str:
-    """Return what a parameter may have meant."""
-    near = get_close_matches(name[:32], known, n=1, cutoff=0.7)
-    if near:
-        return f"did you mean {near[0]!r}?"
-    return f"there are {', '.join(known)}" if known else "this path takes none"
 
 
 KNOWN_QUERY: Dependency = Depends(known_query)

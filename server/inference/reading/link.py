@@ -22,6 +22,7 @@ from typing import Any
 
 from models.encoding import encoded
 from models.errors import InsituError, RedisRefused, RedisUnavailable
+from server.inference.awake import Awake
 from server.inference.ending import ended
 from server.inference.errors import Overloaded
 from server.inference.moments import Later, Moment
@@ -77,7 +78,6 @@ class Link:
         "_after",
         "_again",
         "_awake",
-        "_awake_until",
         "_bytes",
         "_call_soon",
         "_closed",
@@ -119,7 +119,7 @@ class Link:
         self._drained: asyncio.Event | None = None
         # The last read was alone, and came so fast that sleeping over the next takes longer.
         self._near = False
-        self._awake, self._awake_until = False, 0.0
+        self._awake = Awake()
         self._after: dict[Callable[[], None], None] = {}  # in their order, each once
         self._shortest = inf  # round trip of this connection
 
@@ -213,18 +213,9 @@ class Link:
         now = monotonic()
         connection.send(Batch(reads, len(every), len(payload), now), payload)
         if self._near and len(reads) == 1 and self._waiting == len(every):
-            self._awake_until = now + self._terms.busy_poll_seconds
-            if not self._awake:
-                self._awake = True
-                self._call_soon(self._stay_awake)
+            self._awake.keep(now + self._terms.busy_poll_seconds)
         if self._bytes > WAITING_BYTES:
             self._settle()
-
-    def _stay_awake(self) -> None:
-        """Let the loop look again instead of sleeping, while the only batch is on its way."""
-        self._awake = self._waiting > 0 and monotonic() < self._awake_until
-        if self._awake:
-            self._call_soon(self._stay_awake)
 
     def _settle(self) -> None:
         """Open the gate if nothing keeps reads from leaving, and let out what was held."""
@@ -254,6 +245,8 @@ class Link:
         """Take a batch off what waits."""
         self._waiting -= batch.commands
         self._bytes -= batch.size
+        if not self._waiting:
+            self._awake.end()
         if self._gated:
             self._settle()
         if self._after:
