@@ -16,7 +16,7 @@ from server.resp.commands.dag_parsing import Dag, Execute, GetTensor, SetTensor,
 from server.resp.commands.dag_running import Course, ran
 from server.resp.commands.dag_sections import THEN
 from server.resp.commands.executing import TIMED_OUT, keep
-from server.resp.commands.lookups import Limit, refuse, tensors_and_models
+from server.resp.commands.lookups import Limit, refuse, tensors_and_models, timed_out
 from server.resp.commands.many_words import read_by
 from server.resp.commands.run_parsing import Misworded, whole
 from server.resp.commands.tensor_values import STRING_LIMIT_BYTES
@@ -43,12 +43,12 @@ async def executed(caller: Caller, args: Words, forms: Forms) -> bytes:
     claims = [step.claim for step in dag.steps if type(step) is Execute]
     try:
         loaded, models = await tensors_and_models(caller, dag.loads, claims, limit)
-    except DeadlineExceeded:
-        if limit is not None and limit.over:
+    except DeadlineExceeded as error:
+        if timed_out(error, limit):
             return TIMED_OUT
         raise
     course = await ran(caller, dag, loaded, models, None if limit is None else limit.at)
-    if limit is not None and limit.over and isinstance(course.error, DeadlineExceeded):
+    if isinstance(course.error, DeadlineExceeded) and timed_out(course.error, limit):
         return TIMED_OUT
     replies = await replies_of(caller.wire, dag, course)
     if dag.persists and course.failed is None:

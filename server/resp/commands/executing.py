@@ -21,6 +21,7 @@ from server.resp.commands.lookups import (
     refuse,
     replies_of,
     tensors_at,
+    timed_out,
 )
 from server.resp.commands.many_words import read_by
 from server.resp.commands.run_parsing import Claim, Misworded, Run, parse_modelexecute, parse_modelrun
@@ -61,8 +62,8 @@ async def executed(caller: Caller, args: Words, parse: Callable[[Words], Run]) -
     limit = Limit.of(said.timeout_ms)
     try:
         outputs = await outputs_of(caller, said, limit)
-    except DeadlineExceeded:
-        if limit is not None and limit.over:
+    except DeadlineExceeded as error:
+        if timed_out(error, limit):
             return TIMED_OUT
         raise
     await keep(caller, [*zip(said.outputs, outputs, strict=True)])

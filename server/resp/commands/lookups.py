@@ -44,12 +44,21 @@ class Limit:
         return time.monotonic() >= self.at - TIMER_SECONDS
 
 
+class TimedOut(DeadlineExceeded):
+    """The time that a command gave itself is over by a timer, which may come a millisecond or two too soon."""
+
+
+def timed_out(error: DeadlineExceeded, limit: Limit | None) -> bool:
+    """Whether it was the time that a command gave itself which is over, rather than the server's."""
+    return isinstance(error, TimedOut) or (limit is not None and limit.over)
+
+
 async def tensors_and_models(
     caller: Caller, names: Sequence[bytes], claims: Sequence[Claim], limit: Limit | None = None
 ) -> tuple[list[StoredTensor], dict[bytes, Stored]]:
     """Return the tensors at keys, and the models that are claimed, by key.
 
-    Raises: Refused, first what is wrong with the tensors; DeadlineExceeded, a model was not loaded in time;
+    Raises: Refused, first what is wrong with the tensors; TimedOut, a model was not loaded in time;
             what a version raises that does not load; RedisUnavailable.
     """
     models = [*dict.fromkeys([claim.model for claim in claims])]
@@ -119,7 +128,7 @@ def check_counts(stored: Stored, claim: Claim) -> None:
 async def in_time(limit: Limit | None, work: Awaitable[Found]) -> Found:
     """Wait for something no longer than a command allows.
 
-    Raises: DeadlineExceeded.
+    Raises: TimedOut.
     """
     if limit is None:
         return await work
@@ -127,7 +136,7 @@ async def in_time(limit: Limit | None, work: Awaitable[Found]) -> Found:
         async with asyncio.timeout(max(0.0, limit.at - time.monotonic())):
             return await work
     except TimeoutError:
-        raise DeadlineExceeded(limit.seconds) from None
+        raise TimedOut(limit.seconds) from None
 
 
 async def refuse(caller: Caller, error: Misworded) -> NoReturn:

@@ -13,8 +13,9 @@ from redis.exceptions import ResponseError
 from models.model_pointers import ModelPointer
 from models.store import ModelStore
 from models.tensor_strings import of_array, pack, unpack
+from server.inference.errors import DeadlineExceeded
 from server.resp.caller import Caller
-from server.resp.commands import dag
+from server.resp.commands import dag, lookups
 from server.resp.wire.replies import RESP3
 from tests.graphs import bundle, f32, looked_up, looping, scaled
 from tests.integration.resp.callers import Asker, OwnConnection
@@ -265,6 +266,17 @@ async def test_a_dag_that_is_not_run_within_its_timeout_is_told_as_timed_out(
     assert reply == b"+TIMEDOUT\r\n"
     assert time.monotonic() - started < 5
     assert not await redis.exists("b")
+
+
+async def test_a_timeout_is_told_as_one_where_the_clock_of_the_loop_is_coarse(caller: Caller) -> None:
+    seconds = [0.001 + 0.000005 * number for number in range(400)]  # a timer of whole milliseconds comes too soon
+
+    for one in seconds:
+        limit = lookups.Limit(time.monotonic() + one, one)
+        with pytest.raises(DeadlineExceeded) as caught:
+            await lookups.in_time(limit, asyncio.sleep(WAIT_SECONDS))
+        assert lookups.timed_out(caught.value, limit)
+    assert not lookups.timed_out(DeadlineExceeded(30.0), lookups.Limit.of(60_000))
 
 
 async def test_dags_of_many_callers_fail_each_for_itself(
