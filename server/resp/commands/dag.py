@@ -5,8 +5,10 @@ kept is written by one script in the end, all of it or nothing, and only when no
 """
 
 import asyncio
+from collections.abc import Sequence
 
 from models.errors import InsituError, RedisUnavailable
+from models.tensor_strings import StoredTensor
 from server.inference.errors import DeadlineExceeded
 from server.resp import errors
 from server.resp.caller import Caller
@@ -86,9 +88,12 @@ async def kept(caller: Caller, dag: Dag, course: Course) -> list[bytes]:
 
     Raises: RedisUnavailable.
     """
-    pairs = [(name, tensor) for name, place in dag.persists if (tensor := course.tensors[place]) is not None]
+
+    def pairs(persists: Sequence[tuple[bytes, int]]) -> list[tuple[bytes, StoredTensor]]:
+        return [(name, tensor) for name, place in persists if (tensor := course.tensors[place]) is not None]
+
     try:
-        await keep(caller, pairs)
+        await keep(caller, await read_by(pairs, dag.persists))
     except RedisUnavailable:
         raise
     except InsituError as error:

@@ -92,9 +92,17 @@ async def keep(caller: Caller, pairs: Sequence[tuple[bytes, StoredTensor]]) -> N
 
     Raises: Refused, a key holds something else, or an output is larger than any string of Redis; RedisUnavailable.
     """
+    await read_by(check_sizes, pairs)
+    await store_tensors(caller, pairs)
+
+
+def check_sizes(pairs: Sequence[tuple[bytes, StoredTensor]]) -> None:
+    """Refuse tensors that no string of Redis holds.
+
+    Raises: Refused.
+    """
     for _, tensor in pairs:
         bounded(tensor.shape, tensor.data)
-    await store_tensors(caller, pairs)
 
 
 async def run(

@@ -269,7 +269,9 @@ async def test_a_dag_that_is_not_run_within_its_timeout_is_told_as_timed_out(
 
 
 async def test_a_timeout_is_told_as_one_where_the_clock_of_the_loop_is_coarse(caller: Caller) -> None:
-    seconds = [0.001 + 0.000005 * number for number in range(400)]  # a timer of whole milliseconds comes too soon
+    seconds = [
+        0.001 + 0.000005 * number for number in range(400)
+    ]  # a timer of whole milliseconds comes too soon
 
     for one in seconds:
         limit = lookups.Limit(time.monotonic() + one, one)
