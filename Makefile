@@ -17,6 +17,10 @@ JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$((
 SIDE_BY_SIDE := -n $(JOBS) --dist worksteal
 # What failed beside others is run once more, one at a time: on a busy machine a test may wait for its turn in vain.
 AGAIN := --last-failed --last-failed-no-failures none --exitfirst
+TEST = $(1) $(BIN)/python -m pytest --cache-clear $(SIDE_BY_SIDE) -m 'not alone' $(2) || { \
+    ended=$$?; [ $$ended = 1 ] || exit $$ended; \
+    echo "What failed beside others, once more and by itself; what fails again has failed:"; \
+    $(1) $(BIN)/python -m pytest $(AGAIN) -m 'not alone' $(2); }
 
 # The packages with their hot path as C, and the tests that hold them to the same.
 BUILT := build/compiled
@@ -59,10 +63,7 @@ install: $(STAMP) $(if $(findstring clients,$(EXTRAS)),$(REDISAI_STAMP)) ## Put 
 
 test: install ## Run the whole test suite
 ifeq ($(strip $(ARGS)),)
-	@$(BIN)/python -m pytest --cache-clear $(SIDE_BY_SIDE) -m 'not alone' || { \
-	  ended=$$?; [ $$ended = 1 ] || exit $$ended; \
-	  echo "What failed beside others, once more and by itself; what fails again has failed:"; \
-	  $(BIN)/python -m pytest $(AGAIN) -m 'not alone'; }
+	@$(call TEST)
 	@$(BIN)/python -m pytest -m alone $$(grep -rlw --include='test_*.py' mark.alone tests)
 else
 	@$(BIN)/python -m pytest $(ARGS)
@@ -99,8 +100,7 @@ $(BUILT)/.made: $(STAMP) setup.py $(shell find models server cli trainer -name '
 	touch $@
 
 test-compiled: compiled ## Run the tests of what is served over the compiled hot path
-	@PYTHONPATH=$(CURDIR)/$(BUILT) PYTHONSAFEPATH=1 $(BIN)/python -m pytest $(SIDE_BY_SIDE) -m 'not alone' -o pythonpath=$(BUILT) \
-	  $(or $(ARGS),$(COMPILED_TESTS))
+	@$(call TEST,PYTHONPATH=$(CURDIR)/$(BUILT) PYTHONSAFEPATH=1,-o pythonpath=$(BUILT) $(or $(ARGS),$(COMPILED_TESTS)))
 
 bench: $(BENCH_STAMP) compiled $(RIVALS_STAMP) ## Measure Insitu beside its rivals, 21 minutes (ARGS=--quick: four); needs wrk
 	@$(BIN)/python -m benchmarks $(ARGS)
