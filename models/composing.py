@@ -15,9 +15,7 @@ from models.features import FeatureView
 from models.graph import MODEL_LIMIT_BYTES, GraphSummary, inspect_graph
 from models.keys import check_name
 from models.manifest import Manifest, Task
-from models.tensors import TensorSpec
-
-FLOATS = ("float16", "float32", "float64")
+from models.tensors import FLOATS, TensorSpec
 
 
 @dataclass(frozen=True, slots=True)

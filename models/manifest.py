@@ -21,7 +21,7 @@ from models.execution import Execution
 from models.faults import explain
 from models.features import FeatureView
 from models.keys import NAME
-from models.tensors import TensorSpec
+from models.tensors import FLOATS, TensorSpec
 
 FORMAT: Literal[1] = 1
 
@@ -101,7 +101,7 @@ class Manifest(BaseModel):
             raise ValueError(f"output {self.output!r} is none of the graph's outputs")
         width = answer.shape[1] if len(answer.shape) > 1 else 1
         # One value a row: a sigmoid for two labels, or the class itself as its number or text.
-        one = len(self.labels) == 2 or not answer.dtype.startswith("float")
+        one = len(self.labels) == 2 or answer.dtype not in FLOATS
         fitting = (len(self.labels), 1) if one else (len(self.labels),)
         if self.labels and isinstance(width, int) and width not in fitting:
             raise ValueError(

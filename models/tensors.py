@@ -24,6 +24,7 @@ NumericDtype = Literal[
     "float64",
 ]
 Dtype = Literal[NumericDtype, "bfloat16", "string"]
+FLOATS = ("float16", "bfloat16", "float32", "float64")
 Tensor = NDArray[Any]
 ELEMENT_LIMIT = 1 << 26  # elements in one row of one input: 256 MiB of float32
 UNNAMED = "?"

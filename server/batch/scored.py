@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from models.errors import BadRequest, InsituError, NotANumber, listed, shown
 from models.manifest import LABELLED, Manifest
+from models.tensors import FLOATS
 from server.inference.answers import said
 from server.inference.asking import Row
 from server.inference.columns import Columns
@@ -73,7 +74,7 @@ class Ranking:
 def number_name(manifest: Manifest) -> str | None:
     """Return the name of the number in an answer of this version, None where it has none or several."""
     output = manifest.spec(manifest.output or "")
-    if output is None or (manifest.task in LABELLED and not output.dtype.startswith("float")):
+    if output is None or (manifest.task in LABELLED and output.dtype not in FLOATS):
         return None
     if manifest.task == "regression":
         said_of_it = manifest.answer
@@ -86,7 +87,7 @@ def number_name(manifest: Manifest) -> str | None:
 
 
 def number_dtype(manifest: Manifest) -> "np.dtype[Any]":
-    """Return the type that the graph gives the number in."""
+    """Return the type that the graph gives the number in; float64 for bfloat16, which no file has."""
     output = manifest.spec(manifest.output or "")
     return np.dtype(output.dtype if output is not None and output.dtype.startswith("float") else np.float64)
 

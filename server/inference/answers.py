@@ -9,7 +9,7 @@ from models.answers import MEDIAN, AnswerSpec
 from models.decoding import all_finite
 from models.errors import InsituError
 from models.manifest import Manifest
-from models.tensors import Tensor, elements
+from models.tensors import Tensor, elements, is_float
 from server.inference.errors import RunFailed
 
 Body = dict[str, Any]
@@ -170,7 +170,7 @@ def flat(manifest: Manifest, output: Tensor, width: int) -> Tensor:
 
 def finite(rows: Tensor) -> bool:
     """Whether every number is finite."""
-    return rows.dtype.kind != "f" or all_finite(rows)
+    return not is_float(rows.dtype) or all_finite(rows)
 
 
 def finite_rows(rows: Tensor) -> list[bool]:

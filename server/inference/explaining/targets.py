@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from models.answer_parts import median_elements, part_of, usual_element
 from models.errors import BadRequest, listed, shown
 from models.manifest import Manifest
+from models.tensors import FLOATS
 from server.inference.errors import NotExplainable, RunFailed
 from server.inference.explaining.asking import Wish
 
@@ -144,7 +145,7 @@ def numbers(manifest: Manifest, output: str, outputs: Outputs) -> Numbers:
     Raises: NotExplainable, a class or text has no amount; RunFailed, no finite number.
     """
     spec = manifest.spec(output)
-    if spec is None or not spec.dtype.startswith("float"):
+    if spec is None or spec.dtype not in FLOATS:
         kind = "is not there" if spec is None else f"is {spec.dtype}"
         raise NotExplainable(
             f"output {output!r} {kind}, and only an amount can be shared out among features; name an output "

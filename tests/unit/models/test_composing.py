@@ -28,6 +28,16 @@ def test_labels_make_a_classifier_of_the_only_output_that_fits() -> None:
     assert (manifest.task, manifest.output, manifest.labels) == ("classification", "y", ("stays", "leaves"))
 
 
+@pytest.mark.parametrize("kind", [TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE])
+def test_an_output_of_any_floats_fits_its_labels(kind: int) -> None:
+    data = onnx_bytes(outputs=[value("y", ("batch", 3), kind)])
+
+    assert compose_bundle(data, "churn", Wording(labels=["a", "b", "c"])).manifest.output == "y"
+    one = onnx_bytes(outputs=[value("y", ("batch", 1), kind)])
+    with pytest.raises(BadModelFile, match="gives 1 values a row, but there are 3 labels"):
+        compose_bundle(one, "churn", Wording(labels=["a", "b", "c"], output="y"))
+
+
 @pytest.mark.parametrize("shape", [("batch",), ("batch", 1), ("batch", 2), ("batch", "classes")])
 def test_an_output_of_one_value_or_one_a_label_fits(shape: tuple[Any, ...]) -> None:
     data = onnx_bytes(

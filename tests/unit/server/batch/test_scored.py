@@ -13,7 +13,7 @@ from hypothesis.extra.numpy import arrays
 from models.answers import AnswerSpec
 from models.errors import BadRequest
 from models.manifest import Manifest
-from models.tensors import TensorSpec
+from models.tensors import TensorSpec, numpy_dtype
 from server.batch.scored import Ranking, Scored, beginning
 from server.inference.answers import bodies
 from server.inference.asking import Row
@@ -123,6 +123,16 @@ def test_any_number_of_rows(count: int) -> None:
     keys = [f"k:{number}" for number in range(count)]
 
     check(both(manifest("classification", labels=("100 %", "%b", "b")), output, keys), keys)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
+def test_floats_of_any_size_have_a_probability_for_their_label(dtype: str) -> None:
+    of = manifest("classification", labels=THREE, dtype=dtype)
+    output = np.array([[0.25, 0.5, 0.25]], numpy_dtype(dtype))
+
+    scored = by_row(of, Ranking(of, "mid"), ["k:1"], output)
+
+    assert (scored.labels, scored.numbers.tolist()) == (["mid"], [0.5])
 
 
 KEPT = ["k:1", 'k:"', "k:%b", "k:\\"]

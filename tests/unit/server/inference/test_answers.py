@@ -7,7 +7,7 @@ import pytest
 
 from models.answers import AnswerSpec
 from models.manifest import Manifest
-from models.tensors import TensorSpec
+from models.tensors import TensorSpec, numpy_dtype
 from server.inference.answers import bodies, entire
 from server.inference.errors import RunFailed
 
@@ -160,8 +160,9 @@ def test_numbers_that_are_none_are_their_rows_error(task: str) -> None:
 
 @pytest.mark.parametrize("task", ["classification", "multilabel", "regression"])
 @pytest.mark.parametrize("odd", [np.nan, np.inf])
-def test_a_number_that_is_none_is_its_rows_error(task: str, odd: float) -> None:
-    answers = bodies(manifest(task), rows([0.2, 0.3, 0.5], [0.2, odd, 0.5]))
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+def test_a_number_that_is_none_is_its_rows_error(task: str, odd: float, dtype: str) -> None:
+    answers = bodies(manifest(task), rows([0.2, 0.3, 0.5], [0.2, odd, 0.5], dtype=numpy_dtype(dtype)))
 
     assert reasons(answers)[0] is None
     assert f"output 'p' gave {odd}, which is no answer" in str(answers[1])

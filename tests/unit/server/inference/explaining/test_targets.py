@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
+from onnx import TensorProto
 
 from models.errors import BadRequest
 from models.manifest import Manifest
 from server.inference.errors import NotExplainable, RunFailed
 from server.inference.explaining.asking import Wish
 from server.inference.explaining.targets import Target, target_of
-from tests.graphs import bundle, dense, model, node, passed, value
+from tests.graphs import HALF, bundle, dense, model, node, passed, value
 
 THREE = bundle(dense(np.eye(3, dtype=np.float32), "Softmax"), labels=("a", "b", "c")).manifest
 SEVERAL = bundle(dense(np.eye(3, dtype=np.float32)), labels=("a", "b", "c"), task="multilabel").manifest
@@ -61,6 +62,13 @@ def test_an_output_of_another_width_than_its_labels_is_a_failed_run() -> None:
 def test_what_is_no_finite_number_is_no_answer() -> None:
     with pytest.raises(RunFailed, match="gave inf, which is no answer"):
         target_of(THREE, Wish(), {"y": [0.2, float("inf"), 0.1]})
+
+
+@pytest.mark.parametrize("kind", [HALF, TensorProto.BFLOAT16, TensorProto.DOUBLE])
+def test_floats_of_any_size_are_amounts(kind: int) -> None:
+    manifest = bundle(passed(kind, ["rows", 2])).manifest
+
+    assert target_of(manifest, Wish(element=1), {"y": [0.5, 0.25]}) == Target("y", 1)
 
 
 def test_a_class_without_probabilities_has_no_amount() -> None:
