@@ -16,6 +16,7 @@ from collections.abc import Iterable, Sequence
 from reprlib import Repr
 from typing import ClassVar, Self
 
+from models.names import how_it_is_set
 from models.number_marks import cured
 
 SHOWN_CHARACTERS = 64
@@ -145,7 +146,7 @@ class AliasNotFound(InsituError):
     def __init__(self, name: str, alias: str, known: Sequence[str]) -> None:
         super().__init__(
             f"model {name!r} has no alias {shown(alias)!r}; aliases: {listed(known)}; "
-            f"`insitu promote {name} VERSION --alias {shown(alias)}` sets one",
+            f"{how_it_is_set(name, alias)}",
             model=name,
             alias=shown(alias),
             known=list(known[:SHOWN_NAMES]),

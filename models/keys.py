@@ -24,11 +24,10 @@ import re
 from dataclasses import dataclass
 
 from models.errors import BadName
+from models.names import ALIAS, ALIAS_RULE
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 NAME_RULE = "1 to 128 of A-Z a-z 0-9 . _ -, the first a letter or digit"
-ALIAS = re.compile(r"[a-z][a-z0-9_-]{0,63}")
-ALIAS_RULE = "1 to 64 of a-z 0-9 _ -, the first a letter"
 JOB = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,159}")
 JOB_RULE = "1 to 160 of A-Z a-z 0-9 . _ -, the first a letter or digit"
 PREFIX = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")

@@ -5,8 +5,9 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, PlainValidator, model_validator
 from pydantic_core import PydanticCustomError
 
-from models.keys import ALIAS, NAME, as_version
+from models.keys import NAME, as_version
 from models.layers.layer import Number
+from models.names import ALIAS
 from models.recipe_augmentation import Augmentation
 from models.recipe_faults import fault
 from models.recipe_privacy import Privacy

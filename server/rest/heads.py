@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from models.errors import InsituError
-from models.keys import ALIAS, NAME
+from models.keys import NAME
+from models.names import ALIAS
 from server.access import Access
 from server.rest import asks
 from server.rest.v2 import compression

@@ -98,6 +98,16 @@ def test_an_error_is_one_line_whose_facts_are_json(error: InsituError) -> None:
                 "`insitu promote churn VERSION --alias canary` sets one"
             ),
         ),
+        *(
+            (
+                errors.AliasNotFound("churn", alias, ["production"]),
+                (
+                    f"model 'churn' has no alias '{alias}'; aliases: production; "
+                    "an alias is 1 to 64 of a-z 0-9 _ -, the first a letter"
+                ),
+            )
+            for alias in ("-1", "Prod", "x;y")
+        ),
         (
             errors.Stale("k:1", 90.04, 60.0),
             "key 'k:1' was written 90.0 s ago, the view allows 60 s; write it again",
