@@ -53,6 +53,6 @@ def value_of(feature: NamedFeature, tensor: Tensor) -> object:
     if not feature.single:
         return None
     value = tensor.reshape(-1)[feature.places[0]]
-    if feature.categories and 0 <= int(value) < len(feature.categories):
+    if feature.categories and value in range(len(feature.categories)):
         return feature.categories[int(value)]
     return value.item() if isinstance(value, np.generic) else value

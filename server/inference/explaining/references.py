@@ -105,5 +105,8 @@ def tensor(spec: TensorSpec, value: object) -> Tensor:
     Raises: BadInput.
     """
     free = spec.model_copy(update={"shape": ("?",) * max(1, len(spec.shape))})
-    found = tensor_of(free, value)
+    try:
+        found = tensor_of(free, value)
+    except BadInput as error:
+        raise BadInput(f"reference: {error}") from error
     return found if found.dtype == object else found.astype(numpy_dtype(spec.dtype))

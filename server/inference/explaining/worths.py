@@ -53,9 +53,10 @@ class Worths:
             rows = range(at, min(at + pace.rows, game.count))
             async with self.turns.taken():
                 started = time.monotonic()
-                found = target.worths(await self._run(between.feeds(*game.coalitions(rows))))
+                found = target.worths(await self._mixed(between.feeds(*game.coalitions(rows))))
                 pace.took(len(rows), time.monotonic() - started)
-            self._check(target, found)
+            if not np.isfinite(found).all():
+                raise self._failed(f"output {target.output!r} is no finite number")
             worths[rows.start : rows.stop] = found
             at = rows.stop
         return worths
@@ -71,10 +72,17 @@ class Worths:
                 raise row.error
         return [row.body["outputs"] for row in answer.rows]
 
-    def _check(self, target: Target, found: Numbers) -> None:
-        if not np.isfinite(found).all():
-            manifest = self.serving.manifest
-            reason = (
-                f"output {target.output!r} is no finite number somewhere between the row and its reference"
-            )
-            raise RunFailed(manifest.name, manifest.version, reason)
+    async def _mixed(self, feeds: Feeds) -> Sequence[Outputs]:
+        """Return the outputs of rows that are partly their reference, as the row itself has run."""
+        try:
+            return await self._run(feeds)
+        except RunFailed as error:
+            raise self._failed(str(error.details["reason"])) from error
+
+    def _failed(self, reason: str) -> RunFailed:
+        manifest, where = self.serving.manifest, "somewhere between the row and its reference"
+        return RunFailed(
+            manifest.name,
+            manifest.version,
+            f"{reason} {where}; name other rows to compare with as `reference`",
+        )

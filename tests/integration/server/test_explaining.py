@@ -538,8 +538,20 @@ async def test_a_reference_of_another_shape_or_kind_is_refused(
     running, asked = await engine(), Ask("plain", inputs={"x": [[1, 5]]})
 
     for reference in ([[1, 2, 3]], [["a", "b"]], [1, 2]):
-        with pytest.raises(BadInput, match="'x'"):
+        with pytest.raises(BadInput, match=r"^reference.*'x'"):
             await one(running, asked, Wish(element=0, reference={"x": reference}))
+
+
+async def test_a_reference_that_does_not_run_is_told_from_the_row(
+    engine: StartEngine, store: ModelStore
+) -> None:
+    await store.publish(bundle(looked_up(np.eye(3, 2, dtype=np.float32)), "gather"))
+    running, asked = await engine(), Ask("gather", inputs={"i": [1]})
+
+    with pytest.raises(RunFailed, match=r"idx=99 .* somewhere between the row and its reference; name other"):
+        await one(running, asked, Wish(element=0, reference={"i": [99]}))
+    with pytest.raises(RunFailed, match=r"idx=99 .*\]$"):
+        await one(running, Ask("gather", inputs={"i": [99]}), Wish(element=0))
 
 
 async def test_a_reference_of_the_card_that_does_not_fit_leaves_zeros(

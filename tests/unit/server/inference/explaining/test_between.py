@@ -51,6 +51,8 @@ def test_a_number_that_is_no_category_is_shown_as_it_is() -> None:
 
     assert value_of(feature, np.array([[5.0, 1.0]])) == "paid"
     assert value_of(feature, np.array([[5.0, 7.0]])) == 7.0
+    assert value_of(feature, np.array([[5.0, 0.5]])) == 0.5
+    assert value_of(feature, np.array([[5.0, -0.5]])) == -0.5
 
 
 def test_an_input_of_one_number_a_row_takes_references_without_an_axis() -> None:
