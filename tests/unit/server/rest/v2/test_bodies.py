@@ -40,6 +40,16 @@ def test_values_are_read_flat_and_nested() -> None:
     assert flat.dtype == nested.dtype == np.float32
 
 
+@pytest.mark.parametrize("datatype", ["FP32", "BYTES"])
+@pytest.mark.parametrize("shape", [[2, 0, 3], [2, 3, 0], [2, 0], [0, 3]])
+def test_a_tensor_without_values_is_nested_as_far_as_lists_can_say(shape: list[int], datatype: str) -> None:
+    given = X | {"shape": shape, "datatype": datatype}
+
+    for data in (np.zeros(shape).tolist(), []):
+        assert asked({"inputs": [given | {"data": data}]}).inputs[0].tensor.shape == tuple(shape)
+    assert "nests its values as [3, 0]" in refusal({"inputs": [given | {"data": [[], [], []]}]})
+
+
 def test_bytes_follow_the_json_in_the_order_of_the_inputs() -> None:
     more = {"name": "t", "shape": [1], "datatype": "BYTES", "parameters": {"binary_data_size": 6}}
     mixed = {"name": "i", "shape": [1], "datatype": "INT64", "data": [7]}
