@@ -146,9 +146,8 @@ def of_list(name: str, dtype: str, shape: tuple[int, ...], data: object) -> Tens
             f"input {shown(name)!r} has {parsed.size} values, shape {shown(list(shape))} takes {count}",
             tensor=shown(name),
         )
-    if parsed.ndim > 1 and parsed.shape != (
-        shape if count else shape[: parsed.ndim]
-    ):  # what is in none has no axes
+    nested = shape if count else shape[: parsed.ndim]  # lists without values end where there are none
+    if parsed.ndim > 1 and parsed.shape != nested:
         raise BadRequest(
             f"input {shown(name)!r} nests its values as {list(parsed.shape)}, its shape is {list(shape)}; "
             "send them flat, or nested as the shape says",
