@@ -1,11 +1,12 @@
 """Stored models as tables and as JSON: reads the store, shows what it says."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from cli.terminal import Terminal, count_text, size_text
-from models.errors import BadTraffic, ManifestUnreadable, VersionNotFound
+from models.errors import BadTraffic, BundleCorrupt, ManifestUnreadable, ModelNotFound, VersionNotFound
 from models.features import FeatureView
 from models.manifest import Manifest
 from models.refusals import Refusal
@@ -50,8 +51,12 @@ class Stored:
 
 
 async def every_model(store: ModelStore) -> list[Stored]:
-    """Read all models, each with the one manifest that stands for it."""
-    return [await read_model(store, name, whole=False) for name in await store.names()]
+    """Read all models, each with the one manifest that stands for it; one that is deleted meanwhile is left out."""
+    found = []
+    for name in await store.names():
+        with suppress(ModelNotFound):
+            found.append(await read_model(store, name, whole=False))
+    return found
 
 
 async def one_model(store: ModelStore, name: str) -> Stored:
@@ -63,7 +68,10 @@ async def one_model(store: ModelStore, name: str) -> Stored:
 
 
 async def read_model(store: ModelStore, name: str, *, whole: bool) -> Stored:
-    """Read a model; a manifest that cannot be read is told, not raised."""
+    """Read a model; a manifest that is missing or cannot be read is told, not raised.
+
+    Raises: BadName, ModelNotFound.
+    """
     pointers = await store.pointers(name)
     stored = Stored(name, pointers.aliases, await store.versions(name))
     if pointers.rule is not None:
@@ -75,7 +83,7 @@ async def read_model(store: ModelStore, name: str, *, whole: bool) -> Stored:
     for version in stored.versions if whole else [stands]:
         try:
             stored.manifests[version] = await store.manifest(name, version)
-        except (ManifestUnreadable, VersionNotFound) as error:
+        except (BundleCorrupt, ManifestUnreadable, VersionNotFound) as error:
             stored.faults[version] = str(error)
     stored.refusals = await store.refusals.of(name, stored.versions if whole else [stands])
     return stored

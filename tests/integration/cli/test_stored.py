@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
 
+from cli.listing import every_model
+from models.store import ModelStore
 from tests.integration.cli.conftest import COMMAND, ROOT, Environment, Result, publish
 from tests.integration.rest import graphs
 from tests.servers import RedisServer, free_port
@@ -338,6 +341,36 @@ def test_a_manifest_that_cannot_be_read_hides_no_other(
     assert listed.code == 0
     assert "unreadable" in listed.out
     assert "churn" in listed.out
+
+
+def test_a_manifest_that_is_missing_hides_no_other(insitu: Insitu, published: None, redis_url: str) -> None:
+    asyncio.run(publish(redis_url, graphs.churn("broken")))
+    with Redis.from_url(redis_url) as client:
+        client.delete("insitu:{broken}:v1:manifest")
+
+    listed, shown = insitu("models"), insitu("models", "broken")
+
+    assert (listed.code, shown.code) == (0, 0)
+    assert "churn" in listed.out
+    assert all("insitu:{broken}:v1:manifest is missing" in one.out for one in (listed, shown))
+
+
+async def test_a_model_that_is_deleted_meanwhile_hides_no_other(redis_url: str) -> None:
+    class Slow(ModelStore):
+        """A store whose first model goes once the names are read."""
+
+        async def names(self) -> list[str]:
+            found = await super().names()
+            await self.remove_alias(found[0], "production")
+            await self.delete(found[0], 1)
+            return found
+
+    for name in ("brief", "churn"):
+        await publish(redis_url, graphs.churn(name))
+    async with AsyncRedis.from_url(redis_url) as client:
+        found = await every_model(Slow(client))
+
+    assert [stored.name for stored in found] == ["churn"]
 
 
 @pytest.mark.parametrize("command", ["promote", "explain"])
