@@ -13,6 +13,7 @@ from server.inference.engine import Engine
 from server.resp.caller import Caller
 from server.resp.commands.command import Command, Words
 from server.resp.commands.options import OF_DIGITS, digits_in, parted, text
+from server.resp.commands.vouching import check_writes
 from server.resp.refusals import refused
 from server.resp.wire.replies import OK, array
 from server.resp.wire.values import encoded
@@ -92,7 +93,7 @@ def of_spec(spec: TensorSpec) -> Facts:
 
 
 async def promote(caller: Caller, words: Words) -> bytes:
-    """Answer INSITU.PROMOTE: +OK once the alias points to the version.
+    """Answer INSITU.PROMOTE: +OK once the alias points to the version; the client must be one who may write it.
 
     Raises: Refused, InsituError.
     """
@@ -102,8 +103,9 @@ async def promote(caller: Caller, words: Words) -> bytes:
     number = digits_in(version)
     if number is None:
         raise BadRequest(f"version is {shown(version)!r}; send the number of a stored version{OF_DIGITS}")
-    alias = text(given["ALIAS"]) if given else PRODUCTION
-    await caller.engine.store.promote(text(name), number, alias)
+    alias, store = text(given["ALIAS"]) if given else PRODUCTION, caller.engine.store
+    await check_writes(caller, (store.keys.model(text(name)), store.keys.aliases(text(name))))
+    await store.promote(text(name), number, alias)
     return OK
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from server.resp.caller import Caller
 from server.resp.commands.command import Command, Words
 from server.resp.commands.model_parsing import BACKENDS, ONNX
+from server.resp.commands.vouching import check_writes
 from server.resp.configuration import Configuration
 from server.resp.refusals import Refused, refused
 from server.resp.wire.replies import OK, bulk, integer
@@ -17,15 +18,17 @@ CHUNK = re.compile(rb"[1-9]\d{0,17}")
 async def config(caller: Caller, args: Words) -> bytes:
     """Answer AI.CONFIG.
 
-    What is set holds for the clients of every worker, until the server ends.
+    What is set holds for the clients of every worker, until the server ends; whoever sets it must be one
+    who may run scripts.
 
-    Raises: Refused.
+    Raises: Refused; RedisUnavailable.
     """
     if args[0].upper() == b"GET":
         return got(caller, args[1:])
     change = CHANGES.get(args[0].upper())
     if change is None:
         raise refused("unsupported subcommand")
+    await check_writes(caller)
     change(caller.configuration, args[1:])
     return OK
 

@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 from redis.exceptions import AuthenticationError, NoPermissionError, ResponseError
 
 from tests.certificates import Certificates
+from tests.graphs import bundle, scaled
 from tests.integration.resp.conftest import OpenDoor
 from tests.integration.resp.doors import OpenedDoor, command
 from tests.servers import RedisServer
@@ -170,6 +171,45 @@ async def test_without_tokens_redis_says_who_may_do_what(of_users: OpenOfUsers) 
     assert refusals[0] == refusals[1]
     await one.ask(command("AUTH", "secret"), b"+OK\r\n")
     await one.ask(command("SET", "private", 1), b"+OK\r\n")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("INSITU.PROMOTE", "m", 1), ("AI.CONFIG", "MODEL_CHUNK_SIZE", 1), ("AI.CONFIG", "BACKENDSPATH", "/x")],
+)
+async def test_without_tokens_redis_says_who_may_change_what_the_server_does(
+    of_users: OpenOfUsers, words: tuple[str | int, ...]
+) -> None:
+    door = await of_users()
+    store = door.engine.store
+    newest = [(await store.publish(bundle(scaled()))).version for _ in range(2)][1]
+    first = (*words[:-1], newest - 1) if words[0] == "INSITU.PROMOTE" else words
+    one = await door.line()
+
+    await one.ask(command(*first), NOAUTH)
+    await one.ask(command("AUTH", "reader", "r"), b"+OK\r\n")
+    await one.say(command(*first))
+    assert (await one.line()).startswith(b"-NOPERM ")
+    assert await store.aliases("m") == {"production": newest}
+    await one.ask(command("AI.CONFIG", "GET", "MODEL_CHUNK_SIZE"), b":535822336\r\n")
+    await one.ask(command("AUTH", "secret") + command("SELECT", 3) + command(*first), b"+OK\r\n" * 3)
+
+
+async def test_a_user_promotes_the_models_whose_keys_redis_lets_them_write(
+    of_users: OpenOfUsers, users: RedisServer
+) -> None:
+    door = await of_users()
+    version = (await door.engine.store.publish(bundle(scaled()))).version
+    async with Redis(unix_socket_path=str(users.socket), password="secret") as client:
+        for name, keys in (("looks", "%R~insitu:*"), ("owns", "~insitu:{m}*"), ("other", "~insitu:{n}*")):
+            rights = ["+@read", "+@write", "+@connection", "+eval", "+publish"]
+            await client.execute_command("ACL", "SETUSER", name, "on", ">x", keys, "-@all", *rights)
+
+    for name, allowed in (("looks", False), ("owns", True), ("other", False)):
+        one = await door.line()
+        await one.ask(command("AUTH", name, "x"), b"+OK\r\n")
+        await one.say(command("INSITU.PROMOTE", "m", version))
+        assert (await one.line()).startswith(b"+OK" if allowed else b"-NOPERM ")
 
 
 async def test_the_database_of_the_url_is_chosen_once_redis_lets_somebody_in(
