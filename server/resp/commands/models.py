@@ -193,6 +193,11 @@ async def no_backend(_caller: Caller, _args: Words) -> bytes:
     raise refused(NO_BACKEND)
 
 
+async def no_scripts(_caller: Caller, _args: Words) -> bytes:
+    """Answer AI._SCRIPTSCAN, as RedisAI where no script is stored."""
+    return array([])
+
+
 def script_commands(arities: Sequence[tuple[str, int]]) -> tuple[Command, ...]:
     """Return the commands of TorchScript, which nothing here runs."""
     summary = "Not served: nothing here runs TorchScript"
@@ -256,7 +261,13 @@ COMMANDS: tuple[Command, ...] = (
             ("AI.SCRIPTDEL", 2),
             ("AI.SCRIPTEXECUTE", -4),
             ("AI.SCRIPTRUN", -4),
-            ("AI._SCRIPTSCAN", 1),
         ]
+    ),
+    Command(
+        "AI._SCRIPTSCAN",
+        1,
+        no_scripts,
+        "List keys and tags of the scripts, of which there are none",
+        flags=("readonly",),
     ),
 )

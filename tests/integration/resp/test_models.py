@@ -681,7 +681,7 @@ async def test_the_list_of_a_very_large_database_has_the_keys_that_models_were_s
     assert await asked("AI._MODELSCAN") == [[b"a", b"first"]]
 
 
-@pytest.mark.parametrize("command", [one for one in COMMANDS if "SCRIPT" in one.name])
+@pytest.mark.parametrize("command", [one for one in COMMANDS if one.name.startswith("AI.SCRIPT")])
 async def test_scripts_are_refused_after_their_words_are_counted(asked: Asker, command: Any) -> None:
     words = ["x"] * (abs(command.arity) - 1)
 
@@ -689,3 +689,8 @@ async def test_scripts_are_refused_after_their_words_are_counted(asked: Asker, c
     if words:
         told = f"ERR wrong number of arguments for '{command.name.lower()}' command"
         assert await refusal(asked(command.name)) == told
+
+
+async def test_no_scripts_are_listed(asked: Asker) -> None:
+    assert await asked("AI._SCRIPTSCAN") == []
+    assert "wrong number of arguments" in await refusal(asked("AI._SCRIPTSCAN", "x"))

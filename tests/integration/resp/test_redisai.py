@@ -46,6 +46,7 @@ async def test_every_call_of_redisais_client_is_answered(door: OpenedDoor, tmp_p
     check_models(told["models"])
     check_dags(told["dags"])
     assert told["pipelines"] == {name: [True, "OK", "1", ROW, 2] for name in ("pipeline", "transaction")}
+    assert told["scripts"].pop("scriptscan") == []
     assert set(told["scripts"].values()) == {NO_BACKEND}
     assert told["redis"] == {"hgetall": {"a": "1"}, "ping": True, "delete": 1}
 
