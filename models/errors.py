@@ -176,7 +176,8 @@ class VersionInUse(InsituError):
         ruled = ["has a share of the traffic"] if traffic else []
         cures = ["promote another version"] * bool(aliases) + [f"`insitu traffic {name} --clear`"] * traffic
         super().__init__(
-            f"version {version} of model {name!r} {' and '.join(pointed + ruled)}; {' and '.join(cures)} first",
+            f"version {version} of model {name!r} {' and '.join(pointed + ruled)}; {' and '.join(cures)} first"
+            + f", or `insitu delete {name} {version} --with-aliases`" * bool(aliases),
             model=name,
             version=version,
             aliases=list(aliases),

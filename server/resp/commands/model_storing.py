@@ -158,7 +158,7 @@ def check_own(place: Place, version: int, manifest: Manifest | None) -> None:
     if execution is None:
         raise refused(
             f"version {version} of model '{place.name}' was published by another door, and the two are not "
-            f"mixed; store at another key, or first `insitu delete {place.name} {version}`"
+            f"mixed; store at another key, or first `insitu delete {place.name} {version} --with-aliases`"
         )
     if execution.place != place.key:
         raise refused(

@@ -204,6 +204,29 @@ def test_a_version_is_deleted_when_nothing_points_to_it(
     assert insitu("models", "churn", "--json").json["versions"] == [2]
 
 
+def test_the_only_version_of_a_model_is_deleted_with_its_aliases(insitu: Insitu, published: None) -> None:
+    insitu("promote", "churn", "1", "--alias", "canary")
+
+    refused = insitu("delete", "churn", "1", "--yes")
+    done = insitu("delete", "churn", "1", "--yes", "--with-aliases")
+
+    assert "`insitu delete churn 1 --with-aliases`" in refused.error
+    assert (done.code, done.out) == (0, "churn: version 1 is deleted\n")
+    assert insitu("models", "--json").json == []
+
+
+def test_a_version_with_traffic_keeps_its_aliases(insitu: Insitu, published: None, redis_url: str) -> None:
+    asyncio.run(publish(redis_url, graphs.churn()))
+    insitu("promote", "churn", "1", "--alias", "canary")
+    insitu("traffic", "churn", "1=50", "2=50")
+
+    refused = insitu("delete", "churn", "1", "--yes", "--with-aliases")
+
+    assert refused.code == 1
+    assert "has a share of the traffic" in refused.error
+    assert insitu("models", "churn", "--json").json["aliases"] == {"production": 2, "canary": 1}
+
+
 def test_somebody_at_a_terminal_is_asked_before_a_version_goes(
     environment: Environment, insitu: Insitu, published: None, redis_url: str
 ) -> None:
