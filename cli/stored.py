@@ -134,13 +134,11 @@ def delete(
     prefix: Prefix = None,
 ) -> None:
     """Delete a version for good; refused while an alias points to it."""
-    from cli.deleting import delete_version
-
     settings = read_settings(redis_url=redis_url, data_dir=data_dir, prefix=prefix)
     terminal = Terminal(as_json=as_json)
     if not yes:
         confirm(terminal, f"Delete version {version} of {name} for good?")
-    with_store(settings, lambda store: delete_version(store, name, version, with_aliases=with_aliases))
+    with_store(settings, lambda store: store.delete(name, version, with_aliases=with_aliases))
     if terminal.as_json:
         terminal.emit({"model": name, "deleted": version})
     else:

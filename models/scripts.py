@@ -104,15 +104,22 @@ return -1
 """
 )
 
+TAKE = """
+local function take(model, aliases, alias)
+  local gone = redis.call('HDEL', aliases, alias)
+  redis.call('HDEL', model, 'previous:' .. alias)
+  if gone == 1 then settle(model, alias) end
+  return gone
+end
+"""
+
 # KEYS: model, aliases.  ARGV: alias.  Returns 1, or 0: no such alias.
 UNALIAS = (
     SETTLE
+    + TAKE
     + """
 redis.call('HLEN', KEYS[1])
-local gone = redis.call('HDEL', KEYS[2], ARGV[1])
-redis.call('HDEL', KEYS[1], 'previous:' .. ARGV[1])
-if gone == 1 then settle(KEYS[1], ARGV[1]) end
-return gone
+return take(KEYS[1], KEYS[2], ARGV[1])
 """
 )
 
@@ -126,22 +133,32 @@ redis.call('HSET', KEYS[1], 'traffic', ARGV[1])
 return 0
 """
 
-# KEYS: model, aliases, versions, then every key of the version.  ARGV: version.
+# KEYS: model, aliases, versions, then every key of the version.
+# ARGV: version, 1 where the aliases that point to it go too.
 # Returns what keeps it, {aliases that point to it, whether it has traffic}, or how many it was:
-# 1 deleted, 0 not there.
-DELETE = """
-local users = {}
+# 1 deleted, 0 not there. Traffic ends where production goes.
+DELETE = (
+    SETTLE
+    + TAKE
+    + """
+local users, production = {}, false
 local all = redis.call('HGETALL', KEYS[2])
 for i = 1, #all, 2 do
-  if all[i + 1] == ARGV[1] then users[#users + 1] = all[i] end
+  if all[i + 1] == ARGV[1] then
+    users[#users + 1] = all[i]
+    production = production or all[i] == 'production'
+  end
 end
 local ok, rule = pcall(cjson.decode, redis.call('HGET', KEYS[1], 'traffic') or '{}')
 local shared = ok and type(rule) == 'table' and rule[ARGV[1]] ~= nil
-if #users > 0 or shared then return {users, shared and 1 or 0} end
+local ends = ARGV[2] == '1'
+if #users > 0 and not ends or shared and not (ends and production) then return {users, shared and 1 or 0} end
 local there = redis.call('SREM', KEYS[3], ARGV[1])
+for i = 1, #users do take(KEYS[1], KEYS[2], users[i]) end
 for i = 4, #KEYS do redis.call('UNLINK', KEYS[i]) end
 return there
 """
+)
 
 # KEYS: manifest, refusal.  ARGV: the refusal.  Returns 1, or 0: the version is gone, and nothing is kept.
 REFUSE = """

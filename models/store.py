@@ -352,8 +352,10 @@ class ModelStore:
             raise TrafficNotFound(name)
         await self._tell("traffic", name, 0, None)
 
-    async def delete(self, name: str, version: int) -> None:
-        """Delete a version for good; its number is never used again.
+    async def delete(self, name: str, version: int, *, with_aliases: bool = False) -> None:
+        """Delete a version for good, with the aliases that point to it or not while there are any.
+
+        Its number is never used again.
 
         Raises: BadName, ModelNotFound, VersionNotFound, VersionInUse, RedisUnavailable,
                 RedisRefused.
@@ -361,7 +363,7 @@ class ModelStore:
         model = (self.keys.model(name), self.keys.aliases(name), self.keys.versions(name))
         keys = (*model, *await self._version_keys(name, version))
         async with connected(self.redis):
-            found = await self.redis.eval(DELETE, len(keys), *keys, version)
+            found = await self.redis.eval(DELETE, len(keys), *keys, version, int(with_aliases))
         if isinstance(found, list):
             aliases, traffic = found
             raise VersionInUse(name, version, sorted(alias.decode() for alias in aliases), bool(traffic))
