@@ -278,12 +278,14 @@ async def scored(terminal: Terminal, settings: Settings, spec: JobSpec, way: "Wa
 async def begun(terminal: Terminal, engine: "Engine", spec: JobSpec, way: "Way") -> "Part":
     """Begin a job, or find the one that is to go on; it keeps the version it began with.
 
-    Raises: JobUnderWay; JobEnded, it was cancelled or has failed; what `Catalogue.get` raises.
+    Raises: BadRequest, two of its places are one; JobUnderWay; JobEnded, it was cancelled or has failed;
+            what `Catalogue.get` raises.
     """
     from models.ledger import DONE, RUNNING, Ledger
     from server.batch.scoring import JobEnded, process_name
 
     ledger = Ledger(engine.store.redis, engine.store.keys, way.name, process_name())
+    spec.check_places(engine.store.keys)
     serving = await engine.catalogue.get(spec.model, spec.version)
     fixed = spec.model_copy(update={"version": serving.manifest.version})
     before = await standing_of(ledger)

@@ -6,6 +6,7 @@ JobSpec > RowSource (which rows) + Target (where to), as JSON in Redis and over 
 """
 
 from hashlib import sha256
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError, model_validator
@@ -18,6 +19,7 @@ KEY_LIMIT = 1024
 PATH_LIMIT = 4096
 TARGETS_LIMIT = 8
 DIGEST_CHARACTERS = 10
+PATH_CHARACTERS = 240
 STANDARD_STREAM = "-"
 IN_REDIS = "redis:"  # and a key: where errors are listed
 HOW = {"ttl_seconds", "max_entries"}  # of a target: what says nothing of the place
@@ -229,14 +231,15 @@ class JobSpec(Strict):
 
     def _shared_keys(self) -> set[str]:
         """Every key of Redis that all rows of the job go to."""
-        answers = {one.key for one in self.to if isinstance(one, ToHash | ToSortedSet | ToStream)}
-        return answers if self.errors_key is None else answers | {self.errors_key}
+        return {key for key, _ in self._keys()}
 
     def check_places(self, keys: Keys) -> None:
-        """Refuse answers and errors among what the product itself keeps: models, jobs, events.
+        """Refuse places that are one, and answers and errors among what the product itself keeps: models, jobs, events.
 
         Raises: BadRequest.
         """
+        self._check_keys()
+        self._check_files()
         templates = {one.key for one in self.to if isinstance(one, ToStrings)}
         own = next((key for key in sorted(self._shared_keys() | templates) if keys.owns(key)), None)
         if own is not None:
@@ -244,6 +247,52 @@ class JobSpec(Strict):
                 f"answers or errors would go to {shown(own)!r}, where Insitu keeps models, jobs and events; "
                 "choose another key"
             )
+
+    def _check_keys(self) -> None:
+        """Refuse one key for two types; a stream may have answers and errors.
+
+        Raises: BadRequest.
+        """
+        kinds: dict[str, str] = {}
+        for key, kind in self._keys():
+            before = kinds.setdefault(key, kind)
+            if before != kind:
+                raise BadRequest(
+                    f"{shown(key)!r} is to be a {before} and a {kind}; give one of them another key",
+                    field="to",
+                )
+
+    def _keys(self) -> list[tuple[str, str]]:
+        """Every key of Redis that all rows of the job go to, and of which kind it is."""
+        shared = [one for one in self.to if isinstance(one, ToHash | ToSortedSet | ToStream)]
+        errors = [] if self.errors_key is None else [(self.errors_key, "stream")]
+        return [*[(one.key, str(one.kind)) for one in shared], *errors]
+
+    def _check_files(self) -> None:
+        """Refuse one file for two things: one would be written over the other.
+
+        Raises: BadRequest.
+        """
+        uses: dict[Path, str] = {}
+        for path, use in self._files():
+            whole = Path(path).absolute()
+            if whole in uses:
+                raise BadRequest(
+                    f"{shown(path, PATH_CHARACTERS)!r} is named for {uses[whole]} and for {use}; "
+                    "give each a file of its own"
+                )
+            uses[whole] = use
+
+    def _files(self) -> list[tuple[str, str]]:
+        """Every file of the job, and what it is for."""
+        rows = self.rows.path if isinstance(self.rows, FromFile | FromInstances) else STANDARD_STREAM
+        named = [] if rows == STANDARD_STREAM else [(rows, "the rows")]
+        named += [
+            (one.path, f"answers as {one.kind}") for one in self.to if isinstance(one, ToParquet | ToCsv)
+        ]
+        if self.errors_to is not None and self.errors_key is None:
+            named.append((self.errors_to, "errors"))
+        return named
 
     @property
     def errors_key(self) -> str | None:

@@ -112,6 +112,23 @@ def test_bad_rows_are_listed(insitu: Insitu, published: None, tmp_path: Path) ->
     assert "customer:3" in line["message"]
 
 
+@pytest.mark.parametrize("words", [("--to-csv", "{out}", "--to-parquet", "{out}"), ("--to-csv", "{rows}")])
+def test_no_file_is_written_twice_and_none_that_rows_are_read_from(
+    insitu: Insitu, published: None, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    rows = tmp_path / "keys.txt"
+    rows.write_text("customer:1\ncustomer:none\n")
+    places = [word.format(out=tmp_path / "out", rows=rows) for word in words]
+
+    refused = insitu("score", "churn", "--keys-from", str(rows), *places, "--errors-to", str(rows))
+
+    assert "give each a file of its own" in refused.error
+    assert refused.code == 1
+    assert [*tmp_path.iterdir()] == [rows]
+    assert rows.read_text() == "customer:1\ncustomer:none\n"
+    assert insitu("jobs", "--json").json == []
+
+
 def test_too_many_errors_are_code_1(insitu: Insitu, published: None) -> None:
     stopped = insitu("score", "churn", "--max-errors", "0")
 

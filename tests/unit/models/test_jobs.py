@@ -7,6 +7,7 @@ import pytest
 
 from models.errors import BadRequest
 from models.jobs import JobSpec, Matching, ToStrings
+from models.keys import Keys
 
 
 def spec(**facts: Any) -> JobSpec:
@@ -73,3 +74,34 @@ def test_the_same_job_has_the_same_name_and_another_one_another() -> None:
 )
 def test_what_lies_on_one_machine_is_known(facts: dict[str, Any], local: bool) -> None:
     assert spec(**facts).local is local
+
+
+ONE_PLACE: list[tuple[dict[str, Any], str]] = [
+    (
+        {"to": [{"kind": "csv", "path": "a"}, {"kind": "parquet", "path": "a"}]},
+        "'a' is named for answers as csv",
+    ),
+    (
+        {"to": [{"kind": "csv", "path": "a.csv"}, {"kind": "csv", "path": "./a.csv"}]},
+        "answers as csv and for ans",
+    ),
+    ({"to": [{"kind": "csv", "path": "a.csv"}], "errors_to": "./a.csv"}, "answers as csv and for errors"),
+    ({"rows": {"kind": "file", "path": "a.txt"}, "errors_to": "a.txt"}, "for the rows and for errors"),
+    (
+        {"rows": {"kind": "instances", "path": "a.csv"}, "to": [{"kind": "csv", "path": "a.csv"}]},
+        "for the rows",
+    ),
+    ({"to": [{"kind": "zset", "key": "a"}, {"kind": "hash", "key": "a"}]}, "'a' is to be a zset and a hash"),
+    ({"to": [{"kind": "zset", "key": "a"}], "errors_to": "redis:a"}, "'a' is to be a zset and a stream"),
+]
+
+
+@pytest.mark.parametrize(("facts", "said"), ONE_PLACE)
+def test_two_things_do_not_go_to_one_place(facts: dict[str, Any], said: str) -> None:
+    with pytest.raises(BadRequest, match=said):
+        spec(**facts).check_places(Keys())
+
+
+def test_a_stream_may_have_answers_and_errors() -> None:
+    spec(to=[{"kind": "stream", "key": "a"}], errors_to="redis:a").check_places(Keys())
+    spec(rows={"kind": "file", "path": "-"}, errors_to="-").check_places(Keys())
