@@ -171,6 +171,7 @@ Target = Annotated[
     ToStrings | ToField | ToHash | ToSortedSet | ToStream | ToParquet | ToCsv | ToOutput,
     Field(discriminator="kind"),
 ]
+SILENT = (ToStream, ToParquet, ToCsv, ToOutput)  # what does not tell which rows have an answer there
 LOCAL = (FromFile, FromInstances, ToParquet, ToCsv, ToOutput)  # what lies on one machine
 
 
@@ -234,12 +235,18 @@ class JobSpec(Strict):
         return {key for key, _ in self._keys()}
 
     def check_places(self, keys: Keys) -> None:
-        """Refuse places that are one, and answers and errors among what the product itself keeps: models, jobs, events.
+        """Refuse places that are one or do not tell what they are asked, and any among what the product itself keeps.
 
         Raises: BadRequest.
         """
         self._check_keys()
         self._check_files()
+        if self.only_missing and isinstance(self.to[0], SILENT):
+            raise BadRequest(
+                f"only_missing: a {self.to[0].kind} does not tell which rows have an answer there; name first where "
+                "answers go as strings, into a field, a hash or a sorted set",
+                field="only_missing",
+            )
         templates = {one.key for one in self.to if isinstance(one, ToStrings)}
         own = next((key for key in sorted(self._shared_keys() | templates) if keys.owns(key)), None)
         if own is not None:

@@ -25,6 +25,7 @@ from models.keys import Keys
 from models.store import ModelStore
 from server.access import Access
 from server.batch.hosting import Hosting
+from server.batch.places import check_fits
 from server.cores import Threads, again_seconds, busy_poll_seconds, threads_of
 from server.inference.batch_limits import BatchLimits
 from server.inference.blocks import Blocks
@@ -172,7 +173,7 @@ async def serve(settings: ServerSettings, started: Started = quietly, place: Pla
         if place.hosts:
             hosting.start()
         await open_beside(settings, engine, held, doors)
-        api = create_api(engine, access(settings))
+        api = create_api(engine, access(settings), check_fits)
         server = Server(
             http_config(api, settings),
             api.state.ending,

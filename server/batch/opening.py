@@ -3,12 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from redis.asyncio.cluster import RedisCluster
 
 from models.assembly import Plan
-from models.errors import BadRequest
 from models.jobs import JobSpec
 from models.ledger import DONE, Ledger, Standing
 from models.privacy import Privacy
@@ -16,10 +14,10 @@ from models.redis_failures import connected
 from server.batch.answering import Answering
 from server.batch.memory import keep_memory
 from server.batch.pacing import Pace, Rest, Sips, giving_way, nobody
+from server.batch.places import Places
 from server.batch.selecting import Selection
 from server.batch.sources.opening import open_source
-from server.batch.targets.error_list import ErrorList, open_error_list
-from server.batch.targets.opening import open_target
+from server.batch.targets.error_list import ErrorList
 from server.batch.targets.target import JobRun, Target
 from server.batch.walking import Terms, Walk, rows_at
 from server.inference.engine import Engine
@@ -66,24 +64,19 @@ async def opened(engine: Engine, ledger: Ledger, standing: Standing, manner: Man
     plan = serving.plan
     if plan is None:
         raise no_view(spec.model)
-    privacy = Privacy.of_model(serving.manifest.recipe, serving.manifest.features)
-    if spec.missing is not None:
-        check_missing(plan, spec.missing, privacy)
     ask = engine.ask
     if manner.gentle:
         line = Line(ahead=1, rest=partial(giving_way, manner.others))
         engine.blocks.be_gentle(line)
         ask = Sips(line.around(ask))
-    answering = Answering(engine, serving, plan, spec)
     job = JobRun(standing.name, standing.begun, standing.state == DONE, engine.store.keys)
-    ranking = answering.ranking
-    targets = tuple(open_target(one, ask, plan, serving.manifest, ranking, job=job) for one in spec.to)
+    places = Places.open(spec, serving.manifest, plan, ask, job)
     return Tools(
-        answering,
-        Selection(spec, plan, targets[0], ask),
-        targets,
-        open_error_list(spec.errors_to, ask, plan, job, privacy) if spec.errors_to else None,
-        privacy,
+        Answering(engine, serving, plan, spec),
+        places.selection,
+        places.targets,
+        places.errors,
+        places.privacy,
         walk_of(engine, ledger, plan, spec, manner),
         Pace(spec.max_rate),
         rest_of(engine, spec),
@@ -94,17 +87,6 @@ def settle_in(serving: Serving) -> None:
     """Make the most of a process that does nothing but run one version block by block."""
     serving.batcher.alone()
     keep_memory()
-
-
-def check_missing(plan: Plan, missing: Any, privacy: Privacy) -> None:
-    """Refuse stand-ins that the model has no use for; why is kept with the job, and has no private names.
-
-    Raises: BadRequest.
-    """
-    try:
-        plan.check_missing(missing)
-    except BadRequest as error:
-        raise BadRequest(privacy.text(str(error)), field="missing") from None
 
 
 def walk_of(engine: Engine, ledger: Ledger, plan: Plan, spec: JobSpec, manner: Manner) -> Walk:

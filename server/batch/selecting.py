@@ -7,7 +7,7 @@ import orjson
 
 from models.assembly import Plan
 from models.encoding import encoded
-from models.errors import BadRequest, InsituError
+from models.errors import InsituError
 from models.jobs import JobSpec
 from models.sources import JsonSource, json_path
 from models.templates import KeyTemplate
@@ -31,14 +31,14 @@ class Selection:
     async def of(self, keys: Sequence[str]) -> list[str]:
         """Return the keys that are scored.
 
-        Raises: BadRequest, the target cannot tell what it has; RedisUnavailable, RedisRefused.
+        Raises: RedisUnavailable, RedisRefused.
         """
         left = list(keys)
         if self._target is not None:
             there = await self._target.present(left)
             if there is None:
-                raise BadRequest(
-                    "--only-missing: the first target cannot tell which rows it has; name another first"
+                raise RuntimeError(
+                    "a first target that cannot tell was to be refused by JobSpec.check_places"
                 )
             left = [key for key, present in zip(left, there, strict=True) if not present]
         return left if self._written is None else await self._written.since(left)

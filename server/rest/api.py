@@ -15,6 +15,7 @@ from server.rest.connection import Ending
 from server.rest.direct import DirectPredictions
 from server.rest.documenting import describe
 from server.rest.heads import Heads
+from server.rest.job_asks import Fits
 from server.rest.protocol import PredictProtocol
 from server.rest.turns import Turns
 from server.rest.v2 import routes
@@ -43,8 +44,8 @@ DESCRIPTION = (
 )
 
 
-def create_api(engine: Engine, access: Access) -> FastAPI:
-    """Build the HTTP API over a running engine."""
+def create_api(engine: Engine, access: Access, fits: Fits) -> FastAPI:
+    """Build the HTTP API over a running engine; `fits` sees whether a scoring job fits a version."""
     api = FastAPI(
         title="Insitu",
         summary="Neural-network inference where your Redis data lives",
@@ -57,7 +58,7 @@ def create_api(engine: Engine, access: Access) -> FastAPI:
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
     )
-    documented = routers(engine, access)
+    documented = routers(engine, access, fits)
     for router in documented:
         api.include_router(router)
     describe(api, TAGS)
@@ -74,7 +75,7 @@ def create_api(engine: Engine, access: Access) -> FastAPI:
     return api
 
 
-def routers(engine: Engine, access: Access) -> tuple[APIRouter, ...]:
+def routers(engine: Engine, access: Access, fits: Fits) -> tuple[APIRouter, ...]:
     """Return every route, in the order in which OpenAPI shows them."""
     return (
         predict.create_router(engine, access),
@@ -83,7 +84,7 @@ def routers(engine: Engine, access: Access) -> tuple[APIRouter, ...]:
         publish.create_router(engine, access),
         catalogue.create_writers(engine, access),
         jobs.create_readers(engine, access),
-        jobs.create_writers(engine, access),
+        jobs.create_writers(engine, access, fits),
         *routes.create_routers(engine, access),
         health.create_router(engine),
         health.create_metrics(engine, access),

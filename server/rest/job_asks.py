@@ -1,18 +1,21 @@
 """The body that starts a job -> JobSpec, and the version that it means; what a server cannot do is refused."""
 
+from collections.abc import Callable
 from typing import Any
 
 import orjson
 
 from models.errors import BadRequest, shown
 from models.jobs import LOCAL, JobSpec
+from models.manifest import Manifest
 from models.store import PRODUCTION, ModelStore
-from server.inference.errors import no_view
 from server.rest import asks
 from server.rest.job_schemas import JobRequest
 from server.rest.refusals import ParameterRefused
 
 FIELDS = tuple(JobRequest.model_fields)
+
+Fits = Callable[[JobSpec, Manifest], None]  # sees whether a job fits a version; BadRequest, BadFeatureView
 
 
 def of_body(model: str, data: Any) -> tuple[str | None, JobSpec]:
@@ -48,8 +51,8 @@ def local_field(spec: JobSpec) -> str:
     return "errors_to" if at is None else f"to.{at}"
 
 
-async def scorable(store: ModelStore, spec: JobSpec) -> int:
-    """Return the number of the version that a job means; it must read keys, and the times that it is asked for.
+async def scorable(store: ModelStore, spec: JobSpec, fits: Fits) -> int:
+    """Return the number of the version that a job means, and that it fits.
 
     Raises: ModelNotFound, VersionNotFound, AliasNotFound, BadName, BadFeatureView, BadRequest; ManifestUnreadable;
             RedisUnavailable, RedisRefused.
@@ -57,9 +60,5 @@ async def scorable(store: ModelStore, spec: JobSpec) -> int:
     spec.check_places(store.keys)
     reference = asks.reference(PRODUCTION if spec.version is None else str(spec.version))
     number = reference if isinstance(reference, int) else await store.resolve(spec.model, str(reference))
-    manifest = await store.manifest(spec.model, number)
-    if manifest.features is None:
-        raise no_view(spec.model)
-    if spec.newer_than is not None:
-        _ = manifest.features.timed  # raises where none is
+    fits(spec, await store.manifest(spec.model, number))
     return number

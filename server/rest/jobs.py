@@ -19,6 +19,7 @@ from server.rest import job_asks, job_events, refusals
 from server.rest.catalogue import ABSENT, LISTED, LISTED_LIMIT
 from server.rest.documenting import body_of, failures
 from server.rest.guarding import KNOWN_QUERY, needs
+from server.rest.job_asks import Fits
 from server.rest.job_schemas import JOB_BODIES, JobList, JobRequest, JobView
 from server.rest.job_views import view
 from server.rest.parameters import ModelName
@@ -92,8 +93,8 @@ def create_readers(engine: Engine, access: Access) -> APIRouter:
     return router
 
 
-def create_writers(engine: Engine, access: Access) -> APIRouter:
-    """Return the routes that begin and end jobs."""
+def create_writers(engine: Engine, access: Access, fits: Fits) -> APIRouter:
+    """Return the routes that begin and end jobs; those that `fits` refuses are not begun."""
     router = APIRouter(
         tags=["jobs"],
         dependencies=[needs(access, "admin"), KNOWN_QUERY],
@@ -112,7 +113,7 @@ def create_writers(engine: Engine, access: Access) -> APIRouter:
         """Score many rows and write their answers into Redis, by a process beside a server, behind predictions."""
         asked, spec = job_asks.of_body(check_name(name), await read_json(request, job_asks.FIELDS))
         one = ledger(engine, asked or spec.own_name)
-        fixed = spec.model_copy(update={"version": await job_asks.scorable(engine.store, spec)})
+        fixed = spec.model_copy(update={"version": await job_asks.scorable(engine.store, spec, fits)})
         await begin(one, fixed)
         return Json(view(await one.look()), 201, {"Location": JOB.format(job=one.name)})
 

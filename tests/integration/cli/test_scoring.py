@@ -184,6 +184,11 @@ def test_a_program_gets_one_document_when_nothing_is_scored(insitu: Insitu, publ
         (("--newer-than", "2h"), 1, "time_field"),
         (("--label", "maybe"), 1, "label 'maybe' is none of model 'churn'; its labels are stays, leaves"),
         (("--keys-from", "nowhere.txt"), 1, "nowhere.txt"),
+        (
+            ("--only-missing", "--to-csv", "a.csv"),
+            1,
+            "only_missing: a csv does not tell which rows have an answer",
+        ),
         (("--job", "a b"), 2, "job name 'a b'"),
     ],
 )

@@ -25,6 +25,7 @@ from redis.asyncio import Redis
 
 from models.store import ModelStore
 from server import app
+from server.batch.places import check_fits
 from server.inference.engine import Engine
 from server.rest.api import create_api
 from server.settings import ServerSettings
@@ -75,7 +76,7 @@ async def opened(stack: AsyncExitStack, engine: Engine, settings: ServerSettings
     """Return a client of the API over an engine; the stack closes both."""
     await engine.start()
     stack.push_async_callback(engine.stop)
-    api = create_api(engine, app.access(settings))
+    api = create_api(engine, app.access(settings), check_fits)
     transport: httpx.AsyncBaseTransport
     if road == "asgi":
         there, transport = HERE, httpx.ASGITransport(api)
@@ -131,7 +132,7 @@ async def listen(redis_url: str, built: BuildEngine) -> AsyncIterator[Listen]:
             engine = built(chosen)
             await engine.start()
             stack.push_async_callback(engine.stop)
-            config = app.http_config(create_api(engine, app.access(chosen)), chosen)
+            config = app.http_config(create_api(engine, app.access(chosen), check_fits), chosen)
             config.timeout_keep_alive = idle_seconds  # type: ignore[assignment]  # uvicorn says int, takes either
             if plain:
                 config.http = "httptools"

@@ -46,6 +46,31 @@ NO_JOBS: list[tuple[Any, int, str, str]] = [
     ({"to": [{"kind": "string"}, {"kind": "csv", "path": "a.csv"}]}, 422, "bad_parameter", "to.1 names"),
     ({"to": [{"kind": "output"}]}, 422, "bad_parameter", "to.0 names a file or standard output"),
     ({"errors_to": "errors.jsonl"}, 422, "bad_parameter", "errors_to names"),
+    ({"label": "maybe"}, 400, "bad_request", "its labels are stays, leaves"),
+    ({"missing": {"agee": 1}}, 400, "bad_request", "missing names 'agee'"),
+    ({"to": [{"kind": "string", "key": "score:{who}"}]}, 400, "bad_request", "names 'who'"),
+    ({"to": [{"kind": "string", "key": "customer:{id}"}]}, 400, "bad_request", "reads as features"),
+    (
+        {"to": [{"kind": "string"}, {"kind": "field", "field": "age"}]},
+        400,
+        "bad_request",
+        "reads as a feature",
+    ),
+    ({"to": [{"kind": "hash", "key": "customer:7"}]}, 400, "bad_request", "reads as features"),
+    ({"to": [{"kind": "zset", "key": "z"}], "outputs": True}, 400, "bad_request", "no single number to rank"),
+    (
+        {"to": [{"kind": "zset", "key": "z"}, {"kind": "hash", "key": "z"}]},
+        400,
+        "bad_request",
+        "a zset and a hash",
+    ),
+    ({"errors_to": "redis:"}, 400, "bad_request", "no key; name a stream"),
+    (
+        {"to": [{"kind": "stream", "key": "s"}], "only_missing": True},
+        400,
+        "bad_request",
+        "only_missing: a stream",
+    ),
     ([], 400, "bad_request", "the body is a list"),
 ]
 NO_MODELS: list[tuple[str, bytes, int, str]] = [

@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 
 from models.store import ModelStore
 from server import app
+from server.batch.places import check_fits
 from server.rest.api import create_api
 from server.settings import ServerSettings
 from tests.integration.conftest import BuildEngine
@@ -55,7 +56,7 @@ async def two(redis_url: str, built: BuildEngine) -> AsyncIterator[StartTwo]:
             engine = built(settings)
             await engine.start()
             stack.push_async_callback(engine.stop)
-            api = create_api(engine, app.access(settings))
+            api = create_api(engine, app.access(settings), check_fits)
             ours, plain = app.http_config(api, settings), app.http_config(api, settings)
             plain.http = "httptools"
             return (

@@ -248,12 +248,12 @@ def test_two_servers_share_the_jobs_out(serve: Serve, stored: str) -> None:
 def test_a_job_that_cannot_be_done_has_failed_and_says_why(serve: Serve) -> None:
     server = serve()
 
-    name = server.begin(label="nope")
+    name = server.begin(rows={"kind": "redis", "key": "nobody"})
     ended = server.until(name, lambda job: job["state"] != "running", "the job did not end")
 
     assert ended["state"] == "failed"
-    assert "nope" in ended["reason"]
-    assert "stays" in ended["reason"]
+    assert "'nobody' is not in Redis" in ended["reason"]
+    assert "set, sorted set, list or stream" in ended["reason"]
     assert len(server.pids(name)) == 1
     assert "Fatal Python error" not in server.process.log
 

@@ -1,0 +1,72 @@
+"""Places: where the answers and errors of a job go, and which rows it passes over; made with no look at Redis.
+
+What is made says that the job fits the version: a door asks so before a job is begun, a process before its first row.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+from models.assembly import Plan
+from models.errors import BadRequest
+from models.jobs import JobSpec
+from models.manifest import Manifest
+from models.privacy import Privacy
+from server.batch.scored import Ranking
+from server.batch.selecting import Selection
+from server.batch.targets.error_list import ErrorList, open_error_list
+from server.batch.targets.opening import open_target
+from server.batch.targets.target import JobRun, Target
+from server.inference.errors import no_view
+from server.inference.reading.reads import Ask, Done
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """The places of one job, on one version."""
+
+    selection: Selection
+    targets: tuple[Target, ...]
+    errors: ErrorList | None
+    privacy: Privacy
+
+    @classmethod
+    def open(cls, spec: JobSpec, manifest: Manifest, plan: Plan, ask: Ask, job: JobRun) -> Self:
+        """Open what the answers of a version go to; files that are named are begun.
+
+        Raises: BadRequest, the job does not fit the model, or has nowhere to go.
+        """
+        privacy = Privacy.of_model(manifest.recipe, manifest.features)
+        if spec.missing is not None:
+            check_missing(plan, spec.missing, privacy)
+        ranking = Ranking(manifest, spec.label, spec.outputs)
+        targets = tuple(open_target(one, ask, plan, manifest, ranking, job=job) for one in spec.to)
+        selection = Selection(spec, plan, targets[0], ask)
+        errors = open_error_list(spec.errors_to, ask, plan, job, privacy) if spec.errors_to else None
+        return cls(selection, targets, errors, privacy)
+
+
+def check_fits(spec: JobSpec, manifest: Manifest) -> None:
+    """See whether a job that has no files fits a version; nothing is loaded, read or written.
+
+    Raises: BadRequest, it does not; BadFeatureView, the model reads no keys.
+    """
+    if manifest.features is None:
+        raise no_view(spec.model)
+    Places.open(spec, manifest, Plan(manifest.features), nobody, JobRun(spec.model, 0.0))
+
+
+def nobody(_commands: Sequence[bytes], _done: Done) -> None:
+    """Ask nobody: a job that is only looked at asks nothing."""
+    raise RuntimeError("a job asked Redis before it was begun")
+
+
+def check_missing(plan: Plan, missing: Any, privacy: Privacy) -> None:
+    """Refuse stand-ins that the model has no use for; why is kept with the job, and has no private names.
+
+    Raises: BadRequest.
+    """
+    try:
+        plan.check_missing(missing)
+    except BadRequest as error:
+        raise BadRequest(privacy.text(str(error)), field="missing") from None
