@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cli.errors import WrongUsage
-from models.errors import BadRequest, shown
+from models.errors import BadRequest, listed, shown
 from models.jobs import JobSpec
 
 REDIS = "redis:"
@@ -16,6 +16,17 @@ AGE_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 MILLISECONDS = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s)?")
 TABLES = (".csv", ".parquet")
 WAYS = ("--match", "--keys-from", "--index", "--instances")
+SAME = {  # what a job that is gone on with has in common with the command, and how that is called
+    "model": "model",
+    "version": "--version",
+    "rows": "rows",
+    "to": "targets",
+    "label": "--label",
+    "missing": "--missing",
+    "outputs": "--raw",
+    "only_missing": "--only-missing",
+    "errors_to": "--errors-to",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +120,21 @@ def job_of(facts: dict[str, Any]) -> JobSpec:
         return JobSpec.parse(orjson.dumps(facts))
     except BadRequest as error:
         raise WrongUsage(str(error)) from error
+
+
+def check_same(asked: JobSpec, kept: JobSpec, name: str) -> None:
+    """See that the job of a name is the one that is asked for; how fast it goes may differ.
+
+    Raises: WrongUsage.
+    """
+    if not isinstance(asked.version, int):  # an alias may have moved: the job keeps what it meant then
+        asked = asked.model_copy(update={"version": kept.version})
+    differing = [word for field, word in SAME.items() if getattr(asked, field) != getattr(kept, field)]
+    if differing:
+        raise WrongUsage(
+            f"job {name!r} was begun otherwise ({listed(differing)}); --resume takes the command that began "
+            "it, another --job begins another, and without --resume this one is begun anew"
+        )
 
 
 def point_in_time(text: str | None) -> float | None:

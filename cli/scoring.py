@@ -10,7 +10,7 @@ import typer
 
 from cli.engines import engine_for, settings_for
 from cli.errors import needs
-from cli.job_options import RowOptions, TargetOptions, job_of, milliseconds, point_in_time
+from cli.job_options import RowOptions, TargetOptions, check_same, job_of, milliseconds, point_in_time
 from cli.job_report import nothing, rate_text, show
 from cli.manual import PREDICTIONS, Command
 from cli.options import AsJson, DataDir, Missing, ModelName, Prefix, RedisUrl, Reference
@@ -278,8 +278,8 @@ async def scored(terminal: Terminal, settings: Settings, spec: JobSpec, way: "Wa
 async def begun(terminal: Terminal, engine: "Engine", spec: JobSpec, way: "Way") -> "Part":
     """Begin a job, or find the one that is to go on; it keeps the version it began with.
 
-    Raises: BadRequest, two of its places are one; JobUnderWay; JobEnded, it was cancelled or has failed;
-            what `Catalogue.get` raises.
+    Raises: BadRequest, two of its places are one; WrongUsage, the job of its name is another; JobUnderWay;
+            JobEnded, it was cancelled or has failed; what `Catalogue.get` raises.
     """
     from models.ledger import DONE, RUNNING, Ledger
     from server.batch.scoring import JobEnded, process_name
@@ -296,6 +296,7 @@ async def begun(terminal: Terminal, engine: "Engine", spec: JobSpec, way: "Way")
             "warn",
         )
     if not made and before is not None:
+        check_same(spec, before.spec, way.name)
         if before.state not in (RUNNING, DONE):
             raise JobEnded(
                 f"job {way.name!r} was {before.state}; the same command without --resume begins it anew",

@@ -1,5 +1,6 @@
 """score: every row, straight from Redis, to where it is wanted; killed at any moment it goes on."""
 
+import asyncio
 import json
 import random
 import signal
@@ -12,7 +13,8 @@ import pytest
 from redis import Redis
 
 from models.ledger import SILENT_SECONDS
-from tests.integration.cli.conftest import Result, Running
+from tests.integration.cli.conftest import Result, Running, publish
+from tests.integration.rest import graphs
 
 Insitu = Callable[..., Result]
 Start = Callable[..., Running]
@@ -275,6 +277,32 @@ def test_an_unfinished_job_begins_anew_unless_it_is_resumed(
 
     assert done.code == 0
     assert "began anew: the job was" in done.err
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("churn", "--to-hash", "answers"), "begun otherwise (targets)"),
+        (("churn", "--match", "customer:1", "--label", "leaves"), "begun otherwise (rows, --label)"),
+        (("churn", "--version", "2"), "begun otherwise (--version)"),
+        (("price",), "begun otherwise (model"),
+    ],
+)
+def test_a_job_is_not_gone_on_with_by_the_command_of_another(
+    insitu: Insitu, published: None, redis_url: str, words: tuple[str, ...], told: str
+) -> None:
+    assert insitu("score", "churn", "--job", "nightly").code == 0
+    for bundle in (graphs.churn(), graphs.price()):
+        asyncio.run(publish(redis_url, bundle))
+
+    refused = insitu("score", *words, "--job", "nightly", "--resume")
+
+    assert told in refused.error
+    assert refused.code == 2
+    assert (
+        insitu("score", "churn", "--job", "nightly", "--resume", "--max-rate", "9", "--json").json["version"]
+        == 1
+    )
 
 
 def test_whoever_interrupts_a_job_is_told_how_it_goes_on(
