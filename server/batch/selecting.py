@@ -7,7 +7,7 @@ import orjson
 
 from models.assembly import Plan
 from models.encoding import encoded
-from models.errors import InsituError
+from models.errors import BadRequest, InsituError, listed
 from models.jobs import JobSpec
 from models.sources import JsonSource, json_path
 from models.templates import KeyTemplate
@@ -50,10 +50,16 @@ class Written:
     def __init__(self, plan: Plan, since: float, ask: Ask) -> None:
         """Take a view and the earliest time that is new, in Unix seconds.
 
-        Raises: BadRequest, no source has a time.
+        Raises: BadRequest, no source has a time, or the one that has lies under a key that a row's does not tell.
         """
         self._source = plan.view.timed
         self._template = KeyTemplate(self._source.key)
+        if beyond := [name for name in self._template.placeholders if name not in plan.template.placeholders]:
+            raise BadRequest(
+                f"newer_than needs {listed(beyond)} to find {self._source.time_field!r} in {self._source.key!r}, "
+                f"which a row's key, {plan.template.text!r}, does not tell",
+                field="newer_than",
+            )
         self._key = plan.template
         self._since, self._ask = since, ask
 

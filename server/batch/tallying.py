@@ -27,7 +27,11 @@ async def scored(tools: Tools, name: PartName, part: Part) -> Tally:
     answering = tools.answering
     if part.instances:
         keys = answering.names_of(part.instances, part.first)
-        found, errors = await patiently(lambda: answering.of_instances(keys, part.instances))
+        kept = set(await patiently(lambda: tools.selection.of([*dict.fromkeys(keys)])))
+        rows = [(key, one) for key, one in zip(keys, part.instances, strict=True) if key in kept]
+        tally.passed = len(keys) - len(rows)
+        names, instances = [key for key, _ in rows], [one for _, one in rows]
+        found, errors = await patiently(lambda: answering.of_instances(names, instances))
     else:
         texts, odd = readable(part.keys)
         keys = [*dict.fromkeys(texts)]

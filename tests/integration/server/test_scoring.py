@@ -586,6 +586,35 @@ async def test_instances_of_one_key_are_rows_of_their_own(
     assert sorted(listed) == ["k:1", "k:1", "k:9"]
 
 
+async def test_instances_are_passed_over_by_the_key_that_they_name(
+    store: ModelStore, engine: StartEngine, redis: Redis, tmp_path: Path
+) -> None:
+    source = {"key": "k:{id}", "as": "hash", "fields": ["a"], "time_field": "at"}
+    view = {"inputs": [{"name": "x", "sources": [source, {"inline": True, "fields": ["b"]}]}]}
+    await store.publish(bundle(dense(f32([[1], [1]])), view=view, task="regression"))
+    for number in range(4):
+        await redis.hset(f"k:{number}", mapping={"a": number, "at": number})
+    table = tmp_path / "rows.csv"
+    table.write_text("id,b\n" + "".join(f"{number},1\n" for number in (0, 1, 1, 2, 3)))
+    rows = {"kind": "instances", "path": str(table)}
+    running = await engine()
+
+    new = await scored(running, rows=rows, newer_than=2)
+    missing = await scored(running, rows=rows, only_missing=True)
+
+    assert (new.tally.passed, new.tally.scored) == (3, 2)
+    assert (missing.tally.passed, missing.tally.scored) == (2, 3)
+
+
+async def test_a_time_that_no_rows_key_leads_to_is_refused(store: ModelStore, engine: StartEngine) -> None:
+    timed = {"key": "shop:{shop}", "as": "hash", "fields": ["b"], "time_field": "at"}
+    view = {"inputs": [{"name": "x", "sources": [{**HASH, "fields": ["a"]}, timed]}]}
+    await store.publish(bundle(dense(f32([[1], [1]])), view=view, task="regression"))
+
+    with pytest.raises(BadRequest, match=r"newer_than needs shop to find 'at' in 'shop:\{shop\}'"):
+        await scored(await engine(), newer_than=2)
+
+
 async def test_instances_without_a_key_are_numbered_through_the_file(
     store: ModelStore, engine: StartEngine, redis: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
