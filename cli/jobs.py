@@ -58,7 +58,10 @@ def jobs(
     if name is None:
         show_all(terminal, with_store(settings, every))
         return
-    job = cancelled if cancel else watched(terminal) if watch else looked_at
+    if cancel:
+        show_cancelled(terminal, name, with_store(settings, lambda store: cancelled(ledger(store, name))))
+        return
+    job = watched(terminal) if watch else looked_at
     standing = with_store(settings, lambda store: job(ledger(store, name)))
     show_one(terminal, standing)
     if watch and standing.state != "done":
@@ -90,15 +93,19 @@ async def looked_at(one: "Ledger") -> "Standing":
     return await one.look()
 
 
-async def cancelled(one: "Ledger") -> "Standing":
-    """Cancel a job; one that has ended is left as it is.
+async def cancelled(one: "Ledger") -> "Standing | None":
+    """Cancel a job; one that has ended is left as it is. None: how it stands is not understood here.
 
     Raises: JobNotFound.
     """
+    from models.job_errors import JobUnreadable
     from models.ledger import CANCELLED
 
     await one.end(CANCELLED)
-    return await one.look()
+    try:
+        return await one.look()
+    except JobUnreadable:
+        return None
 
 
 def watched(terminal: Terminal) -> "Callable[[Ledger], Coroutine[Any, Any, Standing]]":
@@ -159,6 +166,18 @@ def line(one: "Standing") -> list[object]:
 def state_text(one: "Standing") -> str:
     """Return a job's state; one that runs without a process waits."""
     return "waiting" if one.state == "running" and not one.alive else one.state
+
+
+def show_cancelled(terminal: Terminal, name: str, one: "Standing | None") -> None:
+    """Show a job that was cancelled, as far as it is understood."""
+    if one is not None:
+        show_one(terminal, one)
+    elif terminal.as_json:
+        terminal.emit({"job": name, "ended": True})
+    else:
+        terminal.say(
+            f"job {name} has ended; a newer version of Insitu began it, which can show how it stands"
+        )
 
 
 def show_one(terminal: Terminal, one: "Standing") -> None:

@@ -4,7 +4,7 @@ from contextlib import suppress
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
-from starlette.responses import StreamingResponse
+from starlette.responses import Response, StreamingResponse
 
 from models import errors as domain
 from models.errors import shown
@@ -31,6 +31,7 @@ JOBS = "/v1/jobs"
 JOB = "/v1/jobs/{job}"
 EVENTS = "/v1/jobs/{job}/events"
 GONE = (JobNotFound, JobUnreadable, domain.BadName, domain.RedisUnavailable, domain.RedisRefused)
+ENDING = tuple(one for one in GONE if one is not JobUnreadable)
 STARTING = (
     *ABSENT,
     domain.VersionNotFound,
@@ -44,6 +45,9 @@ STARTING = (
     refusals.MediaTypeRefused,
     refusals.ParameterRefused,
 )
+ENDED = {
+    "description": "It has ended, and a newer version of Insitu began it: how it stands is not understood here."
+}
 STREAM: dict[str, Any] = {
     "description": "An event a second, each with a job as its data; the last one says that the job has ended.",
     "content": {"text/event-stream": {"schema": {"type": "string"}}},
@@ -117,12 +121,17 @@ def create_writers(engine: Engine, access: Access, fits: Fits) -> APIRouter:
         await begin(one, fixed)
         return Json(view(await one.look()), 201, {"Location": JOB.format(job=one.name)})
 
-    @router.delete(JOB, summary="Cancel a job", response_model=JobView, responses=failures(*GONE))
-    async def cancel_job(job: JobName) -> Json:
+    @router.delete(
+        JOB, summary="Cancel a job", response_model=JobView, responses={204: ENDED, **failures(*ENDING)}
+    )
+    async def cancel_job(job: JobName) -> Response:
         """Cancel a job, and show how it stands; what it has written stays, and one that has ended is left as it is."""
         one = ledger(engine, job)
         await one.end(CANCELLED)
-        return Json(view(await one.look()))
+        try:
+            return Json(view(await one.look()))
+        except JobUnreadable:
+            return Response(status_code=204)
 
     return router
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from redis import Redis as Plain
 from redis.asyncio import Redis
 
 from cli import jobs
@@ -108,3 +109,17 @@ def test_names_of_jobs_are_completed(kept: None, redis_url: str, monkeypatch: py
 
     assert found == ["half"]
     assert jobs.complete_job("ha") == []
+
+
+@pytest.mark.parametrize("words", [(), ("--json",)])
+def test_a_job_that_a_newer_version_began_is_cancelled(
+    insitu: Insitu, kept: None, redis_url: str, words: tuple[str, ...]
+) -> None:
+    with Plain.from_url(redis_url) as redis:
+        redis.hset(Keys().job("half"), "spec", '{"model": "churn", "shards": 3}')
+
+        told = insitu("jobs", "half", "--cancel", *words)
+
+        assert (told.code, told.err) == (0, "")
+        assert told.json == {"job": "half", "ended": True} if words else "job half has ended" in told.out
+        assert redis.hget(Keys().job("half"), "state") == b"cancelled"

@@ -261,6 +261,17 @@ async def test_a_cancelled_job_is_shown_and_cancelling_it_again_changes_nothing(
     assert await one.add([b"late"], "p", 0.6) == -2
 
 
+async def test_a_job_that_a_newer_version_began_is_cancelled(client: Client, redis: Redis) -> None:
+    await started(client, job="nightly")
+    await redis.hset(Keys().job("nightly"), "spec", json.dumps({"model": "churn", "shards": 3}))
+
+    answer = await client.delete("/v1/jobs/nightly")
+
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert await redis.hget(Keys().job("nightly"), "state") == b"cancelled"
+    assert (await client.get("/v1/jobs/nightly")).json()["error"]["code"] == "job_unreadable"
+
+
 async def test_a_job_that_is_done_is_not_cancelled(client: Client, redis: Redis) -> None:
     made = await started(client)
     await finish(await half_done(redis, made["job"]))
