@@ -44,7 +44,7 @@ class Master:
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(WATCH_SECONDS)
-            with suppress(InsituError):
+            with suppress(Exception):  # whatever it is: looking must go on, or a stale master stays
                 self._link.move(await self._sentinels.master())
 
     async def close(self) -> None:
@@ -76,11 +76,17 @@ class Sentinels:
             except InsituError as error:
                 reason = str(error.details["reason"])
                 continue
-            if isinstance(found, list):
-                self._places.remove(place)
-                self._places.insert(0, place)
-                return self._master.at(found[0].decode(), int(found[1]))
-            said = str(found) if isinstance(found, ResponseError) else "it is not known"
+            match found:
+                case [bytes(host), bytes(port)] if port.isdigit():
+                    self._places.remove(place)
+                    self._places.insert(0, place)
+                    return self._master.at(host.decode(errors="replace"), int(port))
+                case ResponseError():
+                    said = str(found)
+                case None:
+                    said = "it is not known"
+                case _:
+                    said = "no address"
             reason = f"{said}, {place.name}"
         raise RedisUnavailable(f"no sentinel names master {self._service!r}: {reason}")
 

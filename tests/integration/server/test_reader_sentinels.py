@@ -13,6 +13,7 @@ from server.inference.reading.reader import Reader
 from tests.guarded import SERVICE, Guard, start_guard
 from tests.integration.server.asks import Tally, answers, command, repeated
 from tests.integration.server.conftest import MakeReader, until
+from tests.servers import RedisServer, free_port
 
 PORT = encoded(("CONFIG", "GET", "port"))
 
@@ -152,6 +153,59 @@ async def test_a_replica_that_a_sentinel_takes_for_the_master_is_not_read(
 
     with pytest.raises(RedisUnavailable, match="is no master now"):
         await answers(reader(one.url.replace(SERVICE, "stale")), command(1))
+
+
+@pytest.fixture
+def impostor(redis_binary: Path) -> Iterator[Callable[[int], RedisServer]]:
+    """A factory: a Redis that is no sentinel and answers its question, with one value that is not there."""
+    with ExitStack() as stack:
+
+        def start(port: int) -> RedisServer:
+            one = RedisServer(redis_binary, ("--rename-command", "HMGET", "SENTINEL"), port)
+            stack.callback(one.close)
+            return one.start()
+
+        yield start
+
+
+async def test_a_sentinel_that_answers_no_place_is_passed_over(
+    reader: MakeReader, guard: StartGuard, impostor: Callable[[int], RedisServer]
+) -> None:
+    one = guard(sentinels=1)
+    place = f"127.0.0.1:{impostor(free_port()).port}"
+
+    several = reader(one.url.replace("://", f"://{place},"))
+
+    assert port_of(await answers(several, PORT)) == one.master.port
+    with pytest.raises(RedisUnavailable, match="no sentinel names master 'features': no address"):
+        await answers(reader(f"redis+sentinel://{place}/{SERVICE}"), command(1))
+
+
+async def test_a_master_is_followed_after_its_sentinel_answered_no_place(
+    reader: MakeReader, guard: StartGuard, impostor: Callable[[int], RedisServer]
+) -> None:
+    one = guard(sentinels=1)
+    reading = reader(one.url)
+    await answers(reading, PORT)
+
+    one.sentinels[0].kill()
+    other = impostor(one.sentinels[0].port)
+    with other.connect() as client:
+        await until(lambda: "cmdstat_hmget" in client.info("commandstats"))
+    other.close()
+    one.sentinels[0].start()
+    with one.replica.connect() as client:
+        client.execute_command("REPLICAOF", "NO", "ONE")
+    with one.sentinels[
+        0
+    ].connect() as client:  # not by a failover: the old master's connections stay as they are
+        client.execute_command("SENTINEL", "REMOVE", SERVICE)
+        client.execute_command("SENTINEL", "MONITOR", SERVICE, "127.0.0.1", one.replica.port, 1)
+
+    await repeated(
+        lambda: answers(reading, PORT),
+        lambda told: isinstance(told, list) and port_of(told) == one.replica.port,
+    )
 
 
 async def test_sentinels_have_a_password_of_their_own(reader: MakeReader, guard: StartGuard) -> None:
