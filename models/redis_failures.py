@@ -29,6 +29,7 @@ UNAVAILABLE = (
     OSError,
 )
 NODE = "it is a node of a Redis Cluster; begin its URL with redis+cluster:// in place of redis://"
+BUSY = "BUSY "  # with a script: it answers nobody until that has ended
 REFUSED = (AuthenticationError, AuthorizationError, ResponseError)
 PIPELINE_REASON = re.compile(r"caused error: (?:\(['\"])?(.*?)(?:['\"],\))?$", re.DOTALL)
 
@@ -44,7 +45,8 @@ async def redis_errors() -> AsyncIterator[None]:
     except ClusterDownError as error:  # a ResponseError, but it says that nobody answers
         raise RedisUnavailable(str(error)) from error
     except REFUSED as error:
-        raise RedisRefused(reason(error)) from error
+        said = reason(error)
+        raise (RedisUnavailable if said.startswith(BUSY) else RedisRefused)(said) from error
     except UNAVAILABLE as error:
         if isinstance(error.__cause__, REFUSED):  # what a server says while the connection is made
             raise RedisRefused(reason(error.__cause__)) from error

@@ -6,11 +6,12 @@ from typing import Any
 from redis.exceptions import ResponseError
 
 from models.errors import RedisRefused, RedisUnavailable
+from models.redis_failures import BUSY
 
 # What a Redis says that does not let us read; no row is at fault.
 FORBIDDEN = ("NOPERM", "NOAUTH")
 # What one says that can answer nobody now: whoever asks next is told the same until a PING is answered.
-AWAY = ("BUSY ", "MASTERDOWN", "LOADING")
+AWAY = (BUSY, "MASTERDOWN", "LOADING")
 # What one says about some keys only; in a cluster they are asked again elsewhere.
 MISPLACED = ("CLUSTERDOWN", "TRYAGAIN")
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 
 from models.store import ModelStore
 from server.metrics import Metrics
@@ -65,6 +66,27 @@ async def test_a_server_that_never_met_redis_is_alive_but_not_ready(
     assert predict.json()["error"]["code"] == "redis_unavailable"
     assert ready.headers["retry-after"] == predict.headers["retry-after"] == "1"
     ErrorBody.model_validate(ready.json())
+
+
+async def test_a_server_starts_and_waits_while_a_script_keeps_redis_busy(
+    start: StartDoor, redis_server: Callable[..., RedisServer]
+) -> None:
+    server = redis_server()
+    await published(server)
+    with server.connect() as client, server.connect() as other:
+        client.config_set("busy-reply-threshold", 20)
+        script = asyncio.create_task(asyncio.to_thread(client.eval, "while true do end", 0))
+        await asyncio.sleep(0.2)
+        try:
+            door = await start(redis_url=server.url)
+            ready, models = await door.get("/health/ready"), await door.get("/v1/models")
+        finally:
+            await asyncio.to_thread(other.script_kill)
+            with pytest.raises(ResponseError, match="killed"):
+                await script
+    assert (ready.status_code, models.status_code) == (503, 503)
+    assert (models.json()["error"]["code"], models.headers["retry-after"]) == ("redis_unavailable", "1")
+    await until(door, "/health/ready", lambda status, _: status == 200)
 
 
 async def test_a_server_becomes_ready_when_redis_comes(

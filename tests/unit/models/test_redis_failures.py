@@ -13,6 +13,7 @@ SILENT = [
     exceptions.MaxConnectionsError("Too many connections"),
     exceptions.ClusterDownError("CLUSTERDOWN The cluster is down"),
     exceptions.MasterDownError("MASTERDOWN Link with MASTER is down"),
+    exceptions.ResponseError("BUSY Redis is busy running a script."),
     exceptions.RedisClusterException("Redis Cluster cannot be connected"),
     exceptions.SlotNotCoveredError("slot 1 not covered"),
     exceptions.InvalidResponse("Protocol Error"),
@@ -21,6 +22,7 @@ SILENT = [
 ]
 REFUSALS = [
     exceptions.ResponseError("WRONGTYPE Operation"),
+    exceptions.ResponseError("BUSYGROUP Consumer Group name already exists"),
     exceptions.OutOfMemoryError("command not allowed"),
     exceptions.NoPermissionError("User guest has no permissions"),
     exceptions.ReadOnlyError("You can't write against a read only replica."),
