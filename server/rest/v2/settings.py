@@ -35,6 +35,7 @@ GIVEN = {
     }
 }
 CHANGED = {**TOLD, **protocol_failures(BadRequest, MalformedJson)}
+CHANGED_OF_MODEL = {**TOLD, **protocol_failures(BadRequest, MalformedJson, *ABSENT)}
 
 
 def create_readers(engine: Engine, access: Access) -> APIRouter:
@@ -66,13 +67,14 @@ def create_writers(engine: Engine, access: Access) -> APIRouter:
     """Return the routes that would change settings: they take what changes nothing."""
     router = APIRouter(tags=["open inference"], dependencies=[needs(access, "admin")])
     said: dict[str, Any] = {"response_model": None, "openapi_extra": GIVEN, "responses": CHANGED}
+    of_model = {**said, "responses": CHANGED_OF_MODEL}
 
     @router.post(TRACE, summary="Set trace settings", **said)
     async def set_trace_settings(request: Request) -> Json:
         """Tell the settings of traces; 400 where the body would change one."""
         return unchanged(NO_TRACE, await request.body(), TRACE_CURE)
 
-    @router.post(MODEL_TRACE, summary="Set trace settings of a model", **said)
+    @router.post(MODEL_TRACE, summary="Set trace settings of a model", **of_model)
     async def set_trace_settings_of_model(request: Request, name: ModelName) -> Json:
         """Tell the settings of traces of a model; 400 where the body would change one."""
         await signature_of(engine, name, None)

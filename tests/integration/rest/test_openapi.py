@@ -156,6 +156,21 @@ async def test_every_error_example_has_the_status_of_its_code(description: dict[
 
 
 @on_one_server
+@on_one_server
+async def test_what_a_model_that_is_not_there_is_answered_with_is_described(
+    untouched: Client, description: dict[str, Any]
+) -> None:
+    answered = {}
+    for method, path, described in operations(description):
+        if "{name}" in path:
+            place = re.sub(r"\{\w+\}", "1", path.replace("{name}", "nobody"))
+            answer = await untouched.request(method, place, json={} if method in ("POST", "PUT") else None)
+            answered[method, path] = (str(answer.status_code), {*described["responses"]})
+
+    assert len(answered) > 20
+    assert [where for where, (status, known) in answered.items() if status not in known] == []
+
+
 async def test_what_needs_a_token_says_so(description: dict[str, Any]) -> None:
     open_paths = {path for _, path, operation in operations(description) if "security" not in operation}
 
