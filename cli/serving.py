@@ -4,7 +4,7 @@ import errno
 import inspect
 import os
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
@@ -252,6 +252,7 @@ def as_parameter(name: str, field: FieldInfo) -> inspect.Parameter:
         help=f"{field.description} Default: {default_text(field)}. Environment: {variable_name(name)}.",
         show_default=False,
         rich_help_panel="Server",
+        autocompletion=completing(choices(field)),
     )
     wanted: Any = bool | None if flag else str | None
     return inspect.Parameter(
@@ -259,10 +260,24 @@ def as_parameter(name: str, field: FieldInfo) -> inspect.Parameter:
     )
 
 
+def choices(field: FieldInfo) -> list[str]:
+    """Return the words that a field takes; none where it takes any."""
+    return [*map(str, get_args(field.annotation))] if get_origin(field.annotation) is Literal else []
+
+
+def completing(words: Sequence[str]) -> Callable[[str], list[str]]:
+    """Return what completes one of some words."""
+
+    def complete(incomplete: str) -> list[str]:
+        return [word for word in words if word.startswith(incomplete.lower())]
+
+    return complete
+
+
 def metavar(field: FieldInfo) -> str:
     """Return what to write for a field: its choices, or the kind of its value."""
-    if get_origin(field.annotation) is Literal:
-        return "|".join(map(str, get_args(field.annotation)))
+    if words := choices(field):
+        return "|".join(words)
     kinds: dict[Any, str] = {int: "NUMBER", float: "NUMBER", Path | None: "FILE"}
     return kinds.get(field.annotation, "TEXT")
 

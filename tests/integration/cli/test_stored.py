@@ -92,6 +92,8 @@ def test_an_output_that_takes_no_more_is_no_fault_of_this_program(
         ("predict churn --version p", ["production"]),
         ("promote nope ", []),
         ("promote churn 1 --al", ["--alias"]),
+        ("serve --provider ", ["auto", "cpu", "cuda"]),
+        ("up --log-level w", ["warning"]),
     ],
 )
 def test_models_versions_and_aliases_are_completed(
