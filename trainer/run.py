@@ -55,6 +55,7 @@ def train(
     journal = Journal(events)
     with Privacy.of(recipe.as_data()).in_errors():
         start = asyncio.run(begun(recipe, redis_url, place.keys))
+        recipe = recipe if start is None else pinned(recipe, start)
         table = read_rows(recipe, redis_url, journal, place.folder)
         return Training(recipe, table, journal, Beginning(place.checkpoint, start)).result()
 
@@ -73,6 +74,12 @@ async def begun(recipe: Recipe, redis_url: str | None, keys: Keys | None) -> Sta
         start = await read_start(ModelStore(client, keys), recipe.training.from_)
     check_start(recipe, blueprint_of(recipe), start)
     return start
+
+
+def pinned(recipe: Recipe, start: Start) -> Recipe:
+    """Return a recipe that names the version it begins with by its number: an alias moves on."""
+    training = recipe.training.model_copy(update={"from_": f"{start.name}:{start.version}"})
+    return recipe.model_copy(update={"training": training})
 
 
 def train_on(

@@ -15,7 +15,7 @@ from models.reference import ENTRY
 from trainer.attribute import attributions
 from trainer.baseline import Baseline, baseline, mean_row
 from trainer.blueprints import blueprint_of
-from trainer.contest.unseen import unseen_by
+from trainer.contest.unseen import unseen_by_all
 from trainer.datasets.series import Series
 from trainer.errors import NotEnoughRows, TrainingDiverged
 from trainer.evaluate import question_of
@@ -150,13 +150,19 @@ class Training:
     def _learned_before(self) -> Iterator[str]:
         """Say how many rows are held out that the version may know which this training begins with."""
         start = self.beginning.start
-        if start is None or start.manifest is None:
+        if start is None:
             return
-        known = int((~unseen_by(start.manifest, self.held_out.keys).mask).sum())
+        known = int((~unseen_by_all(start.lineage, self.held_out.keys)).sum())
+        who = f"{start} or one that it began with" if start.lineage.before.manifests else str(start)
         if known:
             yield (
-                f"{start} may have learned from {known} of the {len(self.held_out)} rows held out, which "
+                f"{who} may have learned from {known} of the {len(self.held_out)} rows held out, which "
                 "flatters the scores; take its seed and shares, or rows that it did not have"
+            )
+        if start.lineage.lost is not None:
+            yield (
+                f"what {start.lineage.lost} learned from, which {start} began with, is not known: it cannot be "
+                "read; rows held out that it knows flatter the scores"
             )
 
     def _learning(self, rows: Table) -> Learning:

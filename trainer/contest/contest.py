@@ -5,14 +5,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.bundle import Bundle
+from models.manifest import Manifest
 from models.recipe import Recipe
 from models.store import ModelStore
 from trainer.contest.champion import Answers, ask_champion, champion_of, in_order_of
 from trainer.contest.rereading import ask_rows, lies_at_keys
-from trainer.contest.unseen import unseen_by
+from trainer.contest.unseen import unseen_by, unseen_by_all
 from trainer.errors import Incomparable
+from trainer.fitting.lineage import lineage_of, words_of
 from trainer.judging.comparison import Comparison, Contender, compare
 from trainer.judging.questions import Question
 from trainer.outcome import TrainResult
@@ -74,12 +77,10 @@ async def compared(
     if manifest.task != result.bundle.manifest.task:
         raise Incomparable(f"the champion answers another question: {manifest.task}")
     given = outcome.answered
-    unseen = unseen_by(manifest, given.keys)
-    new = int(unseen.mask.sum())
-    how = f"of the {len(given)} rows held out {new} are new to version {manifest.version}: {unseen.how}"
-    if not unseen.mask.any():
+    new, how = await new_to_both(store, result, manifest)
+    if not new.any():
         raise Incomparable(f"no row is new to both: {how}{parted(recipe, champion)}")
-    wanted = given.take(np.flatnonzero(unseen.mask))
+    wanted = given.take(np.flatnonzero(new))
     if lies_at_keys(recipe):
         rival = await ask_champion(store, champion, wanted.keys)
     else:
@@ -94,6 +95,25 @@ async def compared(
     if comparison is None:
         raise Incomparable(f"a model that answers {outcome.question.kind} has no score for each row")
     return comparison, how + parted(recipe, champion)
+
+
+async def new_to_both(
+    store: ModelStore, result: TrainResult, champion: Manifest
+) -> tuple[NDArray[np.bool_], str]:
+    """Return which held-out rows neither has learned from, nor a version that either began with, and how that is known.
+
+    Raises: RedisUnavailable, RedisRefused.
+    """
+    keys = result.outcome.answered.keys
+    theirs = await lineage_of(store, champion)
+    ours = (await lineage_of(store, result.bundle.manifest)).before
+    new = unseen_by_all(theirs, keys) & unseen_by_all(ours, keys)
+    known = unseen_by(champion, keys).how
+    told = [known, *words_of(theirs.before, "it"), *words_of(ours, "the challenger")]
+    return (
+        new,
+        f"of the {len(keys)} rows held out {int(new.sum())} are new to version {champion.version}: {'; '.join(told)}",
+    )
 
 
 def answers_of(question: Question, champion: Bundle, rival: Answers) -> Any:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from models.manifest import Manifest
 from models.recipe_training import Training
+from trainer.fitting.lineage import Lineage
 from trainer.split import digest, ranked
 
 BORDER_DEVIATIONS = 4.0  # of the place of the border; beyond them a row is surely on its side
@@ -28,8 +29,16 @@ class Unseen:
     how: str
 
 
+def unseen_by_all(lineage: Lineage, keys: Sequence[str]) -> NDArray[np.bool_]:
+    """Return which of the keys none of the versions of a lineage has learned from, as far as they can be read."""
+    mask = np.ones(len(keys), bool)
+    for manifest in lineage.manifests:
+        mask &= unseen_by(manifest, keys).mask
+    return mask
+
+
 def unseen_by(manifest: Manifest, keys: Sequence[str]) -> Unseen:
-    """Return which of the keys a model has not learned from, nor chosen its best epoch by."""
+    """Return which of the keys a model has not learned from itself, nor chosen its best epoch by."""
     if manifest.recipe is None or "held_out" not in manifest.card:
         return Unseen(
             np.ones(len(keys), bool), "it was not trained here, so what it learned from is not known"

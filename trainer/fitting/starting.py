@@ -1,7 +1,7 @@
 """A training that begins with the weights of a published version instead of numbers by chance."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from torch import nn
 
@@ -13,6 +13,7 @@ from models.recipe_training import start_of
 from models.store import ModelStore
 from trainer.errors import BadStart
 from trainer.exporting.weights import Weights, load_numbers, numbers, weights_of
+from trainer.fitting.lineage import Lineage, lineage_of
 from trainer.fitting.places import Moved, Renamed, differences
 from trainer.networks.building import Blueprint
 from trainer.networks.network import Network
@@ -37,7 +38,8 @@ class Start:
     """In which its numbers were learned, where they are values."""
     spent: tuple[float, float] | None = None
     """Epsilon and delta of its training and of those before it, where that was private."""
-    manifest: Manifest | None = None
+    lineage: Lineage = field(default_factory=Lineage)
+    """The version's manifest, and those of the versions that it began with."""
 
     def __str__(self) -> str:
         return f"{self.name} version {self.version}"
@@ -46,7 +48,7 @@ class Start:
 async def read_start(store: ModelStore, reference: str) -> Start:
     """Read the version that a recipe names: `churn`, `churn:3` or `churn:canary`.
 
-    Raises: ModelNotFound, VersionNotFound, AliasNotFound, RedisUnavailable.
+    Raises: ModelNotFound, VersionNotFound, AliasNotFound, RedisUnavailable, RedisRefused.
     """
     name, version = start_of(reference)
     bundle = await store.load(name, await store.resolve(name, version))
@@ -55,7 +57,8 @@ async def read_start(store: ModelStore, reference: str) -> Start:
     head = manifest.labels or values
     unit = unit_of(manifest)
     weights, spent = weights_of(bundle.onnx), spent_by(manifest)
-    return Start(name, manifest.version, head, weights, manifest.features, unit, spent, manifest)
+    lineage = await lineage_of(store, manifest)
+    return Start(name, manifest.version, head, weights, manifest.features, unit, spent, lineage)
 
 
 def unit_of(manifest: Manifest) -> Unit | None:

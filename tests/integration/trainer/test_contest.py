@@ -407,3 +407,26 @@ def test_a_champion_is_shown_the_start_of_a_series_and_never_its_end(
     assert found["rows"] == len(result.outcome.held_out.keys)
     assert found["scores"]["champion"] == pytest.approx(found["scores"]["challenger"], rel=1e-3)
     assert not found["promoted"]
+
+
+def test_rows_that_an_ancestor_of_either_learned_from_do_not_count(points: str) -> None:
+    other = POINTS.replace("test: 0.3", "test: 0.3, seed: 5")
+    ancestor, plain = made(points, POINTS), made(points, other)
+    asyncio.run(published(points, ancestor.bundle))
+    tuned = made(points, other.replace("seed: 5", "seed: 5, from: points:1"))
+    new = set(ancestor.outcome.held_out.keys) & set(tuned.outcome.held_out.keys)
+
+    ours = contest(points, other, tuned, plain.bundle)
+    theirs = contest(points, other, plain, tuned.bundle)
+
+    for found, whose in ((ours, "the challenger"), (theirs, "it")):
+        assert found.comparison is not None
+        assert found.comparison.rows == len(new) < len(plain.outcome.held_out.keys)
+        assert (
+            f"those do not count that points version 1 may have learned from, which {whose} began with"
+        ) in found.why
+
+
+async def published(url: str, bundle: Bundle) -> None:
+    async with connect(url) as client:
+        await ModelStore(client).publish(bundle)

@@ -73,3 +73,34 @@ def test_fields_in_another_order_are_refused_without_a_private_name(places: str)
 
     with pytest.raises(BadStart, match="for other places: field private 1 is number 2 there, number 1 here"):
         made(places, swapped)
+
+
+def published(url: str, text: str) -> Manifest:
+    return asyncio.run(publish(train(Recipe.parse(text), url).bundle, url))
+
+
+def test_rows_that_an_ancestor_learned_from_are_told(places: str) -> None:
+    other_seed = HARDLY.replace("batch: 32", "batch: 32, seed: 3")
+    published(places, other_seed)
+
+    (note,) = made(places, other_seed).card["training"]["notes"]
+
+    assert note.startswith("places version 2 or one that it began with may have learned from ")
+    assert note.split()[12] != "0"
+
+
+def test_an_ancestor_that_is_gone_is_told(places: str) -> None:
+    published(places, HARDLY)
+    with plain_redis.Redis.from_url(places) as client:
+        client.delete("insitu:{places}:v1:manifest")
+
+    (note,) = made(places, HARDLY).card["training"]["notes"]
+
+    assert note.startswith("what places:1 learned from, which places version 2 began with, is not known")
+
+
+def test_an_alias_to_begin_with_is_kept_as_the_version_that_it_meant(places: str) -> None:
+    first = published(places, HARDLY)
+    second = published(places, HARDLY.replace("from: places", "from: places:production"))
+
+    assert [(one.recipe or {})["training"]["from"] for one in (first, second)] == ["places:1", "places:2"]
