@@ -19,7 +19,7 @@ from models.tensors import Tensor
 from trainer.datasets.exchanges import exchange, features
 from trainer.datasets.from_redis import ROWS_A_TRIP, without_age_limit
 from trainer.errors import Incomparable
-from trainer.exporting.export import session
+from trainer.exporting.export import rows_a_run, session
 from trainer.table import Indices
 
 MULTIPLE = 2
@@ -51,7 +51,7 @@ async def ask_champion(store: ModelStore, bundle: Bundle, keys: Sequence[str]) -
     """
     view = view_of(bundle)
     plan = Plan(without_age_limit(view))
-    runtime = session(bundle.onnx)
+    runtime, size = session(bundle.onnx), rows_a_run(bundle.onnx)
     answered: list[int] = []
     outputs: list[Tensor] = []
     privacy, reason = Privacy.of(bundle.manifest.recipe), ""
@@ -64,7 +64,12 @@ async def ask_champion(store: ModelStore, bundle: Bundle, keys: Sequence[str]) -
         reason = next((privacy.text(str(error)) for error in assembled.errors.values()), reason)
         for group in assembled.groups:
             answered.extend(start + row for row in group.rows)
-            outputs.append(runtime.run([bundle.manifest.output], dict(group.feeds))[0])
+            outputs += [
+                runtime.run(
+                    [bundle.manifest.output], {name: of[at : at + size] for name, of in group.feeds.items()}
+                )[0]
+                for at in range(0, len(group.rows), size)
+            ]
     if not outputs:
         raise Incomparable(f"the champion can read none of these rows by its own feature view: {reason}")
     return Answers(np.array(answered, np.int64), np.concatenate(outputs))

@@ -4,14 +4,15 @@ int8   weights and, as they come, activations of matrix products (ONNX Runtime's
 fp16   large weights stored in half precision, computed with in float32; inputs and outputs as before
 
 What a file is worth is measured: bytes, medians of runs in turns with the float32 file, and the
-score on the validation rows: what is held out chooses nothing.
+score on the validation rows: what is held out chooses nothing. Rows run as they do in a server:
+those of an int8 file one by one, since activations have one scale for all rows of a run.
 """
 
 import logging
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +26,7 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 from models.recipe_quantization import Quantization
 from models.tensors import Tensor
 from trainer.evaluate import evaluate
-from trainer.exporting.export import Signature, answers, feed, session
+from trainer.exporting.export import Signature, answers, feed, rows_a_run, session
 from trainer.exporting.quantization import Measured, Quantized
 from trainer.exporting.weights import halved_weights, without_weights
 from trainer.fitting.fit import FALLING
@@ -86,8 +87,8 @@ def medians(files: Mapping[str, bytes], signature: Signature, table: Table) -> d
     sessions = {to: session(file) for to, file in files.items()}
     found: dict[str, dict[int, float]] = {to: {} for to in files}
     for batch in BATCHES:
-        rows = feed(table.take(np.arange(batch) % len(table)), signature)
-        runs = {to: runner(one, signature, rows) for to, one in sessions.items()}
+        rows = table.take(np.arange(batch) % len(table))
+        runs = {to: runner(one, signature, parts(rows, signature, files[to])) for to, one in sessions.items()}
         times = {to: max(1, int(RUN_SECONDS / max(taken(run, 3), 1e-6))) for to, run in runs.items()}
         every: dict[str, list[float]] = {to: [] for to in files}
         order = list(runs)
@@ -100,9 +101,15 @@ def medians(files: Mapping[str, bytes], signature: Signature, table: Table) -> d
     return found
 
 
-def runner(one: Any, signature: Signature, rows: Mapping[str, Tensor]) -> Callable[[], Any]:
-    """Return one run of a session."""
-    return lambda: one.run([signature.output], dict(rows))
+def parts(rows: Table, signature: Signature, file: bytes) -> list[dict[str, Tensor]]:
+    """Return rows as a server gives them to a file: together, or each by itself."""
+    size = rows_a_run(file)
+    return [feed(rows.slice(start, start + size), signature) for start in range(0, len(rows), size)]
+
+
+def runner(one: Any, signature: Signature, every: Sequence[dict[str, Tensor]]) -> Callable[[], Any]:
+    """Return what answers all of some rows in a session."""
+    return lambda: [one.run([signature.output], rows) for rows in every]
 
 
 def taken(run: Callable[[], Any], times: int) -> float:

@@ -14,7 +14,7 @@ from trainer.blueprints import blueprint_of
 from trainer.errors import BadStart
 from trainer.exporting.export import answers
 from trainer.exporting.quantization import Measured
-from trainer.exporting.quantize import fp16, int8, judged
+from trainer.exporting.quantize import fp16, int8, judged, medians
 from trainer.exporting.weights import FOLDED, weights_of
 from trainer.fitting.beginning import check_start
 from trainer.fitting.starting import Start
@@ -76,6 +76,21 @@ def test_eight_bits_are_a_quarter_of_the_bytes_and_nothing_to_begin_with() -> No
     assert len(small) < 0.32 * len(plain)
     with pytest.raises(BadStart, match="is kept as int8"):
         check_start(made, blueprint_of(made), Start("wide", 1, ("left", "right"), weights_of(small)))
+
+
+def test_eight_bits_are_judged_as_they_are_served_each_row_by_itself() -> None:
+    """Rows of one run share a scale, so a batch has other answers, and takes another time, than its rows one by one."""
+    made, table = recipe(WIDE), clouds(64)
+    plain = train_on(recipe(WIDE, epochs=3), table).bundle.onnx
+    signature = signature_of(made, task_of(made, table))
+    small = int8(plain)
+
+    given = answers(small, signature, table)
+    spent = medians({"float32": plain, "int8": small}, signature, table)
+
+    alone = [answers(small, signature, table.take(np.array([row]))) for row in range(64)]
+    np.testing.assert_array_equal(given, np.concatenate(alone))
+    assert spent["int8"][64] > 20 * spent["int8"][1]
 
 
 def test_folded_weights_are_halved_too_and_dropped_with_eight_bits() -> None:

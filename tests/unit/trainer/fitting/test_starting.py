@@ -18,6 +18,7 @@ from trainer.exporting.weights import numbers, weights_of
 from trainer.fitting.beginning import Beginning, Learning, begun, check_start, fitted
 from trainer.fitting.checkpoints import Checkpoint
 from trainer.fitting.fit import raw_outputs
+from trainer.fitting.lineage import Lineage
 from trainer.fitting.rows import Rows
 from trainer.fitting.starting import Start, begun_task, unit_of
 from trainer.networks.building import build
@@ -177,7 +178,7 @@ def test_a_recurrent_network_begins_with_a_version_too() -> None:
 
 def test_held_out_rows_that_the_version_may_know_are_told() -> None:
     first = train_on(recipe(DEEP, epochs=2), clouds(400)).bundle
-    start = Start("clouds", 1, ("left", "right"), weights_of(first.onnx), manifest=first.manifest)
+    start = Start("clouds", 1, ("left", "right"), weights_of(first.onnx), lineage=Lineage((first.manifest,)))
 
     same, other = (
         train_on(recipe(DEEP, epochs=1, seed=seed), clouds(400), beginning=Beginning(start=start))
@@ -197,7 +198,7 @@ def test_held_out_rows_that_the_version_may_know_are_told() -> None:
 
 def test_rows_too_many_to_be_listed_are_known_by_their_digest() -> None:
     first = train_on(recipe(epochs=1), clouds(5200)).bundle
-    start = Start("clouds", 1, ("left", "right"), weights_of(first.onnx), manifest=first.manifest)
+    start = Start("clouds", 1, ("left", "right"), weights_of(first.onnx), lineage=Lineage((first.manifest,)))
 
     same, larger = (
         train_on(recipe(epochs=1, test=share), clouds(5200), beginning=Beginning(start=start))
