@@ -205,7 +205,12 @@ def score(manifest: Manifest) -> tuple[str, str]:
     if name is None:
         return "", ""
     beside = manifest.metrics.get(BASELINE + name)
-    return f"{name} {manifest.metrics[name]:.4f}", "" if beside is None else f"{beside:.4f}"
+    return f"{name} {four_digits(manifest.metrics[name])}", "" if beside is None else four_digits(beside)
+
+
+def four_digits(value: float) -> str:
+    """Return a score with four digits, of a very small one the first that are not 0."""
+    return f"{value:.4f}" if abs(value) >= 0.001 or not value else f"{value:.4g}"
 
 
 def metrics_text(metrics: Mapping[str, float]) -> str:

@@ -10,6 +10,7 @@ from models.privacy import Privacy
 from models.recipe import Recipe
 from trainer.exporting.export import TOLERANCE
 from trainer.fitting.fit import History
+from trainer.judging.questions import six_digits
 from trainer.outcome import HeldOut, Outcome
 from trainer.split import digest
 from trainer.tasks.task import Task, Valued
@@ -143,7 +144,9 @@ def confusion(outcome: Outcome) -> list[list[int]] | None:
 def intervals(outcome: Outcome) -> dict[str, list[float]]:
     """Return where each score lies with 95% confidence: [low, high]."""
     found = {name: [one.low, one.high] for name, one in outcome.judgement.intervals.items()}
-    return {name: [round(end, 6) for end in ends] for name, ends in found.items() if all(map(isfinite, ends))}
+    return {
+        name: [six_digits(end) for end in ends] for name, ends in found.items() if all(map(isfinite, ends))
+    }
 
 
 def calibration(outcome: Outcome) -> dict[str, Any] | None:
@@ -186,7 +189,7 @@ def fairness(recipe: Recipe, outcome: Outcome) -> dict[str, Any] | None:
 
 def rounded(values: Mapping[str, float]) -> dict[str, float]:
     """Return scores as far as they mean anything."""
-    return {name: round(value, 6) for name, value in values.items()}
+    return {name: six_digits(value) for name, value in values.items()}
 
 
 def short(value: float | None) -> float | None:

@@ -30,7 +30,7 @@ from trainer.judge import Asked, Case, Judgement, judge
 from trainer.judging.calibration import TEMPERED, Tempering, tempering
 from trainer.judging.data_curve import data_curve
 from trainer.judging.evidence import Size
-from trainer.judging.questions import Answered, Question
+from trainer.judging.questions import Answered, Question, in_words
 from trainer.judging.scoring import HEADLINES, score
 from trainer.networks.autoencoder import Autoencoder
 from trainer.networks.ensemble import Fitted
@@ -203,7 +203,7 @@ class Training:
             if train is None or held is None:
                 raise NotEnoughRows("there are no rows to learn from or none held out", rows=len(self.table))
             value = score(question_of(self.task), held.given).values[self.task.metric]
-            stage.result = f"{self.task.metric} {value:.4f} on {len(self.held_out)} rows"
+            stage.result = f"{self.task.metric} {in_words(value)} on {len(self.held_out)} rows"
         return train, validation, held
 
     def _asked(self, rows: Table, exported: Exported) -> Asked:
@@ -263,7 +263,9 @@ class Training:
             else:
                 known = self.table.slice(0, len(self.train) + len(self.validation))
                 plain = baseline(self.task, known, self.held_out)
-            stage.result = f"{self.task.metric} {plain.scores.values[self.task.metric]:.4f}, {plain.name}"
+            stage.result = (
+                f"{self.task.metric} {in_words(plain.scores.values[self.task.metric])}, {plain.name}"
+            )
         return plain
 
     def _attribute(self, served: Served, typical: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from trainer.judging.findings import Finding
 from trainer.judging.groups import Grouping, grouping
-from trainer.judging.questions import Answered, Array, Floats, Question, said_labels
+from trainer.judging.questions import Answered, Array, Floats, Question, said_labels, six_digits
 
 ROWS_FEW = 20  # of a smaller group a gap says nothing
 CASES_FEW = 5  # rows that a rate is of
@@ -193,7 +193,7 @@ def group_scores(question: Question, rates: Rates, at: int, rows: Array) -> dict
             f"alarms:{label}": "wrongly",
         }
     scores = {
-        told: round(float(rates[name][at]), 6)
+        told: six_digits(float(rates[name][at]))
         for name, told in names.items()
         if name in rates and np.isfinite(rates[name][at])
     }

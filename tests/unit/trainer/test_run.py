@@ -1,12 +1,14 @@
 """A training as a whole, on rows that are already in memory."""
 
 import json
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from cli.listing import score as listed_score
 from models.manifest import Manifest
 from models.recipe import Recipe
 from tests.unit.trainer.tables import CLOUDS, LINE, SLOPES, clouds, keys, line, recipe, slopes
@@ -99,6 +101,21 @@ def test_a_regression_is_made_in_its_own_unit() -> None:
     assert np.corrcoef(values, table.targets)[0, 1] > 0.95
     assert "confusion" in manifest.card
     assert manifest.card["confusion"] is None
+
+
+def test_errors_of_very_small_values_are_no_zeros() -> None:
+    table = line()
+    small = replace(table, targets=table.targets * 1e-9)
+    told: list[Event] = []
+
+    result = train_on(recipe(LINE), small, Journal(told.append))
+
+    manifest = result.bundle.manifest
+    low, high = manifest.card["intervals"]["rmse"]
+    assert 0 < low < manifest.metrics["rmse"] < high < 1e-7
+    assert manifest.metrics["baseline_mae"] > 0
+    assert not [one for one in told if isinstance(one, StageEnded) and "rmse 0.0000" in str(one.result)]
+    assert listed_score(manifest)[0].endswith("e-09")
 
 
 def test_sequences_of_every_length_are_learned() -> None:
