@@ -109,7 +109,8 @@ def choose_task(draft: Draft) -> None:
     values = target.values
     if target.known < ROWS_LEAST:
         raise BadData(
-            f"{target.known} rows have a value of {target.name!r}, {ROWS_LEAST} are needed to learn from"
+            f"{target.known} {'row has' if target.known == 1 else 'rows have'} a value of {target.name!r}, "
+            f"{ROWS_LEAST} are needed to learn from"
         )
     if target.marked and target.distinct > NUMBER_CLASSES_MOST:
         raise BadData(f"{target.name!r} holds {shown(target.odd, ODD_SHOWN)!r}, which is no number; {CURE}")

@@ -33,6 +33,11 @@ def reading(path: Path, kind: str) -> Iterator[None]:
     name = shown(str(path), PATH_CHARACTERS)
     try:
         yield
+    except UnicodeEncodeError as error:
+        raise BadData(
+            f"{name} cannot be opened: its name is no text in UTF-8; rename the file, or its folder",
+            path=name,
+        ) from error
     except (pa.ArrowException, ValueError) as error:
         why = str(error).replace("\n", " ")[:240]
         cure = "; save it as UTF-8" if re.search("utf-?8", why, re.IGNORECASE) else ""

@@ -147,6 +147,17 @@ def test_a_column_that_names_rows_makes_their_key(tmp_path: Path) -> None:
     assert numbered.rows.text == "rows:{row}"
 
 
+def test_distinct_numbers_without_a_gap_are_no_names_of_rows(tmp_path: Path) -> None:
+    ages = (np.arange(COUNT) * 7 % COUNT + 18).tolist()
+
+    aged, _ = draft(tmp_path, age=ages)
+    numbered, text = draft(tmp_path, member=list(range(500, 500 + COUNT)))
+
+    assert "age" in fields(aged)
+    assert "member" not in fields(numbered)
+    assert "rows:{member}" in text
+
+
 def test_what_is_missing_has_a_stand_in_that_no_cell_holds(tmp_path: Path) -> None:
     gaps = [None if row % 5 == 0 else row * 1.5 - 20 for row in range(COUNT)]
     plans = [None if row % 7 == 0 else ("free", "paid")[row % 2] for row in range(COUNT)]
@@ -281,6 +292,15 @@ def test_rows_without_a_list_are_allowed_beside_those_without_a_target(tmp_path:
 
     assert recipe.data.max_bad_share == pytest.approx(0.117)
     assert "# 1 rows have no y; 6 rows have no walk" in text
+
+
+def test_a_path_that_is_no_text_is_not_blamed_on_what_the_file_holds(tmp_path: Path) -> None:
+    folder = Path(f"{tmp_path}/caf\udce9")
+    folder.mkdir()
+    (folder / "rows.csv").write_text("a,y\n" + "1.5,u\n2.5,v\n" * 20)
+
+    with pytest.raises(BadData, match="its name is no text in UTF-8; rename the file, or its folder"):
+        look_at_file(folder / "rows.csv", "y", "rows")
 
 
 def test_a_file_of_another_kind_and_one_without_rows_are_refused(tmp_path: Path) -> None:
