@@ -5,7 +5,7 @@ import numpy as np
 from trainer.judging.intervals import Area, Interval, Mean, Statistic, Sums, intervals
 from trainer.judging.labels import SMALLEST_PROBABILITY, brier_scores, log_losses
 from trainer.judging.questions import EVEN, Answered, Array, Floats, Question, said_labels
-from trainer.judging.reliability import BINS, bin_numbers
+from trainer.judging.reliability import BINS, bin_numbers, calibration_error, error_by_chance
 from trainer.judging.values import columns
 
 LABELS_DRAWN = 50  # with more, what follows from each label's own rows gets no interval
@@ -16,19 +16,41 @@ def confidence(question: Question, given: Answered, seed: int = 0) -> dict[str, 
     found = STATISTICS[question.kind](question, given)
     alone = np.zeros(len(given), np.int64)
     strata = given.truth.astype(np.int64) if question.kind == "classification" else alone
-    return intervals(found, strata, seed, given.weights) if found else {}
+    drawn = intervals(found, strata, seed, given.weights) if found else {}
+    if "ece" in drawn:
+        drawn["ece"] = of_gaps(drawn["ece"], *sure_and_right(question, given), given.weights, seed)
+    return drawn
+
+
+def of_gaps(drawn: Interval, sure: Floats, right: Array, weights: Floats | None, seed: int) -> Interval:
+    """Return the interval of a calibration error: chance makes gaps larger, of resamples once more than of the rows.
+
+    So it reaches as far below the error as above, and to 0 where an honest model's would be as large by chance.
+    """
+    each = None if weights is None else np.repeat(weights, sure.size // len(weights))
+    error = calibration_error(sure.reshape(-1), right.reshape(-1), each)
+    honest = error <= error_by_chance(sure.reshape(-1), each, seed)
+    high = max(error, drawn.high)
+    return Interval(0.0 if honest else max(0.0, 2 * error - high), high, drawn.deviation)
+
+
+def sure_and_right(question: Question, given: Answered) -> tuple[Floats, Array]:
+    """Return how sure the likelier answers are, and which are right: (N,), or (N, L) of several labels at once."""
+    probabilities = given.answers.astype(np.float64)
+    if question.kind == "multilabel":
+        return np.maximum(probabilities, 1 - probabilities), (probabilities >= EVEN) == given.truth
+    return probabilities.max(-1), probabilities.argmax(-1) == given.truth
 
 
 def classification(question: Question, given: Answered) -> dict[str, Statistic]:
     """Return the scores of one label of several."""
     truth, probabilities = given.truth.astype(np.int64), given.answers.astype(np.float64)
     said = said_labels(question, probabilities)
-    right = probabilities.argmax(-1) == truth
     found: dict[str, Statistic] = {
         "accuracy": mean_of(said == truth),
         "log_loss": mean_of(log_losses(probabilities, truth)),
         "brier": mean_of(brier_scores(probabilities, truth)),
-        "ece": calibration(probabilities.max(-1), right),
+        "ece": calibration(*sure_and_right(question, given)),
     }
     count = len(question.labels)
     if count > LABELS_DRAWN:
@@ -57,7 +79,7 @@ def multilabel(question: Question, given: Answered) -> dict[str, Statistic]:
         "hamming": mean_of((said != truth).mean(1)),
         "log_loss": mean_of(losses),
         "brier": mean_of(np.square(1 - right).mean(1)),
-        "ece": calibration(np.maximum(probabilities, 1 - probabilities), (probabilities >= EVEN) == truth),
+        "ece": calibration(*sure_and_right(question, given)),
         "f1_micro": Sums(every.sum(2).T, mean_f1),
     }
     if truth.shape[1] > LABELS_DRAWN:

@@ -7,6 +7,7 @@ import numpy as np
 from trainer.judging.questions import Array, Floats
 
 BINS = 10
+HONEST, HONEST_DRAWN = 0.95, 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,21 @@ def calibration_error(confidence: Floats, right: Array, weights: Floats | None =
     weight = np.ones(len(confidence)) if weights is None else weights
     gaps = np.bincount(bin_numbers(confidence), weight * (confidence - right), minlength=BINS)
     return float(np.abs(gaps).sum() / weight.sum())
+
+
+def error_by_chance(confidence: Floats, weights: Floats | None = None, seed: int = 0) -> float:
+    """Return the calibration error that an honest model which is as sure of these rows exceeds once in twenty times.
+
+    The gap of each bin is normal, as a sum of many rows is.
+
+    Shape:  confidence (N,) in [0, 1].
+    Source: Bröcker and Smith 2007, consistency resampling; doi 10.1175/WAF993.1
+    """
+    weight = np.ones(len(confidence)) if weights is None else weights
+    spreads = np.square(weight) * confidence * (1 - confidence)
+    deviations = np.sqrt(np.bincount(bin_numbers(confidence), spreads, minlength=BINS))
+    gaps = np.random.default_rng(seed).normal(size=(HONEST_DRAWN, BINS)) * deviations
+    return float(np.quantile(np.abs(gaps).sum(1), HONEST) / weight.sum())
 
 
 def bins(confidence: Floats, right: Array) -> tuple[Bin, ...]:

@@ -364,3 +364,27 @@ def test_a_resample_without_a_label_has_no_area_and_is_left_out() -> None:
 
     assert (found["roc_auc"].low, found["roc_auc"].high) == (1, 1)
     assert np.isnan(never["roc_auc"].low)
+
+
+@pytest.mark.parametrize("labels", [2, 3])
+@pytest.mark.parametrize(("kept", "lowest"), [(1.0, 0.0), (0.6, 0.05)])
+def test_the_interval_of_a_calibration_error_holds_that_of_many_rows(
+    labels: int, kept: float, lowest: float
+) -> None:
+    """An honest model has an error of 0, which resamples alone never reach; `kept` of its certainty is true."""
+
+    def answered(rows: int, seed: int) -> Answered:
+        random = np.random.default_rng(seed)
+        said = random.dirichlet([0.7] * labels, rows)
+        true = kept * said + (1 - kept) / labels
+        draws = (true.cumsum(1) < random.random((rows, 1))).sum(1).clip(0, labels - 1)
+        return Answered(said, draws)
+
+    question = Question("classification", ("a", "b", "c")[:labels])
+    wanted = score(question, answered(400_000, 1)).values["ece"] if kept < 1 else 0.0
+    found = [confidence(question, answered(200, seed), seed)["ece"] for seed in range(60)]
+
+    assert wanted >= lowest
+    assert np.mean([one.low <= wanted <= one.high for one in found]) >= 0.88
+    if kept < 1:
+        assert np.mean([one.low > 0 for one in found]) > 0.9
