@@ -17,6 +17,11 @@ from models.recipe_sections import Section, Whole
 
 SEARCHED = ("training", "network")
 PARTING = ("training.seed", "training.validation", "training.test", "training.stratified", "training.from")
+MEASURING = (
+    "class_weights",
+    "focal",
+    "label_smoothing",
+)  # they are what the loss is: losses under two are not compared
 FORMS = "a list of values, {log: [from, to]}, {uniform: [from, to]} or {int: [from, to]}"
 
 
@@ -76,6 +81,16 @@ def check_search(recipe: BaseModel, search: Search, validation: float) -> None:
         if path.partition(".")[0] not in SEARCHED or path in PARTING:
             raise fault(
                 f"cannot be searched; it is a value of {' or '.join(SEARCHED)} that changes neither rows nor parts",
+                *("search", "space", path),
+            )
+        if path == "training.ensemble":
+            raise fault(
+                "cannot be searched; trials are judged by single networks, and more of them are seldom worse",
+                *("search", "space", path),
+            )
+        if search.by == "loss" and path.split(".")[1:2] in [[one] for one in MEASURING]:
+            raise fault(
+                "changes what the validation loss is, so its trials cannot be compared by it; say by: metric",
                 *("search", "space", path),
             )
         for problem in unfit(recipe, path, values):

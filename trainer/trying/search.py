@@ -93,9 +93,9 @@ class Searching:
     def _state(self, values: dict[str, Any], watch: "Watch") -> str:
         """Fit one set of values, and return how that ended."""
         try:
-            # one network tells what values are worth, unless it is their number that is searched for
+            # one network tells what values are worth
             recipe: Recipe = changed(
-                self.recipe, {"training.ensemble": 1, **values, "search": None}, "search"
+                self.recipe, {**values, "training.ensemble": 1, "search": None}, "search"
             )
             learning = replace(self.learning, blueprint=blueprint_of(recipe))
             fitted(recipe, learning, watch, Beginning(None, self.start))

@@ -47,6 +47,14 @@ FORMS = "should be a list of values, {log: [from, to]}, {uniform: [from, to]} or
             "training.seed: [1, 2]",
             "search.space.training.seed cannot be searched; it is a value of training or network",
         ),
+        (
+            "training.focal: {uniform: [1, 3]}",
+            "search.space.training.focal changes what the validation loss is, so its trials cannot be compared",
+        ),
+        (
+            "training.ensemble: [1, 3]",
+            "search.space.training.ensemble cannot be searched; trials are judged by",
+        ),
         ("data.max_rows: [100]", "search.space.data.max_rows cannot be searched"),
     ],
 )
