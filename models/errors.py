@@ -145,8 +145,7 @@ class AliasNotFound(InsituError):
 
     def __init__(self, name: str, alias: str, known: Sequence[str]) -> None:
         super().__init__(
-            f"model {name!r} has no alias {shown(alias)!r}; aliases: {listed(known)}; "
-            f"{how_it_is_set(name, alias)}",
+            f"model {name!r} has no alias {shown(alias)!r}; aliases: {listed(known)}; {how_it_is_set(name, alias)}",
             model=name,
             alias=shown(alias),
             known=list(known[:SHOWN_NAMES]),

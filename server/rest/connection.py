@@ -9,15 +9,15 @@ protocol is not taken up; only the last answer of a connection says that it ends
 import asyncio
 import re
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from models.errors import InsituError
 from server.rest import errors
 from server.rest.departures import Departure
-from server.rest.refusals import HeadTooLarge
+from server.rest.refusals import HeadTooLarge, MalformedRequest
 
 HEAD_BYTES = 1 << 16  # and what one read brings: the parser counts no better
 END = b"\r\n\r\n"
@@ -163,10 +163,9 @@ class Connection(HttpToolsProtocol):
         if self._last_word is not None and not self.answering():
             self._last_word()
 
-    def send_400_response(self, msg: str) -> None:
+    def send_400_response(self, msg: str) -> None:  # uvicorn's own words
         """Refuse what is no HTTP, or a path that is longer than the parser takes."""
-        long = len(self.url or b"") >= HEAD_BYTES  # none until the first message begins
-        self._end_with(self._refuse_head if long else partial(super().send_400_response, msg))
+        self._end_with(self._refuse_head if len(path_of(self)) >= HEAD_BYTES else self._refuse_bytes)
 
     def _end_with(self, word: Callable[[], None]) -> None:
         """Say the last word of a connection, after the answers to what came before."""
@@ -187,12 +186,11 @@ class Connection(HttpToolsProtocol):
         self.flow.resume_reading()
 
     def _refuse_head(self) -> None:
-        answer = errors.answer(HeadTooLarge(HEAD_BYTES), self.url.partition(b"?")[0].decode("latin-1"))
-        lines = [
-            b"%b: %b\r\n" % header for header in (*self.server_state.default_headers, *answer.raw_headers)
-        ]
-        head = b"".join((STATUS_LINE[answer.status_code], *lines)) + GOODBYE[2:]
-        self.transport.write(head + bytes(answer.body))
+        self.transport.write(last_answer(HeadTooLarge(HEAD_BYTES), self))
+        self._hang_up()
+
+    def _refuse_bytes(self) -> None:
+        self.transport.write(last_answer(MalformedRequest(), self))
         self._hang_up()
 
     def _hang_up(self) -> None:
@@ -238,3 +236,16 @@ def without_offer(data: bytes) -> bytes:
     """Return a request without its Upgrade: the parser would take its body for the other protocol."""
     head, end, body = data.partition(END)
     return OFFER.sub(b"", head) + end + body if OFFER.search(head) else data
+
+
+def last_answer(error: InsituError, connection: HttpToolsProtocol) -> bytes:
+    """Return the answer to what cannot be read, which is the last on a connection."""
+    answer = errors.answer(error, path_of(connection).partition(b"?")[0].decode("latin-1"))
+    headers = (*connection.server_state.default_headers, *answer.raw_headers)
+    head = b"".join((STATUS_LINE[answer.status_code], *[b"%b: %b\r\n" % header for header in headers]))
+    return head + GOODBYE[2:] + bytes(answer.body)
+
+
+def path_of(connection: HttpToolsProtocol) -> bytes:
+    """Return as much as was read of a path; nothing where none was begun."""
+    return connection.url or b""  # None until the first message begins

@@ -23,6 +23,7 @@ from server.rest.wire import Json
 log = logging.getLogger(__name__)
 
 STATUS: dict[type[InsituError], int] = {
+    refusals.MalformedRequest: 400,
     refusals.MalformedJson: 400,
     domain.BadRequest: 400,
     Unauthorized: 401,

@@ -3,7 +3,8 @@
 Refusal
 PathNotFound  MethodRefused  ParameterRefused   where and how
 CardNotFound                                    what a version does not have
-HeadTooLarge  BodyTooLarge  BodyTooSlow  TooManyNodes
+MalformedRequest  HeadTooLarge                  before a path is known
+BodyTooLarge  BodyTooSlow  TooManyNodes
 MalformedJson  MediaTypeRefused
 NotReady  Broken                                what is wrong with us
 """
@@ -60,6 +61,18 @@ class CardNotFound(Refusal):
         what = "no page of its model card" if data else "no model card"
         super().__init__(
             f"version {version} of model {name!r} has {what}; {cure}", model=name, version=version
+        )
+
+
+class MalformedRequest(Refusal):
+    """Bytes that are no HTTP; what they were meant to be is not known."""
+
+    code = "malformed_request"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this is no request of HTTP/1.1; in its path only ASCII may stand: name keys with other letters in the "
+            "body, or percent-encoded (curl -G --data-urlencode key=...)"
         )
 
 

@@ -156,7 +156,21 @@ async def test_nonsense_is_told_so_after_the_answers_to_what_came_before(listen:
         replies = await one.hear(count + 2)
 
         assert [reply.status for reply in replies] == [200] * count + [400]
+        assert (replies[-1].code, replies[-1].last) == ("malformed_request", True)
         assert await one.end() == b""
+
+
+async def test_a_key_that_is_not_percent_encoded_is_told_how_to_be(listen: Listen) -> None:
+    wire = await listen()
+    asked = "GET /v1/models/churn/predict?key=customer:\u00fc HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
+
+    async with line(wire.port) as one:
+        await one.say(asked)
+        (told,) = await one.hear(1)
+
+    assert (told.status, told.code) == (400, "malformed_request")
+    assert told.headers["content-type"] == "application/json"
+    assert "--data-urlencode" in told.data["error"]["message"]
 
 
 @pytest.mark.parametrize("said", [PLAIN, ODD, HEALTH])

@@ -11,11 +11,14 @@ from typing import Any
 
 import pytest
 from redis.asyncio import Redis
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from models.store import ModelStore
 from server import app
 from server.batch.places import check_fits
 from server.rest.api import create_api
+from server.rest.connection import last_answer
+from server.rest.refusals import MalformedRequest
 from server.settings import ServerSettings
 from tests.integration.conftest import BuildEngine
 from tests.integration.rest import stock
@@ -46,6 +49,14 @@ PATIENCE = 5.0  # seconds
 HEALTH = b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
 
+class Plain(HttpToolsProtocol):
+    """uvicorn's own, but for the words to bytes that are no HTTP."""
+
+    def send_400_response(self, msg: str) -> None:  # uvicorn's own words
+        self.transport.write(last_answer(MalformedRequest(), self))
+        self.transport.close()
+
+
 @pytest.fixture
 async def two(redis_url: str, built: BuildEngine) -> AsyncIterator[StartTwo]:
     """A factory: our protocol class and uvicorn's own, over one application and one core."""
@@ -58,7 +69,7 @@ async def two(redis_url: str, built: BuildEngine) -> AsyncIterator[StartTwo]:
             stack.push_async_callback(engine.stop)
             api = create_api(engine, app.access(settings), check_fits)
             ours, plain = app.http_config(api, settings), app.http_config(api, settings)
-            plain.http = "httptools"
+            plain.http = Plain
             return (
                 await stack.enter_async_context(wired(ours)),
                 await stack.enter_async_context(wired(plain)),

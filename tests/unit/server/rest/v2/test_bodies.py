@@ -45,7 +45,8 @@ def test_values_are_read_flat_and_nested() -> None:
 def test_a_tensor_without_values_is_nested_as_far_as_lists_can_say(shape: list[int], datatype: str) -> None:
     given = X | {"shape": shape, "datatype": datatype}
 
-    for data in (np.zeros(shape).tolist(), []):
+    ways: list[Any] = [np.zeros(shape).tolist(), []]
+    for data in ways:
         assert asked({"inputs": [given | {"data": data}]}).inputs[0].tensor.shape == tuple(shape)
     assert "nests its values as [3, 0]" in refusal({"inputs": [given | {"data": [[], [], []]}]})
 
