@@ -10,6 +10,7 @@ from models.errors import BadTraffic, BundleCorrupt, ManifestUnreadable, ModelNo
 from models.features import FeatureView
 from models.manifest import Manifest
 from models.refusals import Refusal
+from models.scores import four_digits
 from models.sources import InlineSource
 from models.store import PRODUCTION, SHADOW, ModelStore
 from models.tensors import TensorSpec
@@ -206,11 +207,6 @@ def score(manifest: Manifest) -> tuple[str, str]:
         return "", ""
     beside = manifest.metrics.get(BASELINE + name)
     return f"{name} {four_digits(manifest.metrics[name])}", "" if beside is None else four_digits(beside)
-
-
-def four_digits(value: float) -> str:
-    """Return a score with four digits, of a very small one the first that are not 0."""
-    return f"{value:.4f}" if abs(value) >= 0.001 or not value else f"{value:.4g}"
 
 
 def metrics_text(metrics: Mapping[str, float]) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from cli.course import Course
 from cli.progress import Work
 from cli.terminal import Terminal, duration_text, plain, size_text
+from models.scores import four_digits
 from trainer.events import (
     EpochEnded,
     Event,
@@ -189,7 +190,7 @@ def quantization(made: "Quantized | None") -> list[str]:
         return []
     facts = [
         f"{one.to} {size_text(one.size_bytes)}, {plain(one.batch_us[1])} us alone, "
-        f"{plain(one.batch_us[64])} us for 64, {made.metric} {one.score:.4f}"
+        f"{plain(one.batch_us[64])} us for 64, {made.metric} {four_digits(one.score)}"
         + (f": not served, {one.refused}" if one.refused else "")
         for one in (made.plain, *made.candidates)
     ]

@@ -18,6 +18,7 @@ from models.keys import Keys, check_job
 KEY_LIMIT = 1024
 PATH_LIMIT = 4096
 TARGETS_LIMIT = 8
+SLOWEST = 0.001  # rows a second: a job that hardly moves keeps others from their turn
 DIGEST_CHARACTERS = 10
 PATH_CHARACTERS = 240
 STANDARD_STREAM = "-"
@@ -215,7 +216,7 @@ class JobSpec(Strict):
     errors_to: FilePath | None = None
     """Where rows that cannot be scored are listed: a file of JSON lines, or `redis:KEY`, a stream."""
 
-    max_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    max_rate: Annotated[float, Field(ge=SLOWEST, allow_inf_nan=False)] | None = None
     """Rows a second each process scores at the most."""
 
     pause_above_ms: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None

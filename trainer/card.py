@@ -8,9 +8,9 @@ from typing import Any
 
 from models.privacy import Privacy
 from models.recipe import Recipe
+from models.scores import six_digits
 from trainer.exporting.export import TOLERANCE
 from trainer.fitting.fit import History
-from trainer.judging.questions import six_digits
 from trainer.outcome import HeldOut, Outcome
 from trainer.split import digest
 from trainer.tasks.task import Task, Valued

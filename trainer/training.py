@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from models.privacy import Privacy
 from models.recipe import Recipe
 from models.reference import ENTRY
+from models.scores import four_digits
 from trainer.attribute import attributions
 from trainer.baseline import Baseline, baseline, mean_row
 from trainer.blueprints import blueprint_of
@@ -30,7 +31,7 @@ from trainer.judge import Asked, Case, Judgement, judge
 from trainer.judging.calibration import TEMPERED, Tempering, tempering
 from trainer.judging.data_curve import data_curve
 from trainer.judging.evidence import Size
-from trainer.judging.questions import Answered, Question, in_words
+from trainer.judging.questions import Answered, Question
 from trainer.judging.scoring import HEADLINES, score
 from trainer.networks.autoencoder import Autoencoder
 from trainer.networks.ensemble import Fitted
@@ -203,7 +204,7 @@ class Training:
             if train is None or held is None:
                 raise NotEnoughRows("there are no rows to learn from or none held out", rows=len(self.table))
             value = score(question_of(self.task), held.given).values[self.task.metric]
-            stage.result = f"{self.task.metric} {in_words(value)} on {len(self.held_out)} rows"
+            stage.result = f"{self.task.metric} {four_digits(value)} on {len(self.held_out)} rows"
         return train, validation, held
 
     def _asked(self, rows: Table, exported: Exported) -> Asked:
@@ -219,7 +220,7 @@ class Training:
             headline = HEADLINES[question_of(self.task).kind]
             whole = Size(len(self.train), score(question_of(self.task), held.given).values[headline])
             sizes = data_curve(whole, self._learned_from, asked.seconds, self.journal.seconds["fit"])
-            stage.result = ", ".join(f"{size.score:.4f} from {size.rows} rows" for size in sizes)
+            stage.result = ", ".join(f"{four_digits(size.score)} from {size.rows} rows" for size in sizes)
         return sizes
 
     def _learned_from(self, rows: int) -> float:
@@ -264,7 +265,7 @@ class Training:
                 known = self.table.slice(0, len(self.train) + len(self.validation))
                 plain = baseline(self.task, known, self.held_out)
             stage.result = (
-                f"{self.task.metric} {in_words(plain.scores.values[self.task.metric])}, {plain.name}"
+                f"{self.task.metric} {four_digits(plain.scores.values[self.task.metric])}, {plain.name}"
             )
         return plain
 

@@ -24,6 +24,7 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from models.recipe_quantization import Quantization
+from models.scores import four_digits
 from models.tensors import Tensor
 from trainer.evaluate import evaluate
 from trainer.exporting.export import Signature, answers, feed, rows_a_run, session
@@ -71,7 +72,7 @@ def judged(one: Measured, plain: Measured, spec: Quantization, metric: str) -> M
     smaller = one.size_bytes / plain.size_bytes
     refused = None
     if lost > spec.max_loss:
-        refused = f"{metric} loses {lost:.4f}, {spec.max_loss:g} is allowed"
+        refused = f"{metric} loses {four_digits(lost)}, {spec.max_loss:g} is allowed"
     elif max(ratios) > SLOWER_ALLOWED:
         batch = BATCHES[ratios.index(max(ratios))]
         refused = f"it is slower here: {max(ratios):.2f} times the time for a batch of {batch}"

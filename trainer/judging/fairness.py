@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from models.scores import six_digits
 from trainer.judging.findings import Finding
 from trainer.judging.groups import Grouping, grouping
-from trainer.judging.questions import Answered, Array, Floats, Question, said_labels, six_digits
+from trainer.judging.questions import Answered, Array, Floats, Question, said_labels
 
 ROWS_FEW = 20  # of a smaller group a gap says nothing
 CASES_FEW = 5  # rows that a rate is of

@@ -92,13 +92,3 @@ def said_labels(question: Question, probabilities: Array) -> NDArray[np.int64]:
         return (probabilities[:, 1] >= question.threshold).astype(np.int64)
     said: NDArray[np.int64] = probabilities.argmax(-1).astype(np.int64)
     return said
-
-
-def six_digits(value: float) -> float:
-    """Return a score as far as it means anything: an error of 1e-7 is no 0 where the values are as small."""
-    return round(value, 6) if abs(value) >= 1 else float(f"{value:.6g}")
-
-
-def in_words(value: float) -> str:
-    """Return a score with four digits, of a very small one the first that are not 0."""
-    return f"{value:.4f}" if abs(value) >= 0.001 or not value else f"{value:.4g}"

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from models.recipe import Recipe
+from models.scores import four_digits
 from trainer.blueprints import blueprint_of
 from trainer.errors import NotEnoughRows
 from trainer.evaluate import evaluate
@@ -21,7 +22,7 @@ from trainer.fitting.beginning import Beginning, Learning, fitted
 from trainer.fitting.fit import raw_outputs
 from trainer.fitting.rows import Rows
 from trainer.fitting.starting import Start, begun_task
-from trainer.judging.questions import Scores, in_words
+from trainer.judging.questions import Scores
 from trainer.split import Shares, check_taught, groups, part, ranked
 from trainer.table import Indices, Table
 from trainer.tasks.task import Task
@@ -57,7 +58,7 @@ def cross_validate(
             scores.append(found.values[metric])
             stage.advance(number)
         mean, deviation = float(np.mean(scores)), float(np.std(scores, ddof=1))
-        stage.result = f"{metric} {in_words(mean)} ± {in_words(deviation)} over {count} folds"
+        stage.result = f"{metric} {four_digits(mean)} ± {four_digits(deviation)} over {count} folds"
     return Folds(metric, tuple(rows), tuple(scores), mean, deviation)
 
 

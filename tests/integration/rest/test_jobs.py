@@ -34,6 +34,7 @@ NO_JOBS: list[tuple[Any, int, str, str]] = [
     ({"row": {}}, 400, "bad_request", "did you mean 'rows'?"),
     ({"model": "price"}, 400, "bad_request", "field 'model' is not known"),
     ({"max_rate": 0}, 400, "bad_request", "max_rate"),
+    ({"max_rate": 1e-9}, 400, "bad_request", "max_rate"),
     ({"to": []}, 400, "bad_request", "to"),
     ({"newer_than": 5}, 400, "bad_request", "give a source of the view `time_field`"),
     ({"to": [{"kind": "zset", "key": "insitu:jobs"}]}, 400, "bad_request", "where Insitu keeps models, jobs"),
