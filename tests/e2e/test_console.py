@@ -61,6 +61,17 @@ def test_a_hundred_models_more_are_shown_at_a_time(
     assert complaints == []
 
 
+@pytest.mark.parametrize(("path", "heading"), [("", "Models of this server"), ("#/jobs", "Jobs of this server")])
+def test_every_page_has_one_heading_for_who_hears_it(
+    page: "Page", serve: Callable[..., str], complaints: list[str], path: str, heading: str
+) -> None:
+    page.goto(serve() + "/" + path)
+
+    page.wait_for_selector("h1", state="attached")
+    assert page.get_by_role("heading", level=1).all_inner_texts() == [heading]
+    assert complaints == []
+
+
 async def many_stored(redis_url: str, count: int) -> None:
     """Publish models whose names come between those of the others."""
     async with Redis.from_url(redis_url) as redis:

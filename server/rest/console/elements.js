@@ -42,6 +42,11 @@ export function more(words, path, count, most, page, show) {
   return h("p", { class: "hint more" }, words, " ", count < most ? button : `GET /${path}?after=… lists the rest.`);
 }
 
+/** What a page is, for who goes from heading to heading by ear; who sees the page reads it in the navigation. */
+export function heading(text) {
+  return h("h1", { class: "heard" }, text);
+}
+
 /** A card with a heading. */
 export function card(title, ...children) {
   return h("section", { class: "card" }, h("h2", {}, title), ...children);

@@ -2,7 +2,7 @@
 
 import { percent } from "./charts.js";
 import { permitted, question, tell } from "./dialogs.js";
-import { card, duration, fault, h, moment, more, number, redraw, s } from "./elements.js";
+import { card, duration, fault, h, heading, moment, more, number, redraw, s } from "./elements.js";
 import { ask } from "./service.js";
 
 const PAGE = 50;
@@ -16,7 +16,7 @@ const STATES = { running: "badge good", done: "badge", failed: "badge bad", canc
 export async function jobsPage(main) {
   const list = h("div", {});
   const seen = new Map();  // job -> readings, for its rate
-  main.replaceChildren(card("Scoring jobs", list));
+  main.replaceChildren(heading("Jobs of this server"), card("Scoring jobs", list));
   await refresh(list, seen, PAGE);
   const timer = setInterval(() => document.hidden || refresh(list, seen, Number(list.dataset.count ?? PAGE)), READ_MS);
   return { reading: () => {}, leave: () => clearInterval(timer) };

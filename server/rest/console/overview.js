@@ -1,7 +1,7 @@
 // The first page: what the server does right now, and every model.
 
 import { sparkline } from "./charts.js";
-import { bytes, card, duration, fault, h, more, number, provider, redraw } from "./elements.js";
+import { bytes, card, duration, fault, h, heading, more, number, provider, redraw } from "./elements.js";
 import { ask } from "./service.js";
 
 const PAGE = 100;
@@ -12,7 +12,7 @@ export async function overview(main, telemetry) {
   const tiles = h("div", { class: "tiles" });
   const list = h("div", {});
   const refresh = (count) => refreshList(list, count, refresh);
-  main.replaceChildren(tiles, card("Models", list));
+  main.replaceChildren(heading("Models of this server"), tiles, card("Models", list));
   const show = () => tiles.replaceChildren(...drawTiles(telemetry));
   show();
   await refresh(PAGE);
