@@ -86,12 +86,19 @@ async def put(caller: Caller, wanted: Wanted) -> None:
         raise ModelTooLarge(size, engine.limits.model_bytes)
     async with engine.publisher.turn(place.name):
         before = await versions_here(place)
-        onnx = await asyncio.to_thread(joined, wanted.chunks)
-        wording = Wording(execution=wanted.execution)
-        version = await engine.publisher.publish(place.name, onnx, wording, None)
+        version = await publish(caller, place.name, wanted)
         replaced = await pointed(caller, place, wanted.execution, version)
         await engine.store.promote(place.name, version)
         await prune(caller.redis, place, before, replaced)
+
+
+async def publish(caller: Caller, name: str, wanted: Wanted) -> int:
+    """Publish the file that came in chunks, and return the number of its version, which no alias means yet.
+
+    Raises: BadModelFile, ModelTooLarge, Overloaded, ModelNotLoadable, RedisUnavailable, RedisRefused.
+    """
+    onnx = await asyncio.to_thread(joined, wanted.chunks)
+    return await caller.engine.publisher.publish(name, onnx, Wording(execution=wanted.execution), None)
 
 
 def joined(chunks: Sequence[bytes]) -> bytes:
