@@ -11,6 +11,7 @@ from cli.settings import Settings
 from models.connecting import connect, without_password
 from models.errors import shown
 from models.keys import Keys
+from models.redis_failures import BUSY
 from models.store import Client, ModelStore
 
 LOG_IN = "put the right user and password into the URL, redis://USER:PASSWORD@HOST:6379"
@@ -20,6 +21,7 @@ CURES = (
     ("Cluster mode is not enabled", "it is no cluster: write redis:// in place of redis+cluster://"),
     ("has no permissions", "allow this user what `Rights` in docs/redis-keys.md lists"),
     ("No master found", "start sentinels that watch a master of this name, or write theirs into the URL"),
+    (BUSY, "wait for the script, or end it with `redis-cli SCRIPT KILL`"),
     ("SSL", "write redis:// where it speaks no TLS, or name its authority with ?ssl_ca_certs=FILE"),
 )
 

@@ -10,8 +10,12 @@ from pathlib import Path
 import pytest
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
+from redis.exceptions import ResponseError
 
+from cli.connection import opened
+from cli.errors import RedisUnreachable
 from cli.listing import every_model
+from cli.settings import Settings
 from models.store import ModelStore
 from tests.integration.cli.conftest import COMMAND, ROOT, Environment, Result, publish
 from tests.integration.rest import graphs
@@ -328,6 +332,25 @@ def test_sentinels_that_are_away_are_told_in_one_short_line(insitu: Insitu) -> N
     assert "does not answer (No master found for 'features'); start sentinels that watch" in away.error
     assert "secret" not in away.error
     assert len(away.error) < 250
+
+
+async def test_a_redis_that_a_script_keeps_busy_is_told_with_what_ends_it(
+    redis_server: Callable[..., RedisServer],
+) -> None:
+    server = redis_server()
+    with server.connect() as client, server.connect() as other:
+        client.config_set("busy-reply-threshold", 20)
+        script = asyncio.create_task(asyncio.to_thread(client.eval, "while true do end", 0))
+        with pytest.raises(ResponseError, match="BUSY"):
+            await asyncio.to_thread(all, iter(other.ping, None))
+        try:
+            with pytest.raises(RedisUnreachable, match=r"\(BUSY .*\); wait for the script, or end it"):
+                async with opened(Settings(redis_url=server.url)):
+                    pass
+        finally:
+            await asyncio.to_thread(other.script_kill)
+            with pytest.raises(ResponseError, match="killed"):
+                await script
 
 
 @pytest.mark.parametrize("words", [("models",), ("serve",), ("score", "churn")])
