@@ -176,7 +176,7 @@ class VersionInUse(InsituError):
         cures = ["promote another version"] * bool(aliases) + [f"`insitu traffic {name} --clear`"] * traffic
         super().__init__(
             f"version {version} of model {name!r} {' and '.join(pointed + ruled)}; {' and '.join(cures)} first"
-            + f", or `insitu delete {name} {version} --with-aliases`" * bool(aliases),
+            + f", or `insitu delete {name} {version} --with-aliases`" * (not traffic),
             model=name,
             version=version,
             aliases=list(aliases),
