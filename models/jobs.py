@@ -1,12 +1,12 @@
-"""JobSpec: what a scoring job reads, what it does with bad rows and where its answers go; data only, no I/O.
+"""JobSpec: what a scoring job reads, what it does with bad rows and where its answers go; data only.
 
 JobSpec > RowSource (which rows) + Target (where to), as JSON in Redis and over HTTP
 
 {"model": "churn", "rows": {"kind": "match", "pattern": "txn:*"}, "to": [{"kind": "string", "key": "score:{key}"}]}
 """
 
+import os
 from hashlib import sha256
-from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError, model_validator
@@ -281,9 +281,9 @@ class JobSpec(Strict):
 
         Raises: BadRequest.
         """
-        uses: dict[Path, str] = {}
+        uses: dict[str, str] = {}
         for path, use in self._files():
-            whole = Path(path).absolute()
+            whole = os.path.realpath(path)
             if whole in uses:
                 raise BadRequest(
                     f"{shown(path, PATH_CHARACTERS)!r} is named for {uses[whole]} and for {use}; "

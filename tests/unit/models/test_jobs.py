@@ -87,6 +87,7 @@ ONE_PLACE: list[tuple[dict[str, Any], str]] = [
     ),
     ({"to": [{"kind": "csv", "path": "a.csv"}], "errors_to": "./a.csv"}, "answers as csv and for errors"),
     ({"rows": {"kind": "file", "path": "a.txt"}, "errors_to": "a.txt"}, "for the rows and for errors"),
+    ({"rows": {"kind": "file", "path": "a.txt"}, "errors_to": "b/../a.txt"}, "for the rows and for errors"),
     (
         {"rows": {"kind": "instances", "path": "a.csv"}, "to": [{"kind": "csv", "path": "a.csv"}]},
         "for the rows",
