@@ -286,6 +286,7 @@ def test_an_unfinished_job_begins_anew_unless_it_is_resumed(
         (("churn", "--match", "customer:1", "--label", "leaves"), "begun otherwise (rows, --label)"),
         (("churn", "--version", "2"), "begun otherwise (--version)"),
         (("price",), "begun otherwise (model"),
+        (("churn", "--newer-than", "2h"), "begun otherwise (--newer-than)"),
     ],
 )
 def test_a_job_is_not_gone_on_with_by_the_command_of_another(
