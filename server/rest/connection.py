@@ -9,6 +9,7 @@ protocol is not taken up; only the last answer of a connection says that it ends
 import asyncio
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from uvicorn.protocols.http.flow_control import FlowControl
@@ -121,7 +122,7 @@ class Connection(HttpToolsProtocol):
         if in_head and self._in_head and self.scope is message:  # not in the head of a later one
             self._head_bytes += len(data)
             if self._head_bytes > HEAD_BYTES:
-                self._end_with(self._refuse_head)
+                self._end_with(HeadTooLarge(HEAD_BYTES))
 
     def on_message_begin(self) -> None:
         """Note that uvicorn reads a message."""
@@ -165,14 +166,15 @@ class Connection(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:  # uvicorn's own words
         """Refuse what is no HTTP, or a path that is longer than the parser takes."""
-        self._end_with(self._refuse_head if len(path_of(self)) >= HEAD_BYTES else self._refuse_bytes)
+        long = len(path_of(self)) >= HEAD_BYTES
+        self._end_with(HeadTooLarge(HEAD_BYTES) if long else MalformedRequest())
 
-    def _end_with(self, word: Callable[[], None]) -> None:
+    def _end_with(self, error: InsituError) -> None:
         """Say the last word of a connection, after the answers to what came before."""
         if not self.answering() or self.cycle.more_body:
-            word()
+            self._refuse(error)
             return
-        self._last_word = word
+        self._last_word = partial(self._refuse, error)
         self.stop_reading()
 
     def stop_reading(self) -> None:
@@ -185,16 +187,9 @@ class Connection(HttpToolsProtocol):
         self.flow.full = False
         self.flow.resume_reading()
 
-    def _refuse_head(self) -> None:
-        self.transport.write(last_answer(HeadTooLarge(HEAD_BYTES), self))
-        self._hang_up()
-
-    def _refuse_bytes(self) -> None:
-        self.transport.write(last_answer(MalformedRequest(), self))
-        self._hang_up()
-
-    def _hang_up(self) -> None:
-        """Close, and read on for a moment: a client that is still sending would get a reset for an answer."""
+    def _refuse(self, error: InsituError) -> None:
+        """Answer, close, and read on for a moment: a client that is still sending would get a reset for an answer."""
+        self.transport.write(last_answer(error, self))
         self._last_word = self.transport.close
         self.go_on_reading()
         if self.transport.can_write_eof():
@@ -247,5 +242,5 @@ def last_answer(error: InsituError, connection: HttpToolsProtocol) -> bytes:
 
 
 def path_of(connection: HttpToolsProtocol) -> bytes:
-    """Return as much as was read of a path; nothing where none was begun."""
+    """Return the path of the last message, as much of it as was read; nothing where none was begun."""
     return connection.url or b""  # None until the first message begins
