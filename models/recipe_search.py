@@ -17,11 +17,8 @@ from models.recipe_sections import Section, Whole
 
 SEARCHED = ("training", "network")
 PARTING = ("training.seed", "training.validation", "training.test", "training.stratified", "training.from")
-MEASURING = (
-    "class_weights",
-    "focal",
-    "label_smoothing",
-)  # they are what the loss is: losses under two are not compared
+# What the loss is follows from these: losses under two of their values are not compared.
+MEASURING = ("training.class_weights", "training.focal", "training.label_smoothing")
 FORMS = "a list of values, {log: [from, to]}, {uniform: [from, to]} or {int: [from, to]}"
 
 
@@ -88,7 +85,7 @@ def check_search(recipe: BaseModel, search: Search, validation: float) -> None:
                 "cannot be searched; trials are judged by single networks, and more of them are seldom worse",
                 *("search", "space", path),
             )
-        if search.by == "loss" and path.split(".")[1:2] in [[one] for one in MEASURING]:
+        if search.by == "loss" and path.startswith(MEASURING):
             raise fault(
                 "changes what the validation loss is, so its trials cannot be compared by it; say by: metric",
                 *("search", "space", path),

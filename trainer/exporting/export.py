@@ -24,9 +24,8 @@ TOLERANCE = 1e-4  # of an answer, or of its share above 1; float32 differs by ab
 EXAMPLE_ROWS = 3
 EXAMPLE_STEPS = 5
 ANSWER_ROWS = 4096
-ONE_SCALE = (
-    b"DynamicQuantize"  # begins the names of ONNX Runtime's operators that scale all rows of a run alike
-)
+# Begins the names of ONNX Runtime's operators that scale all rows of a run alike.
+ONE_SCALE = b"DynamicQuantize"
 
 
 class Served(nn.Module):

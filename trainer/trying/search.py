@@ -93,10 +93,9 @@ class Searching:
     def _state(self, values: dict[str, Any], watch: "Watch") -> str:
         """Fit one set of values, and return how that ended."""
         try:
-            # one network tells what values are worth
-            recipe: Recipe = changed(
-                self.recipe, {**values, "training.ensemble": 1, "search": None}, "search"
-            )
+            # One network tells what values are worth.
+            alone = {**values, "training.ensemble": 1, "search": None}
+            recipe: Recipe = changed(self.recipe, alone, "search")
             learning = replace(self.learning, blueprint=blueprint_of(recipe))
             fitted(recipe, learning, watch, Beginning(None, self.start))
         except GivenUp:

@@ -268,10 +268,9 @@ async def test_a_dag_that_is_not_run_within_its_timeout_is_told_as_timed_out(
     assert not await redis.exists("b")
 
 
-async def test_a_timeout_is_told_as_one_where_the_clock_of_the_loop_is_coarse(caller: Caller) -> None:
-    seconds = [
-        0.001 + 0.000005 * number for number in range(400)
-    ]  # a timer of whole milliseconds comes too soon
+async def test_a_timeout_is_told_as_one_where_the_clock_of_the_loop_is_coarse() -> None:
+    # A timer of whole milliseconds comes too soon.
+    seconds = [0.001 + 0.000005 * number for number in range(400)]
 
     for one in seconds:
         limit = lookups.Limit(time.monotonic() + one, one)

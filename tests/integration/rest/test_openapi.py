@@ -156,7 +156,6 @@ async def test_every_error_example_has_the_status_of_its_code(description: dict[
 
 
 @on_one_server
-@on_one_server
 async def test_what_a_model_that_is_not_there_is_answered_with_is_described(
     untouched: Client, description: dict[str, Any]
 ) -> None:
@@ -171,6 +170,7 @@ async def test_what_a_model_that_is_not_there_is_answered_with_is_described(
     assert [where for where, (status, known) in answered.items() if status not in known] == []
 
 
+@on_one_server
 async def test_what_needs_a_token_says_so(description: dict[str, Any]) -> None:
     open_paths = {path for _, path, operation in operations(description) if "security" not in operation}
 

@@ -196,9 +196,8 @@ async def test_a_master_is_followed_after_its_sentinel_answered_no_place(
     one.sentinels[0].start()
     with one.replica.connect() as client:
         client.execute_command("REPLICAOF", "NO", "ONE")
-    with one.sentinels[
-        0
-    ].connect() as client:  # not by a failover: the old master's connections stay as they are
+    # Not by a failover: the old master's connections stay as they are.
+    with one.sentinels[0].connect() as client:
         client.execute_command("SENTINEL", "REMOVE", SERVICE)
         client.execute_command("SENTINEL", "MONITOR", SERVICE, "127.0.0.1", one.replica.port, 1)
 
