@@ -21,7 +21,7 @@ from cli.settings import Settings, read_settings
 from cli.terminal import Terminal, count_text
 from models.errors import InsituError, RedisUnavailable
 from models.job_errors import JobNotFound
-from models.jobs import JobSpec
+from models.jobs import SLOWEST, JobSpec
 
 if TYPE_CHECKING:
     from models.ledger import Ledger, Standing
@@ -172,7 +172,7 @@ def score(
     max_rate: Annotated[
         float | None,
         typer.Option(
-            "--max-rate", min=0.001, metavar="N", help="Rows a second this process scores at the most."
+            "--max-rate", min=SLOWEST, metavar="N", help="Rows a second this process scores at the most."
         ),
     ] = None,
     pause_above_latency: Annotated[
