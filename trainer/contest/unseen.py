@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from models.manifest import Manifest
 from models.recipe_training import Training
+from models.templates import KeyTemplate
 from trainer.fitting.lineage import Lineage
 from trainer.split import digest, ranked
 
@@ -47,10 +48,19 @@ def unseen_by(manifest: Manifest, keys: Sequence[str]) -> Unseen:
     if held_out.get("sha256") == digest(keys):
         return Unseen(np.ones(len(keys), bool), "they are those that it held out")
     listed = set(held_out.get("keys", ()))
-    known = np.array([key in listed for key in keys], bool)
+    known = np.array([key in listed for key in keys], bool) | of_other_rows(manifest, keys)
     if parted_otherwise(manifest.recipe):
         return Unseen(known, "its card lists the rows it held out")
     return Unseen(known | below_border(manifest, keys), "its seed and share tell the rows it held out")
+
+
+def of_other_rows(manifest: Manifest, keys: Sequence[str]) -> NDArray[np.bool_]:
+    """Return which keys are none that a model reads, where those that it held out are such."""
+    keyed = manifest.features.keyed if manifest.features is not None else ()
+    held_out = manifest.card["held_out"].get("keys")
+    if not keyed or not held_out or (template := KeyTemplate(keyed[0].key)).match(held_out[0]) is None:
+        return np.zeros(len(keys), bool)
+    return np.array([template.match(key) is None for key in keys], bool)
 
 
 def parted_otherwise(recipe: Mapping[str, Any]) -> bool:

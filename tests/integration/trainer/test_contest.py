@@ -427,6 +427,22 @@ def test_rows_that_an_ancestor_of_either_learned_from_do_not_count(points: str) 
         ) in found.why
 
 
+def test_an_ancestor_of_other_keys_has_learned_from_none_of_these_rows(points: str) -> None:
+    with plain_redis.Redis.from_url(points) as client:
+        for number in range(100):
+            client.copy(f"point:{number}", f"dot:{number}")
+            client.hset(f"dot:{number}", "shop", number % 20)
+    others = POINTS.replace("point", "dot").replace("features:", "split: {group: shop}\nfeatures:")
+    asyncio.run(published(points, made(points, others).bundle))
+    tuned = made(points, POINTS.replace("test: 0.3", "test: 0.3, from: dots"))
+
+    found = contest(points, POINTS, tuned, made(points, WEAK).bundle)
+
+    assert found.comparison is not None
+    assert found.comparison.rows == len(tuned.outcome.held_out.keys)
+    assert tuned.bundle.manifest.card["training"]["notes"] == []
+
+
 async def published(url: str, bundle: Bundle) -> None:
     async with connect(url) as client:
         await ModelStore(client).publish(bundle)
