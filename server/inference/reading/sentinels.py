@@ -4,8 +4,8 @@ A master that is replaced while it is well would go on answering, with what is s
 """
 
 import asyncio
+import logging
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any
 
 from redis.exceptions import ResponseError
@@ -16,6 +16,8 @@ from server.inference.ending import ended
 from server.inference.reading.link import Fault, Link, Terms
 from server.inference.reading.places import Place
 from server.inference.reading.reads import awaited
+
+log = logging.getLogger(__name__)
 
 WATCH_SECONDS = 1.0
 
@@ -44,8 +46,12 @@ class Master:
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(WATCH_SECONDS)
-            with suppress(Exception):  # whatever it is: looking must go on, or a stale master stays
+            try:
                 self._link.move(await self._sentinels.master())
+            except InsituError:
+                continue  # none of them is there: who asks for features is told
+            except Exception:  # whatever it is: looking must go on, or a stale master stays
+                log.exception("the sentinels could not be asked for their master; they are asked again")
 
     async def close(self) -> None:
         """Take no more, let what is under way end in its time, fail the rest."""
