@@ -76,9 +76,9 @@ def judge(case: Case) -> Judgement:
     """Judge a network by what it will say once it is served: under its threshold, where it has one."""
     chosen, given = decision(case), case.held_out.given
     question = case.question if chosen is None else replace(case.question, threshold=chosen.threshold)
-    scores, found = score(question, given), confidence(question, given, case.recipe.training.seed)
-    on_held_out = scores if chosen is None else score(case.question, given)
-    seen = evidence(case, found, on_held_out, scores if chosen else None)
+    scores, found = scored(case, question)
+    on_held_out, by_chance = (scores, found) if chosen is None else scored(case, case.question)
+    seen = evidence(case, by_chance, on_held_out, scores if chosen else None)
     audits = compared(case, question)
     warned = [chosen.finding() if chosen else None, *(one for part in audits for one in part.findings())]
     return Judgement(
@@ -90,6 +90,12 @@ def judge(case: Case) -> Judgement:
         summary(case, seen),
         audits,
     )
+
+
+def scored(case: Case, question: Question) -> tuple[Scores, dict[str, Interval]]:
+    """Return the scores on the held-out rows, and between which numbers chance leaves them."""
+    given = case.held_out.given
+    return score(question, given), confidence(question, given, case.recipe.training.seed)
 
 
 def compared(case: Case, question: Question) -> tuple[Audit, ...]:
@@ -143,7 +149,7 @@ def evidence(
 ) -> Evidence:
     """Return what the verdict is made from; it is about the network, so no threshold counts.
 
-    How far chance moves a score hardly depends on a threshold, so the noise is that of what is served.
+    Nor in how far chance moves a score: not at all where a threshold gives every row one label.
     """
     names = shown_names(case.recipe)
     train, held_out = part(case.train, names), part(case.held_out, names)

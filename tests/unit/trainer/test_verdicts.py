@@ -188,6 +188,16 @@ def test_a_decision_takes_effect_in_what_is_served_and_in_what_is_told() -> None
     assert chosen.outcome.diagnosis.verdict == plain.outcome.diagnosis.verdict == "good"
 
 
+def test_a_threshold_that_gives_every_row_one_label_leaves_chance_in_the_verdict() -> None:
+    x, y = noisy_line(150, noise=1.0)
+    said = "decision: {cost: {false_positive: 1, false_negative: 1000000}}\n"
+    plain, chosen = (outcome(x, y, training="epochs: 2, batch: 32", more=more) for more in ("", said))
+
+    assert set(chosen.answered.answers.argmax(1).tolist()) == {0, 1}
+    assert chosen.scores.values["balanced_accuracy"] == 0.5
+    assert plain.diagnosis.noise == chosen.diagnosis.noise > 0.02
+
+
 def test_a_network_that_exaggerates_is_tempered_inside_the_graph() -> None:
     random = np.random.default_rng(7)
     x = random.normal(size=(1500, 10))
