@@ -212,8 +212,11 @@ def check_enough(table: Table, classes: Sequence[str]) -> None:
 def check_varied(targets: NDArray[Any]) -> None:
     """Refuse values that are all the same."""
     if float(np.ptp(targets)) == 0:
+        value = targets.flat[0]
         raise NotEnoughRows(
-            f"every row has the target {targets.flat[0]:g}: there is nothing to learn; check the target"
+            f"every row has the target {value:g} in float32, which keeps nothing finer than "
+            f"{np.spacing(abs(value)):.2g} there: there is nothing to learn; check the target, or take away from "
+            "it what all rows have in common"
         )
 
 

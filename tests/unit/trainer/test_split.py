@@ -181,6 +181,13 @@ def test_rows_that_are_all_alike_teach_nothing() -> None:
         split(flat, recipe(LINE))
 
 
+def test_targets_that_float32_cannot_tell_apart_are_refused_with_that_reason() -> None:
+    stamps = np.where(np.arange(120) % 2, 1e8 + 1, 1e8 - 1).astype(np.float32)
+
+    with pytest.raises(NotEnoughRows, match=r"1e\+08 in float32, which keeps nothing finer than 8 there"):
+        split(replace(line(), targets=stamps), recipe(LINE))
+
+
 def test_parts_lie_in_the_table_s_own_memory() -> None:
     table, before = clouds(), clouds()
     parts = split(table, recipe())
