@@ -86,7 +86,9 @@ class StepTargets:
                 f"the target of {shown(key)!r} is {found} where {self.size} bytes of {self.target.dtype} belong",
                 key=shown(key),
             )
-        return finite(np.frombuffer(data, self.dtype).astype(np.float32), key).reshape(self.target.steps)
+        with np.errstate(over="ignore"):  # what float32 does not reach is infinite to it
+            steps = np.frombuffer(data, self.dtype).astype(np.float32)
+        return finite(steps, key).reshape(self.target.steps)
 
 
 class NoTargets:

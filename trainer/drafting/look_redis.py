@@ -43,12 +43,10 @@ async def look_at_redis(redis: Client, match: str, target: str, name: str) -> Lo
         raise NoRows(match, key, None)
     keys = sorted(found)
     sample = [keys[at] for at in evenly(len(keys), ROWS_SAMPLED)]
-    kinds = Counter(
-        [KINDS.get(kind, kind.decode()) for kind in await replies(redis, [("TYPE", one) for one in sample])]
-    )
-    kind = kinds.most_common(1)[0][0]
     words: dict[str, object] = {"source": "redis", "match": match}
-    every = len(sample) == len(found)
+    every, seen = len(sample) == len(found), len(sample)
+    kind, sample = await of_one_kind(redis, sample)
+    rows_there = round(len(found) * len(sample) / seen)
     if kind == "hash":
         columns = await hashes(redis, sample)
         others = {field: facts for field, facts in columns.items() if field != target}
@@ -58,13 +56,21 @@ async def look_at_redis(redis: Client, match: str, target: str, name: str) -> Lo
             else await truth_beside(redis, sample, beside, key, target)
         )
         return Looked(
-            name, words, key, scaled(truth, len(found)), where(at, target), list(others.values()), every=every
+            name, words, key, scaled(truth, rows_there), where(at, target), list(others.values()), every=every
         )
     if kind not in ("vector", "list"):
         raise BadData(f"the keys that match {match!r} are of type {kind}; rows are hashes, strings or lists")
     truth, at = await truth_beside(redis, sample, beside, key, target)
     vector = await (string_of if kind == "vector" else list_of)(redis, sample, name, key)
-    return Looked(name, words, key, scaled(truth, len(found)), where(at, target), [], [vector], every=every)
+    return Looked(name, words, key, scaled(truth, rows_there), where(at, target), [], [vector], every=every)
+
+
+async def of_one_kind(redis: Client, keys: Sequence[str]) -> tuple[str, list[str]]:
+    """Return what most keys hold, and those that do: training reads no others either."""
+    types = await replies(redis, [("TYPE", one) for one in keys])
+    kinds = [KINDS.get(one, one.decode()) for one in types]
+    kind = Counter(kinds).most_common(1)[0][0]
+    return kind, [key for key, other in zip(keys, kinds, strict=True) if other == kind]
 
 
 def template_of(match: str) -> str:
@@ -155,9 +161,9 @@ async def truth_beside(
 async def string_of(redis: Client, keys: Sequence[str], name: str, key: str) -> Vector:
     """Return the vector that strings of raw numbers hold: float32 where they read as such, else bytes.
 
-    Raises: BadData, strings of different sizes.
+    Raises: BadData, strings of different sizes, or none any more.
     """
-    values = await replies(redis, [("GET", one) for one in keys[:200]])
+    values = still_there(await replies(redis, [("GET", one) for one in keys[:200]]), key)
     sizes = Counter(len(one) for one in values)
     if len(sizes) > 1:
         raise BadData(
@@ -170,9 +176,21 @@ async def string_of(redis: Client, keys: Sequence[str], name: str, key: str) -> 
     return Vector(name, key, "vector", (side, side) if side * side == size and side > 1 else (size,), "uint8")
 
 
+def still_there(values: Sequence[Any], key: str) -> list[Any]:
+    """Return what was found; keys may go while they are looked at.
+
+    Raises: BadData, nothing.
+    """
+    found = [one for one in values if one]
+    if not found:
+        raise BadData(f"the keys at {key!r} are empty, or went while they were looked at; try again")
+    return found
+
+
 def are_floats(data: bytes) -> bool:
     """Whether bytes read as float32 of ordinary size."""
-    numbers = np.abs(np.frombuffer(data, "<f4").astype(np.float64))
+    with np.errstate(invalid="ignore"):  # bytes of pixels may read as a signalling NaN
+        numbers = np.abs(np.frombuffer(data, "<f4").astype(np.float64))
     ordinary = (numbers == 0) | ((numbers > 1e-9) & (numbers < 1e9))
     return bool(np.isfinite(numbers).all() and ordinary.mean() > 0.99)
 
@@ -180,9 +198,9 @@ def are_floats(data: bytes) -> bool:
 async def list_of(redis: Client, keys: Sequence[str], name: str, key: str) -> Vector:
     """Return the sequence that lists of steps hold.
 
-    Raises: BadData, steps of different sizes.
+    Raises: BadData, steps of different sizes, or none any more.
     """
-    every = await replies(redis, [("LRANGE", one, 0, -1) for one in keys[:200]])
+    every = still_there(await replies(redis, [("LRANGE", one, 0, -1) for one in keys[:200]]), key)
     sizes = {len(entry) for entries in every for entry in entries}
     size = next(iter(sizes))
     if len(sizes) > 1 or size % 4:

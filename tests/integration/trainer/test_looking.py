@@ -1,0 +1,66 @@
+"""What a draft sees of keys in a real Redis, some of which are of another kind, or go meanwhile."""
+
+import numpy as np
+import pytest
+
+from models.recipe import Recipe
+from models.store import Client
+from trainer.datasets.targets import targets_of
+from trainer.drafting.look_redis import list_of, look_at_redis, string_of
+from trainer.errors import BadData, UnlabelledRow
+
+ROWS = 20
+FORECAST = """\
+name: made
+task: forecasting
+data: {source: redis, match: "row:*", target: {key: "row:{id}:next", as: vector, shape: [2], dtype: float64}}
+features:
+  inputs:
+    - {name: x, sources: [{key: "row:{id}", as: hash, fields: [a]}]}
+network: [standardize]
+"""
+
+
+async def fill(redis: Client, value: bytes) -> None:
+    for row in range(ROWS):
+        await redis.set(f"row:{row}", value)
+        await redis.hset(f"row:{row}:meta", "y", str(row % 2))
+
+
+async def test_a_key_of_another_kind_among_the_rows_is_no_row(redis: Client) -> None:
+    await fill(redis, np.ones(4, "<f4").tobytes())
+    await redis.hset("row:other", "y", "1")
+
+    looked = await look_at_redis(redis, "row:*", "y", "made")
+
+    assert (looked.rows, looked.every) == (ROWS, True)
+    assert [one.shape for one in looked.vectors] == [(4,)]
+
+
+async def test_pixels_that_read_as_a_signalling_nan_are_pixels(redis: Client) -> None:
+    await fill(redis, bytes([1, 0, 128, 127] * 4))
+
+    looked = await look_at_redis(redis, "row:*", "y", "made")
+
+    assert [(one.dtype, one.shape) for one in looked.vectors] == [("uint8", (4, 4))]
+
+
+async def test_keys_that_go_while_they_are_looked_at_are_left_out(redis: Client) -> None:
+    step = np.ones(2, "<f4").tobytes()
+    await redis.set("row:1", step)
+    await redis.rpush("walk:1", step, step)
+
+    vector = await string_of(redis, ["row:1", "row:2"], "made", "row:{id}")
+    steps = await list_of(redis, ["walk:1", "walk:2"], "made", "walk:{id}")
+
+    assert (vector.shape, steps.shape) == ((2,), (2,))
+    for look in (string_of, list_of):
+        with pytest.raises(BadData, match="are empty, or went while they were looked at"):
+            await look(redis, ["gone:1"], "made", "gone:{id}")
+
+
+def test_steps_to_come_that_float32_does_not_reach_are_refused_without_a_warning() -> None:
+    targets = targets_of(Recipe.parse(FORECAST))
+
+    with pytest.raises(UnlabelledRow, match="not finite"):
+        targets.read("row:1", np.array([1e300, 1]).tobytes())
