@@ -207,6 +207,18 @@ class ServerSettings(BaseSettings):
             raise ValueError("tls_cert and tls_key go together")
         return self
 
+    @model_validator(mode="after")
+    def _each_its_port(self) -> Self:
+        """Refuse two doors at one port: the system would open it twice, and deal connections out by chance."""
+        doors = {"port": self.port, **{f"{name}_port": port for name, port in self.beside.items()}}
+        for name, port in doors.items():
+            other = next((one for one, its in doors.items() if its == port and one != name), None)
+            if port and other:
+                raise ValueError(
+                    f"{name} and {other} are both {port}; give each its own, or {other} -1 for none"
+                )
+        return self
+
 
 def is_loopback(text: str) -> bool:
     """Whether a text is an address by which a machine reaches itself; no name is one."""
