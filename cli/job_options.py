@@ -129,6 +129,8 @@ def check_same(asked: JobSpec, kept: JobSpec, name: str) -> None:
     """
     if not isinstance(asked.version, int):  # an alias may have moved: the job keeps what it meant then
         asked = asked.model_copy(update={"version": kept.version})
+    if asked.label is None:  # nor does it matter which label goes without saying now
+        asked = asked.model_copy(update={"label": kept.label})
     differing = [word for field, word in SAME.items() if getattr(asked, field) != getattr(kept, field)]
     if (asked.newer_than is None) != (kept.newer_than is None):  # two hours ago is another time by now
         differing.append("--newer-than")

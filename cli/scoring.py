@@ -278,18 +278,18 @@ async def scored(terminal: Terminal, settings: Settings, spec: JobSpec, way: "Wa
 async def begun(terminal: Terminal, engine: "Engine", spec: JobSpec, way: "Way") -> "Part":
     """Begin a job, or find the one that is to go on; it keeps the version it began with.
 
-    Raises: BadRequest, two of its places are one; WrongUsage, the job of its name is another; JobUnderWay;
-            JobEnded, it was cancelled or has failed; what `Catalogue.get` raises.
+    Raises: BadRequest, two of its places are one, or its label is none of the model's;
+            WrongUsage, the job of its name is another; JobUnderWay; JobEnded, it was cancelled or has failed; what `Catalogue.get` raises.
     """
     from models.ledger import DONE, RUNNING, Ledger
+    from server.batch.scored import settled
     from server.batch.scoring import JobEnded, process_name
 
     ledger = Ledger(engine.store.redis, engine.store.keys, way.name, process_name())
     spec.check_places(engine.store.keys)
     serving = await engine.catalogue.get(spec.model, spec.version)
-    fixed = spec.model_copy(update={"version": serving.manifest.version})
     before = await standing_of(ledger)
-    made = await ledger.begin(fixed, anew=not way.resume)
+    made = await ledger.begin(settled(spec, serving.manifest), anew=not way.resume)
     if made and before is not None and before.state == RUNNING:
         terminal.note(
             f"began anew: the job was {before.done_share:.0%} done; --resume would have gone on with it",

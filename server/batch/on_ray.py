@@ -27,6 +27,7 @@ from models.ledger import DONE, RUNNING, Standing
 from models.tallies import Tally
 from server.batch.ray_cluster import Cluster, connected, machines
 from server.batch.ray_workers import Job, PartScorer, read, rows_of, unpacked
+from server.batch.scored import settled
 from server.batch.scoring import TooManyErrors
 from server.inference.engine import Engine
 from server.inference.errors import no_view
@@ -101,7 +102,7 @@ async def begun(engine: Engine, build: Callable[[], Engine], spec: JobSpec, name
     serving = await engine.catalogue.get(spec.model, spec.version)
     if serving.plan is None:
         raise no_view(spec.model)
-    fixed = absolute(spec).model_copy(update={"version": serving.manifest.version})
+    fixed = settled(absolute(spec), serving.manifest)
     return Job(build, Standing(name, fixed, RUNNING, 0.0, 0, 0, Tally(), time.time()), serving.plan)
 
 

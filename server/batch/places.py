@@ -12,7 +12,7 @@ from models.errors import BadRequest
 from models.jobs import JobSpec
 from models.manifest import Manifest
 from models.privacy import Privacy
-from server.batch.scored import Ranking
+from server.batch.scored import Ranking, settled
 from server.batch.selecting import Selection
 from server.batch.targets.error_list import ErrorList, open_error_list
 from server.batch.targets.opening import open_target
@@ -46,14 +46,15 @@ class Places:
         return cls(selection, targets, errors, privacy)
 
 
-def check_fits(spec: JobSpec, manifest: Manifest) -> None:
-    """See whether a job that has no files fits a version; nothing is loaded, read or written.
+def check_fits(spec: JobSpec, manifest: Manifest) -> JobSpec:
+    """Return a job that has no files as a version does it, if it fits; nothing is loaded, read or written.
 
     Raises: BadRequest, it does not; BadFeatureView, the model reads no keys.
     """
     if manifest.features is None:
         raise no_view(spec.model)
     Places.open(spec, manifest, Plan(manifest.features), nobody, JobRun(spec.model, 0.0))
+    return settled(spec, manifest)
 
 
 def nobody(_commands: Sequence[bytes], _done: Done) -> None:

@@ -14,6 +14,7 @@ import orjson
 from numpy.typing import NDArray
 
 from models.errors import BadRequest, InsituError, NotANumber, listed, shown
+from models.jobs import JobSpec
 from models.manifest import LABELLED, Manifest
 from models.tensors import FLOATS
 from server.inference.answers import said
@@ -69,6 +70,16 @@ class Ranking:
             return float(max(probabilities.values()) if self.label is None else probabilities[self.label])
         found = body.get("value", body.get("anomaly_score"))
         return float(found) if isinstance(found, int | float) else float("nan")
+
+
+def settled(spec: JobSpec, manifest: Manifest) -> JobSpec:
+    """Return a job on a version: its number, and the label of the numbers where one goes without saying.
+
+    Raises: as Ranking.
+    """
+    ranking = Ranking(manifest, spec.label, spec.outputs)
+    label = None if ranking.name is None else ranking.label
+    return spec.model_copy(update={"version": manifest.version, "label": label})
 
 
 def number_name(manifest: Manifest) -> str | None:

@@ -15,7 +15,8 @@ from server.rest.refusals import ParameterRefused
 
 FIELDS = tuple(JobRequest.model_fields)
 
-Fits = Callable[[JobSpec, Manifest], None]  # sees whether a job fits a version; BadRequest, BadFeatureView
+# The job as a version does it, if it fits; BadRequest, BadFeatureView.
+Fits = Callable[[JobSpec, Manifest], JobSpec]
 
 
 def of_body(model: str, data: Any) -> tuple[str | None, JobSpec]:
@@ -51,8 +52,8 @@ def local_field(spec: JobSpec) -> str:
     return "errors_to" if at is None else f"to.{at}"
 
 
-async def scorable(store: ModelStore, spec: JobSpec, fits: Fits) -> int:
-    """Return the number of the version that a job means, and that it fits.
+async def scorable(store: ModelStore, spec: JobSpec, fits: Fits) -> JobSpec:
+    """Return a job on the version that it means, and that it fits.
 
     Raises: ModelNotFound, VersionNotFound, AliasNotFound, BadName, BadFeatureView, BadRequest; ManifestUnreadable;
             RedisUnavailable, RedisRefused.
@@ -60,5 +61,4 @@ async def scorable(store: ModelStore, spec: JobSpec, fits: Fits) -> int:
     spec.check_places(store.keys)
     reference = asks.reference(PRODUCTION if spec.version is None else str(spec.version))
     number = reference if isinstance(reference, int) else await store.resolve(spec.model, str(reference))
-    fits(spec, await store.manifest(spec.model, number))
-    return number
+    return fits(spec, await store.manifest(spec.model, number))

@@ -117,8 +117,7 @@ def create_writers(engine: Engine, access: Access, fits: Fits) -> APIRouter:
         """Score many rows and write their answers into Redis, by a process beside a server, behind predictions."""
         asked, spec = job_asks.of_body(check_name(name), await read_json(request, job_asks.FIELDS))
         one = ledger(engine, asked or spec.own_name)
-        fixed = spec.model_copy(update={"version": await job_asks.scorable(engine.store, spec, fits)})
-        await begin(one, fixed)
+        await begin(one, await job_asks.scorable(engine.store, spec, fits))
         return Json(view(await one.look()), 201, {"Location": JOB.format(job=one.name)})
 
     @router.delete(

@@ -70,6 +70,7 @@ def test_jobs_are_drawn_with_how_far_they_are_and_what_came_of_them(
     assert "48,000 rows scored" in page.inner_text(".job >> nth=0")
     assert "into riskiest" in page.inner_text(".job >> nth=0")
     assert page.locator(".job >> nth=0 >> .spread rect").count() > 20
+    assert page.inner_text(".job >> nth=0 >> .spread small") == "Probability of leaves"
     assert "stays" in page.inner_text(".job >> nth=2 >> .chips")
     assert complaints == []
 

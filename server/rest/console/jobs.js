@@ -114,7 +114,7 @@ function spread(job) {
   const step = width / job.histogram.length;
   const bar = ([begin, end, count], at) => s("rect", { x: at * step, width: Math.max(0.5, step - 1), y: height - (count / most) * height, height: (count / most) * height },
     s("title", {}, `${number(begin)} to ${number(end)}: ${number(count)}`));
-  return h("figure", { class: "spread" },
+  return h("figure", { class: "spread" }, job.spec.label && h("small", {}, `Probability of ${job.spec.label}`),
     s("svg", { viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", role: "img", "aria-label": "How the numbers are spread" }, job.histogram.map(bar)),
     h("figcaption", {}, h("span", {}, number(job.lowest, 3)), h("span", {}, `mean ${number(job.mean, 3)}`), h("span", {}, number(job.highest, 3))));
 }

@@ -52,8 +52,9 @@ def test_a_person_sees_the_same_and_how_the_probabilities_are_spread(insitu: Ins
 
     assert "churn version 1: 2 rows scored into risk:{key}" in done.out
     assert "field_missing     1" in done.out
-    assert "probabilities" in done.out
+    assert "probabilities of leaves" in done.out
     assert "█" in done.out
+    assert "probabilities of leaves" in insitu("jobs", insitu("jobs", "--json").json[0]["job"]).out
 
 
 def test_scoring_again_writes_the_same_answers(insitu: Insitu, published: None, redis_url: str) -> None:
@@ -283,7 +284,7 @@ def test_an_unfinished_job_begins_anew_unless_it_is_resumed(
     ("words", "told"),
     [
         (("churn", "--to-hash", "answers"), "begun otherwise (targets)"),
-        (("churn", "--match", "customer:1", "--label", "leaves"), "begun otherwise (rows, --label)"),
+        (("churn", "--match", "customer:1", "--label", "stays"), "begun otherwise (rows, --label)"),
         (("churn", "--version", "2"), "begun otherwise (--version)"),
         (("price",), "begun otherwise (model"),
         (("churn", "--newer-than", "2h"), "begun otherwise (--newer-than)"),

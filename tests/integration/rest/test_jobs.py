@@ -221,6 +221,15 @@ async def test_a_job_tells_what_became_of_its_rows(client: Client, redis: Redis)
     assert shown["ended"] is None
 
 
+async def test_a_job_says_of_which_label_its_numbers_are(client: Client) -> None:
+    unsaid = await started(client, job="unsaid")
+    said = await started(client, job="said", label="stays")
+    raw = await started(client, job="raw", outputs=True)
+
+    assert [one["spec"]["label"] for one in (unsaid, said)] == ["leaves", "stays"]
+    assert raw["spec"].get("label") is None
+
+
 async def test_jobs_are_listed_the_newest_first_in_pages(client: Client, redis: Redis) -> None:
     for name in ("one", "two", "three", "gone"):
         await started(client, job=name)
