@@ -279,7 +279,8 @@ async def begun(terminal: Terminal, engine: "Engine", spec: JobSpec, way: "Way")
     """Begin a job, or find the one that is to go on; it keeps the version it began with.
 
     Raises: BadRequest, two of its places are one, or its label is none of the model's;
-            WrongUsage, the job of its name is another; JobUnderWay; JobEnded, it was cancelled or has failed; what `Catalogue.get` raises.
+            WrongUsage, the job of its name is another; JobUnderWay; JobEnded, it was cancelled or has failed;
+            what `Catalogue.get` raises.
     """
     from models.ledger import DONE, RUNNING, Ledger
     from server.batch.scored import settled

@@ -1,7 +1,7 @@
 """Rows in Redis as a draft sees them: a sample of keys, what lies under them, and where the target is."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from models.templates import KeyTemplate
 from trainer.drafting.facts import Facts
 from trainer.drafting.look import Looked, Vector
 from trainer.errors import BadData, NoRows
+from trainer.reading.columns import meant
 from trainer.sampling import evenly
 
 ROWS_SAMPLED = 5000
@@ -42,6 +43,7 @@ async def look_at_redis(redis: Client, match: str, target: str, name: str) -> Lo
     if not found:
         raise NoRows(match, key, None)
     keys = sorted(found)
+    places = [key, *(key + after for after, _ in beside.most_common(8))]
     sample = [keys[at] for at in evenly(len(keys), ROWS_SAMPLED)]
     words: dict[str, object] = {"source": "redis", "match": match}
     every, seen = len(sample) == len(found), len(sample)
@@ -53,14 +55,14 @@ async def look_at_redis(redis: Client, match: str, target: str, name: str) -> Lo
         truth, at = (
             (columns[target], key)
             if target in columns
-            else await truth_beside(redis, sample, beside, key, target)
+            else await truth_beside(redis, sample, places, target, columns)
         )
         return Looked(
             name, words, key, scaled(truth, rows_there), where(at, target), list(others.values()), every=every
         )
     if kind not in ("vector", "list"):
         raise BadData(f"the keys that match {match!r} are of type {kind}; rows are hashes, strings or lists")
-    truth, at = await truth_beside(redis, sample, beside, key, target)
+    truth, at = await truth_beside(redis, sample, places, target, {})
     vector = await (string_of if kind == "vector" else list_of)(redis, sample, name, key)
     return Looked(name, words, key, scaled(truth, rows_there), where(at, target), [], [vector], every=every)
 
@@ -142,20 +144,25 @@ def fields_of(reply: Any) -> dict[str, str]:
 
 
 async def truth_beside(
-    redis: Client, keys: Sequence[str], beside: Counter[str], key: str, target: str
+    redis: Client, keys: Sequence[str], places: Sequence[str], target: str, own: Mapping[str, Facts]
 ) -> tuple[Facts, str]:
     """Return the facts of the target, and the key that has it, among the hashes beside the rows.
 
+    `places` are the templates of the rows' key and of those beside it, `own` the fields of the rows themselves.
+
     Raises: BadData.
     """
-    for after, _ in beside.most_common(8):
+    seen = list(own)
+    for place in places[1:]:
+        after = place.removeprefix(places[0])
         kinds = await replies(redis, [("TYPE", key_ + after) for key_ in keys[:20]])
         if b"hash" in kinds:
             facts = await hashes(redis, [one + after for one in keys])
             if target in facts:
-                return facts[target], key + after
-    places = [key, *(key + after for after, _ in beside.most_common(8))]
-    raise BadData(f"no hash at {listed(places)} has a field {shown(target)!r}; name one with --target")
+                return facts[target], place
+            seen += facts
+    cure = meant(target, seen) if seen else "; name one with --target"
+    raise BadData(f"no hash at {listed(places)} has a field {shown(target)!r}{cure}")
 
 
 async def string_of(redis: Client, keys: Sequence[str], name: str, key: str) -> Vector:

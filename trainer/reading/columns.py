@@ -1,6 +1,6 @@
 """A feature view compiled for columns: which ones it reads, and tensors of a batch of rows."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Any
@@ -135,9 +135,10 @@ class ViewColumns:
         return meant(name, self._kinds)
 
 
-def meant(name: str, known: Kinds) -> str:
-    """Return the column that may have been meant, or those there are."""
-    close = get_close_matches(name, list(known), n=1, cutoff=0.6)
+def meant(name: str, known: Iterable[str]) -> str:
+    """Return the column or field that may have been meant, or those there are."""
+    known = list(known)
+    close = get_close_matches(name, known, n=1, cutoff=0.6)
     return f"; did you mean {close[0]!r}?" if close else f"; it has {listed(known)}"
 
 

@@ -110,6 +110,29 @@ def test_keys_in_redis_become_a_recipe(
     assert set(np.unique(table.targets).tolist()) == set(range(len(recipe.classes)))
 
 
+@pytest.mark.parametrize(
+    ("target", "told"),
+    [
+        (
+            "diagnosi",
+            "no hash at user:{id}, user:{id}:truth has a field 'diagnosi'; did you mean 'diagnosis'?",
+        ),
+        ("agee", "did you mean 'age'?"),
+        ("q", "has a field 'q'; it has age, diagnosis"),
+    ],
+)
+def test_a_target_that_no_hash_has_is_told_with_the_fields_there_are(
+    insitu: Insitu, redis_url: str, target: str, told: str
+) -> None:
+    with Redis.from_url(redis_url) as client:
+        client.hset("user:1", "age", 40)
+        client.hset("user:1:truth", "diagnosis", "well")
+
+    wrong = insitu("new", "--match", "user:*", "--target", target)
+
+    assert (wrong.code, told in wrong.error) == (1, True), wrong.error
+
+
 def test_a_file_that_is_there_is_not_written_over(insitu: Insitu, churn: Path) -> None:
     recipe = churn.with_suffix(".yaml")
     recipe.write_text("mine")
