@@ -171,6 +171,13 @@ def test_the_arrows_go_through_the_ways_to_say_rows(
     assert complaints == []
 
 
+def test_a_metric_is_called_what_people_call_it(page: "Page", serve: Callable[..., str]) -> None:
+    page.goto(f"{serve()}/#/models/churn")
+    page.wait_for_selector(".numbers")
+
+    assert page.locator(".numbers span").all_inner_texts() == ["Accuracy", "ROC AUC"]
+
+
 def test_a_prediction_is_explained_by_signed_bars(
     page: "Page", serve: Callable[..., str], complaints: list[str]
 ) -> None:

@@ -1,6 +1,6 @@
 // Small charts as SVG and bars; they take their colours from the style sheet.
 
-import { h, number, s } from "./elements.js";
+import { h, number, parted, s } from "./elements.js";
 
 const FEW = 4;  // labels whose names fit side by side
 
@@ -44,7 +44,7 @@ export function signed(entries, most = 12) {
     const fill = h("span", { class: value < 0 ? "bar-fill less" : "bar-fill more" });
     fill.style.width = `${(Math.abs(value) / largest) * 50}%`;
     return h("li", {},
-      h("span", { class: "bar-label" }, name, detail && h("small", {}, detail)), h("span", { class: "bar" }, value !== 0 && fill),
+      h("span", { class: "bar-label" }, parted(name), detail && h("small", {}, detail)), h("span", { class: "bar" }, value !== 0 && fill),
       h("span", { class: "bar-value" }, `${value > 0 ? "+" : ""}${number(value, 3)}`));
   };
   return [
@@ -61,7 +61,7 @@ export function sizes(values, most = 12) {
   const bar = ([name, value]) => {
     const fill = h("span", { class: "bar-fill" });
     fill.style.width = `${(value / largest) * 100}%`;
-    return h("li", {}, h("span", { class: "bar-label" }, name), h("span", { class: "bar" }, fill), h("span", { class: "bar-value" }, number(value, 3)));
+    return h("li", {}, h("span", { class: "bar-label" }, parted(name)), h("span", { class: "bar" }, fill), h("span", { class: "bar-value" }, number(value, 3)));
   };
   return [
     h("ul", { class: "bars" }, pairs.slice(0, most).map(bar)),

@@ -5,6 +5,11 @@ export function h(tag, properties = {}, ...children) {
   return filled(document.createElement(tag), properties, children);
 }
 
+/** A name of a program's, which goes on in a second line behind an underscore sooner than within a word. */
+export function parted(text) {
+  return text.split(/(?<=_)/).flatMap((part) => [h("wbr"), part]).slice(1);
+}
+
 /** Make an SVG element. */
 export function s(tag, properties = {}, ...children) {
   return filled(document.createElementNS("http://www.w3.org/2000/svg", tag), properties, children);

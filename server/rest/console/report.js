@@ -8,6 +8,8 @@ const DEPTH = 6;
 const SHOWN = 12;  // entries of a list before the rest is folded away
 const FIRST = ["verdict", "findings", "diagnosis", "attributions", "confusion"];  // what a reader asks first
 const TITLES = { confusion: "Confusion matrix", attributions: "What it looks at", intervals: "What chance alone moves" };
+// Metrics whose names are no words.
+const METRICS = { ece: "Calibration error", mae: "MAE", mase: "MASE", naive_mae: "Naive MAE", pr_auc: "PR AUC", r2: "R²", rmse: "RMSE", roc_auc: "ROC AUC" };
 const BASELINE = "baseline_";
 
 /** How good a version is, in numbers, beside the baseline's where there is one. */
@@ -129,6 +131,7 @@ function isMatrix(value, labels) {
 }
 
 function words(name) {
+  if (METRICS[name]) return METRICS[name];
   const text = name.replaceAll("_", " ");
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
