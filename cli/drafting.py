@@ -11,7 +11,7 @@ from cli.errors import WrongUsage, needs
 from cli.manual import MODELS, Command
 from cli.options import AsJson, DataDir, RedisUrl
 from cli.settings import Settings, read_settings
-from cli.terminal import Terminal
+from cli.terminal import Terminal, count_text
 from models.errors import shown
 from models.keys import check_name
 
@@ -138,7 +138,10 @@ def show(terminal: Terminal, path: Path, draft: "Draft") -> None:
         told = {"recipe": str(path), "rows": rows, "inputs": inputs, "left_out": dict(draft.left_out)}
         terminal.emit(told | {"rows_left_out": draft.bad_note})
         return
-    terminal.say(f"{path} is written: {rows:,} rows, {inputs} columns to learn from", "strong")
+    terminal.say(
+        f"{path} is written: {count_text(rows, 'row')}, {count_text(inputs, 'column')} to learn from",
+        "strong",
+    )
     for name, reason in draft.left_out:
         terminal.say(f"  left out  {name}: {reason}")
     if draft.bad_note:

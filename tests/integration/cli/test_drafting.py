@@ -110,6 +110,15 @@ def test_keys_in_redis_become_a_recipe(
     assert set(np.unique(table.targets).tolist()) == set(range(len(recipe.classes)))
 
 
+def test_one_column_is_one(insitu: Insitu, tmp_path: Path) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text("age,left\n" + "".join(f"{20 + row % 40},{row % 2}\n" for row in range(60)))
+
+    made = insitu("new", str(file), "--target", "left", "--out", str(tmp_path / "rows.yaml"))
+
+    assert "60 rows, 1 column to learn from" in made.out
+
+
 @pytest.mark.parametrize(
     ("target", "told"),
     [
