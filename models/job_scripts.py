@@ -107,12 +107,13 @@ return 3 - counts
 
 # KEYS: job, parts, tallies, walker. ARGV: state, reason, now, seconds it is kept, done or nothing: it may be done.
 # Returns 1: ended, 0: it had ended before, -1: there is none.
+# What makes room goes first: a Redis without memory left refuses a script whose first write takes some.
 END = """
 local state = redis.call('HGET', KEYS[1], 'state')
 if not state then return -1 end
 if state ~= 'running' and state ~= ARGV[5] then return 0 end
-redis.call('HSET', KEYS[1], 'state', ARGV[1], 'reason', ARGV[2], 'ended', ARGV[3])
 redis.call('DEL', KEYS[2], KEYS[4])
+redis.call('HSET', KEYS[1], 'state', ARGV[1], 'reason', ARGV[2], 'ended', ARGV[3])
 redis.call('EXPIRE', KEYS[1], ARGV[4])
 redis.call('EXPIRE', KEYS[3], ARGV[4])
 return 1

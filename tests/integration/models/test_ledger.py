@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -19,6 +20,8 @@ from models.ledger import CANCELLED, DONE, FAILED, KEPT_SECONDS, RUNNING, Ledger
 from models.tallies import Tally
 
 SPEC = JobSpec(model="m", version=1)
+
+Change = Callable[[str, object], None]
 
 
 @pytest.fixture(autouse=True)
@@ -279,6 +282,20 @@ async def test_a_job_is_ended_once_and_takes_nothing_more(redis: Redis) -> None:
     with pytest.raises(JobNotFound):
         await one.take(1, 10)
     assert (await one.look()).state == CANCELLED
+
+
+async def test_a_job_is_ended_where_redis_has_no_memory_left(
+    redis: Redis, shared_server_settings: Change
+) -> None:
+    one = await begun(redis, b"rows")
+
+    shared_server_settings("maxmemory", 1)
+    with pytest.raises(RedisRefused, match="maxmemory"):
+        await one.beat([])
+    assert await one.end(FAILED, "there is no room")
+
+    now = await one.look()
+    assert (now.state, now.reason, now.waiting) == (FAILED, "there is no room", 0)
 
 
 async def test_a_job_that_is_not_there_is_told(redis: Redis) -> None:
