@@ -3,6 +3,7 @@
 import errno
 import inspect
 import os
+import socket
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -165,6 +166,13 @@ def run(settings: ServerSettings, started: Started) -> None:
         raise port_refused(settings, error) from error
     except RedisRefused as error:
         raise redis_refused(settings, error) from error
+    except socket.gaierror as error:
+        raise CannotListen(
+            f"the server cannot listen on {settings.host} ({error.strerror}): no such name is known here; "
+            "name an address of this machine with --host",
+            host=settings.host,
+            port=settings.port,
+        ) from error
     except OSError as error:
         cure = PORT_CURES.get(error.errno or 0)
         if cure is None:

@@ -46,14 +46,13 @@ from server.rest.connection import Ending
 from server.rest.health import program_version
 from server.rpc.door import Door as RpcDoor
 from server.settings import ServerSettings
-from server.workers.listeners import Held
+from server.workers.listeners import BACKLOG, Held, bound
 from server.workers.listeners import place as where
 from server.workers.opening import Door, Listening
 
 log = logging.getLogger(__name__)
 
 Started = Callable[[str, Mapping[str, str]], None]  # the URL, and the addresses of the doors beside it
-BACKLOG = 2048
 KEEP_ALIVE_SECONDS = 75
 ACCEPT_SECONDS = 0.02
 DRAIN_SECONDS = 0.1
@@ -227,8 +226,9 @@ def access(settings: ServerSettings) -> Access:
 
 def listen(settings: ServerSettings) -> socket.socket:
     """Return the listening socket: bound before models are loaded, so that a taken port is told first."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    return socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG)
+    listener = bound(settings.host, settings.port)
+    listener.listen(BACKLOG)
+    return listener
 
 
 def address(settings: ServerSettings, listener: socket.socket) -> str:

@@ -187,6 +187,26 @@ def test_a_taken_port_is_named_with_the_cure(insitu: Insitu) -> None:
     assert f"cannot listen on 127.0.0.1:{port} (Address already in use)" in refused.error
 
 
+def test_a_host_that_is_no_name_of_this_machine_is_named_with_the_cure(insitu: Insitu) -> None:
+    refused = insitu("serve", "--host", "[::1", "--allow-anonymous", "--log-level", "error")
+
+    assert refused.code == 1
+    assert (
+        "the server cannot listen on [::1 (Name or service not known): no such name is known" in refused.error
+    )
+
+
+def test_every_address_of_this_machine_is_listened_on_by_every_door(running: Start) -> None:
+    if not socket.has_dualstack_ipv6():
+        missing("no IPv6 here")
+    words = ("--host", "::", "--allow-anonymous", "--port", "0", "--log-level", "error", "--json")
+    told = running("serve", *words).told()
+
+    for place in (told["url"], told["grpc"], told["resp"]):
+        for address in ("::1", "127.0.0.1"):
+            socket.create_connection((address, int(place.rpartition(":")[2])), timeout=5).close()
+
+
 def test_cuda_asked_for_by_name_and_not_there_refuses_to_start(insitu: Insitu) -> None:
     refused = insitu("serve", "--port", "0", "--provider", "cuda", "--log-level", "error")
 
