@@ -13,8 +13,9 @@ from typing import Any, Protocol
 import hiredis
 from redis.exceptions import ResponseError
 
-from models.errors import InsituError, shown
+from models.errors import InsituError, RedisUnavailable, shown
 from server.inference.moments import Moment
+from server.inference.reading.faults import UNNAMED
 from server.inference.reading.reads import Batch, Done, Read, tell
 
 log = logging.getLogger(__name__)
@@ -95,7 +96,10 @@ class Connection:
         self._transport.write(payload)
 
     def greet(self, commands: Sequence[bytes], done: Done) -> None:
-        """Send the first commands of a connection, which nobody counts."""
+        """Send the first commands of a connection, which nobody counts; one that has ended by then tells why."""
+        if self.ended:
+            tell(done, RedisUnavailable(self.ended))
+            return
         batch = Batch([(commands, done)], 0, 0, monotonic())
         self.send(batch, batch.payload())
 
@@ -152,7 +156,7 @@ class Connection:
             self._owner.answered(batch, self._heard - batch.at)
             return True
         if not self.ended and (reply := self._gets()) is not UNFINISHED:
-            self.drop(f"a reply that nobody asked for: {shown(reply)}")
+            self.drop(unasked(reply))
         return bool(self.ended)
 
     def _error(self, text: str) -> ResponseError:
@@ -212,3 +216,10 @@ class Connection:
         left = list(self._sent)
         self._sent.clear()
         return left
+
+
+def unasked(reply: Any) -> str:
+    """Return what a reply that nobody asked for says: an error is why Redis takes nobody in."""
+    if isinstance(reply, ResponseError):
+        return shown(reply).removeprefix(UNNAMED)
+    return f"a reply that nobody asked for: {shown(reply)}"

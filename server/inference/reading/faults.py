@@ -14,6 +14,8 @@ FORBIDDEN = ("NOPERM", "NOAUTH")
 AWAY = (BUSY, "MASTERDOWN", "LOADING")
 # What one says about some keys only; in a cluster they are asked again elsewhere.
 MISPLACED = ("CLUSTERDOWN", "TRYAGAIN")
+# The word before an error of no kind: it says nothing.
+UNNAMED = "ERR "
 
 
 def fault_of(replies: Sequence[Any]) -> RedisUnavailable | RedisRefused | None:

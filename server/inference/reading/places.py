@@ -10,7 +10,7 @@ from redis.asyncio.connection import ConnectionPool, SSLConnection
 from redis.exceptions import ResponseError
 
 from models.errors import RedisRefused, RedisUnavailable
-from server.inference.reading.faults import AWAY
+from server.inference.reading.faults import AWAY, UNNAMED
 
 Spoken = TypeVar("Spoken")  # by its methods a protocol of asyncio
 Greeting = tuple[tuple[str, ...], ...]
@@ -89,7 +89,7 @@ def check_refusal(command: str, text: str) -> None:
     Raises: RedisUnavailable, RedisRefused.
     """
     if text.startswith((*AWAY, FULL)):
-        raise RedisUnavailable(text)
+        raise RedisUnavailable(text.removeprefix(UNNAMED))
     if not (command in OPTIONAL and text.startswith("NOPERM")):
         raise RedisRefused(text)
 

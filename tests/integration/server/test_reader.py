@@ -14,6 +14,8 @@ from models.encoding import encoded
 from models.errors import BadName, RedisRefused, RedisUnavailable
 from server.inference.errors import Overloaded
 from server.inference.reading import link as linking
+from server.inference.reading.connection import Connection
+from server.inference.reading.places import Place
 from server.inference.reading.reader import Reader
 from tests.integration.server.asks import Tally, answers, command, good
 from tests.integration.server.conftest import MakeReader, until
@@ -328,6 +330,27 @@ async def test_what_is_no_redis_is_told_by_what_it_says(
 
         with pytest.raises((RedisUnavailable, RedisRefused), match=reason):
             await answers(one, command(1))
+
+
+async def test_a_redis_that_takes_no_more_clients_is_told_however_soon_it_says_so(
+    reader: MakeReader, redis_server: Callable[..., RedisServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reached = Place.reached
+
+    async def late(place: Place, make: Callable[[], Connection]) -> Connection:
+        spoken = await reached(place, make)
+        await asyncio.sleep(0.05)  # until then it has said so and closed
+        return spoken
+
+    monkeypatch.setattr(Place, "reached", late)
+    server = redis_server()
+    with server.connect() as client:
+        client.config_set("maxclients", 1)
+
+        with pytest.raises(RedisUnavailable) as told:
+            await answers(reader(server.url), command(1))
+
+    assert told.value.details["reason"] == "max number of clients reached"
 
 
 async def test_a_redis_that_hangs_costs_its_timeout_and_then_nothing(
