@@ -31,6 +31,8 @@ UNAVAILABLE = (
 NODE = "it is a node of a Redis Cluster; begin its URL with redis+cluster:// in place of redis://"
 BUSY = "BUSY "  # with a script: it answers nobody until that has ended
 REFUSED = (AuthenticationError, AuthorizationError, ResponseError)
+# What Redis 7 says at the end of why a script of ours stopped.
+IN_SCRIPT = re.compile(r"\. script: [0-9a-f]{40}, on @user_script:\d+")
 PIPELINE_REASON = re.compile(r"caused error: (?:\(['\"])?(.*?)(?:['\"],\))?$", re.DOTALL)
 
 
@@ -69,11 +71,11 @@ async def connected(redis: Any) -> AsyncIterator[None]:  # Redis or RedisCluster
 
 
 def reason(error: Exception) -> str:
-    """Return what Redis said; a pipeline's error repeats the command before it.
+    """Return what Redis said; a pipeline's error repeats the command before it, a script's ends with its place.
 
     That a key lies at another node is said only to who knows nothing of a cluster.
     """
     if isinstance(error, AskError):  # a MovedError is one too
         return NODE
     found = PIPELINE_REASON.search(str(error))
-    return (found[1] if found else str(error)).rstrip(".")
+    return IN_SCRIPT.sub("", found[1] if found else str(error)).rstrip(".")

@@ -84,6 +84,7 @@ async def test_faults_of_our_own_are_left_as_they_are(error: Exception) -> None:
         ("Command # 1 (SET k v) of pipeline caused error: ('OOM not allowed.',)", "OOM not allowed"),
         ('Command # 1 (SET k v) of pipeline caused error: ("can\'t",)', "can't"),
         ("Command # 2 (SET k v) of pipeline caused error: OOM", "OOM"),
+        (f"OOM not allowed. script: {'0f' * 20}, on @user_script:22.", "OOM not allowed"),
     ],
 )
 def test_the_reason_is_what_redis_said_without_the_command(text: str, told: str) -> None:
