@@ -61,7 +61,9 @@ def test_a_hundred_models_more_are_shown_at_a_time(
     assert complaints == []
 
 
-@pytest.mark.parametrize(("path", "heading"), [("", "Models of this server"), ("#/jobs", "Jobs of this server")])
+@pytest.mark.parametrize(
+    ("path", "heading"), [("", "Models of this server"), ("#/jobs", "Jobs of this server")]
+)
 def test_every_page_has_one_heading_for_who_hears_it(
     page: "Page", serve: Callable[..., str], complaints: list[str], path: str, heading: str
 ) -> None:
