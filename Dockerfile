@@ -73,7 +73,7 @@ EXPOSE 8000 8001 8002
 # The container asks itself: through no proxy, and whatever its certificate calls it.
 HEALTHCHECK --interval=5s --timeout=3s --start-period=20s --retries=3 \
     CMD ["python3", "-c", "import os, ssl, urllib.request as r; \
-        door = ('https' if os.environ.get('INSITU_TLS_CERT') else 'http') + '://127.0.0.1:' + os.environ.get('INSITU_PORT', '8000'); \
+        door = ('https' if os.environ.get('INSITU_TLS_CERT') else 'http') + '://127.0.0.1:' + (os.environ.get('INSITU_PORT') or '8000'); \
         itself = r.HTTPSHandler(context=ssl._create_unverified_context()); \
         r.build_opener(r.ProxyHandler({}), itself).open(door + '/health/ready', timeout=2)"]
 ENTRYPOINT ["insitu"]
