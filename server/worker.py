@@ -85,8 +85,9 @@ def beat(channel: socket.socket, seconds: float) -> None:
 
 def end_when_alone(channel: socket.socket, task: Task, alone: threading.Event) -> None:
     """End this process as SIGTERM does once its supervisor has died: nobody else would."""
-    while channel.recv(1):
-        pass
+    with suppress(ConnectionResetError):  # so it is told where it had not read every report
+        while channel.recv(1):
+            pass
     alone.set()
     log.warning("the supervisor has died; ending")
     os.kill(os.getpid(), signal.SIGTERM)

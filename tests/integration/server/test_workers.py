@@ -393,6 +393,19 @@ def test_workers_end_when_their_supervisor_is_killed(serve: Serve, stored: str) 
     wait_until(lambda: not folder.exists(), "the directory of metrics is left")
 
 
+def test_workers_end_when_their_supervisor_is_killed_that_has_not_heard_all_they_said(
+    serve: Serve, stored: str
+) -> None:
+    server = serve(stored, INSITU_WORKERS="2", INSITU_WORKER_TIMEOUT_SECONDS="1")
+    workers = workers_of(server.pid)
+    server.signal(signal.SIGSTOP)
+    time.sleep(0.5)  # they say that they live, some times
+
+    server.signal(signal.SIGKILL)
+
+    wait_until(lambda: gone(workers), "a worker is left")
+
+
 @pytest.mark.timeout(600)
 def test_a_restart_one_after_the_other_fails_no_request(serve: Serve, stored: str, callers: Connect) -> None:
     server = serve(stored, INSITU_WORKERS="2")
