@@ -678,6 +678,7 @@ def test_what_is_no_url_of_redis_is_refused(url: str) -> None:
         Reader(url, 1.0)
 
 
+@pytest.mark.alone  # the processor's time is measured
 @pytest.mark.parametrize("seconds_near_awake", [(0.5, True, True), (0.0, True, False), (0.5, False, False)])
 async def test_a_loop_stays_awake_over_one_answer_of_a_redis_that_is_near(
     reader: MakeReader,

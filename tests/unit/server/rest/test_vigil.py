@@ -3,6 +3,8 @@
 import asyncio
 import time
 
+import pytest
+
 from server.rest.vigil import Vigil
 
 AWAKE_SECONDS = 0.2
@@ -15,6 +17,7 @@ async def busy_seconds(seconds: float) -> float:
     return time.process_time() - began
 
 
+@pytest.mark.alone  # the processor's time is measured
 async def test_who_asks_again_at_once_is_awaited_awake_for_a_moment() -> None:
     vigil = Vigil(AWAKE_SECONDS)
     for _ in range(2):
