@@ -33,7 +33,7 @@ export function modelCard(version) {
   const nested = entries.filter((entry) => !open(entry));
   const curve = nested.flatMap(([, value]) => Object.values(value)).find((value) => value && typeof value === "object" && asSeries(value));
   // A browser cannot send a token with a link.
-  const link = !token.get() && h("p", {}, h("a", { href: modelPath(version.name, "versions", String(version.version), "card"), target: "_blank", rel: "noopener" }, "Open the card"));
+  const link = !token.get() && h("p", { class: "open" }, h("a", { href: modelPath(version.name, "versions", String(version.version), "card"), target: "_blank", rel: "noopener" }, "Open the card"));
   return card("Model card", link, h("div", { class: "report" },
     drawn.map(([name, value]) => part(name, value, labels, 0)),
     curve && block("learning_curve", curves(asSeries(curve), "Learning curve")),
