@@ -104,6 +104,7 @@ return -1
 """
 )
 
+# An alias goes with its history; where it is production, the traffic rule does too.
 TAKE = """
 local function take(model, aliases, alias)
   local gone = redis.call('HDEL', aliases, alias)

@@ -28,13 +28,9 @@ Errors = list[tuple[str, InsituError]]  # keys, one of them perhaps several time
 class Answering:
     """What one job asks the core, on one version."""
 
-    def __init__(self, engine: Engine, serving: Serving, plan: Plan, spec: JobSpec) -> None:
-        """Take a version and a job.
-
-        Raises: BadRequest, the label is none of the model's.
-        """
-        self.manifest = serving.manifest
-        self.ranking = Ranking(serving.manifest, spec.label, spec.outputs)
+    def __init__(self, engine: Engine, serving: Serving, plan: Plan, spec: JobSpec, ranking: Ranking) -> None:
+        """Take a version, a job, and what the job makes of an answer."""
+        self.manifest, self._ranking = serving.manifest, ranking
         self._engine, self._serving, self._plan = engine, serving, plan
         self._missing, self._outputs = spec.missing, spec.outputs
         self._most = min(ASK_ROWS, engine.limits.rows)
@@ -123,7 +119,7 @@ class Answering:
             return
         found = columns_of(rows)
         if found is not None:
-            scored.append(Scored.of_columns(found[1], self.ranking, names, time.time()))
+            scored.append(Scored.of_columns(found[1], self._ranking, names, time.time()))
             return
         good: list[tuple[str, Row]] = []
         for name, row in zip(names, rows, strict=True):
@@ -134,7 +130,7 @@ class Answering:
             else:
                 errors.append((name, row.error))
         if good:
-            scored.append(Scored.of_rows(self.manifest, self.ranking, good, time.time()))
+            scored.append(Scored.of_rows(self.manifest, self._ranking, good, time.time()))
 
     async def _answered(self, request: dict[str, Any]) -> Sequence[Row]:
         """Ask for rows; by halves when all of them take too long or are too many, down to the one that does."""

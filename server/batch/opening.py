@@ -72,7 +72,7 @@ async def opened(engine: Engine, ledger: Ledger, standing: Standing, manner: Man
     job = JobRun(standing.name, standing.begun, standing.state == DONE, engine.store.keys)
     places = Places.open(spec, serving.manifest, plan, ask, job)
     return Tools(
-        Answering(engine, serving, plan, spec),
+        Answering(engine, serving, plan, spec, places.ranking),
         places.selection,
         places.targets,
         places.errors,

@@ -25,6 +25,7 @@ from server.inference.reading.reads import Ask, Done
 class Places:
     """The places of one job, on one version."""
 
+    ranking: Ranking
     selection: Selection
     targets: tuple[Target, ...]
     errors: ErrorList | None
@@ -43,7 +44,7 @@ class Places:
         targets = tuple(open_target(one, ask, plan, manifest, ranking, job=job) for one in spec.to)
         selection = Selection(spec, plan, targets[0], ask)
         errors = open_error_list(spec.errors_to, ask, plan, job, privacy) if spec.errors_to else None
-        return cls(selection, targets, errors, privacy)
+        return cls(ranking, selection, targets, errors, privacy)
 
 
 def check_fits(spec: JobSpec, manifest: Manifest) -> JobSpec:
@@ -53,12 +54,12 @@ def check_fits(spec: JobSpec, manifest: Manifest) -> JobSpec:
     """
     if manifest.features is None:
         raise no_view(spec.model)
-    Places.open(spec, manifest, Plan(manifest.features), nobody, JobRun(spec.model, 0.0))
+    Places.open(spec, manifest, Plan(manifest.features), not_asking, JobRun(spec.model, 0.0))
     return settled(spec, manifest)
 
 
-def nobody(_commands: Sequence[bytes], _done: Done) -> None:
-    """Ask nobody: a job that is only looked at asks nothing."""
+def not_asking(_commands: Sequence[bytes], _done: Done) -> None:
+    """Leave Redis alone: a job that is only looked at asks nothing."""
     raise RuntimeError("a job asked Redis before it was begun")
 
 

@@ -30,8 +30,8 @@ MODEL_JOBS = "/v1/models/{name}/jobs"
 JOBS = "/v1/jobs"
 JOB = "/v1/jobs/{job}"
 EVENTS = "/v1/jobs/{job}/events"
-GONE = (JobNotFound, JobUnreadable, domain.BadName, domain.RedisUnavailable, domain.RedisRefused)
-ENDING = tuple(one for one in GONE if one is not JobUnreadable)
+ENDING = (JobNotFound, domain.BadName, domain.RedisUnavailable, domain.RedisRefused)
+GONE = (JobUnreadable, *ENDING)
 STARTING = (
     *ABSENT,
     domain.VersionNotFound,

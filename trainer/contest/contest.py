@@ -107,9 +107,9 @@ async def new_to_both(
     keys = result.outcome.answered.keys
     theirs = await lineage_of(store, champion)
     ours = (await lineage_of(store, result.bundle.manifest)).before
-    new = unseen_by_all(theirs, keys) & unseen_by_all(ours, keys)
-    known = unseen_by(champion, keys).how
-    told = [known, *words_of(theirs.before, "it"), *words_of(ours, "the challenger")]
+    known = unseen_by(champion, keys)
+    new = known.mask & unseen_by_all(theirs.before, keys) & unseen_by_all(ours, keys)
+    told = [known.how, *words_of(theirs.before, "it"), *words_of(ours, "the challenger")]
     return (
         new,
         f"of the {len(keys)} rows held out {int(new.sum())} are new to version {champion.version}: {'; '.join(told)}",

@@ -1,6 +1,6 @@
 """A fitted network as an ONNX file that answers as PyTorch does, checked in ONNX Runtime."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -181,9 +181,15 @@ def rows_a_run(onnx: bytes) -> int:
 
 def answers(onnx: bytes, signature: Signature, table: Table) -> NDArray[np.float32]:
     """Run an ONNX file on every row of a table, as many at once as a server would: (N, C) or (N, 1)."""
-    runtime, size = session(onnx), rows_a_run(onnx)
-    parts = (table.slice(start, start + size) for start in range(0, len(table), size))
-    return np.concatenate([ask(runtime, signature, feed(part, signature)) for part in parts])
+    runtime = session(onnx)
+    return np.concatenate([ask(runtime, signature, rows) for rows in feeds(onnx, signature, table)])
+
+
+def feeds(onnx: bytes, signature: Signature, table: Table) -> Iterator[dict[str, Array]]:
+    """Give the rows of a table as a server gives them to a file: together, or each by itself."""
+    size = rows_a_run(onnx)
+    for start in range(0, len(table), size):
+        yield feed(table.slice(start, start + size), signature)
 
 
 def ask(

@@ -27,7 +27,7 @@ from models.recipe_quantization import Quantization
 from models.scores import four_digits
 from models.tensors import Tensor
 from trainer.evaluate import evaluate
-from trainer.exporting.export import Signature, answers, feed, rows_a_run, session
+from trainer.exporting.export import Signature, answers, feeds, session
 from trainer.exporting.quantization import Measured, Quantized
 from trainer.exporting.weights import halved_weights, without_weights
 from trainer.fitting.fit import FALLING
@@ -89,7 +89,9 @@ def medians(files: Mapping[str, bytes], signature: Signature, table: Table) -> d
     found: dict[str, dict[int, float]] = {to: {} for to in files}
     for batch in BATCHES:
         rows = table.take(np.arange(batch) % len(table))
-        runs = {to: runner(one, signature, parts(rows, signature, files[to])) for to, one in sessions.items()}
+        runs = {
+            to: runner(one, signature, [*feeds(files[to], signature, rows)]) for to, one in sessions.items()
+        }
         times = {to: max(1, int(RUN_SECONDS / max(taken(run, 3), 1e-6))) for to, run in runs.items()}
         every: dict[str, list[float]] = {to: [] for to in files}
         order = list(runs)
@@ -100,12 +102,6 @@ def medians(files: Mapping[str, bytes], signature: Signature, table: Table) -> d
         for to, seconds in every.items():
             found[to][batch] = round(statistics.median(seconds) * 1e6, 2)
     return found
-
-
-def parts(rows: Table, signature: Signature, file: bytes) -> list[dict[str, Tensor]]:
-    """Return rows as a server gives them to a file: together, or each by itself."""
-    size = rows_a_run(file)
-    return [feed(rows.slice(start, start + size), signature) for start in range(0, len(rows), size)]
 
 
 def runner(one: Any, signature: Signature, every: Sequence[dict[str, Tensor]]) -> Callable[[], Any]:
