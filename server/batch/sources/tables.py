@@ -18,6 +18,8 @@ from server.batch.sources.gathering import STEP_ROWS
 
 BLOCK_BYTES = 1 << 20  # of CSV text at a time; the longest row
 BUFFER_BYTES = 1 << 20
+STEP_VALUES = 1 << 18  # single values of one step, however deep in lists: some 5 MB as they wait in Redis
+STEP_BYTES = 1 << 22  # of texts of one step
 SEPARATORS = ";\t|"
 
 
@@ -111,7 +113,9 @@ class ParquetTable:
             groups, done = list(range(file.num_row_groups)), 0
             while groups and done + file.metadata.row_group(groups[0]).num_rows <= skipped:
                 done += file.metadata.row_group(groups.pop(0)).num_rows
-            for batch in file.iter_batches(STEP_ROWS, groups, list(names), use_threads=False):
+            for batch in file.iter_batches(
+                step_rows(file.metadata, names), groups, list(names), use_threads=False
+            ):
                 left = max(0, skipped - done)
                 done += batch.num_rows
                 if left < batch.num_rows:
@@ -119,6 +123,22 @@ class ParquetTable:
 
     def _open(self) -> Any:
         return pq.ParquetFile(self._path, pre_buffer=False, buffer_size=BUFFER_BYTES)
+
+
+def step_rows(metadata: Any, names: Sequence[str]) -> int:
+    """Return how many rows of some columns of a Parquet file one step has: fewer where rows are large, one at least."""
+    rows, whole, within = STEP_ROWS, set(names), tuple(f"{name}." for name in names)
+    for group in map(metadata.row_group, range(metadata.num_row_groups)):
+        columns = [group.column(at) for at in range(group.num_columns)]
+        read = [
+            one for one in columns if one.path_in_schema in whole or one.path_in_schema.startswith(within)
+        ]
+        values = sum(one.num_values for one in read)
+        texts = sum(one.total_uncompressed_size for one in read if one.physical_type == "BYTE_ARRAY")
+        for most, found in ((STEP_VALUES, values), (STEP_BYTES, texts)):
+            if found > most * max(1, group.num_rows) // STEP_ROWS:
+                rows = min(rows, most * group.num_rows // found)
+    return max(1, rows)
 
 
 def once(path: Path, names: Sequence[str]) -> None:

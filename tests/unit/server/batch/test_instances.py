@@ -4,6 +4,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -11,6 +12,7 @@ import pytest
 
 from models.errors import BadRequest
 from server.batch.parts import Part
+from server.batch.sources.tables import STEP_BYTES, STEP_VALUES
 from tests.unit.server.batch.walking import instances_in, rows_of, steps_of
 
 FIELDS = [{"name": "hour", "default": 0}, "amount", {"name": "country", "categories": ["DE", "FR"]}]
@@ -97,6 +99,40 @@ async def test_many_rows_are_taken_up_from_any_step_on(tmp_path: Path, kind: str
     for taken in range(1, len(steps) + 1):
         rest = await steps_of(source, steps[taken - 1].position)
         assert rows_of(steps[:taken]) + rows_of(rest) == rows_of(steps)
+
+
+async def test_rows_of_long_lists_or_texts_come_few_at_a_time(tmp_path: Path) -> None:
+    count, width = 300, 1024
+    lists = pa.FixedSizeListArray.from_arrays(pa.array(np.arange(count * width, dtype=np.float32)), width)
+    view = {
+        "inputs": [{"name": "x", "sources": [{"inline": True, "fields": [{"name": "v", "shape": [width]}]}]}]
+    }
+    source = instances_in(parquet(tmp_path, v=lists, unread=["x" * 9000] * count), view)
+
+    steps = await steps_of(source)
+
+    assert [row["v"][0] for row in rows_of(steps)] == list(range(0, count * width, width))
+    assert len(steps[0].part) * width == STEP_VALUES
+    assert rows_of(await steps_of(source, steps[0].position)) == rows_of(steps[1:])
+
+    fields = {"inline": True, "fields": ["word"]}
+    text = {"inputs": [{"name": "x", "dtype": "string", "sources": [fields]}]}
+    words = [f"{at}" * 20_000 for at in range(100, 190)]
+    steps = await steps_of(instances_in(parquet(tmp_path, word=words), text))
+    assert [row["word"] for row in rows_of(steps)] == words
+    assert max(sum(map(len, (row["word"] for row in rows_of([step])))) for step in steps) <= STEP_BYTES
+
+
+async def test_a_row_that_is_larger_than_a_step_comes_alone(tmp_path: Path) -> None:
+    lists = pa.FixedSizeListArray.from_arrays(
+        pa.array(np.zeros(2 * (STEP_VALUES + 1), np.float32)), STEP_VALUES + 1
+    )
+    fields = [{"name": "v", "shape": [STEP_VALUES + 1]}]
+    view = {"inputs": [{"name": "x", "sources": [{"inline": True, "fields": fields}]}]}
+
+    steps = await steps_of(instances_in(parquet(tmp_path, v=lists), view))
+
+    assert [len(step.part) for step in steps] == [1, 1, 0]
 
 
 @pytest.mark.parametrize(
