@@ -19,7 +19,7 @@ from cli.progress import Work
 from cli.ray_scoring import check_ray, job_for, on_ray
 from cli.settings import Settings, read_settings
 from cli.terminal import Terminal, count_text
-from models.errors import InsituError, RedisUnavailable
+from models.errors import InsituError, RedisRefused, RedisUnavailable
 from models.job_errors import JobNotFound
 from models.jobs import SLOWEST, JobSpec
 
@@ -52,13 +52,16 @@ class Part:
     gentle: bool
 
 
+def kept(name: str) -> str:
+    """Return how a job goes on that was cut off."""
+    return f"job {name!r} is kept: the same command with --resume goes on"
+
+
 class Interrupted(RedisUnavailable):
     """Redis was away for too long; the job waits."""
 
     def __init__(self, name: str, reason: str) -> None:
-        InsituError.__init__(
-            self, f"{reason}; job {name!r} is kept: the same command with --resume goes on", job=name
-        )
+        InsituError.__init__(self, f"{reason}; {kept(name)}", job=name)
 
 
 def score(
@@ -283,6 +286,7 @@ async def begun(terminal: Terminal, engine: "Engine", spec: JobSpec, way: "Way")
             what `Catalogue.get` raises.
     """
     from models.ledger import DONE, RUNNING, Ledger
+    from server.batch.places import check_new
     from server.batch.scored import settled
     from server.batch.scoring import JobEnded, process_name
 
@@ -290,6 +294,8 @@ async def begun(terminal: Terminal, engine: "Engine", spec: JobSpec, way: "Way")
     spec.check_places(engine.store.keys)
     serving = await engine.catalogue.get(spec.model, spec.version)
     before = await standing_of(ledger)
+    if before is None or not (way.resume or before.alive):
+        check_new(spec, serving.manifest)
     made = await ledger.begin(settled(spec, serving.manifest), anew=not way.resume)
     if made and before is not None and before.state == RUNNING:
         terminal.note(
@@ -319,12 +325,16 @@ def here(engine: "Engine", part: "Part") -> "Run":
     """Return how this process works on a job, beside others."""
     from server.batch.opening import Manner
     from server.batch.scoring import score as score_rows
+    from server.batch.targets.parts_folder import NotWritten
 
     async def run(watch: "Watch") -> "Standing":
         try:
             return await score_rows(engine, part.ledger, watch, Manner(part.own, part.gentle))
         except RedisUnavailable as error:
             raise Interrupted(part.ledger.name, str(error)) from error
+        except (RedisRefused, NotWritten) as error:
+            error.args = (f"{error}; when that is mended, {kept(part.ledger.name)}",)
+            raise
 
     return run
 

@@ -5,17 +5,19 @@ What is made says that the job fits the version: a door asks so before a job is 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 
 from models.assembly import Plan
 from models.errors import BadRequest
-from models.jobs import JobSpec
+from models.jobs import JobSpec, ToCsv, ToParquet
 from models.manifest import Manifest
 from models.privacy import Privacy
 from server.batch.scored import Ranking, settled
 from server.batch.selecting import Selection
 from server.batch.targets.error_list import ErrorList, open_error_list
 from server.batch.targets.opening import open_target
+from server.batch.targets.parts_folder import check_free
 from server.batch.targets.target import JobRun, Target
 from server.inference.errors import no_view
 from server.inference.reading.reads import Ask, Done
@@ -56,6 +58,20 @@ def check_fits(spec: JobSpec, manifest: Manifest) -> JobSpec:
         raise no_view(spec.model)
     Places.open(spec, manifest, Plan(manifest.features), not_asking, JobRun(spec.model, 0.0))
     return settled(spec, manifest)
+
+
+def check_new(spec: JobSpec, manifest: Manifest) -> None:
+    """See that a job may begin, before one of its name is forgotten; nothing is loaded, read or written.
+
+    Raises: BadRequest, it does not fit, or its files are there already; BadFeatureView, the model reads no keys.
+    """
+    files = [one for one in spec.to if isinstance(one, ToParquet | ToCsv)]
+    for one in files:
+        check_free(Path(one.path).absolute())
+    others = tuple(one for one in spec.to if one not in files)
+    if others:
+        errors_to = None if spec.errors_key is None else spec.errors_to
+        check_fits(spec.model_copy(update={"to": others, "errors_to": errors_to}), manifest)
 
 
 def not_asking(_commands: Sequence[bytes], _done: Done) -> None:

@@ -26,6 +26,7 @@ from server.batch.opening import Manner, Tools, opened
 from server.batch.pacing import patiently
 from server.batch.parts import Part
 from server.batch.tallying import scored
+from server.batch.targets.parts_folder import NotWritten
 from server.batch.targets.target import PartName
 from server.inference.ending import ended
 from server.inference.engine import Engine
@@ -38,6 +39,7 @@ COUNTED, LAST = (1, 2), (2, 3)  # what settling a part gives
 
 
 CURABLE = (
+    NotWritten,
     RedisUnavailable,
     RedisRefused,
     JobNotFound,
@@ -96,8 +98,8 @@ async def score(engine: Engine, ledger: Ledger, watch: Watch, manner: Manner = P
     A job that is not this process' `own` may have its rows where only another process finds them.
 
     Raises: BadRequest, the job fits neither the model nor Redis; TooManyErrors; JobEnded, somebody
-            cancelled it; what `Catalogue.get` raises; JobNotFound; RedisRefused; RedisUnavailable,
-            away for too long. After the last one the job can be taken up again.
+            cancelled it; what `Catalogue.get` raises; JobNotFound; RedisRefused; NotWritten, a disk is full;
+            RedisUnavailable, away for too long. After the last three the job can be taken up again.
     """
     standing = await ledger.look()
     try:

@@ -73,7 +73,7 @@ class ErrorFile:
 
     def _append(self, lines: Sequence[tuple[str, bytes]], again: str | None) -> None:
         """Append lines of a part; where it is written `again`, those that are not there, while nobody else writes."""
-        with writing(self._path), self._path.open("ab", buffering=0) as file:
+        with writing(self._path, begun=True), self._path.open("ab", buffering=0) as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             listed = Counter() if again is None else self._listed(again)
             left = []
@@ -82,7 +82,9 @@ class ErrorFile:
                     listed[key] -= 1
                 else:
                     left.append(line)
-            file.write(b"".join(left))
+            rest = memoryview(b"".join(left))
+            while rest:  # a disk that is nearly full takes a piece
+                rest = rest[file.write(rest) :]
             os.fsync(file.fileno())
 
     def _listed(self, part: str) -> Counter[str]:

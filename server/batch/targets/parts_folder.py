@@ -12,14 +12,20 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+import orjson
 
 from models.errors import REASON_CHARACTERS, BadRequest, shown
 from server.batch.targets.target import PartName
 
 JOB, WHOLE = "job", "whole"
 PART = re.compile(r"(?P<walk>[0-9]+)-(?P<entry>[A-Za-z0-9._-]+)")
+
+
+class NotWritten(BadRequest):
+    """The disk does not take what is written: it is full, or away; what it has taken stays, and is gone on from."""
 
 
 class PartsFolder:
@@ -37,16 +43,13 @@ class PartsFolder:
         if self._completed:
             return
         if path.exists() and not begun:
-            raise BadRequest(f"{named(path)} exists; give another path, or remove it")
+            raise there(path)
         with writing(path):
             if not self._joined.is_dir():
                 self._parts.mkdir(exist_ok=True)
                 self._claim(job)
             if self._owner() != job:
-                raise BadRequest(
-                    f"{named(self._folder)} holds parts of another job; finish that one, remove the folder, "
-                    "or give another path"
-                )
+                raise taken(self._folder)
 
     @property
     def _folder(self) -> Path:
@@ -62,9 +65,9 @@ class PartsFolder:
     def write(self, name: PartName, fill: Callable[[Path], object]) -> None:
         """Put a part in its place, whole; late ones of a file that is finished are in it already.
 
-        Raises: BadRequest, the disk does not take it.
+        Raises: NotWritten, the disk does not take it; BadRequest, the folder is gone.
         """
-        with writing(self.path):
+        with writing(self.path, begun=True):
             try:
                 placed(self._parts / str(name), fill)
             except FileNotFoundError:
@@ -74,11 +77,11 @@ class PartsFolder:
     def finish(self, join: Callable[[Sequence[Path], Path], None]) -> None:
         """Join the parts of the newest walk, in order, and put the file in its place; again without harm.
 
-        Raises: BadRequest, the disk does not take it, or the parts are gone.
+        Raises: NotWritten, the disk does not take it; BadRequest, the parts are gone.
         """
         if self._completed:
             return
-        with writing(self.path):
+        with writing(self.path, begun=True):
             if not self._joined.is_dir() and (self._parts.is_dir() or not self.path.exists()):
                 parts = self._newest()
                 placed(self._parts / WHOLE, lambda path: join(parts, path))
@@ -100,6 +103,32 @@ def beside(path: Path, ending: str) -> Path:
     return path.with_name(f"{path.name}.{ending}")
 
 
+def check_free(path: Path) -> None:
+    """Refuse a file that a job which begins cannot make; nothing is written.
+
+    Raises: BadRequest, the file is there already, or what another job has written of it.
+    """
+    for folder in (beside(path, "joined"), beside(path, "parts")):
+        if (folder / JOB).exists():
+            raise taken(folder)
+    if path.exists():
+        raise there(path)
+
+
+def there(path: Path) -> BadRequest:
+    """Return the refusal of a file that nobody asked to write over."""
+    return BadRequest(f"{named(path)} exists; give another path, or remove it")
+
+
+def taken(folder: Path) -> BadRequest:
+    """Return the refusal of a folder with another job's parts, with the name of that job."""
+    whose = "another job"
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        name, _, _ = str(orjson.loads((folder / JOB).read_bytes())["job"]).rpartition(" ")
+        whose = f"job {shown(name)!r}, which its command with --resume goes on with until it has ended"
+    return BadRequest(f"{named(folder)} holds parts of {whose}; remove the folder, or give another path")
+
+
 def in_order(part: Path) -> list[tuple[int, str]]:
     """Return what parts are sorted by: numbers in their names as numbers."""
     return [(int(text), "") if text.isdigit() else (-1, text) for text in re.split(r"([0-9]+)", part.name)]
@@ -108,9 +137,14 @@ def in_order(part: Path) -> list[tuple[int, str]]:
 def placed(path: Path, fill: Callable[[Path], object]) -> None:
     """Fill a file under a name of this process, and give it its own when it is on the disk."""
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    fill(unfinished)
-    synced(unfinished)
-    unfinished.replace(path)
+    try:
+        fill(unfinished)
+        synced(unfinished)
+        unfinished.replace(path)
+    except OSError:
+        with suppress(OSError):
+            unfinished.unlink(missing_ok=True)  # a full disk has need of the room
+        raise
     synced(path.parent)
 
 
@@ -137,14 +171,16 @@ def named(path: object) -> str:
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Word what the disk says.
+def writing(path: Path, begun: bool = False) -> Iterator[None]:
+    """Word what the disk says, of a file that is `begun` what can be gone on from.
 
-    Raises: BadRequest.
+    Raises: BadRequest; NotWritten.
     """
     try:
         yield
     except OSError as error:
         why = os.strerror(error.errno) if error.errno else shown(error, REASON_CHARACTERS)
         where = f", {named(error.filename)}" if error.filename else ""
-        raise BadRequest(f"{named(path)} cannot be written: {why}{where}") from error
+        curable = begun and not isinstance(error, FileNotFoundError)  # parts that are gone stay gone
+        refused = NotWritten if curable else BadRequest
+        raise refused(f"{named(path)} cannot be written: {why}{where}") from error

@@ -280,6 +280,30 @@ def test_an_unfinished_job_begins_anew_unless_it_is_resumed(
     assert "began anew: the job was" in done.err
 
 
+def test_a_job_is_not_forgotten_by_one_that_cannot_begin(
+    insitu: Insitu, published: None, redis_url: str, tmp_path: Path
+) -> None:
+    waits = {
+        "spec": '{"model": "churn", "version": 1}',
+        "state": "running",
+        "begun": 5.5,
+        "share": 0.9,
+        "position": "",
+    }
+    parts = tmp_path / "out.csv.parts"
+    parts.mkdir()
+    (parts / "job").write_bytes(json.dumps({"job": "nightly 5.5"}).encode())
+
+    with Redis.from_url(redis_url) as client:
+        client.hset("insitu:{job:nightly}", mapping={**waits, "passed_over": 0, "walk": 1, "walked": 0})
+        before = client.hgetall("insitu:{job:nightly}")
+        refused = insitu("score", "churn", "--job", "nightly", "--to-csv", str(tmp_path / "out.csv"))
+        assert client.hgetall("insitu:{job:nightly}") == before
+    assert (
+        "out.csv.parts' holds parts of job 'nightly', which its command with --resume goes" in refused.error
+    )
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import resource
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
+from models import ledger as ledger_module
 from models.bundle import Bundle
 from models.errors import (
     BadFeatureView,
@@ -27,6 +29,7 @@ from server.batch import pacing, walking
 from server.batch import scoring as scoring_module
 from server.batch.opening import Manner
 from server.batch.scoring import JobEnded, Progress, TooManyErrors, process_name, score
+from server.batch.targets.parts_folder import NotWritten
 from server.inference.asking import Answer, Ask
 from server.inference.engine import Engine
 from server.inference.errors import DeadlineExceeded, Overloaded, TooManyRows
@@ -68,6 +71,10 @@ async def begun(engine: Engine, **facts: Any) -> Ledger:
 
 async def scored(engine: Engine, watch: Callable[[Progress], None] = quietly, **facts: Any) -> Standing:
     return await score(engine, await begun(engine, **facts), watch)
+
+
+def files(folder: Path) -> list[str]:
+    return [one.name for one in folder.iterdir()]
 
 
 async def result(redis: Redis, key: str) -> Any:
@@ -444,6 +451,36 @@ async def test_redis_without_memory_is_told(engine: StartEngine, redis_server: S
         with pytest.raises(RedisRefused, match="maxmemory"):
             await score(running, job, quietly)
         assert (await job.look()).state == RUNNING
+
+
+async def test_a_disk_that_is_full_leaves_the_job_to_be_gone_on_with(
+    store: ModelStore,
+    engine: StartEngine,
+    redis: Redis,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ledger_module, "SILENT_SECONDS", 0.2)
+    await fill(redis, 5000)
+    await store.publish(bundle(dense(f32([[1], [0]])), view=VIEW, task="regression"))
+    running = await engine()
+    ledger = await begun(running, to=[{"kind": "csv", "path": str(tmp_path / "out")}])
+    small, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    resource.setrlimit(
+        resource.RLIMIT_FSIZE, (1 << 14, most)
+    )  # of a file, in bytes: a disk that takes no more
+    try:
+        with pytest.raises(NotWritten, match="out' cannot be written: File too large"):
+            await score(running, ledger, quietly)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (small, most))
+
+    assert (await ledger.look()).state == RUNNING
+    assert [name for name in files(tmp_path / "out.parts") if name.startswith(".")] == []
+    standing = await score(running, ledger, quietly)
+    assert (standing.state, standing.tally.scored) == (DONE, 5000)
+    assert files(tmp_path) == ["out"]
 
 
 async def test_a_job_that_is_cancelled_ends_wherever_it_is_scored(

@@ -18,6 +18,8 @@ import pytest
 
 from models.bundle import Bundle
 from models.errors import BadRequest
+from models.jobs import JobSpec, ToField
+from server.batch.places import check_new
 from server.batch.targets import parquet_files
 from server.batch.targets.target import PartName
 from tests.graphs import FLOAT, bundle, f32, numbered, passed
@@ -306,10 +308,33 @@ def test_parts_of_another_job_are_not_taken(tmp_path: Path, kind: str, other: st
     later = Bundle(CLASSES.manifest.model_copy(update={"version": 2}), CLASSES.onnx)
     rows = Rows(later if other == "version" else CLASSES, label="low" if other == "label" else None)
 
-    with pytest.raises(BadRequest, match="holds parts of another job; finish that one, remove the folder"):
+    with pytest.raises(BadRequest, match=r"holds parts of job .*; remove the folder"):
         rows.target(nothing, replace(JOB, name="two") if other == "job" else JOB, kind=kind, path=path)
 
     Rows(CLASSES).target(nothing, kind=kind, path=path)
+
+
+@KINDS
+def test_a_job_that_cannot_begin_is_refused_before_it_does(tmp_path: Path, kind: str) -> None:
+    path, manifest = tmp_path / "out", CLASSES.manifest
+    spec = JobSpec.model_validate({"model": "m", "to": [{"kind": kind, "path": str(path)}]})
+    field = spec.model_copy(update={"to": (*spec.to, ToField(field="a"))})
+
+    check_new(spec, manifest)
+    with pytest.raises(BadRequest, match="reads as a feature; choose another name than 'a'"):
+        check_new(field, manifest)
+    assert files(tmp_path) == set()
+
+    Rows(CLASSES).target(nothing, kind=kind, path=str(path))
+    with pytest.raises(
+        BadRequest, match="parts of job 'nightly', which its command with --resume goes on with"
+    ):
+        check_new(spec, manifest)
+    (tmp_path / "out.parts" / "job").unlink()
+    check_new(spec, manifest)
+    path.touch()
+    with pytest.raises(BadRequest, match="out' exists; give another path"):
+        check_new(spec, manifest)
 
 
 @KINDS
