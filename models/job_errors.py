@@ -4,7 +4,7 @@ InsituError
 JobNotFound  JobUnreadable  JobUnderWay  RowsElsewhere
 """
 
-from models.errors import InsituError, shown
+from models.errors import InsituError, RedisRefused, shown
 
 
 class JobNotFound(InsituError):
@@ -20,16 +20,17 @@ class JobNotFound(InsituError):
 
 
 class JobUnreadable(InsituError):
-    """A job that this program does not understand: another version of it has begun it."""
+    """A job that this program does not understand: another version of it has begun it, or it was written over."""
 
     code = "job_unreadable"
 
     def __init__(self, name: str, reason: InsituError) -> None:
-        super().__init__(
-            f"job {shown(name)!r} is not understood here ({reason}), so a newer version of Insitu has begun it; "
-            "upgrade this one",
-            job=shown(name),
+        said = (
+            f"is not understood here ({reason}), so a newer version of Insitu has begun it; upgrade this one"
         )
+        if isinstance(reason, RedisRefused):
+            said = f"cannot be read: {reason}"
+        super().__init__(f"job {shown(name)!r} {said}", job=shown(name))
 
 
 class JobUnderWay(InsituError):

@@ -16,12 +16,12 @@ from typing import Any
 from redis.exceptions import ResponseError
 
 from models.entries import read_entries
-from models.errors import BadRequest
+from models.errors import BadRequest, RedisRefused
 from models.job_errors import JobNotFound, JobUnderWay, JobUnreadable
 from models.job_scripts import ADD, BEGIN, END, LEAD, LEAVE, SETTLE, WALKED
 from models.jobs import JobSpec
 from models.keys import Keys
-from models.redis_failures import connected
+from models.redis_failures import connected, mistyped, reading
 from models.tallies import Tally
 
 GROUP = "scorers"
@@ -102,6 +102,12 @@ class Ledger:
         self._redis, self._keys = redis, keys
         self._job, self._parts = keys.job(name), keys.job_parts(name)
         self._tallies, self._walker = keys.job_tallies(name), keys.job_walker(name)
+        self._kinds = {
+            self._job: "hash",
+            self._parts: "stream",
+            self._tallies: "hash",
+            self._walker: "string",
+        }
 
     async def begin(self, spec: JobSpec, anew: bool = True, host: str = "") -> bool:
         """Make the job, and return whether it was made; not `anew`, one that is there goes on.
@@ -178,7 +184,7 @@ class Ledger:
 
         Raises: RedisUnavailable, RedisRefused.
         """
-        async with connected(self._redis):
+        async with reading(self._redis, self._kinds):
             return int(await self._redis.xlen(self._parts))
 
     # Scoring them.
@@ -255,12 +261,17 @@ class Ledger:
 
         Raises: JobNotFound, JobUnreadable; RedisUnavailable, RedisRefused.
         """
-        async with connected(self._redis):
-            pipeline = self._redis.pipeline(transaction=False)
-            pipeline.hgetall(self._job)
-            pipeline.xlen(self._parts)
-            pipeline.hvals(self._tallies)
-            job, waiting, tallies = await pipeline.execute()
+        try:
+            async with reading(self._redis, self._kinds):
+                pipeline = self._redis.pipeline(transaction=False)
+                pipeline.hgetall(self._job)
+                pipeline.xlen(self._parts)
+                pipeline.hvals(self._tallies)
+                job, waiting, tallies = await pipeline.execute()
+        except RedisRefused as error:
+            if mistyped(error):
+                raise JobUnreadable(self.name, error) from error
+            raise
         if b"spec" not in job:
             raise JobNotFound(self.name)
         tally = Tally()
@@ -280,7 +291,7 @@ class Ledger:
         return ended == 1
 
     async def _run(self, script: str, keys: Sequence[str], facts: Sequence[Any]) -> int:
-        async with connected(self._redis):
+        async with reading(self._redis, self._kinds):
             return int(await self._redis.eval(script, len(keys), *keys, *facts))
 
 

@@ -1,7 +1,7 @@
 """Redis' failures as the domain's errors: it does not answer, or it says no."""
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -29,6 +29,7 @@ UNAVAILABLE = (
     OSError,
 )
 NODE = "it is a node of a Redis Cluster; begin its URL with redis+cluster:// in place of redis://"
+WRONG_TYPE = "WRONGTYPE"
 BUSY = "BUSY "  # with a script: it answers nobody until that has ended
 REFUSED = (AuthenticationError, AuthorizationError, ResponseError)
 # What Redis 7 says at the end of why a script of ours stopped.
@@ -68,6 +69,34 @@ async def connected(redis: Any) -> AsyncIterator[None]:  # Redis or RedisCluster
         if isinstance(redis, RedisCluster):
             await redis.initialize()
         yield
+
+
+@asynccontextmanager
+async def reading(redis: Any, kinds: Mapping[str, str]) -> AsyncIterator[None]:
+    """Talk to Redis as `connected`; where a key is of another type than `kinds` has it, the refusal names it.
+
+    Raises: RedisUnavailable, RedisRefused.
+    """
+    try:
+        async with connected(redis):
+            yield
+    except RedisRefused as error:
+        if not mistyped(error):
+            raise
+        async with connected(redis):
+            for key, kind in kinds.items():
+                found = (await redis.type(key)).decode()
+                if found not in (kind, "none"):
+                    raise RedisRefused(
+                        f"{WRONG_TYPE}, {key!r} is a {found} and no {kind}; something else has written over what "
+                        "Insitu keeps there: put it back, or remove the key"
+                    ) from error
+        raise
+
+
+def mistyped(error: RedisRefused) -> bool:
+    """Whether Redis refused because a key is of another type."""
+    return str(error.details["reason"]).startswith(WRONG_TYPE)
 
 
 def reason(error: Exception) -> str:

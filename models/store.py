@@ -34,7 +34,7 @@ from models.keys import Keys, as_name, as_version, check_alias
 from models.manifest import Manifest
 from models.manifest_reading import read_manifests
 from models.misspelling import Misspellings
-from models.redis_failures import connected
+from models.redis_failures import connected, reading
 from models.refusals import Refusals
 from models.scripts import DELETE, PROMOTE, ROLLBACK, TRAFFIC, UNALIAS
 from models.traffic import Traffic
@@ -134,7 +134,7 @@ class ModelStore:
 
         Raises: BadName, ModelNotFound, RedisUnavailable, RedisRefused.
         """
-        async with connected(self.redis):
+        async with reading(self.redis, {self.keys.versions(name): "set"}):
             members = await self.redis.smembers(self.keys.versions(name))
         if not members:
             raise ModelNotFound(name, await self._misspellings.near(name))
@@ -145,7 +145,7 @@ class ModelStore:
 
         Raises: BadName, RedisUnavailable, RedisRefused.
         """
-        async with connected(self.redis):
+        async with reading(self.redis, {self.keys.aliases(name): "hash"}):
             return as_aliases(await self.redis.hgetall(self.keys.aliases(name)))
 
     async def meant(self, name: str, alias: str = PRODUCTION) -> set[int]:
@@ -160,7 +160,7 @@ class ModelStore:
 
         Raises: BadName, BadTraffic, RedisUnavailable, RedisRefused.
         """
-        async with connected(self.redis):
+        async with reading(self.redis, {self.keys.model(name): "hash"}):
             rule = await self.redis.hget(self.keys.model(name), "traffic")
         return None if rule is None else Traffic.from_json(name, rule)
 
@@ -173,7 +173,7 @@ class ModelStore:
         # The rule first: a promotion between the two then shows the rule that went on until now.
         pipeline.hget(self.keys.model(name), "traffic")
         pipeline.hgetall(self.keys.aliases(name))
-        async with connected(self.redis):
+        async with reading(self.redis, {self.keys.model(name): "hash", self.keys.aliases(name): "hash"}):
             rule, aliases = await pipeline.execute()
         return Pointers(as_aliases(aliases), rule)
 

@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 
 from models import ledger as ledger_module
 from models.errors import RedisRefused
-from models.job_errors import JobNotFound, JobUnderWay
+from models.job_errors import JobNotFound, JobUnderWay, JobUnreadable
 from models.job_names import SERVER, Waiting, job_names, jobs_kept
 from models.jobs import JobSpec
 from models.keys import Keys
@@ -327,6 +327,26 @@ async def test_what_names_no_job_hides_none(redis: Redis) -> None:
     assert [one.name for one in await jobs_kept(redis, Keys())] == ["job"]
     await asyncio.sleep(0.3)
     assert await Waiting(redis, Keys()).names() == ["job"]
+
+
+@pytest.mark.parametrize("part", ["job", "job_parts", "job_tallies"])
+async def test_a_job_that_was_written_over_is_named_and_hides_no_other(redis: Redis, part: str) -> None:
+    for name in ("whole", "job"):
+        await ledger(redis, name=name).begin(SPEC, host=SERVER)
+    key = getattr(Keys(), part)("job")
+    await redis.delete(key)
+    await redis.lpush(key, "alien")
+
+    with pytest.raises(JobUnreadable, match=f"job 'job' cannot be read.*'{key}' is a list and no") as told:
+        await ledger(redis).look()
+    assert "newer" not in str(told.value)
+    if part == "job":
+        with pytest.raises(RedisRefused, match=f"'{key}' is a list and no"):
+            await ledger(redis).end(CANCELLED)
+    assert [one.name for one in await jobs_kept(redis, Keys())] == ["whole"]
+    await asyncio.sleep(0.3)
+    assert set(await Waiting(redis, Keys()).names()) - {"job"} == {"whole"}
+    assert await job_names(redis, Keys()) == ["job", "whole"]
 
 
 async def test_the_oldest_of_many_jobs_waits_for_a_server_as_the_others_do(redis: Redis) -> None:
