@@ -3,16 +3,18 @@
 What is made says that the job fits the version: a door asks so before a job is begun, a process before its first row.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from models.assembly import Plan
-from models.errors import BadRequest
+from models.errors import BadRequest, FeatureError, shown
+from models.fields import FieldReader
 from models.jobs import JobSpec, ToCsv, ToParquet
 from models.manifest import Manifest
 from models.privacy import Privacy
+from models.sources import FeatureField, ListSource, VectorSource
 from server.batch.scored import Ranking, settled
 from server.batch.selecting import Selection
 from server.batch.targets.error_list import ErrorList, open_error_list
@@ -80,11 +82,25 @@ def not_asking(_commands: Sequence[bytes], _done: Done) -> None:
 
 
 def check_missing(plan: Plan, missing: Any, privacy: Privacy) -> None:
-    """Refuse stand-ins that the model has no use for; why is kept with the job, and has no private names.
+    """Refuse stand-ins that no row of the model can use; why is kept with the job, and has no private names.
 
     Raises: BadRequest.
     """
     try:
         plan.check_missing(missing)
-    except BadRequest as error:
+        for name, value in missing.items() if isinstance(missing, Mapping) else ():
+            for reader in readers_of(plan, name):
+                reader.stand_in(value, f"missing: the stand-in for {shown(name)!r}")
+    except (BadRequest, FeatureError) as error:
         raise BadRequest(privacy.text(str(error)), field="missing") from None
+
+
+def readers_of(plan: Plan, name: str) -> Iterator[FieldReader]:
+    """Yield what reads the fields of a name, and keys of that template that hold numbers without names."""
+    for one in plan.view.inputs:
+        dtype = one.dtype or "float32"
+        for source in one.sources:
+            if not isinstance(source, VectorSource | ListSource):
+                yield from (FieldReader(field, dtype) for field in source.fields if field.name == name)
+            elif source.key == name:
+                yield FieldReader(FeatureField(name="numbers"), dtype)

@@ -266,6 +266,8 @@ async def test_rows_whose_features_are_old_are_passed_over(
         ({"to": [{"kind": "zset", "key": "insitu:jobs"}]}, "where Insitu keeps models, jobs and events"),
         ({"label": "yes"}, "label 'yes' is none of model 'm'"),
         ({"missing": {"aa": 0}}, "missing names 'aa'"),
+        ({"missing": {"a": "x"}}, "missing: the stand-in for 'a' holds 'x', which is not a float32 number"),
+        ({"missing": {"a": 1e300}}, "missing: the stand-in for 'a' holds '1e"),
         ({"rows": {"kind": "redis", "key": "nothing"}}, "nothing"),
     ],
 )
