@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from models.errors import listed, shown
-from models.redis_failures import connected, redis_errors
+from models.redis_failures import WRONG_TYPE, connected, redis_errors
 from models.scanning import scan
 from models.store import Client
 from models.templates import KeyTemplate
@@ -113,14 +113,18 @@ def scaled(facts: Facts, rows: int) -> Facts:
 
 
 async def replies(redis: Client, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
-    """Return the replies to some commands."""
+    """Return the replies to some commands, None from a key of another type: it is no row, or says nothing of one."""
     result: list[Any] = []
     async with connected(redis), redis_errors():
         for start in range(0, len(commands), KEYS_A_TRIP):
             pipeline: Any = redis.pipeline(transaction=False)
             for command in commands[start : start + KEYS_A_TRIP]:
                 pipeline.execute_command(*command)
-            result += await pipeline.execute()
+            told = await pipeline.execute(raise_on_error=False)
+            for fault in told:
+                if isinstance(fault, Exception) and not str(fault).startswith(WRONG_TYPE):
+                    raise fault
+            result += [None if isinstance(one, Exception) else one for one in told]
     return result
 
 
@@ -135,7 +139,9 @@ async def hashes(redis: Client, keys: Sequence[str]) -> dict[str, Facts]:
 
 
 def fields_of(reply: Any) -> dict[str, str]:
-    """Return the fields of a hash as text."""
+    """Return the fields of a hash as text; none of what is no hash."""
+    if reply is None:
+        return {}
     pairs = reply.items() if isinstance(reply, dict) else zip(reply[::2], reply[1::2], strict=True)
     return {
         name.decode("utf-8", "backslashreplace"): value.decode("utf-8", "backslashreplace")
@@ -155,12 +161,10 @@ async def truth_beside(
     seen = list(own)
     for place in places[1:]:
         after = place.removeprefix(places[0])
-        kinds = await replies(redis, [("TYPE", key_ + after) for key_ in keys[:20]])
-        if b"hash" in kinds:
-            facts = await hashes(redis, [one + after for one in keys])
-            if target in facts:
-                return facts[target], place
-            seen += facts
+        facts = await hashes(redis, [one + after for one in keys])
+        if target in facts:
+            return facts[target], place
+        seen += facts
     cure = meant(target, seen) if seen else "; name one with --target"
     raise BadData(f"no hash at {listed(places)} has a field {shown(target)!r}{cure}")
 

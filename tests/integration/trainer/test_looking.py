@@ -37,6 +37,17 @@ async def test_a_key_of_another_kind_among_the_rows_is_no_row(redis: Client) -> 
     assert [one.shape for one in looked.vectors] == [(4,)]
 
 
+async def test_a_key_of_another_kind_beside_a_row_says_nothing_of_it(redis: Client) -> None:
+    await fill(redis, np.ones(4, "<f4").tobytes())
+    await redis.set("row:1:meta", "alien")
+    await redis.delete("row:2:meta")
+    await redis.rpush("row:2:meta", "alien")
+
+    looked = await look_at_redis(redis, "row:*", "y", "made")
+
+    assert (looked.rows, looked.target.missing, looked.target.values) == (ROWS, 2, {"0": 9, "1": 9})
+
+
 async def test_pixels_that_read_as_a_signalling_nan_are_pixels(redis: Client) -> None:
     await fill(redis, bytes([1, 0, 128, 127] * 4))
 
