@@ -21,6 +21,8 @@ from server.inference.errors import DeadlineExceeded, TooManyRows
 from server.inference.loading import Serving
 
 ASK_ROWS = 1024  # rows of one request to the core
+ASK_BYTES = 8 << 20  # of their features; a row that is larger is a request
+AT_ONCE = 12  # requests or blocks under way: as many as the parts under way make of small rows
 
 Errors = list[tuple[str, InsituError]]  # keys, one of them perhaps several times
 
@@ -33,7 +35,8 @@ class Answering:
         self.manifest, self._ranking = serving.manifest, ranking
         self._engine, self._serving, self._plan = engine, serving, plan
         self._missing, self._outputs = spec.missing, spec.outputs
-        self._most = min(ASK_ROWS, engine.limits.rows)
+        self._most = max(1, min(ASK_ROWS, engine.limits.rows, ASK_BYTES // serving.row_bytes))
+        self._room = asyncio.Semaphore(AT_ONCE)
         self._in_blocks = not spec.outputs and engine.blocks.supports(serving)
 
     async def of_keys(self, keys: Sequence[str]) -> tuple[list[Scored], Errors]:
@@ -55,7 +58,8 @@ class Answering:
     async def _block(self, keys: Sequence[str]) -> tuple[list[Scored], Errors]:
         """Score keys as columns, and one by one those that are odd."""
         try:
-            found = await self._engine.blocks.read_and_run(self._serving, keys)
+            async with self._room:
+                found = await self._engine.blocks.read_and_run(self._serving, keys)
         except DeadlineExceeded:
             return await self._asked(keys, self._requests(keys))
         scored: list[Scored] = []
@@ -101,7 +105,7 @@ class Answering:
     async def _asked(
         self, names: Sequence[str], requests: Sequence[dict[str, Any]]
     ) -> tuple[list[Scored], Errors]:
-        answers = await asyncio.gather(*(self._answered(request) for request in requests))
+        answers = await asyncio.gather(*map(self._in_turn, requests))
         scored: list[Scored] = []
         errors: Errors = []
         at = 0
@@ -131,6 +135,11 @@ class Answering:
                 errors.append((name, row.error))
         if good:
             scored.append(Scored.of_rows(self.manifest, self._ranking, good, time.time()))
+
+    async def _in_turn(self, request: dict[str, Any]) -> Sequence[Row]:
+        """Ask for rows when there is room for their features."""
+        async with self._room:
+            return await self._answered(request)
 
     async def _answered(self, request: dict[str, Any]) -> Sequence[Row]:
         """Ask for rows; by halves when all of them take too long or are too many, down to the one that does."""

@@ -25,7 +25,7 @@ from models.job_errors import JobNotFound, RowsElsewhere
 from models.jobs import JobSpec
 from models.ledger import DONE, FAILED, RUNNING, Ledger, Standing
 from models.store import ModelStore
-from server.batch import pacing, walking
+from server.batch import answering, pacing, walking
 from server.batch import scoring as scoring_module
 from server.batch.opening import Manner
 from server.batch.scoring import JobEnded, Progress, TooManyErrors, process_name, score
@@ -324,6 +324,38 @@ async def test_more_errors_than_are_allowed_end_the_job(
         await scored(running, max_errors=2)
 
     assert (await scored(running, max_errors=3)).tally.scored == 5
+
+
+async def test_large_rows_are_asked_for_few_at_a_time(
+    store: ModelStore, engine: StartEngine, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await fill(redis, 300)
+    key = {"key": "v:{id}", "as": "vector", "shape": [1022], "default": 0}
+    await store.publish(
+        bundle(
+            dense(f32([[1]] * 1024)),
+            view={"inputs": [{"name": "x", "sources": [HASH, key]}]},
+            task="regression",
+        )
+    )
+    running = await engine()
+    row_bytes = (await running.catalogue.get("m")).row_bytes
+    monkeypatch.setattr(answering, "ASK_BYTES", 8 * row_bytes)
+    monkeypatch.setattr(answering, "AT_ONCE", 2)
+    predict, at_once = running.predictor.predict, [0]
+
+    async def counted(ask: Ask) -> Answer:
+        at_once.append(at_once[-1] + len(ask.keys or ()))
+        try:
+            return await predict(ask)
+        finally:
+            at_once.append(at_once[-1] - len(ask.keys or ()))
+
+    monkeypatch.setattr(running.predictor, "predict", counted)
+    standing = await scored(running)
+
+    assert row_bytes > 4000
+    assert (standing.tally.scored, max(at_once)) == (300, 16)
 
 
 async def test_a_busy_server_delays_a_job_and_does_not_end_it(
