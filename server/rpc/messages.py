@@ -16,6 +16,7 @@ from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
 from models.errors import BadRequest, shown
+from server.rpc.parts import check_parts
 
 PACKAGE = "inference"
 SERVICE = "inference.GRPCInferenceService"
@@ -46,8 +47,9 @@ def message(name: str) -> Any:
 def parsed(name: str, data: bytes) -> Any:
     """Return a message of its bytes.
 
-    Raises: BadRequest, they are none: cut off, or text in them is no UTF-8.
+    Raises: BadRequest, they are none: cut off, or text in them is no UTF-8; or of too many parts.
     """
+    check_parts(name, data)
     try:
         read: Message = message(name).FromString(data)
     except DecodeError as error:

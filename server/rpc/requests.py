@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from models.errors import BadRequest, listed, shown
+from models.errors import BadName, BadRequest, listed, shown
 from models.tensors import Tensor, numpy_dtype
+from models.traffic import VERSION_DIGITS
 from server.open_inference.datatypes import BYTES, dtype_of
 from server.open_inference.infer import (
     Infer,
@@ -43,7 +44,7 @@ def infer_of(message: Any, seconds_left: float | None = None) -> Infer:
     """Return what a ModelInferRequest asks for.
 
     Units:  seconds_left, until the caller's deadline; None without one.
-    Raises: BadRequest, naming the tensor or the parameter, its value and the cure.
+    Raises: BadRequest, naming the tensor or the parameter, its value and the cure; BadName.
     """
     parameters = parameters_of(message.parameters)
     return Infer(
@@ -59,7 +60,12 @@ def infer_of(message: Any, seconds_left: float | None = None) -> Infer:
 
 
 def reference_of(version: str) -> Reference:
-    """Return the version that is meant: a number, an alias, or none for what production means."""
+    """Return the version that is meant: a number, an alias, or none for what production means.
+
+    Raises: BadName, a number that no version has.
+    """
+    if len(version) > VERSION_DIGITS and version.isascii() and version.isdigit():
+        raise BadName("version", version, f"a number of at most {VERSION_DIGITS} digits, or an alias")
     return version or None
 
 

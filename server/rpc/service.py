@@ -17,8 +17,9 @@ from server.rpc.wire import CONTENT, Limit, Refused, seconds_of
 
 KEPT = 256  # header blocks whose meaning is kept
 RESERVED = (b"grpc-", b":")
-OPEN_BYTES = 1 << 16  # of a message that takes no token, where others do
-OPEN = Limit(OPEN_BYTES, "a call that takes no token takes no longer one")
+SMALL_BYTES = 1 << 16  # of a message of a call that brings no tensor and no file
+LARGE = ("ModelInfer", "ModelStreamInfer", "RepositoryModelLoad")
+SMALL = Limit(SMALL_BYTES, "ModelInfer, ModelStreamInfer and RepositoryModelLoad alone take longer ones")
 
 
 @dataclass(slots=True)
@@ -37,7 +38,7 @@ class Asked:
     """
 
     handler: Any = None
-    limit: Limit = OPEN
+    limit: Limit = SMALL
     seconds: float | None = None
     encoding: bytes | None = None
     metadata: tuple[tuple[str, str], ...] = ()
@@ -103,12 +104,14 @@ class Service:
         scope = self.scopes.get(path)
         if scope is not None:
             admit(self.access, scope, metadata)
-        aside = path.rpartition(b"/")[0] != self.infer_path.rpartition(b"/")[0]
+        service, _, name = path.rpartition(b"/")
+        aside = service != self.infer_path.rpartition(b"/")[0]
+        large = not aside and name.decode() in LARGE
         looks = handler.request_streaming and not aside  # ModelStreamInfer, itself
         known = scope is not None or looks or "predict" in self.access.anonymous
         return Asked(
             handler,
-            Limit(self.message_bytes) if known or self.message_bytes <= OPEN_BYTES else OPEN,
+            Limit(self.message_bytes) if large or self.message_bytes <= SMALL_BYTES else SMALL,
             seconds_of(said.get(b"grpc-timeout")),
             said.get(b"grpc-encoding"),
             metadata,

@@ -76,18 +76,22 @@ async def test_without_a_token_no_message_is_waited_for(locked: Caller, name: st
 
 @pytest.mark.parametrize(
     ("service", "name"),
-    [(SERVICE, "ServerLive"), (HEALTH, "Check"), (REFLECTION[0], "ServerReflectionInfo")],
+    [
+        (SERVICE, "ServerLive"),
+        (SERVICE, "TraceSetting"),
+        (HEALTH, "Check"),
+        (REFLECTION[0], "ServerReflectionInfo"),
+    ],
 )
-async def test_what_takes_no_token_takes_no_large_message(locked: Caller, service: str, name: str) -> None:
+async def test_what_brings_no_tensor_takes_no_large_message(door: Caller, service: str, name: str) -> None:
     opened = frames.frame(frames.HEADERS, frames.END_HEADERS, 1, call(name, service))
-    async with connected(
-        locked, opened, frames.frame(frames.DATA, 0, 1, prefixed(bytes(1 << 17))[:5])
-    ) as line:
+    async with connected(door, opened, frames.frame(frames.DATA, 0, 1, prefixed(bytes(1 << 17))[:5])) as line:
         _, trailers = await line.answer()
 
     assert trailers[b"grpc-status"] == b"8"
     assert trailers[b"grpc-message"] == (
-        b"a message has 131072 bytes, the limit is 65536; a call that takes no token takes no longer one"
+        b"a message has 131072 bytes, the limit is 65536; ModelInfer, ModelStreamInfer and RepositoryModelLoad "
+        b"alone take longer ones"
     )
 
 

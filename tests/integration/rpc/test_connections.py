@@ -351,7 +351,7 @@ async def test_a_message_is_inflated_beside_the_event_loop(door: Caller) -> None
 
     ticking = asyncio.create_task(tick())
     before = time.monotonic()
-    trailers = await asked(door, "ServerLive", large, grpc_encoding="deflate")
+    trailers = await asked(door, "ModelInfer", large, grpc_encoding="deflate")
     took = time.monotonic() - before
     ticking.cancel()
 

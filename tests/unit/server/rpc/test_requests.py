@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from models.errors import BadName
 from server.rpc.messages import message
 from server.rpc.requests import infer_of
 
@@ -21,3 +22,15 @@ def test_a_priority_is_a_whole_number_of_either_kind(given: dict[str, Any], prio
     request = message("ModelInferRequest")(model_name="m", parameters={"priority": given})
 
     assert infer_of(request).priority == priority
+
+
+@pytest.mark.parametrize(
+    ("version", "meant"), [("", None), ("7", "7"), ("0" * 9, "0" * 9), ("v" * 40, "v" * 40)]
+)
+def test_a_version_is_passed_on_as_it_is_written(version: str, meant: str | None) -> None:
+    assert infer_of(message("ModelInferRequest")(model_version=version)).reference == meant
+
+
+def test_a_number_that_no_version_has_is_named_whole() -> None:
+    with pytest.raises(BadName, match=r"version '1{40}' is not a valid name: a number of at most 9 digits"):
+        infer_of(message("ModelInferRequest")(model_version="1" * 40))
