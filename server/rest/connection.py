@@ -7,11 +7,11 @@ protocol is not taken up; only the last answer of a connection says that it ends
 """
 
 import asyncio
-import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from httptools import HttpParserError, HttpParserUpgrade
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
@@ -23,7 +23,7 @@ from server.rest.refusals import HeadTooLarge, MalformedRequest
 HEAD_BYTES = 1 << 16  # and what one read brings: the parser counts no better
 END = b"\r\n\r\n"
 LINGER_SECONDS = 2.0
-OFFER = re.compile(rb"\r\nupgrade[ \t]*:[^\r\n]*", re.IGNORECASE)
+CONNECT = b"CONNECT"
 GOODBYE = b"\r\nconnection: close\r\n\r\n"
 
 
@@ -56,6 +56,7 @@ class Connection(HttpToolsProtocol):
         self.untouched = True  # uvicorn neither reads nor answers anything
         self.half_closed = False
         self._in_head = False
+        self._offering = False  # the head that was read last offers another protocol
         self._head_bytes = 0
         self._active = 0.0
         self._last_word: Callable[[], None] | None = None
@@ -118,11 +119,39 @@ class Connection(HttpToolsProtocol):
         in_head, message = self._in_head, self.scope
         if not in_head:
             self.touch()
-        super().data_received(data if self.reading else without_offer(data))
+        self._parse(data)
         if in_head and self._in_head and self.scope is message:  # not in the head of a later one
             self._head_bytes += len(data)
             if self._head_bytes > HEAD_BYTES:
                 self._end_with(HeadTooLarge(HEAD_BYTES))
+
+    def _parse(self, data: bytes) -> None:
+        """Let uvicorn's parser read; a head that offers another protocol once more, without the offer.
+
+        The parser takes what follows such a head for the other protocol, and the body for none.
+        """
+        while data:
+            try:
+                self.parser.feed_data(data)
+            except HttpParserUpgrade as offer:
+                if not self._offering:
+                    return  # CONNECT, which is answered; nothing that follows it is HTTP
+                self._offering = False
+                data = self._without_offer() + data[offer.args[0] :]
+            except HttpParserError:
+                said = "Invalid HTTP request received."
+                self.logger.warning(said)
+                self.send_400_response(said)
+                return
+            else:
+                return
+
+    def _without_offer(self) -> bytes:
+        """Return the head that was read last without its Upgrade."""
+        version = self.parser.get_http_version().encode()
+        line = b"%b %b HTTP/%b\r\n" % (self.parser.get_method(), self.url, version)
+        kept = (b"%b: %b\r\n" % header for header in self.headers if header[0] != b"upgrade")
+        return b"".join((line, *kept, END[2:]))
 
     def on_message_begin(self) -> None:
         """Note that uvicorn reads a message."""
@@ -137,6 +166,9 @@ class Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Let the newest answer say that the connection ends, when it does."""
+        if self.parser.should_upgrade() and self.parser.get_method() != CONNECT:
+            self._offering = True
+            return
         self._in_head = False
         super().on_headers_complete()
         self.more_asked()
@@ -151,6 +183,8 @@ class Connection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Note that uvicorn has read it."""
+        if self._offering:
+            return
         self.reading = False
         super().on_message_complete()
         self.untouched = not self.answering()
@@ -225,12 +259,6 @@ class Connection(HttpToolsProtocol):
         if cycle is None or not self.answering():
             return True
         return not cycle.response_started and cycle.scope["http_version"] == "1.1"
-
-
-def without_offer(data: bytes) -> bytes:
-    """Return a request without its Upgrade: the parser would take its body for the other protocol."""
-    head, end, body = data.partition(END)
-    return OFFER.sub(b"", head) + end + body if OFFER.search(head) else data
 
 
 def last_answer(error: InsituError, connection: HttpToolsProtocol) -> bytes:

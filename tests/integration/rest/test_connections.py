@@ -92,6 +92,18 @@ async def test_an_offer_of_another_protocol_is_not_taken_up(listen: Listen, offe
         assert [reply.status for reply in await one.hear(2)] == [200, 200]
 
 
+@pytest.mark.parametrize("cut", [b"Upgrade: h2c", b"ade: h2c", b"HTTP2-Settings: A", b"{"])
+async def test_an_offer_takes_no_body_away_however_it_comes(listen: Listen, cut: bytes) -> None:
+    wire = await listen()
+    first, middle, last = post(b'{"keys": ["customer:1"]}', *HTTP2, path=PATH).partition(cut)
+
+    async with line(wire.port) as one:
+        await one.say(first, middle + last, pause=0.02)
+        await one.say(HEALTH + first + middle + last + first + middle + last + HEALTH)
+
+        assert [reply.status for reply in await one.hear(5)] == [200] * 5
+
+
 @pytest.mark.parametrize(
     "header", ["X-Request-Timeout-Ms:  500 ", "Content-Encoding: identity\t", "Origin: http://127.0.0.1 "]
 )
