@@ -65,6 +65,7 @@ EXAMPLES: tuple[InsituError, ...] = (
     JobUnderWay("churn-5f2a9c01d3"),
     refusals.BodyTooLarge(16 << 20, 20 << 20),
     refusals.TooManyNodes(5_000_001, 1 << 20),
+    refusals.TooManyNames(1_400_000, 1 << 16),
     core.TooManyRows(5000, 4096),
     domain.ModelTooLarge(600 << 20, 512 << 20),
     refusals.MediaTypeRefused(

@@ -44,6 +44,7 @@ STATUS: dict[type[InsituError], int] = {
     job_errors.JobUnderWay: 409,
     refusals.BodyTooLarge: 413,
     refusals.TooManyNodes: 413,
+    refusals.TooManyNames: 413,
     domain.ModelTooLarge: 413,
     PageTooLarge: 413,
     core.TooManyRows: 413,

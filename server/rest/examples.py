@@ -62,6 +62,7 @@ BODY_ERRORS = (
     refusals.MalformedJson,
     refusals.BodyTooLarge,
     refusals.TooManyNodes,
+    refusals.TooManyNames,
     refusals.MediaTypeRefused,
 )
 SUCCESS: dict[int | str, dict[str, Any]] = {

@@ -42,6 +42,7 @@ STARTING = (
     JobUnreadable,
     refusals.MalformedJson,
     refusals.TooManyNodes,
+    refusals.TooManyNames,
     refusals.MediaTypeRefused,
     refusals.ParameterRefused,
 )

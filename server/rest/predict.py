@@ -81,7 +81,7 @@ def counted(engine: Engine, model: str) -> Iterator[None]:
 async def posted(request: Request, name: str, version: str | None) -> Ask:
     """Return what a POST asks.
 
-    Raises: MediaTypeRefused, MalformedJson, TooManyNodes, BadRequest, BadName.
+    Raises: MediaTypeRefused, MalformedJson, TooManyNodes, TooManyNames, BadRequest, BadName.
     """
     if request.query_params:
         raise domain.BadRequest("a POST takes no query parameters here; put them into the body")
@@ -94,7 +94,7 @@ async def posted(request: Request, name: str, version: str | None) -> Ask:
 def of_bytes(model: str, reference: asks.Reference, body: bytes, timeout_ms: str | None) -> Ask:
     """Return what the body of a POST asks; `timeout_ms` is what its header says.
 
-    Raises: MalformedJson, TooManyNodes, BadRequest.
+    Raises: MalformedJson, TooManyNodes, TooManyNames, BadRequest.
     """
     return asks.of_body(model, reference, decode(body, asks.FIELDS), timeout_ms)
 

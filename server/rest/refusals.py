@@ -4,7 +4,7 @@ Refusal
 PathNotFound  MethodRefused  ParameterRefused   where and how
 CardNotFound                                    what a version does not have
 MalformedRequest  HeadTooLarge                  before a path is known
-BodyTooLarge  BodyTooSlow  TooManyNodes
+BodyTooLarge  BodyTooSlow  TooManyNodes  TooManyNames
 MalformedJson  MediaTypeRefused
 NotReady  Broken                                what is wrong with us
 """
@@ -121,6 +121,20 @@ class TooManyNodes(Refusal):
             f"the body has {nodes} lists and objects, the limit is {limit}; send it in parts, or tensors as bytes "
             "by the Open Inference Protocol",
             nodes=nodes,
+            limit=limit,
+        )
+
+
+class TooManyNames(Refusal):
+    """A JSON body with an object of more names than are read; it was not read."""
+
+    code = "too_many_names"
+
+    def __init__(self, names: int, limit: int) -> None:
+        super().__init__(
+            f"an object of the body has {names} names, the limit is {limit}; a name is a field or a parameter: send "
+            "many values as a list",
+            names=names,
             limit=limit,
         )
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any, TypeVar
@@ -11,7 +10,7 @@ import orjson
 from fastapi import Request, Response
 
 from models.errors import shown
-from server.rest.nodes import check_nodes
+from server.rest.nodes import check_nodes, times_named
 from server.rest.refusals import MalformedJson, MediaTypeRefused
 
 JSON_KIND = "application/json"
@@ -41,7 +40,7 @@ def as_json(content: Any) -> bytes:
 async def read_json(request: Request, fields: Sequence[str] = ()) -> Any:
     """Return the body of a request as data; none of `fields` may be given twice.
 
-    Raises: MediaTypeRefused, MalformedJson, TooManyNodes; BodyTooLarge and BodyTooSlow from below.
+    Raises: MediaTypeRefused, MalformedJson, TooManyNodes, TooManyNames; BodyTooLarge and BodyTooSlow from below.
     """
     check_kind(request.headers)
     return await beside(await request.body(), lambda body: decode(body, fields))
@@ -87,7 +86,7 @@ def check_plain(headers: Mapping[str, str]) -> None:
 def decode(body: bytes | bytearray, fields: Sequence[str] = ()) -> Any:
     """Return the data of a JSON text; none of `fields` may be given twice.
 
-    Raises: MalformedJson, naming the place and, where it is a usual one, the cure; TooManyNodes.
+    Raises: MalformedJson, naming the place and, where it is a usual one, the cure; TooManyNodes, TooManyNames.
     """
     if not body:
         raise MalformedJson("the body is empty; send a JSON object")
@@ -99,12 +98,7 @@ def decode(body: bytes | bytearray, fields: Sequence[str] = ()) -> Any:
             line=error.lineno,
             column=error.colno,
         ) from error
-    try:
-        twice = repeated(body, fields)
-    except RecursionError as error:
-        raise MalformedJson(
-            "the body nests lists or objects too deeply; tensors have at most 64 axes"
-        ) from error
+    twice = repeated(body, fields)
     if twice is not None:
         raise MalformedJson(f"the body gives {twice!r} twice; give it once", field=twice)
     return data
@@ -113,7 +107,7 @@ def decode(body: bytes | bytearray, fields: Sequence[str] = ()) -> Any:
 def loaded(body: bytes | bytearray) -> Any:
     """Return the data of a large JSON text, without a collection on the way: each would look at all that was made.
 
-    Raises: orjson.JSONDecodeError, TooManyNodes.
+    Raises: orjson.JSONDecodeError, TooManyNodes, TooManyNames.
     """
     check_nodes(body)
     collected = gc.isenabled()
@@ -141,16 +135,11 @@ def as_written(fields: tuple[str, ...]) -> list[bytes]:
 
 
 def repeated(body: bytes | bytearray, fields: Sequence[str]) -> str | None:
-    """Return a field that an object names twice, where parsers would pick one in silence.
+    """Return a field that the outermost object names twice, where parsers would pick one in silence.
 
-    The slow parse happens only when the text holds one of the names twice, wherever.
+    It is looked for only when the text holds the name twice, wherever.
     """
-    if not any(body.count(written) > 1 for written in as_written(tuple(fields))):
-        return None
-    outermost: list[str] = []
-
-    def remember(pairs: list[tuple[str, Any]]) -> None:
-        outermost[:] = [name for name, _ in pairs]  # the outermost object is the last to be closed
-
-    json.loads(body, object_pairs_hook=remember)
-    return next((field for field in fields if outermost.count(field) > 1), None)
+    for field, written in zip(fields, as_written(tuple(fields)), strict=True):
+        if body.count(written) > 1 and times_named(body, field) > 1:
+            return field
+    return None

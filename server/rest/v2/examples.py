@@ -88,6 +88,7 @@ INFERRED: Responses = {
         refusals.MalformedJson,
         refusals.BodyTooLarge,
         refusals.TooManyNodes,
+        refusals.TooManyNames,
         refusals.MediaTypeRefused,
     ),
 }

@@ -19,7 +19,7 @@ WORDS = (b"NaN", b"Infinity")
 def decoded(body: bytes, fields: Sequence[str]) -> Any:
     """Return the data of a JSON text that may hold numbers that are not finite; none of `fields` may be given twice.
 
-    Raises: MalformedJson, TooManyNodes.
+    Raises: MalformedJson, TooManyNodes, TooManyNames.
     """
     try:
         return decode(body, fields)

@@ -85,12 +85,7 @@ def test_what_is_no_number_leaves_as_null() -> None:
     assert wire.Json({"value": math.nan}).body == b'{"value":null}\n'
 
 
-def test_a_body_that_nests_deeply_is_read_or_refused_where_its_names_are_looked_at() -> None:
+def test_a_body_that_nests_deeply_is_read_where_its_names_are_looked_at() -> None:
     body = b'{"keys": ["keys"], "instances": ' + b"[" * 1020 + b"]" * 1020 + b"}"
 
-    try:  # Python 3.12 and later can go as deep as orjson does
-        said = wire.decode(body, ("keys",))["keys"][0]
-    except MalformedJson as error:
-        said = str(error)
-
-    assert said == "keys" or "nests lists or objects too deeply" in said
+    assert wire.decode(body, ("keys",))["keys"] == ["keys"]
