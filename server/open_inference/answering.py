@@ -1,5 +1,6 @@
 """Outputs of the core -> an answer of the protocol: the tensors that are wanted, or their likeliest classes."""
 
+import asyncio
 from collections.abc import Sequence
 from itertools import chain
 from math import prod
@@ -16,7 +17,20 @@ from server.inference.predictor import is_well
 from server.open_inference.datatypes import BYTES, DATATYPES
 from server.open_inference.infer import Infer, Inferred, OutputWanted, TensorTold
 
-MOST_TEXTS = 1 << 17  # written one by one, while nobody else is answered
+MOST_TEXTS = 1 << 17  # written one by one
+VALUES_INLINE = 1 << 15  # of outputs that are wanted as classes; more are sorted beside the event loop
+
+
+async def told_in_turn(request: Infer, answer: Answer, manifest: Manifest) -> Inferred:
+    """Return what `told` does, beside the event loop where many values are sorted for the largest.
+
+    Raises: as `told`.
+    """
+    outputs = answer.outputs or {}
+    values = sum(outputs[one.name].size for one in request.outputs if one.classes and one.name in outputs)
+    if values <= VALUES_INLINE:
+        return told(request, answer, manifest)
+    return await asyncio.to_thread(told, request, answer, manifest)
 
 
 def told(request: Infer, answer: Answer, manifest: Manifest) -> Inferred:

@@ -20,7 +20,7 @@ from server.inference.engine import Engine
 from server.inference.errors import BadInput, DeadlineExceeded
 from server.inference.loading import Serving
 from server.inference.requests import Request
-from server.open_inference.answering import told
+from server.open_inference.answering import told, told_in_turn
 from server.open_inference.datatypes import BYTES, DATATYPES
 from server.open_inference.infer import Infer, Inferred, OutputWanted, Reference, TensorGiven
 
@@ -42,18 +42,19 @@ async def infer(engine: Engine, request: Infer) -> Inferred:
         engine.refused(request.model, error)
         raise
     answer = await engine.predictor.predict(asked(engine, request, serving, started))
-    return told(request, answer, meant(engine, serving, answer.version))
+    return await told_in_turn(request, answer, meant(engine, serving, answer.version))
 
 
 def begun(engine: Engine, request: Infer, done: Told) -> Request | None:
     """Begin to answer a request whose version is loaded; `done` hears what `infer` would return or raise.
 
-    None when the version has to be looked up or loaded first: `infer` does.
+    None when the version has to be looked up or loaded first, or classes are wanted, which may take long to sort:
+    `infer` does.
     Raises: InsituError, what is wrong with the request.
     """
     started = time.monotonic()
     route = engine.catalogue.route(request.model, request.reference)
-    if route is None:
+    if route is None or any(one.classes for one in request.outputs):
         return None
     serving = route.serving
 

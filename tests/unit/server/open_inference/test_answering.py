@@ -1,5 +1,7 @@
 """Answers of the protocol: the outputs that are wanted, or their likeliest classes."""
 
+import asyncio
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,7 @@ from models.errors import BadRequest
 from models.manifest import Manifest
 from models.tensors import Tensor, TensorSpec, numpy_dtype
 from server.inference.asking import Answer, Row
-from server.open_inference.answering import MOST_TEXTS, classified, told
+from server.open_inference.answering import MOST_TEXTS, VALUES_INLINE, classified, told, told_in_turn
 from server.open_inference.infer import Infer, OutputWanted
 
 Y = np.array([[0.1, 0.7, 0.2]], np.float32)
@@ -106,3 +108,15 @@ def test_whole_numbers_are_written_whole_and_equal_ones_come_by_index(
     found = classified(np.array([values], dtype), len(told), ())
 
     assert found.tolist() == [told]
+
+
+@pytest.mark.parametrize(("width", "beside"), [(VALUES_INLINE, False), (1 << 20, True)])
+async def test_many_values_are_sorted_beside_the_event_loop(width: int, beside: bool) -> None:
+    turns: list[None] = []
+    asyncio.get_running_loop().call_soon(turns.append, None)
+    y = np.arange(width, dtype=np.float32)[np.newaxis]
+
+    (found,) = (await told_in_turn(asked(OutputWanted("y", classes=1)), answered(y=y), MANIFEST)).outputs
+
+    assert found.tensor.tolist() == [[f"{width - 1:f}:{width - 1}"]]
+    assert bool(turns) is beside
