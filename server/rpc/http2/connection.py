@@ -189,6 +189,7 @@ class Connection(Sending, asyncio.Protocol):
             stream = self._streams.pop(number, None)
             if stream is not None:
                 self._dead(stream)
+                self._end_left()
         elif kind == frames.PRIORITY:
             check_frame(number > 0, len(payload) == frames.PRIORITY_BYTES, "a priority")
         elif kind == frames.GOAWAY:

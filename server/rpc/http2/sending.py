@@ -126,6 +126,10 @@ class Sending:
         if not stream.ended:
             self._draining.add(stream.number)
             asyncio.get_running_loop().call_later(RESET_SECONDS, self._reset, stream.number)
+        self._end_left()
+
+    def _end_left(self) -> None:
+        """End a connection that takes no more streams, once there are none."""
         if self._leaving and not self._streams:
             asyncio.get_running_loop().call_soon(self.transport.close)
 

@@ -11,10 +11,12 @@ from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
 from models.store import ModelStore
+from server.rpc.http2 import frames
 from server.rpc.messages import HEALTH, REFLECTION, SERVICE, message
 from server.rpc.streaming import UNDER_WAY
 from tests.graphs import bundle, scaled
 from tests.integration.rpc.calling import SECONDS, Caller, infer_request, refused
+from tests.integration.rpc.test_connections import call, connected
 
 X = {"x": np.ones((1, 2), np.float32)}
 Answers = list[Any]
@@ -93,6 +95,20 @@ async def test_an_open_stream_does_not_hold_up_the_end(store: ModelStore, door: 
     error = await refused(anext(answers))
     assert error.code() == grpc.StatusCode.UNAVAILABLE
     assert "this server ends" in (error.details() or "")
+
+
+async def test_a_call_that_is_cancelled_while_the_server_ends_does_not_hold_up_the_end(door: Caller) -> None:
+    opened = frames.frame(frames.HEADERS, frames.END_HEADERS, 1, call("ModelInfer"))
+
+    async with connected(door, opened, frames.frame(frames.PING, 0, 0, bytes(8))) as line:
+        while (await line.until(frames.PING))[1] != frames.ACK:
+            pass
+        door.door.end()
+        await line.until(frames.GOAWAY)
+        line.send(frames.reset(1, frames.CANCEL))
+        async with asyncio.timeout(5):
+            assert await line.reader.read() == b""
+            await door.door.close()
 
 
 async def test_health_tells_about_the_server_and_the_service(door: Caller) -> None:
