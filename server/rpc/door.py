@@ -108,6 +108,7 @@ class Door:
             for one in [*self._open]:
                 one.transport.abort()
         await ended(self._service.tasks)
+        await self._streams.left()
 
     async def close(self) -> None:
         """End, and wait until that is done."""

@@ -38,6 +38,7 @@ class Streams:
         self._calls = calls
         self._access = access
         self._reading: set[asyncio.Task[None]] = set()
+        self._leaving: set[asyncio.Task[None]] = set()
         self._ended = False
 
     def end(self) -> None:
@@ -45,6 +46,11 @@ class Streams:
         self._ended = True
         for one in self._reading:
             one.cancel()
+
+    async def left(self) -> None:
+        """Wait until nothing is at work for streams that have ended."""
+        while self._leaving:
+            await asyncio.wait(self._leaving)
 
     async def infer(self, requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
         """Answer the requests of one stream."""
@@ -69,9 +75,18 @@ class Streams:
                 await refuse(context, Stopping())
             await reading  # what kept it from reading on ends the call
         finally:
-            await ended([reading])
-            await ended(left(answers))
-            ahead.leave(ahead.taken)
+            leaving = asyncio.create_task(self._left(reading, answers, ahead))
+            self._leaving.add(leaving)
+            leaving.add_done_callback(self._leaving.discard)
+            await asyncio.shield(
+                leaving
+            )  # a stream is cancelled twice where its time ends as its client leaves
+
+    async def _left(self, reading: "asyncio.Task[None]", answers: Answers, ahead: "Ahead") -> None:
+        """Give up what a stream has asked for, and count its answers no longer."""
+        await ended([reading])
+        await ended(left(answers))
+        ahead.leave(ahead.taken)
 
     async def _read(
         self,

@@ -11,10 +11,14 @@ from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
 from models.store import ModelStore
+from server.access import Access
+from server.rpc.calls import Calls
+from server.rpc.exchange import Context
 from server.rpc.http2 import frames
+from server.rpc.http2.holding import Holding
 from server.rpc.messages import HEALTH, REFLECTION, SERVICE, message
-from server.rpc.streaming import UNDER_WAY
-from tests.graphs import bundle, scaled
+from server.rpc.streaming import UNDER_WAY, Streams
+from tests.graphs import bundle, looping, scaled
 from tests.integration.rpc.calling import SECONDS, Caller, infer_request, refused
 from tests.integration.rpc.test_connections import call, connected
 
@@ -76,6 +80,39 @@ async def test_a_stream_that_is_cancelled_leaves_nothing_behind(store: ModelStor
     async with asyncio.timeout(SECONDS):
         while under_way():  # noqa: ASYNC110  # nobody tells a test
             await asyncio.sleep(0.01)
+
+
+async def test_a_stream_that_is_cancelled_again_leaves_nothing_behind(
+    store: ModelStore, door: Caller
+) -> None:
+    await store.publish(bundle(looping(), "loop"))
+    slow = {"x": np.ones((1, 1), np.float32), "turns": np.array([1 << 60])}
+    request = bytes(infer_request("loop", slow).SerializeToString())
+    streams = Streams(Calls(door.engine, "1"), Access(anonymous=("predict",)))
+    answers = Holding(1 << 20)
+    stay = asyncio.Event()
+
+    async def requests() -> AsyncIterator[bytes]:
+        yield request
+        yield b"\xff"  # no message: its answer is made, and waits behind the one before it
+        await stay.wait()
+
+    async def written() -> None:
+        async for _ in streams.infer(requests(), Context((), None, answers)):
+            pass
+
+    stream = asyncio.create_task(written())
+    async with asyncio.timeout(SECONDS):
+        while not answers.taken:  # noqa: ASYNC110  # nobody tells a test
+            await asyncio.sleep(0.01)
+        while not stream.done():
+            stream.cancel()  # its time has ended, its client has gone, the server ends
+            await asyncio.sleep(0)
+        await streams.left()
+
+    assert stream.cancelled()
+    assert answers.taken == 0
+    assert door.engine.predictor.under_way == 0
 
 
 async def test_an_open_stream_does_not_hold_up_the_end(store: ModelStore, door: Caller) -> None:
