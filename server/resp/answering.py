@@ -183,7 +183,7 @@ class Answering(Passing):
         service, session = self.service, self.session
         return Caller(
             service.engine, self._ask, session.wire, session.db, session.home, service.configuration,
-            session.passes,
+            session.passes, session.by_token,
         )  # fmt: skip
 
     async def _ask(self, commands: Any) -> list[Any]:

@@ -30,7 +30,8 @@ class Caller:
     `redis` sends commands to Redis on the client's own connection, in one write, and returns their
     replies: bytes, int, list, None, and an error as a ResponseError in its place. `db` is the
     database the client has selected, `home` the one that features and models are read from.
-    `configuration` is the server's, the same for all clients. `changes` says whether they may change anything.
+    `configuration` is the server's, the same for all clients. `changes` says whether they may change anything,
+    `by_token` that a token of this server says so: to Redis they are the server itself.
     `strays` tells whether what was queued for them may have gone to another database than `db`: their
     transaction selects one.
     """
@@ -42,6 +43,7 @@ class Caller:
     home: int = 0
     configuration: Configuration = field(default_factory=Configuration)
     changes: bool = True
+    by_token: bool = False
     strays: Callable[[], bool] = bool
 
     async def script(self, script: Script, keys: Sequence[Word], arguments: Sequence[Word] = ()) -> Any:

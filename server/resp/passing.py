@@ -8,11 +8,12 @@ from typing import Any
 from models.errors import InsituError, RedisUnavailable
 from server.resp.errors import answer as error_reply
 from server.resp.reaching import opened
+from server.resp.refusals import Refused
 from server.resp.service import Service
 from server.resp.session import Session
 from server.resp.slots import Slots
 from server.resp.upstream import Upstream
-from server.resp.wire.frames import Bytes, Malformed, Rest
+from server.resp.wire.frames import END, Bytes, Malformed, Rest
 from server.resp.wire.scanning import whole
 
 CLIENT, REDIS = 1, 2  # who takes no more for now
@@ -39,6 +40,7 @@ class Passing:
         self._slots = Slots(self._tell, self._freed)
         self._observers: deque[tuple[int, Observer]] = deque()
         self._silent: deque[int] = deque()  # those whose replies nobody wants
+        self._refusal = b""  # why Redis takes nobody in: it says so unasked, and ends the connection
         self._unwanted: Rest | None = None  # what is still to come of a command that was refused
         self._making = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -97,6 +99,7 @@ class Passing:
         """Hand on what Redis sent to the client."""
         upstream = self.upstream
         if upstream is None:
+            self._refused_by_redis(data)
             return
         if self.raw:
             self._write(data)
@@ -149,6 +152,8 @@ class Passing:
 
     def _counted(self, frame: bytes) -> bool:
         """Count a reply, and tell whoever looks for it; whether the client wants it."""
+        if self.got >= self.sent and self._refused_by_redis(frame):
+            return False
         self.got += 1
         while self._observers and self._observers[0][0] <= self.got:
             self._observers.popleft()[1](frame)
@@ -157,27 +162,50 @@ class Passing:
             return False
         return True
 
+    def _refused_by_redis(self, said: bytes) -> bool:
+        """Keep an error that Redis says unasked until the connection ends; whether it is one."""
+        if said.startswith(b"-"):
+            self._refusal = said[: said.find(END) + len(END)]
+            return True
+        return False
+
     def lost(self, reason: str) -> None:
         """End with the connection to Redis: nobody could say any more which reply is to what."""
         upstream, self.upstream = self.upstream, None
-        if self.transport.is_closing():
+        if upstream is None or self.transport.is_closing():  # whoever was about to have it is told
             return
-        if upstream is not None and upstream.scanner.between and self.sent > self.got:
+        if self._refusal:
+            self._write(self._refusal)
+        elif upstream.scanner.between and self.sent > self.got:
             self._write(error_reply(RedisUnavailable(reason)))
-        if upstream is not None:
-            upstream.leave()
+        upstream.leave()
         self.finish()
 
     async def connected(self) -> Upstream:
         """Return the client's connection to Redis, made when it is first needed.
 
-        Raises: RedisUnavailable, RedisRefused.
+        Raises: RedisUnavailable, RedisRefused; Refused, Redis takes nobody in, in its own words.
         """
         if self.upstream is None:
             async with self._making:
                 if self.upstream is None:
-                    self.upstream = await opened(self.service, self.session, self)
+                    self.upstream = await self._made()
         return self.upstream
+
+    async def _made(self) -> Upstream:
+        """Return a new connection to Redis.
+
+        Raises: as `connected`.
+        """
+        self._refusal = b""
+        try:
+            upstream = await opened(self.service, self.session, self)
+            upstream.check()
+        except RedisUnavailable:
+            if self._refusal:
+                raise Refused(self._refusal[1:].decode("utf-8", "replace").strip()) from None
+            raise
+        return upstream
 
     async def _reach(self) -> None:
         """Connect to Redis for what is held; where that fails it is told, and the connection ends."""

@@ -2,9 +2,12 @@
 
 import asyncio
 
+from redis.exceptions import ResponseError
+
 from models.connecting import Kind, named
 from models.errors import RedisUnavailable
-from server.inference.reading.places import Place, place_of, unreachable
+from server.inference.reading.faults import FORBIDDEN
+from server.inference.reading.places import Place, check_refusal, place_of, unreachable
 from server.inference.reading.sentinels import Sentinels
 from server.resp.service import Service
 from server.resp.session import Session
@@ -67,7 +70,18 @@ async def greeted(upstream: Upstream, place: Place, home: int, session: Session)
         if session.by_token:
             place.check(await upstream.ask(place.greeting))
         elif home:
-            await upstream.ask([("SELECT", home)])
+            await choose(upstream, home, known=False)
     except BaseException:  # the client may have left meanwhile
         upstream.leave()
         raise
+
+
+async def choose(upstream: Upstream, db: int, *, known: bool) -> None:
+    """Choose a database; a client who may not have said yet who they are is led there by AUTH or HELLO else.
+
+    Raises: RedisUnavailable, RedisRefused: what came next would be done in another database.
+    """
+    (reply,) = await upstream.ask([("SELECT", db)])
+    upstream.astray = isinstance(reply, ResponseError)
+    if upstream.astray and (known or not str(reply).startswith(FORBIDDEN)):
+        check_refusal("SELECT", str(reply))

@@ -61,7 +61,9 @@ class Upstream(asyncio.Protocol):
         self._asked: deque[Asked] = deque()
         self.scanner = Scanner()
         self.pieces: list[bytes] = []  # of what has come in part, and is handed on whole
+        self.astray = False  # the database that the client is to be in could not be chosen yet
         self._left = False
+        self._reason = ""  # that it ended for
         self._quiet = False  # it is not read from: the client does not read either
         self.transport: Any = None
         self.write: Any = None
@@ -76,7 +78,8 @@ class Upstream(asyncio.Protocol):
             try:
                 self._take(data)
             except Malformed as error:
-                self._owner.lost(str(error))
+                self._reason = str(error)
+                self.transport.abort()
         else:
             self._owner.replied(data)
 
@@ -128,8 +131,7 @@ class Upstream(asyncio.Protocol):
         Raises: RedisUnavailable.
         """
         data = await encoded_by(commands)
-        if self._left:
-            raise RedisUnavailable("the connection to Redis was lost")
+        self.check()
         heard: asyncio.Future[list[bytes]] = asyncio.get_running_loop().create_future()
         self._asked.append(Asked(len(commands), heard))
         self.write(data)
@@ -138,6 +140,14 @@ class Upstream(asyncio.Protocol):
             return await heard
         finally:
             late.cancel()
+
+    def check(self) -> None:
+        """Go on where it is up.
+
+        Raises: RedisUnavailable, it has ended.
+        """
+        if self._left:
+            raise RedisUnavailable(self._reason or "the connection to Redis was lost")
 
     def _late(self, heard: "asyncio.Future[list[bytes]]") -> None:
         """Give up waiting for Redis, unless it is the client who does not read."""
@@ -186,7 +196,7 @@ class Upstream(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         """Tell whoever waits."""
         left, self._left = self._left, True
-        reason = f"the connection was lost{f': {error}' if error else ''}"
+        self._reason = reason = self._reason or f"the connection was lost{f': {error}' if error else ''}"
         while self._asked:
             heard = self._asked.popleft().heard
             if not heard.done():

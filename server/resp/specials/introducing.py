@@ -4,8 +4,10 @@ from collections.abc import Sequence
 
 from redis.exceptions import ResponseError
 
+from models.errors import InsituError
 from server.resp.commands.command import Queued
 from server.resp.connection import Connection
+from server.resp.reaching import choose
 from server.resp.refusals import Refused, refused
 from server.resp.session import Session
 from server.resp.specials.passing import seen
@@ -52,7 +54,7 @@ def authenticating(client: Connection, data: Bytes, one: Cut) -> bool:
     """AUTH: to Redis, or with a token of ours where there are some."""
     session = client.session
     client.shortcuts.forget()
-    if not session.by_token and not client.service.home:
+    if not session.by_token and (session.multi is not None or not client.service.home):
         return seen(client, data, one)
     if not client.free():
         return False
@@ -73,11 +75,25 @@ def authenticating(client: Connection, data: Bytes, one: Cut) -> bool:
 
 async def authenticated(client: Connection, words: Words) -> bytes:
     """Pass AUTH on, and choose the database that could not be chosen before."""
-    upstream = await client.connected()
-    (reply,) = await upstream.frames([words])
+    (reply,) = await (await client.connected()).frames([words])
     if reply.startswith(b"+OK"):
-        await upstream.frames([("SELECT", client.session.db)])
+        await placed(client)
     return reply
+
+
+async def placed(client: Connection) -> None:
+    """Choose the database of a client that has said who it is, if that could not be; where it fails, begin anew.
+
+    Raises: RedisUnavailable, RedisRefused.
+    """
+    upstream = await client.connected()
+    if not upstream.astray:
+        return
+    try:
+        await choose(upstream, client.session.db, known=True)
+    except InsituError:
+        client.begin_anew()
+        raise
 
 
 def greeting(client: Connection, data: Bytes, one: Cut) -> bool:
@@ -114,10 +130,9 @@ async def greeted(client: Connection, words: list[bytes]) -> bytes:
         del words[at : at + 3]
     if not session.scopes:
         raise Refused(HELLO_FIRST)
-    upstream = await client.connected()
-    (reply,) = await upstream.frames([words])
+    (reply,) = await (await client.connected()).frames([words])
     if take_version(session, words, reply) and b"AUTH" in upper and not session.by_token:
-        await upstream.frames([("SELECT", session.db)])
+        await placed(client)
     return reply
 
 
