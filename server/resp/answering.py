@@ -38,6 +38,7 @@ class Answering(Passing):
         self._kept = 0  # bytes of what is worked on
         self._untaken = 0  # bytes of replies that the client has not taken, and of what is read for them
         self._read = dict[Any, int]()  # of that what was read, by who works on the reply
+        self._returning = 0  # bytes of replies of Redis to us that are still coming
         self._coming = 0  # bytes of a long command that is still coming
 
     def free(self, *, alongside: bool = False) -> bool:
@@ -112,7 +113,7 @@ class Answering(Passing):
         """Take note of what is kept of replies by now."""
         if not self.transport.is_closing():
             read, held = sum(self._read.values()), self._slots.held
-            self._keep_untaken(read + held + self.transport.get_write_buffer_size())
+            self._keep_untaken(read + held + self._returning + self.transport.get_write_buffer_size())
 
     def _keep_untaken(self, size: int) -> None:
         before, self._untaken = self._untaken, size
@@ -121,6 +122,7 @@ class Answering(Passing):
     def take_back(self) -> None:
         """Take note that nothing is kept of replies any more."""
         self._read.clear()
+        self._returning = 0
         self._keep_untaken(0)
 
     def came(self) -> None:
@@ -191,15 +193,32 @@ class Answering(Passing):
 
         Raises: RedisUnavailable, RedisRefused; Refused, they are too long to be kept.
         """
+        return [*map(read, await self.frames(commands))]
+
+    async def frames(self, commands: Any) -> list[bytes]:
+        """Return replies of Redis as they came; that long ones are kept is noted until what asks has its own reply.
+
+        Raises: RedisUnavailable, RedisRefused; Refused, they are too long to be kept.
+        """
         frames = await (await self.connected()).frames(commands) if commands else []
         size = sum(map(len, frames))
         if size > LONG_BYTES:
-            if self._crowded:
-                raise self._too_much()
             task = asyncio.current_task()
             self._read[task] = self._read.get(task, 0) + size
             self.note()
-        return [*map(read, frames)]
+        return frames
+
+    def finds_place(self, size: int) -> Refused | None:
+        """Take note that so much of Redis' replies to us is coming; why it may not be kept, None where it may."""
+        before, self._returning = self._returning, 0
+        mine, of_all = self._untaken - before, self.service.replies.taken - before
+        full = mine >= REPLIES_BYTES or of_all >= self.service.replies.most
+        if size > LONG_BYTES and full:
+            self.note()
+            return self._too_much()
+        self._returning = size
+        self.note()
+        return None
 
     def begin_anew(self) -> None:
         """Forget everything the client has said of itself, and its connection to Redis."""

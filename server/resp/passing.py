@@ -49,6 +49,10 @@ class Passing:
         """Pass on and begin what came, as far as it may be by now."""
         raise NotImplementedError
 
+    def finds_place(self, size: int) -> Refused | None:
+        """Take note that so much of Redis' replies to us is coming; why it may not be kept, None where it may."""
+        raise NotImplementedError
+
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Have something done beside; it ends with the client."""
         task = asyncio.get_running_loop().create_task(work)

@@ -1,5 +1,6 @@
 """A transaction that a client has begun, and what of it is ours: stand-ins, whose replies are turned in EXEC's."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
@@ -7,9 +8,15 @@ from server.resp.caller import Word
 from server.resp.commands.command import Command, Turned
 from server.resp.refusals import IN_TRANSACTION
 from server.resp.wire.frames import END
-from server.resp.wire.reading import read
+from server.resp.wire.reading import LONG_BYTES, read
+from server.resp.wire.replies import error
 from server.resp.wire.scanning import Scanner
 
+TURNED_BYTES = 512 << 20  # that the replies of ours in one transaction have together
+TOO_MUCH = error(
+    f"ERR the replies of this server in one transaction have {TURNED_BYTES} bytes together at the most, and this one "
+    "would be beyond; the transaction is done; ask for less in one, or outside of it"
+)
 UNFIT = ("EVAL", "return 0")  # too few words: Redis then refuses to EXEC, as it does after any such mistake
 Noted = Callable[[bytes], None]
 
@@ -54,17 +61,35 @@ class Transaction:
         self.noted[sent - self.begun + self.beside - 1] = noted
 
     async def told(self, frame: bytes) -> bytes:
-        """Return the reply to EXEC with ours turned; an error or nothing is left as it is."""
+        """Return the reply to EXEC with ours turned; an error or nothing is left as it is.
+
+        Between long ones others have their turn. What ours have beyond so many bytes is an error in its place.
+        """
         line = frame.index(END) + 2
         if frame[:1] != b"*" or frame[1:2] == b"-":
             return frame
-        ends = [line, *(line + end for end, _ in Scanner().ends(frame[line:]))]
-        parts = [frame[start:end] for start, end in pairwise(ends)]
-        for place, noted in self.noted.items():
-            if place < len(parts):
-                noted(parts[place])
-        for place, turned in self.turned.items():
-            if place < len(parts):
-                found = turned(read(parts[place]))
-                parts[place] = found if isinstance(found, bytes) else await found
-        return frame[:line] + b"".join(parts)
+        view, size = memoryview(frame), 0
+        told: list[bytes | memoryview] = [view[:line]]
+        ends = [line, *(end for end, _ in Scanner().ends(frame, line))]
+        for place, (start, end) in enumerate(pairwise(ends)):
+            part = view[start:end]
+            if noted := self.noted.get(place):
+                noted(bytes(part))
+            if turned := self.turned.get(place):
+                reply = await turned_within(turned, part, TURNED_BYTES - size)
+                size += len(reply)
+                told.append(reply)
+            else:
+                told.append(part)
+        return b"".join(told)
+
+
+async def turned_within(turned: Turned, part: memoryview, most: int) -> bytes:
+    """Return what becomes of one reply of Redis, or an error where that has too many bytes."""
+    if most <= 0:
+        return TOO_MUCH
+    found = turned(read(part))
+    reply = found if isinstance(found, bytes) else await found
+    if len(reply) > LONG_BYTES:
+        await asyncio.sleep(0)
+    return reply if len(reply) <= most else TOO_MUCH

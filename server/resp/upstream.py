@@ -13,13 +13,14 @@ from models.encoding import encoded
 from models.errors import RedisUnavailable
 from server.resp.caller import Word
 from server.resp.commands.many_words import MANY_WORDS
-from server.resp.refusals import refused
+from server.resp.refusals import Refused, refused
 from server.resp.wire.frames import Malformed
 from server.resp.wire.reading import read
 from server.resp.wire.scanning import Scanner
 
 ASKED_BYTES = 1 << 30  # of the replies to what is asked for together
-REPLY_SECONDS = 30.0  # a tensor of 512 MB takes its time
+KEPT_BYTES = 1 << 16  # of which note is taken
+REPLY_SECONDS = 30.0  # in which something more has to come
 
 
 class Owner(Protocol):
@@ -40,16 +41,20 @@ class Owner(Protocol):
     def let(self) -> None:
         """Redis takes more again."""
 
+    def finds_place(self, size: int) -> Refused | None:
+        """So many bytes of replies to us are here by now, or none any more; why they may not be kept."""
+
 
 class Asked:
     """Commands that were sent for us: the replies that are there, and who waits for all of them."""
 
-    __slots__ = ("count", "frames", "heard", "size")
+    __slots__ = ("count", "frames", "heard", "size", "unkept")
 
     def __init__(self, count: int, heard: "asyncio.Future[list[bytes]]") -> None:
         self.count = count
         self.frames: list[bytes] = []
-        self.size = 0  # bytes of them
+        self.size = 0  # bytes of them, and of what is there of the next
+        self.unkept: Refused | None = None  # why nothing is kept of them
         self.heard = heard
 
 
@@ -61,6 +66,8 @@ class Upstream(asyncio.Protocol):
         self._asked: deque[Asked] = deque()
         self.scanner = Scanner()
         self.pieces: list[bytes] = []  # of what has come in part, and is handed on whole
+        self._pile = 0  # bytes of the pieces of a reply to us
+        self._came = False  # something for us has, since that was looked at
         self.astray = False  # the database that the client is to be in could not be chosen yet
         self._left = False
         self._reason = ""  # that it ended for
@@ -90,6 +97,8 @@ class Upstream(asyncio.Protocol):
                 self._owner.pushed(frame)
             elif self._asked:
                 self._one(frame)
+        if self.pieces and self._asked:
+            self._piled(self._asked[0])
 
     def whole(self, data: bytes) -> Iterator[tuple[bytes, bool]]:
         """Give each reply that ends in what came, all of it, and whether it was pushed; keep the beginning of the next.
@@ -110,20 +119,42 @@ class Upstream(asyncio.Protocol):
         """Whether the client has the beginning of something whose end is still to come."""
         return not self.pieces and not self.scanner.between
 
+    def _piled(self, first: Asked) -> None:
+        """Take note of one more piece of a reply; nothing is kept of what has no room."""
+        self._came = True
+        size = len(self.pieces[-1])
+        self._pile += size
+        first.size += size
+        if not first.unkept:
+            first.unkept = self._unkept(first.size)
+        if first.unkept:
+            first.frames[:] = [b""] * len(first.frames)
+            self.pieces[:] = [b""]  # still something: the reply has not ended
+
+    def _unkept(self, size: int) -> Refused | None:
+        """Return why so much that was asked for is not kept, None where it is."""
+        if size > ASKED_BYTES:
+            return too_long(size)
+        return self._owner.finds_place(size) if size > KEPT_BYTES else None
+
     def _one(self, frame: bytes) -> None:
         first = self._asked[0]
-        first.size += len(frame)
-        first.frames.append(frame if first.size <= ASKED_BYTES else b"")  # of too much nothing is kept
+        self._came = True
+        pile, self._pile = self._pile, 0
+        first.size += len(frame) - (0 if first.unkept else pile)
+        first.frames.append(b"" if first.unkept else frame)
         if len(first.frames) < first.count:
             return
         self._asked.popleft()
+        if first.size > KEPT_BYTES:
+            first.unkept = self._unkept(first.size) or first.unkept
+            self._owner.finds_place(0)
         if first.heard.done():
             return
-        if first.size <= ASKED_BYTES:
-            first.heard.set_result(first.frames)
+        if first.unkept:
+            first.heard.set_exception(first.unkept)
         else:
-            told = f"what this command reads has {first.size} bytes, {ASKED_BYTES} are the most; read less at once"
-            first.heard.set_exception(refused(told))
+            first.heard.set_result(first.frames)
 
     async def frames(self, commands: Sequence[Sequence[Word]]) -> list[bytes]:
         """Send commands and return their replies as they came.
@@ -150,10 +181,11 @@ class Upstream(asyncio.Protocol):
             raise RedisUnavailable(self._reason or "the connection to Redis was lost")
 
     def _late(self, heard: "asyncio.Future[list[bytes]]") -> None:
-        """Give up waiting for Redis, unless it is the client who does not read."""
+        """Give up waiting for Redis, unless it is the client who does not read, or what is asked for is on its way."""
         if heard.done():
             return
-        if self._quiet:
+        if self._quiet or self._came:
+            self._came = False
             asyncio.get_running_loop().call_later(REPLY_SECONDS, self._late, heard)
             return
         heard.set_exception(RedisUnavailable(f"no reply within {REPLY_SECONDS:g} s"))
@@ -203,6 +235,12 @@ class Upstream(asyncio.Protocol):
                 heard.set_exception(RedisUnavailable(reason))
         if not left:
             self._owner.lost(reason)
+
+
+def too_long(size: int) -> Refused:
+    """Return the error of a command that asks Redis for too much."""
+    told = f"what this command reads has {size} bytes, {ASKED_BYTES} are the most; read less at once"
+    return refused(told)
 
 
 async def encoded_by(commands: Sequence[Sequence[Word]]) -> bytes:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from server.resp.commands.command import Queued
 from server.resp.connection import Connection
+from server.resp.refusals import Refused
 from server.resp.scripts import worded
 from server.resp.specials.passing import seen
 from server.resp.transactions import Transaction
@@ -53,8 +54,14 @@ def executing(client: Connection, data: Bytes, one: Cut) -> bool:
 
 
 async def executed(client: Connection, multi: Transaction, words: Words) -> bytes:
-    """Return the reply to EXEC."""
-    (reply,) = await (await client.connected()).frames([words])
+    """Return the reply to EXEC.
+
+    Raises: RedisUnavailable; Refused, it is too long to be kept.
+    """
+    try:
+        (reply,) = await client.frames([words])
+    except Refused as error:
+        raise Refused(f"{error}; the transaction is done") from None
     return await multi.told(reply)
 
 

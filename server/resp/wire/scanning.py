@@ -30,23 +30,22 @@ class Scanner:
         """Whether everything that came has ended."""
         return not self._left and not self._skip and not self._held
 
-    def ends(self, data: bytes) -> list[tuple[int, bool]]:
-        """Return where replies end in what came next, and whether each was pushed.
+    def ends(self, data: bytes, at: int = 0) -> list[tuple[int, bool]]:
+        """Return where replies end in what came next, from `at` on, and whether each was pushed.
 
         Raises: Malformed, this is no reply.
         """
         try:
-            return self._ends(data)
+            return self._ends(data, at)
         except ValueError:
             raise Malformed("a reply of Redis has no length where one belongs") from None
 
-    def _ends(self, data: bytes) -> list[tuple[int, bool]]:
+    def _ends(self, data: bytes, at: int) -> list[tuple[int, bool]]:
         """Return the same.
 
         Raises: Malformed, ValueError.
         """
         found: list[tuple[int, bool]] = []
-        at = 0
         while True:
             if self._skip:
                 step = min(self._skip, len(data) - at)

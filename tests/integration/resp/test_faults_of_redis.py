@@ -207,6 +207,29 @@ async def test_what_is_no_redis_harms_nobody(open_door: OpenDoor, tmp_path: Path
         assert told.count(b"\r\n") == 1
 
 
+async def test_a_reply_that_keeps_coming_is_waited_for_however_slow(
+    open_door: OpenDoor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upstream, "REPLY_SECONDS", 0.2)
+
+    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(b"$10\r\n")
+        for _ in range(10):
+            await asyncio.sleep(0.05)
+            writer.write(b"v")
+        writer.write(b"\r\n")
+        await reader.read()
+        await reader.read()  # of the next command, which is not answered
+
+    async with odd_redis(slow, tmp_path / "odd.sock") as url:
+        one = await (await open_door(clients_url=url)).line()
+
+        await one.ask(command("T.GET", "a"), b"$10\r\nvvvvvvvvvv\r\n")
+        await one.say(command("T.GET", "a"))
+        assert AWAY.sub(b"", await one.until_end()) == b""
+
+
 async def test_a_client_that_leaves_while_redis_is_reached_leaves_nothing(
     open_door: OpenDoor, tmp_path: Path
 ) -> None:

@@ -135,3 +135,31 @@ async def test_what_one_command_reads_has_a_bound(
     assert await client.execute_command(
         "AI.DAGEXECUTE_RO", "LOAD", 2, "a", "b", "|>", "AI.TENSORGET", "a", "META"
     )
+
+
+async def test_what_a_transaction_reads_has_the_same_bounds(
+    narrow: OpenedDoor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, line, size = narrow.client(), await narrow.line(), 500_000
+    await client.execute_command("AI.TENSORSET", "t", "UINT8", size, "BLOB", bytes(size))
+
+    def asked(count: int) -> bytes:
+        return command("MULTI") + command("AI.TENSORGET", "t", "BLOB") * count + command("EXEC")
+
+    async def told(count: int) -> bytes:
+        await line.say(asked(count))
+        assert await line.hear(5 + 9 * count) == b"+OK\r\n" + b"+QUEUED\r\n" * count
+        return await line.line()
+
+    held = [await holding(narrow) for _ in range(2)]
+    busy = await told(1)
+    for one in held:
+        one.writer.transport.abort()
+    await asyncio.sleep(SETTLED_SECONDS)
+    monkeypatch.setattr(upstream, "ASKED_BYTES", 1 << 20)
+    long = await told(3)
+
+    assert busy.startswith(BUSY)
+    assert long.startswith(b"-ERR what this command reads has 15")
+    assert all(one.endswith(b"; the transaction is done\r\n") for one in (busy, long))
+    await line.ask(asked(2), b"+OK\r\n" + b"+QUEUED\r\n" * 2 + b"*2\r\n" + bulk(bytes(size)) * 2)

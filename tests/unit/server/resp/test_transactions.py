@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from server.resp.transactions import Transaction
+from server.resp import transactions
+from server.resp.transactions import TOO_MUCH, Transaction
 from server.resp.wire.replies import bulk
 
 
@@ -56,3 +57,43 @@ async def test_what_takes_a_while_is_waited_for() -> None:
     multi.queue(0, turned)
 
     assert await multi.told(b"*2\r\n:1\r\n:2\r\n") == b"*2\r\n$8\r\nturned 1\r\n$8\r\nturned 2\r\n"
+
+
+def long(_reply: Any) -> bytes:
+    return bulk(bytes(100_000))
+
+
+async def test_between_long_replies_others_have_their_turn() -> None:
+    multi, turns = Transaction(begun=0), 0
+    for _ in range(3):
+        multi.queue(0, long)
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(other())
+    told = await multi.told(b"*3\r\n:1\r\n:2\r\n:3\r\n")
+    task.cancel()
+
+    assert told == b"*3\r\n" + 3 * long(None)
+    assert turns >= 3
+
+
+async def test_what_the_replies_have_together_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transactions, "TURNED_BYTES", 150_000)
+    multi, asked = Transaction(begun=0), list[int]()
+
+    def noted(reply: int) -> bytes:
+        asked.append(reply)
+        return long(reply)
+
+    for _ in range(3):
+        multi.queue(0, noted)
+    multi.queue(0, None)
+
+    told = await multi.told(b"*4\r\n:1\r\n:2\r\n:3\r\n+OK\r\n")
+
+    assert told == b"*4\r\n" + long(1) + 2 * TOO_MUCH + b"+OK\r\n"
