@@ -41,6 +41,9 @@ class Passing:
         self._observers: deque[tuple[int, Observer]] = deque()
         self._silent: deque[int] = deque()  # those whose replies nobody wants
         self._refusal = b""  # why Redis takes nobody in: it says so unasked, and ends the connection
+        self._begun: bool | None = (
+            None  # whether the client has the beginning of the reply that is coming, or nobody
+        )
         self._unwanted: Rest | None = None  # what is still to come of a command that was refused
         self._making = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -114,6 +117,7 @@ class Passing:
                 or self._observers
                 or self._silent
                 or upstream.pieces
+                or self._begun is not None
                 or self.session.subscriptions is not None
             ):
                 data = self._looked_at(data, upstream)
@@ -138,9 +142,25 @@ class Passing:
         """Look at replies on their way; return what the client is to have of them."""
         wanted: list[bytes] = []
         for frame, pushed in upstream.whole(data):
-            if pushed | self._published(frame, pushed) or self._counted(frame):
+            begun, self._begun = self._begun, None
+            if begun is None:
+                has = bool(pushed | self._published(frame, pushed)) or self._counted(frame)
+            else:
+                has = self._counted(frame)
+            if has:
                 wanted.append(frame)
+        if upstream.pieces and (self._begun is not None or self._needs_no_look(upstream.pieces[0])):
+            self._begun = not self._silent or self._silent[0] != self.got + 1
+            if self._begun:
+                wanted += upstream.pieces
+            upstream.pieces.clear()
         return b"".join(wanted)
+
+    def _needs_no_look(self, beginning: bytes) -> bool:
+        """Whether a reply that begins so need not be whole: it is a command's, and nobody looks for it."""
+        ours = self.got >= self.sent or (self._observers and self._observers[0][0] <= self.got + 1)
+        told = self.session.subscriptions is not None and self.session.wire.version < 3
+        return not ours and not told and beginning[:1] not in b">-"
 
     def _published(self, frame: bytes, pushed: bool) -> bool:
         """Whether something is a message or a confirmation, and no reply that was counted on."""

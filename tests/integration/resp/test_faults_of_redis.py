@@ -258,10 +258,25 @@ def resident() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
+SUBSCRIBED = command("HELLO", 3) + command("SUBSCRIBE", "c")
+
+
 @pytest.mark.skipif(not Path("/proc").exists(), reason="memory is told by /proc")
-async def test_a_client_that_never_reads_costs_little(door: OpenedDoor, redis: Redis) -> None:
+@pytest.mark.parametrize("said", [b"", SUBSCRIBED], ids=["plain", "subscribed"])
+async def test_a_client_that_never_reads_costs_little(
+    mortal: tuple[RedisServer, OpenedDoor], said: bytes
+) -> None:
+    _, door = mortal
+    redis = door.client()
+    await redis.config_set("client-output-buffer-limit", "pubsub 0 0 0")
     await redis.setrange("big", BIG - 1, b"x")
-    before, lines = resident(), [await door.line() for _ in range(4)]
+    lines = [await door.line() for _ in range(4)]
+    for one in lines if said else ():
+        await one.say(said)
+        while await one.line() != b"$1\r\n":
+            pass
+        await one.hear(len(b"c\r\n:1\r\n"))
+    before = resident()
 
     for one in lines:
         one.writer.write(command("GET", "big") * 20)
@@ -278,6 +293,27 @@ async def test_a_client_that_never_reads_costs_little(door: OpenedDoor, redis: R
         while left:
             left -= len(await lines[0].reader.read(min(left, MIB)))
     assert await door.client().ping()
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="memory is told by /proc")
+async def test_replies_that_nobody_wants_cost_little(door: OpenedDoor, redis: Redis) -> None:
+    await redis.setrange("big", BIG - 1, b"x")
+    one, before, most = await door.line(), resident(), 0
+    asked = command("GET", "big") + command("STRLEN", "big")
+
+    await one.say(command("CLIENT", "REPLY", "OFF") + 2 * asked + command("CLIENT", "REPLY", "ON"))
+    heard = asyncio.create_task(one.hear(5))
+    while not heard.done():
+        await asyncio.sleep(0)
+        most = max(most, resident())
+
+    assert await heard == b"+OK\r\n"
+    assert most - before < 32 * MIB
+    await one.say(command("CLIENT", "REPLY", "SKIP") + asked + asked)
+    assert await one.line() == b":%d\r\n" % BIG
+    assert await one.line() == b"$%d\r\n" % BIG
+    assert (await one.hear(BIG + 2))[-3:] == b"x\r\n"
+    await one.ask(b"", b":%d\r\n" % BIG)
 
 
 @pytest.mark.skipif(not Path("/proc").exists(), reason="memory is told by /proc")
