@@ -5,7 +5,7 @@ from importlib.resources import files
 
 from models.manifest import Manifest
 from models.privacy import Privacy
-from trainer.judging.sheets import answers, learning, origin, verdict
+from trainer.judging.sheets import answers, choices, learning, origin, verdict
 from trainer.judging.sheets.markup import Markup, tag
 
 # Nothing on the page may run or be fetched, whatever a label or a description says.
@@ -14,14 +14,17 @@ CHAPTERS: tuple[Callable[[Manifest], Markup | None], ...] = (
     verdict.header,
     verdict.scores,
     verdict.verdict,
+    choices.folds,
     answers.decision,
     learning.learning,
+    choices.search,
     answers.mistakes,
     answers.honesty,
     answers.attributions,
     origin.fairness,
     origin.rows,
     origin.recipe,
+    choices.quantization,
     origin.made_with,
 )
 

@@ -1,6 +1,6 @@
 """The chapters on answers: who was taken for whom, whether probabilities are honest, what the decision costs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import sqrt
 from typing import Any
 
@@ -12,6 +12,7 @@ SHADES = 10
 NUMBERED = 24  # in a larger matrix the numbers could not be read
 SHOWN = 20
 LETTERS = 22
+LABELLED = ("classification", "multilabel")
 
 
 def mistakes(manifest: Manifest) -> Markup | None:
@@ -157,7 +158,12 @@ def attributions(manifest: Manifest) -> Markup | None:
     rest = len(shares) - SHOWN
     return section(
         "What counts",
-        bars([(str(name), float(value)) for name, value in shares[:SHOWN]]),
+        bars([(str(name), float(value)) for name, value in shares[:SHOWN]], written_as(manifest)),
         note(f"The mean size of what each adds to {entry['of']}.") if entry.get("of") else None,
         note(f"The {SHOWN} features that count most, of {len(shares)}.") if rest > 0 else None,
     )
+
+
+def written_as(manifest: Manifest) -> Callable[[float], str]:
+    """Return how sizes are written: of probabilities in percent, of values and scores in their own unit."""
+    return "{:.1%}".format if manifest.task in LABELLED else figure

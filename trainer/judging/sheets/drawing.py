@@ -1,6 +1,6 @@
 """Charts as inline SVG; colours come from the page's style sheet, so they follow light, dark and print."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil, floor, log10
 
@@ -149,15 +149,15 @@ def stroke(points: Sequence[Point], across: Scale, up: Scale, colour: str) -> Ma
     return tag("polyline", points=path, class_=colour)
 
 
-def bars(values: Sequence[tuple[str, float]]) -> Markup:
-    """Draw shares as bars, each beside its name: HTML, so that long names wrap."""
+def bars(values: Sequence[tuple[str, float]], written: Callable[[float], str]) -> Markup:
+    """Draw numbers as bars, each beside its name: HTML, so that long names wrap."""
     most = max((abs(value) for _, value in values), default=0) or 1.0
     rows = [
         tag(
             "tr",
             tag("th", name, scope="row"),
             tag("td", bar(abs(value) / most), class_="bar"),
-            tag("td", f"{value:.1%}", class_="number"),
+            tag("td", written(value), class_="number"),
         )
         for name, value in values
     ]

@@ -20,7 +20,9 @@ def learning(manifest: Manifest) -> Markup | None:
         )
         if one
     ]
-    return section("Training", tag("div", drawn, class_="pair") if drawn else None, facts(training))
+    return section(
+        "Training", tag("div", drawn, class_="pair") if drawn else None, facts(training), privacy(training)
+    )
 
 
 def losses(training: Mapping[str, Any]) -> Markup | None:
@@ -55,4 +57,20 @@ def facts(training: Mapping[str, Any]) -> Markup | None:
     return note(
         f"{figure(training.get('epochs', 0))} epochs on {training.get('device', 'an unknown device')}{took}{early}; "
         f"the weights of epoch {figure(training.get('best_epoch', 0))} were kept (dotted line).{noted}"
+    )
+
+
+def privacy(training: Mapping[str, Any]) -> Markup | None:
+    """Return what a private training spent."""
+    spent = training.get("privacy")
+    if not spent:
+        return None
+    epsilon, delta, clip, noise, steps = (
+        figure(spent.get(name)) for name in ("epsilon", "delta", "clip", "noise", "steps")
+    )
+    return tag(
+        "p",
+        "Private training: ",
+        tag("b", f"epsilon {epsilon} at delta {delta}"),
+        f", spent in {steps} steps with noise of {noise} times the clipping norm, {clip}.",
     )

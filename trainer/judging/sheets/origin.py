@@ -10,6 +10,7 @@ from trainer.judging.sheets.markup import Child, Markup, figure, note, section, 
 
 FEATURES_SHOWN = 24
 KEYS_SHOWN = 12
+REDIS = " in Redis."
 PARTS = ("train", "validation", "held_out")
 HEAD = ("feature", "least", "mean", "most", "missing")
 
@@ -28,7 +29,9 @@ def rows(manifest: Manifest) -> Markup | None:
     return section(
         "Data",
         tag("p", f"Rows: {', '.join(said)}." + (f" Left out: {left}." if left else "")) if said else None,
-        note("From ", tag("code", data["match"]), " in Redis.") if data.get("match") else None,
+        note("From ", tag("code", str(data["place"])), REDIS if data.get("source") == "redis" else ".")
+        if data.get("place")
+        else None,
         tag("div", list(summaries(summary)), class_="stack") if summary else None,
         held_out(manifest.card.get("held_out") or {}),
     )

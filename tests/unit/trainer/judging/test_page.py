@@ -14,7 +14,8 @@ from trainer.judging.sheets.markup import Markup, figure, table, tag
 EVIL = "<script>alert(1)</script>\"'&"
 CARD: dict[str, Any] = {
     "data": {
-        "match": "user:*",
+        "source": "redis",
+        "place": "user:*",
         "rows": {"train": 300, "validation": 60, "held_out": 1200, "skipped": {"not_a_number": 3}},
     },
     "held_out": {"rows": 3, "seed": 7, "sha256": "ab" * 32, "keys": [f"user:{at}" for at in range(20)]},
@@ -25,6 +26,7 @@ CARD: dict[str, Any] = {
         "notes": ["the mean of 5 networks is served; <b>"],
         "device": "cpu",
         "seconds": {"fit": 1.25},
+        "privacy": {"epsilon": 2.9, "delta": 1e-05, "clip": 1.0, "noise": 1.1, "steps": 280},
         "curve": [[1, 0.9, 0.8, 0.5], [2, 0.2, 0.3, 0.8], [3, 0.02, 0.4, 0.8]],
     },
     "baseline": {"name": "a linear model"},
@@ -87,9 +89,61 @@ CARD: dict[str, Any] = {
         ],
         "left_out": 5,
     },
+    "cross_validation": {
+        "metric": "accuracy",
+        "rows": [100, 99],
+        "scores": [0.75, 0.8125],
+        "mean": 0.78125,
+        "deviation": 0.0442,
+    },
+    "search": {
+        "by": "validation loss",
+        "best": 2,
+        "trials": [
+            {"values": {"training.lr": 0.1 / (at + 1)}, "state": "complete", "value": at / 8, "epochs": 4}
+            for at in range(22)
+        ],
+    },
+    "quantization": {
+        "served": "fp16",
+        "metric": "accuracy",
+        "float32": {"size_bytes": 4096, "score": 0.9, "refused": None, "batch_1_us": 9.5, "batch_64_us": 15},
+        "tried": {
+            "int8": {"size_bytes": 3045, "score": 0.8, "refused": "it is slower here"},
+            "fp16": {"size_bytes": 2048, "score": 0.9, "refused": None},
+        },
+    },
     "parity": {"largest_difference": 1e-7, "tolerance": 1e-4},
     "made_with": {"torch": "2.13.0"},
 }
+
+SAID = (
+    "Take more rows.",
+    "0.800 to 0.950",
+    "1.2 MB",
+    "1,200 held out",
+    "Left out: 3 not a number",
+    "temperature of 1.7",
+    "leaves</b> is said from a probability of 0.05",
+    "over the bound",
+    "Too few rows to count for a gap: x",
+    "6 more features",
+    "user:11 and 8 more",
+    "within 1.0e-07 of PyTorch",
+    "torch 2.13.0; operators ai.onnx 18",
+    "stopped early",
+    "(dotted line). The mean of 5 networks is served; &lt;b&gt;.",
+    "The 20 features that count most, of 25",
+    "own score",
+    "From <code>user:*</code> in Redis.",
+    "epsilon 2.9 at delta 1e-05</b>, spent in 280 steps",
+    "Accuracy: <b>0.7812 ± 0.0442</b> over 2 folds.",
+    "Trial 2 of 22 is the best",
+    "2 more trials",
+    "it is slower here",
+    "<b>served</b>",
+    "30.0%",
+)
 
 
 def manifest(card: Any = CARD, **facts: Any) -> Manifest:
@@ -139,36 +193,21 @@ def test_a_whole_card_tells_every_chapter() -> None:
     assert [chapter.split("<")[0] for chapter in chapters] == [
         "Scores",
         "Verdict",
+        "Cross-validation",
         "Decision",
         "Training",
+        "Search",
         "Answers",
         "Calibration",
         "What counts",
         "Fairness",
         "Data",
         "Recipe",
+        "Quantization",
         "Made with",
     ]
     assert reader.open == []
-    for said in (
-        "Take more rows.",
-        "0.800 to 0.950",
-        "1.2 MB",
-        "1,200 held out",
-        "Left out: 3 not a number",
-        "temperature of 1.7",
-        "leaves</b> is said from a probability of 0.05",
-        "over the bound",
-        "Too few rows to count for a gap: x",
-        "6 more features",
-        "user:11 and 8 more",
-        "within 1.0e-07 of PyTorch",
-        "torch 2.13.0; operators ai.onnx 18",
-        "stopped early",
-        "(dotted line). The mean of 5 networks is served; &lt;b&gt;.",
-        "The 20 features that count most, of 25",
-        "own score",
-    ):
+    for said in SAID:
         assert said in text, said
 
 
@@ -242,6 +281,14 @@ def test_a_card_that_tells_little_is_shown_as_far_as_it_goes(card: dict[str, Any
     _, reader = read(manifest(card, opset={}))
 
     assert reader.open == []
+
+
+def test_what_adds_to_a_value_is_written_in_its_unit() -> None:
+    card = {"attributions": {"of": "the value", "features": {"area": 81234.5, "rooms": 0.25}}}
+
+    text, _ = read(manifest(card, task="regression", labels=()))
+
+    assert ("81,234.5" in text, "0.25" in text, "%" in text.split("What counts")[1]) == (True, True, False)
 
 
 def test_a_large_matrix_is_drawn_without_numbers_and_long_labels_are_cut() -> None:
