@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.answers import AnswerSpec
 from models.assembly import Plan
 from models.bundle import Bundle
-from models.errors import AliasNotFound, ModelNotFound
+from models.errors import AliasNotFound, ModelNotFound, listed
 from models.features import FeatureView
+from models.manifest import Manifest
 from models.privacy import Privacy
 from models.redis_failures import redis_errors
 from models.sources import InlineSource
@@ -113,3 +115,41 @@ def in_order_of(labels: Sequence[str], bundle: Bundle, output: Tensor) -> NDArra
     if rows.shape[1] != len(own):
         raise Incomparable(f"the champion gives {rows.shape[1]} numbers a row for {len(own)} labels")
     return rows[:, [own.index(label) for label in labels]]
+
+
+def check_numbers(champion: Manifest, challenger: Manifest) -> None:
+    """Refuse answers whose numbers, in their order, are other things than a challenger's.
+
+    Raises: Incomparable.
+    """
+    theirs, ours = champion.answer or AnswerSpec(), challenger.answer or AnswerSpec()
+    for word, one, other in (
+        ("values", named(theirs), named(ours)),
+        ("quantiles", theirs.quantiles, ours.quantiles),
+        ("numbers of an entry", forecast_channels(champion), forecast_channels(challenger)),
+    ):
+        if one != other:
+            raise Incomparable(f"the champion answers {listed(one)} as its {word}, this one {listed(other)}")
+
+
+def named(answer: AnswerSpec) -> tuple[str, ...]:
+    """Return the names of several values; a single one is the value, whatever it is called."""
+    return answer.values if len(answer.values) > 1 else ()
+
+
+def forecast_channels(manifest: Manifest) -> tuple[int, ...]:
+    """Return which numbers of an entry a model forecasts, none where that is all of them or is not said."""
+    target = ((manifest.recipe or {}).get("data") or {}).get("target") or {}
+    return tuple(target.get("channels") or ())
+
+
+def of_shape(output: Tensor, wanted: Tensor) -> Tensor:
+    """Return a champion's numbers, which are as many a row as a challenger's.
+
+    Raises: Incomparable.
+    """
+    shapes = [[size for size in one.shape[1:] if size > 1] for one in (output, wanted)]
+    if shapes[0] != shapes[1]:
+        theirs, ours = (" x ".join(map(str, shape)) or "1" for shape in shapes)
+        raise Incomparable(f"the champion answers {theirs} numbers a row, this one {ours}")
+    return output

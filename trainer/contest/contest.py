@@ -11,13 +11,13 @@ from models.bundle import Bundle
 from models.manifest import Manifest
 from models.recipe import Recipe
 from models.store import ModelStore
-from trainer.contest.champion import Answers, ask_champion, champion_of, in_order_of
+from trainer.contest.champion import Answers, ask_champion, champion_of, check_numbers, in_order_of, of_shape
 from trainer.contest.rereading import ask_rows, lies_at_keys
 from trainer.contest.unseen import unseen_by, unseen_by_all
 from trainer.errors import Incomparable
 from trainer.fitting.lineage import lineage_of, words_of
 from trainer.judging.comparison import Comparison, Contender, compare
-from trainer.judging.questions import Question
+from trainer.judging.questions import Answered, Question
 from trainer.outcome import TrainResult
 
 
@@ -76,6 +76,7 @@ async def compared(
     outcome, manifest = result.outcome, champion.manifest
     if manifest.task != result.bundle.manifest.task:
         raise Incomparable(f"the champion answers another question: {manifest.task}")
+    check_numbers(manifest, result.bundle.manifest)
     given = outcome.answered
     new, how = await new_to_both(store, result, manifest)
     if not new.any():
@@ -86,7 +87,7 @@ async def compared(
     else:
         rival = await ask_rows(store, recipe, folder, champion, wanted)
     contenders = (
-        Contender(answers_of(outcome.question, champion, rival), manifest.threshold),
+        Contender(answers_of(outcome.question, champion, rival, wanted), manifest.threshold),
         Contender(wanted.answers[rival.rows], result.bundle.manifest.threshold),
     )
     cost = recipe.decision.cost if recipe.decision else None
@@ -116,16 +117,16 @@ async def new_to_both(
     )
 
 
-def answers_of(question: Question, champion: Bundle, rival: Answers) -> Any:
+def answers_of(question: Question, champion: Bundle, rival: Answers, given: Answered) -> Any:
     """Return a champion's answers in the form of the challenger's.
 
-    Raises: Incomparable, labels or widths that do not fit.
+    Raises: Incomparable, labels or shapes that do not fit.
     """
     if question.kind == "classification":
         return in_order_of(question.labels, champion, rival.output)
     if question.kind == "multilabel" and champion.manifest.labels != question.labels:
         raise Incomparable(f"the champion knows other labels: {', '.join(champion.manifest.labels)}")
-    return rival.output
+    return of_shape(rival.output, given.answers)
 
 
 def parted(recipe: Recipe, champion: Bundle) -> str:

@@ -136,10 +136,11 @@ def squared_errors(_question: Question, one: Contender, truth: Array) -> Floats:
 
 
 def pinball_losses(question: Question, one: Contender, truth: Array) -> Floats:
-    """Return the mean pinball loss over the quantiles of each row."""
-    over = truth.reshape(-1, 1) - one.answers.reshape(len(truth), -1)
+    """Return the mean pinball loss over the values and the quantiles of each row."""
     shares = np.array(question.quantiles)
-    losses: Floats = np.maximum(shares * over, (shares - 1) * over).mean(1)
+    true = truth.reshape(len(truth), -1, 1).astype(np.float64)
+    over = true - one.answers.reshape(len(truth), -1, len(shares))  # (N, values, quantiles)
+    losses: Floats = np.maximum(shares * over, (shares - 1) * over).mean((1, 2))
     return losses
 
 
