@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+from hashlib import sha256
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING
@@ -61,11 +62,26 @@ def write(result: "TrainResult", out: Path) -> None:
 
     try:
         (out / ONNX).write_bytes(result.bundle.onnx)
-        (out / MANIFEST).write_bytes(result.bundle.manifest.to_json())
+        (out / MANIFEST).write_bytes(manifest_of(result.bundle).to_json())
         (out / PAGE).write_bytes(result.bundle.page)
     except OSError as error:
         raise unwritable(out, error.strerror) from error
     write_report(result.bundle.manifest, out / PICTURE)
+
+
+def manifest_of(bundle: "Bundle") -> "Manifest":
+    """Return the manifest as it lies beside its ONNX file, which it tells from any other."""
+    return bundle.manifest.model_copy(update={"digest": sha256(bundle.onnx).hexdigest()})
+
+
+def is_whole(result: "TrainResult", out: Path) -> bool:
+    """Whether a folder has all that `publish` needs of a model: a disk may be full, a folder be gone."""
+    bundle = result.bundle
+    wanted = {ONNX: bundle.onnx, MANIFEST: manifest_of(bundle).to_json(), PAGE: bundle.page}
+    try:
+        return all((out / name).read_bytes() == data for name, data in wanted.items())
+    except OSError:
+        return False
 
 
 def read(folder: Path) -> "Bundle":
@@ -80,12 +96,16 @@ def read(folder: Path) -> "Bundle":
     onnx = read_file(folder / ONNX)
     graph = inspect_graph(onnx)
     if (graph.inputs, graph.outputs) != (manifest.inputs, manifest.outputs):
-        raise BadModelFile(
-            f"{shown(str(folder), PATH_CHARACTERS)}: {ONNX} has other inputs or outputs than {MANIFEST} says; "
-            "take both from the same training"
-        )
+        raise strangers(folder, f"{ONNX} has other inputs or outputs than {MANIFEST} says")
+    if manifest.digest not in ("", sha256(onnx).hexdigest()):
+        raise strangers(folder, f"{ONNX} is not the file that {MANIFEST} was written for")
     page = folder / PAGE
     return Bundle(manifest, onnx, read_file(page) if page.exists() else b"")
+
+
+def strangers(folder: Path, what: str) -> BadModelFile:
+    """Return the error of files that are not of one model."""
+    return BadModelFile(f"{shown(str(folder), PATH_CHARACTERS)}: {what}; take both from the same training")
 
 
 def read_manifest(path: Path) -> "Manifest":

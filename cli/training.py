@@ -19,7 +19,7 @@ from cli.checkpointing import (
     ending_in_order,
 )
 from cli.errors import WrongUsage, needs
-from cli.made import make_folder, spare_folder, write
+from cli.made import is_whole, make_folder, spare_folder, write
 from cli.manual import MODELS, Command
 from cli.options import AsJson, DataDir, Prefix, RedisUrl
 from cli.settings import Settings, read_settings
@@ -218,9 +218,9 @@ def make(
             asyncio.run(load_rows(recipe, settings, view, folder))
         place = Place(folder, checkpoint, Keys(settings.prefix))
         result = train_recipe(recipe, settings.redis_url, view, place)
-        if plan.out is not None:
-            write(result, plan.out)
         with kept_whatever_comes(result, plan, view):
+            if plan.out is not None:
+                write(result, plan.out)
             contest = asyncio.run(contested(recipe, result, settings, (plan, folder)))
             published = asyncio.run(publish_bundle(result, settings, contest)) if plan.publish else None
         if checkpoint is not None:
@@ -235,16 +235,18 @@ def alias_of(plan: Plan) -> str:
 
 @contextmanager
 def kept_whatever_comes(result: "TrainResult", plan: Plan, view: "TrainingView") -> Iterator[None]:
-    """Keep a trained model in files where storing it fails, and tell how to store it later."""
+    """Keep a trained model in files where storing it fails, and tell how to store it later.
+
+    They lie in the folder that was asked for, or in another one where that does not take them.
+    """
     try:
         yield
     except BaseException:
-        if plan.publish:
-            out = plan.out
-            if out is None:
-                out = spare_folder(result.bundle.manifest.name)
-                write(result, out)
-            view.kept(out, alias_of(plan))
+        out = plan.out
+        if out is None or not is_whole(result, out):
+            out = spare_folder(result.bundle.manifest.name)
+            write(result, out)
+        view.kept(out, alias_of(plan))
         raise
 
 

@@ -37,6 +37,9 @@ SCORES_SHOWN = (
 )
 
 
+FIT = "fit"  # the stage that has epochs
+
+
 class TrainingView:
     """Listens to the events of one training."""
 
@@ -45,6 +48,7 @@ class TrainingView:
         self._name = name
         self._work: Work | None = None
         self._course = Course()
+        self._stage = FIT
 
     def __enter__(self) -> Self:
         return self
@@ -56,8 +60,7 @@ class TrainingView:
 
     def __call__(self, event: Event) -> None:
         """Show an event."""
-        if isinstance(event, EpochEnded):
-            self._course.see(event)
+        self._see(event)
         if self._terminal.as_json:
             self._terminal.emit({"model": self._name, **as_json(event)})
             return
@@ -74,6 +77,13 @@ class TrainingView:
         elif self._work is not None:
             self._advance(self._work, event)
 
+    def _see(self, event: Event) -> None:
+        """Know where the training is."""
+        if isinstance(event, EpochEnded):
+            self._course.see(event)
+        elif isinstance(event, StageBegan):
+            self._stage = event.stage
+
     def note(self, text: str) -> None:
         """Say something beside the training."""
         self._terminal.note(f"  {text}", "warn")
@@ -84,11 +94,10 @@ class TrainingView:
         kept = checkpoint is not None and checkpoint.path.exists()
         cure = "; the same command with --resume goes on" if kept else ""
         if self._terminal.as_json:
-            facts = {"event": "stopped", "epoch": self._course.epoch, "resumable": kept}
+            facts = {"event": "stopped", "stage": self._stage, "epoch": self._course.epoch, "resumable": kept}
             self._terminal.emit({"model": self._name, **facts})
-        self._terminal.note(
-            f"{self._name}: stopped {self._course.place}; nothing was published{cure}", "warn"
-        )
+        place = self._course.place if self._stage == FIT else f"in the stage {self._stage}"
+        self._terminal.note(f"{self._name}: stopped {place}; nothing was published{cure}", "warn")
 
     def kept(self, folder: Path, alias: str) -> None:
         """Tell where a model that could not be stored lies, and how to store it later."""

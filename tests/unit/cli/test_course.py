@@ -93,3 +93,17 @@ def test_a_view_tells_notes_and_where_a_training_was_stopped(screen: tuple[Termi
     assert "note: goes on after epoch 3 of 30" in shown
     assert "digits: stopped after epoch 4 of 30; nothing was published" in shown
     assert "--resume" not in shown
+
+
+def test_a_training_that_is_stopped_after_its_epochs_says_in_which_stage(
+    screen: tuple[Terminal, io.StringIO],
+) -> None:
+    terminal, written = screen
+
+    with TrainingView(terminal, "digits") as view:
+        view(StageBegan("fit", 30))
+        view(StageEnded("fit", 1.0, "done"))
+        view(StageBegan("export"))
+        view.stopped(None)
+
+    assert "digits: stopped in the stage export; nothing was published" in written.getvalue()

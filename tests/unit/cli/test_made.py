@@ -1,10 +1,65 @@
-"""A model that nobody named a folder for gets one of its own."""
+"""A model as files: in the folder that was asked for, or else in one of its own; never those of two models."""
 
+from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from rich.console import Console
 
-from cli.made import spare_folder
+from cli.checkpointing import Keeping
+from cli.errors import WrongUsage
+from cli.made import MANIFEST, ONNX, read, spare_folder, write
+from cli.terminal import Terminal
+from cli.training import Plan, Promotion, kept_whatever_comes
+from cli.training_view import TrainingView
+from models.bundle import Bundle
+from models.composing import Wording, compose_bundle
+from models.errors import BadModelFile
+from tests.graphs import scaled
+
+CARD: dict[str, Any] = {
+    "training": {"curve": [[1, 0.5, None, None]], "best_epoch": 1},
+    "diagnosis": {"verdict": "good", "findings": ["it is good"]},
+}
+
+
+def trained(factor: float = 2.0) -> Any:
+    bundle = compose_bundle(scaled(factor), "churn", Wording())
+    card = {"card": CARD}
+    return SimpleNamespace(
+        bundle=Bundle(bundle.manifest.model_copy(update=card), bundle.onnx, b"<!doctype html>")
+    )
+
+
+def test_a_model_whose_folder_went_meanwhile_is_kept_in_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    gone, result = tmp_path / "gone", trained()
+    plan = Plan(False, "canary", Promotion.ALWAYS, True, gone, Keeping(None, 30.0, None, False))
+    terminal = Terminal(as_json=True)
+    terminal.out = Console(file=StringIO())
+
+    with (
+        TrainingView(terminal, "churn") as view,
+        pytest.raises(WrongUsage, match="gone cannot be written"),
+        kept_whatever_comes(result, plan, view),
+    ):
+        write(result, gone)
+
+    assert read(Path("churn.kept")).onnx == result.bundle.onnx
+    assert [path.name for path in tmp_path.iterdir()] == ["churn.kept"]
+
+
+def test_files_of_two_trainings_are_no_model(tmp_path: Path) -> None:
+    write(trained(2.0), tmp_path)
+
+    (tmp_path / ONNX).write_bytes(scaled(3.0))
+
+    with pytest.raises(BadModelFile, match=f"{ONNX} is not the file that {MANIFEST} was written for"):
+        read(tmp_path)
 
 
 def test_each_model_gets_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
