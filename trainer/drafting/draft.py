@@ -15,8 +15,10 @@ CLASS_ROWS_LEAST = 3
 NUMBER_CLASSES_MOST = 10
 CATEGORIES_MOST = 100
 ROWS_LEAST = 10
+VOID_MOST = 0.05  # of the rows may be given up for texts among a field's numbers; for more the field is
 ODD_SHOWN = 24  # characters
 SMALL_IMAGE = 4  # pixels a side below which there is nothing to convolve
+UNSTORED = "delete such a field (HDEL), then it is missing"
 MISSING, OTHER = "missing", "other"
 
 
@@ -89,6 +91,8 @@ def drafted(looked: Looked) -> Draft:
             draft.left_out.append((facts.name, reason))
         else:
             draft.fields.append(field_of(facts, looked.every))
+            bad = facts.unread * looked.rows // facts.rows
+            share_of_bad(draft, bad, f"{bad} rows have no number in {facts.name}")
     if len(draft.fields) > FIELDS_LIMIT:
         raise BadData(
             f"there are {len(draft.fields)} columns to learn from, a hash is read with {FIELDS_LIMIT} fields at most; "
@@ -173,7 +177,7 @@ def useless(facts: Facts, key: str) -> str:
         (f"{{{facts.name}}}" in key, "it is the key of the row"),
         (not facts.known, "it is empty"),
         (
-            facts.distinct == 1 and not facts.missing,
+            facts.distinct == 1 and not facts.missing and not facts.void,
             f"it is always {next(iter(facts.values or ('the same',)))}",
         ),
         (facts.names_rows, "it names the row"),
@@ -181,7 +185,13 @@ def useless(facts: Facts, key: str) -> str:
         (not facts.name, "it has no name"),
         (
             facts.endless,
-            f"it holds {shown(facts.odd, ODD_SHOWN)!r}, which is no finite number; leave such a cell empty",
+            f"it holds {shown(facts.odd, ODD_SHOWN)!r}, which is no finite number; "
+            + (UNSTORED if facts.stored else "leave such a cell empty"),
+        ),
+        (
+            facts.unread > VOID_MOST * facts.rows,
+            f"{facts.unread} of {facts.rows} rows hold {listed(map(repr, facts.void))} there, which is no number; "
+            + UNSTORED,
         ),
         (
             facts.marked and facts.distinct > NUMBER_CLASSES_MOST,
@@ -201,7 +211,7 @@ def field_of(facts: Facts, every: bool) -> Field:
     if facts.numbers:
         note = f"{facts.low:g} to {facts.high:g}{gaps}"
         return Field(facts.name, note, default=stand_in(facts) if facts.missing else None)
-    categories = [text for text, _ in by_count(facts.values or Counter())]
+    categories = [text for text, _ in by_count(facts.categories)]
     gap = next(word for word in (MISSING, "(missing)", "(none)") if word not in categories)
     rest = next(word for word in (OTHER, "(other)", "(rest)") if word not in categories)
     known = (*categories, *([gap] if facts.missing else []), *([] if every else [rest]))

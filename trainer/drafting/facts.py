@@ -30,6 +30,10 @@ class Facts:
     missing: int = 0
     words: set[str] = field(default_factory=set)
     """Texts it holds that mean that there is no value."""
+    stored: bool = False
+    """Whether it is a field of hashes: only what is not there is missing there, every text is read as a value."""
+    void: Counter[str] = field(default_factory=Counter)
+    """Of a field of hashes, the texts that stand for no value, empty ones too: no numbers, but categories."""
     values: Counter[str] | None = field(default_factory=Counter)
     numbers: bool = True
     odd: str = ""
@@ -46,6 +50,8 @@ class Facts:
         """Look at some more cells."""
         self.rows += len(array)
         column = texts(array)
+        if self.stored:
+            self.void.update(counted(column.filter(stands_for_none(column))))
         words = pc.is_in(pc.utf8_trim_whitespace(column), value_set=pa.array(NO_VALUES))
         if is_text(array.type) and pc.any(words).as_py():
             self.words.update(pc.unique(column.filter(words)).to_pylist())
@@ -57,11 +63,20 @@ class Facts:
         if self.numbers and len(column):
             self._measure(column)
 
+    @property
+    def unread(self) -> int:
+        """Rows that have a text among the numbers of a field of hashes, so that training cannot read it."""
+        return self.void.total() if self.numbers else 0
+
+    @property
+    def categories(self) -> Counter[str]:
+        """How often each text is there that is one: in hashes also those that stand for no value."""
+        return (self.values or Counter()) + self.void
+
     def _count(self, column: pa.Array) -> None:
         if self.values is None:
             return
-        for one in pc.value_counts(column).to_pylist():
-            self.values[one["values"]] += one["counts"]
+        self.values.update(counted(column))
         if len(self.values) > VALUES_KEPT:
             self.values = None
 
@@ -135,6 +150,17 @@ class Facts:
         """Whether its texts are numbers in all but their marks, such as 1,5 or 12 %."""
         some = [text for text in self.values or () if not is_plain(text)][:20] or [self.odd]
         return not self.numbers and all(marked(text) and not is_time(text) for text in some)
+
+
+def stands_for_none(column: pa.Array) -> pa.Array:
+    """Return which texts are empty, or words such as NA."""
+    words = pc.is_in(pc.utf8_trim_whitespace(column), value_set=pa.array(NO_VALUES))
+    return pc.or_(words, pc.equal(column, ""))
+
+
+def counted(column: pa.Array) -> dict[str, int]:
+    """Return how often each text is there."""
+    return {one["values"]: one["counts"] for one in pc.value_counts(column).to_pylist()}
 
 
 def is_time(text: str) -> bool:

@@ -51,15 +51,13 @@ async def look_at_redis(redis: Client, match: str, target: str, name: str) -> Lo
     rows_there = round(len(found) * len(sample) / seen)
     if kind == "hash":
         columns = await hashes(redis, sample)
-        others = {field: facts for field, facts in columns.items() if field != target}
+        others = features(columns, target)
         truth, at = (
             (columns[target], key)
             if target in columns
             else await truth_beside(redis, sample, places, target, columns)
         )
-        return Looked(
-            name, words, key, scaled(truth, rows_there), where(at, target), list(others.values()), every=every
-        )
+        return Looked(name, words, key, scaled(truth, rows_there), where(at, target), others, every=every)
     if kind not in ("vector", "list"):
         raise BadData(f"the keys that match {match!r} are of type {kind}; rows are hashes, strings or lists")
     truth, at = await truth_beside(redis, sample, places, target, {})
@@ -132,10 +130,18 @@ async def hashes(redis: Client, keys: Sequence[str]) -> dict[str, Facts]:
     """Return the facts of every field of some hashes."""
     rows = [fields_of(reply) for reply in await replies(redis, [("HGETALL", key) for key in keys])]
     names = list(dict.fromkeys(name for row in rows for name in row))
-    facts = {name: Facts(name) for name in names}
+    facts = {name: Facts(name, stored=True) for name in names}
     for name in names:
         facts[name].add(pa.array([row.get(name) for row in rows], pa.string()))
     return facts
+
+
+def features(columns: Mapping[str, Facts], target: str) -> list[Facts]:
+    """Return the fields beside the target; of these only what is not there is missing."""
+    others = [facts for field, facts in columns.items() if field != target]
+    for facts in others:
+        facts.missing -= facts.void.total()
+    return others
 
 
 def fields_of(reply: Any) -> dict[str, str]:

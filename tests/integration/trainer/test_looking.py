@@ -1,13 +1,21 @@
 """What a draft sees of keys in a real Redis, some of which are of another kind, or go meanwhile."""
 
+import asyncio
+from typing import Any
+
 import numpy as np
 import pytest
 
 from models.recipe import Recipe
+from models.sources import HashSource
 from models.store import Client
 from trainer.datasets.targets import targets_of
+from trainer.drafting.draft import drafted
 from trainer.drafting.look_redis import list_of, look_at_redis, string_of
+from trainer.drafting.recipe_text import recipe_text
 from trainer.errors import BadData, UnlabelledRow
+from trainer.events import Journal
+from trainer.reading.rows import read_rows
 
 ROWS = 20
 FORECAST = """\
@@ -75,3 +83,26 @@ def test_steps_to_come_that_float32_does_not_reach_are_refused_without_a_warning
 
     with pytest.raises(UnlabelledRow, match="not finite"):
         targets.read("row:1", np.array([1e300, 1]).tobytes())
+
+
+async def test_texts_that_stand_for_no_value_are_no_gaps_in_hashes(redis: Client, redis_url: str) -> None:
+    for row in range(ROWS * 5):
+        few, many = "" if row == 3 else str(row / 8), ("nan", "", "2.5", "3.5")[row % 4]
+        kind = ("null", "", "car", "van")[row % 4]
+        values: dict[Any, Any] = {"few": few, "many": many, "kind": kind}
+        await redis.hset(f"row:{row}", mapping=values | {"y": ("no", "yes")[row % 2]})
+
+    draft = drafted(await look_at_redis(redis, "row:*", "y", "made"))
+
+    recipe = Recipe.parse(recipe_text(draft))
+    (source,) = recipe.features.inputs[0].sources
+    assert isinstance(source, HashSource)
+    assert [(one.name, one.categories) for one in source.fields] == [
+        ("few", ()),
+        ("kind", ("", "car", "null", "van")),
+    ]
+    assert [name for name, _ in draft.left_out] == ["many"]
+    assert draft.left_out[0][1].startswith("50 of 100 rows hold 'nan', '' there, which is no number; delete")
+    assert (recipe.data.max_bad_share, draft.bad_note) == (0.01, "1 rows have no number in few")
+    table = await asyncio.to_thread(read_rows, recipe, redis_url, Journal())
+    assert (len(table), table.skipped) == (99, {"not_a_number": 1})
