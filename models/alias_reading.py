@@ -1,6 +1,6 @@
 """Aliases of a model as they are stored: what each means, and what it meant before."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import orjson
@@ -35,6 +35,28 @@ async def read_meant(
     async with connected(redis):
         now, previous = await pipeline.execute()
     return {*versions_in(previous), *as_aliases({alias.encode(): now or b""}).values()}
+
+
+async def read_previous(
+    redis: Any,  # Redis or RedisCluster
+    keys: Keys,
+    name: str,
+    aliases: Mapping[str, int],
+    stored: Collection[int],
+) -> dict[str, int]:
+    """Return the version that a rollback of each alias goes to, of those stored; none where there is nowhere to go.
+
+    Raises: BadName, RedisUnavailable, RedisRefused.
+    """
+    if not aliases:
+        return {}
+    async with connected(redis):
+        lists = await redis.hmget(keys.model(name), [f"previous:{alias}" for alias in aliases])
+    there = {
+        alias: [version for version in versions_in(kept) if version != now and version in stored]
+        for (alias, now), kept in zip(aliases.items(), lists, strict=True)
+    }
+    return {alias: versions[-1] for alias, versions in there.items() if versions}
 
 
 def versions_in(previous: bytes | None) -> list[int]:

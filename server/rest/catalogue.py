@@ -22,6 +22,7 @@ from server.rest.wire import Json, read_json
 
 LISTED = 100
 LISTED_LIMIT = 1000
+HISTORY = 50  # versions with their metrics in the answer of one model
 MODELS = "/v1/models"
 MODEL = "/v1/models/{name}"
 VERSION = "/v1/models/{name}/versions/{version}"
@@ -54,10 +55,18 @@ def create_readers(engine: Engine, access: Access) -> APIRouter:
         more = page[-1] if start + limit < len(names) else None
         return Json({"models": await summaries(engine, page), "next": more})
 
-    @router.get(MODEL, summary="Show a model", response_model=ModelDetail, responses=failures(*ABSENT))
-    async def show_model(name: ModelName) -> Json:
+    @router.get(
+        MODEL,
+        summary="Show a model",
+        response_model=ModelDetail,
+        responses=failures(*ABSENT, refusals.ParameterRefused),
+    )
+    async def show_model(
+        name: ModelName,
+        limit: Annotated[int, Query(ge=1, le=LISTED_LIMIT, description="Versions in `history`.")] = HISTORY,
+    ) -> Json:
         """Show one model with its newest versions and their metrics."""
-        return Json(await detail(engine, name))
+        return Json(await detail(engine, name, limit))
 
     @router.get(
         VERSION,

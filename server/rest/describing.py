@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
+from models.alias_reading import read_previous
 from models.errors import BadTraffic, InsituError
 from models.features import FeatureView
 from models.manifest import Manifest
@@ -11,7 +12,6 @@ from models.traffic import Traffic
 from server.inference.engine import Engine
 from server.inference.loading import Serving
 
-HISTORY_SHOWN = 50  # versions with their metrics in the page of one model; the newest are asked for
 Facts = dict[str, Any]
 
 
@@ -39,13 +39,15 @@ async def summary(engine: Engine, name: str) -> Facts:
     }
 
 
-async def detail(engine: Engine, name: str) -> Facts:
-    """Return one model with its newest versions.
+async def detail(engine: Engine, name: str, limit: int) -> Facts:
+    """Return one model with its newest versions, `limit` of them.
 
     Raises: BadName, ModelNotFound, RedisUnavailable.
     """
     facts = await summary(engine, name)
-    newest = facts["versions"][: -HISTORY_SHOWN - 1 : -1]
+    store, versions = engine.store, facts["versions"]
+    facts["previous"] = await read_previous(store.redis, store.keys, name, facts["aliases"], versions)
+    newest = versions[: -limit - 1 : -1]
     told = await problems(engine, name, newest)
     facts["history"] = [await brief(engine, facts, version) for version in newest]
     for one in facts["history"]:

@@ -182,8 +182,11 @@ class VersionBrief(Strict):
 class ModelDetail(ModelSummary):
     """One model with its newest versions."""
 
+    previous: dict[str, int] = {}
+    """The version that a rollback of an alias goes to; an alias that has nowhere to go is left out."""
+
     history: list[VersionBrief]
-    """The newest versions, newest first."""
+    """The newest versions, newest first, as many as `limit` says."""
 
 
 class VersionDetail(VersionBrief):

@@ -5,13 +5,13 @@ import { token } from "./service.js";
 
 const dialog = document.getElementById("dialog");
 
-/** Ask with a form; resolves to its values, or to null when it was closed. */
-export function question(title, fields, confirm, danger = false) {
+/** Ask with a form; resolves to its values, or to null when it was closed. What only tells has no `cancel`. */
+export function question(title, fields, confirm, danger = false, cancel = "Cancel") {
   return new Promise((resolve) => {
     const form = h("form", { method: "dialog" },
       h("h2", {}, title), fields,
       h("div", { class: "actions" },
-        h("button", { type: "button", class: "quiet", onclick: () => dialog.close() }, "Cancel"),
+        cancel && h("button", { type: "button", class: "quiet", onclick: () => dialog.close() }, cancel),
         h("button", { class: danger ? "danger" : "primary" }, confirm)));
     let values = null;
     form.addEventListener("submit", () => { values = Object.fromEntries(new FormData(form)); });
@@ -50,5 +50,5 @@ export async function permitted(action) {
 
 /** Show an error that has no better place. */
 export function tell(error) {
-  return question("That did not work", [fault(error)], "OK");
+  return question("That did not work", [fault(error)], "OK", false, null);
 }

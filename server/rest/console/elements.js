@@ -1,5 +1,7 @@
 // DOM elements from data: text is only ever set as text, so nothing a model says becomes markup.
 
+import { digits } from "./exact.js";
+
 /** Make an element: `h("p", { class: "hint" }, "text", child, [more])`. */
 export function h(tag, properties = {}, ...children) {
   return filled(document.createElement(tag), properties, children);
@@ -35,16 +37,16 @@ export function redraw(place, ...children) {
 }
 
 /**
- * What stands below the first `count` of a list: a button that shows a page more, up to the `most` of one answer.
- * The keyboard goes on with what is new.
+ * What stands below the first `count` of a list: a button that shows a page more, up to the `most` of one answer;
+ * `rest` says how to come by the others. The keyboard goes on with what is new.
  */
-export function more(words, path, count, most, page, show) {
+export function more(words, rest, count, most, page, show) {
   const button = h("button", { type: "button", class: "quiet small", "data-held": "more", onclick: async () => {
     const place = button.closest(".more").parentElement;
     await show(Math.min(most, count + page));
-    place.querySelector("ul")?.children[count]?.querySelector("[data-held]")?.focus();
+    place.querySelector(":scope > ul:last-of-type")?.children[count]?.querySelector("[data-held]")?.focus();
   } }, `Show ${page} more`);
-  return h("p", { class: "hint more" }, words, " ", count < most ? button : `GET /${path}?after=… lists the rest.`);
+  return h("p", { class: "hint more" }, words, " ", count < most ? button : rest);
 }
 
 /** What a page is, for who goes from heading to heading by ear; who sees the page reads it in the navigation. */
@@ -106,12 +108,20 @@ export function fault(error) {
     h("strong", {}, error.code ?? "error"), " ", h("span", {}, error.message ?? String(error)));
 }
 
-/** A number in at most `digits` significant digits. */
-export function number(value, digits = 4) {
-  if (typeof value !== "number") return String(value);
+/** Say an error above what is shown; one that is said already is not said again, to nobody who hears the page. */
+export function faultAbove(place, error) {
+  const [said, told] = [place.querySelector(":scope > .fault"), fault(error)];
+  if (said?.textContent === told.textContent) return;
+  said?.remove();
+  place.prepend(told);
+}
+
+/** A number in at most `places` significant digits. */
+export function number(value, places = 4) {
+  if (typeof value !== "number") return digits(value) ?? String(value);
   if (Number.isInteger(value)) return value.toLocaleString("en");
   const size = Math.abs(value);
-  return size !== 0 && (size < 1e-4 || size >= 1e9) ? value.toExponential(digits - 1) : String(Number(value.toPrecision(digits)));
+  return size !== 0 && (size < 1e-4 || size >= 1e9) ? value.toExponential(places - 1) : String(Number(value.toPrecision(places)));
 }
 
 /** Bytes for people. */
@@ -119,7 +129,7 @@ export function bytes(value) {
   const units = ["B", "KB", "MB", "GB", "TB"];
   let at = 0;
   for (; value >= 1000 && at < units.length - 1; at += 1) value /= 1000;
-  return `${number(value, 3)} ${units[at]}`;
+  return `${number(value, 3)}\u00a0${units[at]}`;
 }
 
 /** Seconds for people. */

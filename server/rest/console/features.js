@@ -76,7 +76,7 @@ function bracketed(shape) {
 
 /** Inputs and outputs of the graph. */
 export function signatures(version) {
-  const row = (role) => (spec) => [role, h("code", {}, spec.name), spec.dtype, bracketed(spec.shape), spec.name === version.output ? "the answer" : ""];
-  return card("Signature", table(["", "Name", "Type", "Shape", ""],
+  const row = (role) => (spec) => [role, [h("code", {}, spec.name), spec.name === version.output && h("small", {}, "the answer")], spec.dtype, bracketed(spec.shape)];
+  return card("Signature", table(["Role", "Name", "Type", "Shape"],
     [...version.inputs.map(row("input")), ...version.outputs.map(row("output"))], "Signature"));
 }

@@ -2,7 +2,8 @@
 
 import { percent } from "./charts.js";
 import { permitted, question, tell } from "./dialogs.js";
-import { card, duration, fault, h, heading, moment, more, number, redraw, s } from "./elements.js";
+import { card, duration, faultAbove, h, heading, moment, more, number, redraw, s } from "./elements.js";
+import { again } from "./pace.js";
 import { ask } from "./service.js";
 
 const PAGE = 50;
@@ -18,23 +19,22 @@ export async function jobsPage(main) {
   const seen = new Map();  // job -> readings, for its rate
   main.replaceChildren(heading("Jobs of this server"), card("Scoring jobs", list));
   await refresh(list, seen, PAGE);
-  const timer = setInterval(() => document.hidden || refresh(list, seen, Number(list.dataset.count ?? PAGE)), READ_MS);
-  return { reading: () => {}, leave: () => clearInterval(timer) };
+  return { reading: () => {}, leave: again(() => refresh(list, seen, Number(list.dataset.count)), READ_MS) };
 }
 
 async function refresh(list, seen, count) {
   list.dataset.count = count;
   try {
     const { jobs, next, may_change: mayChange } = await ask("GET", `v1/jobs?limit=${count}`);
+    if (list.dataset.count !== String(count)) return;  // a larger one was asked for meanwhile
     for (const job of jobs) job.now = rate(seen, job);
     const open = new Set([...list.querySelectorAll("details[open]")].map((one) => one.dataset.job));
-    const again = (shown = count) => refresh(list, seen, shown);
-    redraw(list, jobs.length ? h("ul", { class: "jobs" }, jobs.map((job) => drawJob(job, mayChange, open, again))) : empty(),
-      next && more(`The newest ${count} jobs are shown.`, "v1/jobs", count, MOST, PAGE, again));
+    const changed = (shown = count) => refresh(list, seen, shown);
+    redraw(list, jobs.length ? h("ul", { class: "jobs" }, jobs.map((job) => drawJob(job, mayChange, open, changed))) : empty(),
+      next && more(`The newest ${count} jobs are shown.`, "GET /v1/jobs?after=… lists the rest.", count, MOST, PAGE, changed));
   } catch (error) {
-    if (!list.querySelector(".job")) throw error;
-    list.querySelector(".fault")?.remove();
-    list.prepend(fault(error));
+    if (!list.hasChildNodes()) throw error;
+    faultAbove(list, error);
   }
 }
 
@@ -56,14 +56,14 @@ function skipped(job) {
   return Object.values(job.skipped).reduce((total, count) => total + count, 0);
 }
 
-function drawJob(job, mayChange, open, again) {
+function drawJob(job, mayChange, open, changed) {
   const running = job.state === "running";
   return h("li", { class: "job" },
     h("div", { class: "job-head" },
       h("h3", {}, job.job), h("span", { class: running && !job.working ? "badge warn" : STATES[job.state] }, running && !job.working ? "waiting" : job.state),
       h("a", { class: "hint", href: `#/models/${encodeURIComponent(job.model)}`, "data-held": `${job.job} model` }, `${job.model} v${job.version}`),
       h("span", { class: "hint" }, moment(job.began)),
-      running && mayChange && h("button", { type: "button", class: "quiet small", "data-held": `${job.job} cancel`, onclick: () => cancel(job, again) }, "Cancel")),
+      running && mayChange && h("button", { type: "button", class: "quiet small", "data-held": `${job.job} cancel`, "aria-label": `Cancel ${job.job}`, onclick: () => cancel(job, changed) }, "Cancel")),
     running && progress(job.share),
     h("p", { class: "live" }, drawFacts(job, running)),
     job.reason && h("div", { class: "fault" }, job.reason),
@@ -126,12 +126,12 @@ function labels(job) {
     h("span", { class: "chip" }, label, h("b", {}, percent(count / job.scored)))), pairs.length > LABELS && h("span", { class: "hint" }, `and ${pairs.length - LABELS} more`));
 }
 
-async function cancel(job, again) {
+async function cancel(job, changed) {
   const values = await question(`Cancel ${job.job}?`, h("p", {}, "What it has written stays. Starting the same job again begins it anew."), "Cancel the job", true);
   if (values === null) return;
   try {
     await permitted(() => ask("DELETE", `v1/jobs/${encodeURIComponent(job.job)}`));
-    await again();
+    await changed();
   } catch (error) {
     await tell(error);
   }

@@ -1,11 +1,13 @@
 // The first page: what the server does right now, and every model.
 
 import { sparkline } from "./charts.js";
-import { bytes, card, duration, fault, h, heading, more, number, provider, redraw } from "./elements.js";
+import { bytes, card, duration, faultAbove, h, heading, more, number, provider, redraw } from "./elements.js";
+import { again } from "./pace.js";
 import { ask } from "./service.js";
 
 const PAGE = 100;
 const MOST = 1000;  // in one answer
+const READ_MS = 5000;
 
 /** Draw the page into `main`; returns what to do when there is a new reading. */
 export async function overview(main, telemetry) {
@@ -16,8 +18,7 @@ export async function overview(main, telemetry) {
   const show = () => tiles.replaceChildren(...drawTiles(telemetry));
   show();
   await refresh(PAGE);
-  const timer = setInterval(() => document.hidden || refresh(Number(list.dataset.count ?? PAGE)), 5000);
-  return { reading: show, leave: () => clearInterval(timer) };
+  return { reading: show, leave: again(() => refresh(Number(list.dataset.count)), READ_MS) };
 }
 
 function drawTiles(telemetry) {
@@ -42,12 +43,13 @@ async function refreshList(list, count, refresh) {
   list.dataset.count = count;
   try {
     const { models, next } = await ask("GET", `v1/models?limit=${count}`);
+    if (list.dataset.count !== String(count)) return;  // a larger one was asked for meanwhile
     redraw(list, models.length ? drawModels(models) : empty(),
-      next && more(`The first ${count} models are shown.`, "v1/models", count, MOST, PAGE, refresh));
+      next && more(`The first ${count} models are shown.`, "GET /v1/models?after=… lists the rest.", count, MOST, PAGE, refresh));
   } catch (error) {
-    if (list.querySelector(".model")) list.classList.add("stale");
-    list.querySelector(".fault")?.remove();
-    list.prepend(fault(error));
+    if (!list.hasChildNodes()) throw error;
+    list.classList.add("stale");
+    faultAbove(list, error);
     return;
   }
   list.classList.remove("stale");

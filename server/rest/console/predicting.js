@@ -3,16 +3,19 @@
 import { bars } from "./charts.js";
 import { explaining } from "./explaining.js";
 import { card, copying, duration, fault, h, number, tabs } from "./elements.js";
+import { parseExactly } from "./exact.js";
 import { template } from "./features.js";
 import { permitted } from "./dialogs.js";
 import { ask, curl, modelPath } from "./service.js";
 
+const typed = new Map();  // what was typed for a model, by the way it is given in: it is asked of one version after the other
 const WAYS = { keys: "By key", instances: "By instance", inputs: "By tensor" };
 
 /** The form for a model; `versions` are what the reader may choose from. */
 export function predicting(name, version, versions) {
-  const state = { way: firstWay(version) };
-  const texts = Object.fromEntries(Object.keys(WAYS).map((way) => [way, skeleton(way, version)]));
+  const mine = typed.get(name) ?? {};
+  const state = { way: ways(version).includes(mine.way) ? mine.way : firstWay(version) };
+  const texts = { ...Object.fromEntries(Object.keys(WAYS).map((way) => [way, skeleton(way, version)])), ...mine.texts };
   const answer = h("div", { class: "answer", "aria-live": "polite" });
   const text = h("textarea", { id: "rows", spellcheck: "false", autocomplete: "off", rows: "3" });
   const hint = h("p", { class: "hint" });
@@ -36,6 +39,10 @@ export function predicting(name, version, versions) {
     h("div", { class: "options" },
       h("label", {}, "Version", which), h("label", {}, "When a value is missing", missing),
       h("label", { class: "check" }, raw, "Raw outputs"), h("button", { class: "primary" }, "Predict")));
+  text.addEventListener("input", () => {
+    const { [state.way]: _, ...others } = typed.get(name)?.texts ?? {};
+    typed.set(name, { way: state.way, texts: text.value ? { ...others, [state.way]: text.value } : others });
+  });
   text.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit();
   });
@@ -94,13 +101,15 @@ function bodyOf(way, { text, missing, raw }) {
 
 function parsed(text, name) {
   try {
-    return JSON.parse(text);
+    return parseExactly(text);
   } catch (error) {
+    if (error instanceof RangeError) throw Object.assign(error, { code: "number_too_large" });
     throw Object.assign(new Error(`${name} is no JSON: ${error.message}`), { code: "malformed_json" });
   }
 }
 
 async function submit(name, reference, way, given, answer) {
+  const turn = answer.dataset.turn = String(Number(answer.dataset.turn ?? 0) + 1);
   answer.classList.add("waiting");
   try {
     const body = bodyOf(way, given);
@@ -111,6 +120,7 @@ async function submit(name, reference, way, given, answer) {
     const started = performance.now();
     const outcome = await permitted(() => ask("POST", path, body)).catch((error) => error);
     const seconds = (performance.now() - started) / 1000;
+    if (answer.dataset.turn !== turn) return;  // something else was asked meanwhile
     answer.replaceChildren(...(outcome instanceof Error ? [fault(outcome)] : drawAnswer(outcome, seconds, why)), repeat(command));
   } catch (error) {
     answer.replaceChildren(fault(error));

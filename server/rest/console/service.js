@@ -1,7 +1,10 @@
 // The server's own API, asked with the token of this browser tab.
 
+import { parseExactly } from "./exact.js";
+
 const KEPT = "insitu-token";
 const PATIENCE_MS = 60_000;
+let unkept = "";  // the token where this browser keeps nothing
 
 /** An answer that is an error, with the code and message of its body. */
 export class Refused extends Error {
@@ -13,35 +16,58 @@ export class Refused extends Error {
 }
 
 export const token = {
-  get: () => sessionStorage.getItem(KEPT) ?? "",
-  set: (text) => (text ? sessionStorage.setItem(KEPT, text) : sessionStorage.removeItem(KEPT)),
+  get: () => kept(() => sessionStorage.getItem(KEPT)) ?? unkept,
+  set: (text) => {
+    unkept = text;
+    kept(() => (text ? sessionStorage.setItem(KEPT, text) : sessionStorage.removeItem(KEPT)));
+  },
 };
 
-/** Ask, and return the answer's JSON; `body` is sent as JSON. */
-export async function ask(method, path, body) {
-  const response = await answered(method, path, body);
-  if (response.status === 204) return null;
-  const data = await response.json().catch(() => ({}));
-  if (!response.ok) throw refused(response.status, data);
+function kept(use) {
+  try {
+    return use();
+  } catch {
+    return null;  // storage may be switched off
+  }
+}
+
+/** Ask, and return the answer's JSON; `body` is sent as JSON. The server has `patience` milliseconds. */
+export async function ask(method, path, body, patience = PATIENCE_MS) {
+  const { ok, status, text } = await answered(method, path, body, patience);
+  if (status === 204) return null;
+  const data = read(text);
+  if (!ok) throw refused(status, data ?? {});
+  if (data === null) throw new Refused(status, { code: "no_json", message: "What answers here is not this server: it sends no JSON." });
   return data;
 }
 
 /** Ask for text. */
-export async function askText(path) {
-  const response = await answered("GET", path);
-  if (!response.ok) throw refused(response.status, await response.json().catch(() => ({})));
-  return response.text();
+export async function askText(path, patience = PATIENCE_MS) {
+  const { ok, status, text } = await answered("GET", path, undefined, patience);
+  if (!ok) throw refused(status, read(text) ?? {});
+  return text;
 }
 
-async function answered(method, path, body) {
+function read(text) {
+  try {
+    return parseExactly(text);
+  } catch (error) {
+    if (error instanceof RangeError) return JSON.parse(text);
+    return null;
+  }
+}
+
+async function answered(method, path, body, patience) {
   const headers = {};
   if (token.get()) headers.Authorization = `Bearer ${token.get()}`;
   if (body !== undefined) headers["Content-Type"] = "application/json";
   const sent = body === undefined ? undefined : JSON.stringify(body);
   try {
-    return await fetch(path, { method, headers, body: sent, cache: "no-store", signal: AbortSignal.timeout(PATIENCE_MS) });
-  } catch {
-    throw new Refused(0, { code: "unreachable", message: "The server does not answer; is it running?" });
+    const response = await fetch(path, { method, headers, body: sent, cache: "no-store", signal: AbortSignal.timeout(patience) });
+    return { ok: response.ok, status: response.status, text: await response.text() };
+  } catch (error) {
+    const late = error.name === "TimeoutError" ? ` within ${patience / 1000} s` : "";
+    throw new Refused(0, { code: "unreachable", message: `The server does not answer${late}; is it running?` });
   }
 }
 

@@ -75,6 +75,23 @@ async def test_a_model_shows_its_versions_newest_first(start: StartDoor) -> None
 
 
 @pytest.mark.usefixtures("stored")
+async def test_a_model_shows_as_many_versions_as_are_asked_for_and_where_its_aliases_go_back_to(
+    start: StartDoor,
+) -> None:
+    client = await start()
+    await client.put("/v1/models/churn/aliases/production", json={"version": 2})
+
+    shown = (await client.get("/v1/models/churn?limit=1")).json()
+    refused = await client.get("/v1/models/churn?limit=0")
+    await client.post("/v1/models/churn/aliases/production/rollback")
+    back = (await client.get("/v1/models/churn")).json()
+
+    assert ([one["version"] for one in shown["history"]], shown["versions"]) == ([2], [1, 2])
+    assert (shown["previous"], back["previous"]) == ({"production": 1}, {})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (422, "bad_parameter")
+
+
+@pytest.mark.usefixtures("stored")
 async def test_a_version_shows_everything_but_its_bytes(start: StartDoor) -> None:
     client = await start()
 
