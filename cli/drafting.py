@@ -147,6 +147,10 @@ def show(terminal: Terminal, path: Path, draft: "Draft") -> None:
     if draft.bad_note:
         terminal.say(f"  left out  rows: {draft.bad_note}")
     terminal.say(f"next: insitu train {path}", "command")
+    if draft.looked.source["source"] != "redis":
+        terminal.say(
+            f"  insitu train {path} --load puts the rows into Redis too, to be predicted by key", "quiet"
+        )
 
 
 COMMANDS = (

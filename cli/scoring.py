@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
@@ -267,15 +268,23 @@ async def scored(terminal: Terminal, settings: Settings, spec: JobSpec, way: "Wa
             job = await job_for(engine, chosen, spec, way.name, gentle=way.gentle)
             run = on_ray(engine, job, way.ray)
         began = time.perf_counter()
-        standing, rows = await run_job(terminal, engine, way.name, run)
+        with waiting(terminal, way):
+            standing, rows = await run_job(terminal, engine, way.name, run)
         show(terminal, standing, time.perf_counter() - began, rows)
-    except asyncio.CancelledError:  # Ctrl-C
+    finally:
+        await engine.stop()
+
+
+@contextmanager
+def waiting(terminal: Terminal, way: "Way") -> Iterator[None]:
+    """Say how a job goes on that stops in the middle: by Ctrl-C, or where Redis or a file has no room for more."""
+    try:
+        yield
+    except (asyncio.CancelledError, RedisRefused, OSError):
         if way.ray is None:
             waits = f"job {way.name} waits in Redis; the same command with --resume goes on with it"
             terminal.note(waits, "warn")
         raise
-    finally:
-        await engine.stop()
 
 
 async def begun(terminal: Terminal, engine: "Engine", spec: JobSpec, way: "Way") -> "Part":

@@ -20,6 +20,7 @@ from cli.options import (
 )
 from cli.settings import Settings, read_settings
 from cli.terminal import Terminal
+from models.errors import VersionInUse, VersionNotFound
 
 if TYPE_CHECKING:
     from models.store import ModelStore
@@ -137,12 +138,27 @@ def delete(
     settings = read_settings(redis_url=redis_url, data_dir=data_dir, prefix=prefix)
     terminal = Terminal(as_json=as_json)
     if not yes:
+        # Nobody is asked about what cannot be done.
+        with_store(settings, lambda store: check_deletable(store, name, version, with_aliases=with_aliases))
         confirm(terminal, f"Delete version {version} of {name} for good?")
     with_store(settings, lambda store: store.delete(name, version, with_aliases=with_aliases))
     if terminal.as_json:
         terminal.emit({"model": name, "deleted": version})
     else:
         terminal.say(f"{name}: version {version} is deleted")
+
+
+async def check_deletable(store: "ModelStore", name: str, version: int, *, with_aliases: bool) -> None:
+    """Stop where a version is not stored, or an alias points to it that is not to go.
+
+    Raises: BadName, ModelNotFound, VersionNotFound, VersionInUse, RedisUnavailable, RedisRefused.
+    """
+    versions = await store.versions(name)
+    if version not in versions:
+        raise VersionNotFound(name, version, versions)
+    pointing = sorted(alias for alias, means in (await store.aliases(name)).items() if means == version)
+    if pointing and not with_aliases:
+        raise VersionInUse(name, version, pointing, False)
 
 
 def confirm(terminal: Terminal, question: str) -> None:

@@ -18,7 +18,7 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from models.errors import RedisRefused, RedisUnavailable
+from models.errors import SHOWN_CHARACTERS, RedisRefused, RedisUnavailable
 
 UNAVAILABLE = (
     RedisConnectionError,
@@ -32,8 +32,8 @@ NODE = "it is a node of a Redis Cluster; begin its URL with redis+cluster:// in 
 WRONG_TYPE = "WRONGTYPE"
 BUSY = "BUSY "  # with a script: it answers nobody until that has ended
 REFUSED = (AuthenticationError, AuthorizationError, ResponseError)
-# What Redis 7 says at the end of why a script of ours stopped.
-IN_SCRIPT = re.compile(r"\. script: [0-9a-f]{40}, on @user_script:\d+")
+# What Redis 7, and Valkey without the script's name, say at the end of why a script of ours stopped.
+IN_SCRIPT = re.compile(r"\. script: (?:[0-9a-f]{40}, )?on @user_script:\d+")
 PIPELINE_REASON = re.compile(r"caused error: (?:\(['\"])?(.*?)(?:['\"],\))?$", re.DOTALL)
 
 
@@ -53,7 +53,7 @@ async def redis_errors() -> AsyncIterator[None]:
     except UNAVAILABLE as error:
         if isinstance(error.__cause__, REFUSED):  # what a server says while the connection is made
             raise RedisRefused(reason(error.__cause__)) from error
-        raise RedisUnavailable(str(error) or type(error).__name__) from error
+        raise RedisUnavailable(why_first(str(error)) or type(error).__name__) from error
 
 
 @asynccontextmanager
@@ -97,6 +97,12 @@ async def reading(redis: Any, kinds: Mapping[str, str]) -> AsyncIterator[None]:
 def mistyped(error: RedisRefused) -> bool:
     """Whether Redis refused because a key is of another type."""
     return str(error.details["reason"]).startswith(WRONG_TYPE)
+
+
+def why_first(said: str) -> str:
+    """Return why nobody was reached before an address so long that the reason behind it would be cut."""
+    where, found, why = said.rstrip(".").rpartition(". ")
+    return f"{why} ({where})" if found and "connecting to" in where and len(said) > SHOWN_CHARACTERS else said
 
 
 def reason(error: Exception) -> str:

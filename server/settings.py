@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-TOKEN_ENTRY = re.compile(r"(predict|admin):[0-9a-f]{64}")
+TOKEN_ENTRY = re.compile(r"(predict|admin):[0-9A-Fa-f]{64}")
 GIB = 1 << 30
 LAST_PORT = 65535
 
@@ -183,6 +183,15 @@ class ServerSettings(BaseSettings):
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
+
+    @field_validator("host")
+    @classmethod
+    def _can_be_a_name(cls, host: str) -> str:
+        try:
+            host.encode("idna")  # as a name is looked up
+        except UnicodeError as error:
+            raise ValueError("no address and no name of a host; name an address of this machine") from error
+        return host
 
     @field_validator("tokens")
     @classmethod

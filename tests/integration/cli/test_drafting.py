@@ -41,6 +41,7 @@ def test_a_file_becomes_a_recipe_a_model_and_keys_that_it_is_asked_for(
 
     assert made.code == 0, made.err
     assert "churn.yaml is written: 200 rows, 3 columns to learn from" in made.out
+    assert f"insitu train {recipe} --load puts the rows into Redis too, to be predicted by key" in made.out
     assert trained.code == 0, trained.err
     last = json.loads(trained.out.splitlines()[-1])
     assert last["metrics"]["accuracy"] > 0.8

@@ -341,6 +341,23 @@ def test_whoever_interrupts_a_job_is_told_how_it_goes_on(
     one.line_with("job nightly waits in Redis; the same command with --resume goes on with it")
 
 
+def test_where_redis_has_no_room_for_more_it_is_told_how_the_job_goes_on(
+    running: Start, customers: None, redis_url: str
+) -> None:
+    one = running("score", "churn", "--job", "nightly", "--max-rate", "50")
+    until_it_scores(redis_url)
+
+    with Redis.from_url(redis_url) as client:
+        client.config_set("maxmemory", 1)
+        try:
+            one.line_with("job nightly waits in Redis; the same command with --resume goes on with it")
+            last = one.line_with("error: Redis refused")
+        finally:
+            client.config_set("maxmemory", 0)
+
+    assert "script" not in last
+
+
 def test_what_is_skipped_is_told_beside_answers_on_standard_output(insitu: Insitu, published: None) -> None:
     done = insitu("score", "churn", "--to", "-")
 

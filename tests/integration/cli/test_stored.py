@@ -233,6 +233,23 @@ def test_a_version_with_traffic_keeps_its_aliases(insitu: Insitu, published: Non
     assert insitu("models", "churn", "--json").json["aliases"] == {"production": 2, "canary": 1}
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("churn", "9"), "model 'churn' has no version 9"),
+        (("nope", "1"), "model 'nope' is not stored"),
+        (("churn", "1"), "production points to"),
+    ],
+)
+def test_nobody_is_asked_about_a_version_that_cannot_be_deleted(
+    insitu: Insitu, published: None, words: tuple[str, str], told: str
+) -> None:
+    refused = insitu("delete", *words)
+
+    assert refused.code == 1
+    assert told in refused.error
+
+
 def test_somebody_at_a_terminal_is_asked_before_a_version_goes(
     environment: Environment, insitu: Insitu, published: None, redis_url: str
 ) -> None:

@@ -85,7 +85,19 @@ async def test_faults_of_our_own_are_left_as_they_are(error: Exception) -> None:
         ('Command # 1 (SET k v) of pipeline caused error: ("can\'t",)', "can't"),
         ("Command # 2 (SET k v) of pipeline caused error: OOM", "OOM"),
         (f"OOM not allowed. script: {'0f' * 20}, on @user_script:22.", "OOM not allowed"),
+        ("OOM not allowed. script: on @user_script:6.", "OOM not allowed"),
     ],
 )
 def test_the_reason_is_what_redis_said_without_the_command(text: str, told: str) -> None:
     assert reason(exceptions.ResponseError(text)) == told
+
+
+async def test_a_long_address_does_not_hide_why_nobody_answers() -> None:
+    with pytest.raises(
+        RedisUnavailable, match=r"does not answer \(No such file or directory \(Error 2"
+    ) as caught:
+        await failing(
+            exceptions.ConnectionError(f"Error 2 connecting to /{'d' * 90}. No such file or directory.")
+        )
+
+    assert "/ddd" in str(caught.value)

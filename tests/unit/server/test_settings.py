@@ -17,14 +17,14 @@ def nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_environment_sets_every_field_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    given = {"PORT": "0", "TOKENS": f"predict:{HASH}, admin:{HASH},", "MAX_BATCH_WAIT_MS": "2.5"}
+    given = {"PORT": "0", "TOKENS": f"predict:{HASH}, admin:{HASH.upper()},", "MAX_BATCH_WAIT_MS": "2.5"}
     for name, value in given.items():
         monkeypatch.setenv(f"INSITU_{name}", value)
 
     settings = ServerSettings()
 
     assert settings.port == 0
-    assert settings.tokens == (f"predict:{HASH}", f"admin:{HASH}")
+    assert settings.tokens == (f"predict:{HASH}", f"admin:{HASH.upper()}")  # as some tools write digests
     assert settings.max_batch_wait_ms == 2.5
 
 
@@ -60,6 +60,8 @@ def test_choices_are_taken_in_any_case(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"host": "::"}, "host :: is beyond loopback and there are no tokens"),
         ({"host": "[::]"}, "host :: is beyond loopback and there are no tokens"),
         ({"host": "[127.0.0.1]"}, r"host \[127.0.0.1\] is beyond loopback"),
+        ({"host": "w" * 300}, "no address and no name of a host"),
+        ({"host": "ünï..x"}, "no address and no name of a host"),
         ({"host": "localhost.example.org"}, "host localhost.example.org is beyond loopback"),
     ],
 )
