@@ -163,8 +163,21 @@ def run(arguments: Sequence[str]) -> int:
     except typer.Abort:
         return ExitCode.STOPPED
     except Exception as error:  # noqa: BLE001  # the process ends here; a bug is told, not dumped
+        if is_interrupted(error):
+            return ExitCode.STOPPED
         return failed(understood(error), arguments, debug=debug)
     return result if isinstance(result, int) else ExitCode.DONE
+
+
+def is_interrupted(error: BaseException | None) -> bool:
+    """Return whether Ctrl-C is behind an error: a library whose import it stops says that its import failed."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        seen.add(id(error))
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def without_debug(arguments: Sequence[str]) -> tuple[bool, list[str]]:

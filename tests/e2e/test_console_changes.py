@@ -204,6 +204,20 @@ def test_the_console_works_where_the_browser_keeps_nothing(
     assert complaints == []
 
 
+def test_a_token_that_no_header_takes_is_not_used(page: "Page", serve: Callable[..., str]) -> None:
+    page.goto(serve())
+    page.click("#token-button")
+    page.fill("dialog input", "“токен”")
+
+    page.keyboard.press("Enter")
+    refused = page.locator("dialog[open]").count()
+    page.fill("dialog input", "  token ")
+    page.keyboard.press("Enter")
+
+    page.wait_for_selector("dialog:not([open])", state="attached")
+    assert (refused, page.evaluate("sessionStorage.getItem('insitu-token')")) == (1, "token")
+
+
 def test_the_signature_fits_a_phone(page: "Page", serve: Callable[..., str]) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
     page.goto(f"{serve()}/#/models/churn")

@@ -92,11 +92,14 @@ def test_what_was_skipped_and_why_a_job_failed_is_shown_as_text(
 def test_a_job_is_cancelled_by_a_button(page: "Page", serve: Callable[..., str], kept: None) -> None:
     page.goto(f"{serve(**IDLE)}/#/jobs")
 
-    page.click(".job >> text=Cancel")
+    page.get_by_role("button", name="Cancel nightly").click()
+    buttons = page.locator("dialog button").all_inner_texts()
     page.click("dialog >> text=Cancel the job")
     page.wait_for_selector(".job .badge:text-is('cancelled')")
 
+    assert buttons == ["Keep it", "Cancel the job"]
     assert page.locator(".job button").count() == 0
+    assert page.evaluate("document.activeElement.id") == "main"  # the button is gone, the keyboard stays near
 
 
 def test_who_may_only_look_gets_no_button(page: "Page", serve: Callable[..., str], kept: None) -> None:

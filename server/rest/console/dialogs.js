@@ -30,7 +30,8 @@ export async function askToken(reason) {
     reason ? fault(reason) : null,
     h("p", {}, "Kept in this browser tab only, and sent with every request of this page."),
     h("label", {}, "Token",
-      h("input", { type: "password", name: "token", autocomplete: "off", spellcheck: "false", value: token.get() })),
+      h("input", { type: "password", name: "token", autocomplete: "off", spellcheck: "false", value: token.get(),
+        pattern: "\\s*[!-~]*\\s*", title: "What a header takes: letters, digits and signs of ASCII, without spaces" })),
   ], "Use");
   if (values === null) return false;
   token.set(values.token.trim());

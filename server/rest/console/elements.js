@@ -28,12 +28,13 @@ function filled(element, properties, children) {
   return element;
 }
 
-/** Draw a place anew; what has the focus keeps it, known by its `data-held`. */
+/** Draw a place anew; what has the focus keeps it, known by its `data-held`; where it is gone the page's content has it. */
 export function redraw(place, ...children) {
   const held = place.contains(document.activeElement) ? document.activeElement.dataset.held : undefined;
   place.replaceChildren(...children.filter(Boolean));
   if (held === undefined) return;
-  [...place.querySelectorAll("[data-held]")].find((one) => one.dataset.held === held)?.focus({ preventScroll: true });
+  const kept = [...place.querySelectorAll("[data-held]")].find((one) => one.dataset.held === held);
+  (kept ?? document.getElementById("main")).focus({ preventScroll: true });
 }
 
 /**

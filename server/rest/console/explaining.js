@@ -26,7 +26,7 @@ function draw(row, command) {
   if (row.error) return [fault(row.error)];
   const amount = row.label === undefined ? (value) => number(value, 6) : percent;
   return [
-    h("p", {}, h("b", {}, `${row.label ?? row.part ?? row.output} ${amount(row.prediction)}`), ` instead of ${amount(row.baseline)}, because of`),
+    h("p", {}, h("b", {}, h("bdi", {}, row.label ?? row.part ?? row.output), ` ${amount(row.prediction)}`), ` instead of ${amount(row.baseline)}, because of`),
     ...signed(row.contributions.map((one) => ({ name: one.feature, detail: detail(one), value: one.contribution }))),
     h("p", { class: "hint" }, `Compared with ${row.reference}. ${exactness(row)}`),
     h("details", {}, h("summary", {}, "The same from a terminal"), h("div", { class: "repeat" }, copying(command), h("pre", {}, command))),

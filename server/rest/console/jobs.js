@@ -11,6 +11,7 @@ const MOST = 1000;  // in one answer
 const READ_MS = 2000;
 const LABELS = 6;  // shown by name
 const RATE_MS = 10_000;  // a rate is taken over so long
+const KINDS = { output: "standard output" };  // where answers go that have no key and no path
 const STATES = { running: "badge good", done: "badge", failed: "badge bad", cancelled: "badge warn" };
 
 /** Draw the page into `main`; returns what to do when the reader leaves. */
@@ -96,7 +97,7 @@ function span(seconds) {
 }
 
 function targets(to) {
-  return to.map((one) => (one.kind === "field" ? `field ${one.field}` : one.key ?? one.path ?? one.kind)).join(", ");
+  return to.map((one) => (one.kind === "field" ? `field ${one.field}` : one.key ?? one.path ?? KINDS[one.kind] ?? one.kind)).join(", ");
 }
 
 function drawSkipped(job, open) {
@@ -127,7 +128,7 @@ function labels(job) {
 }
 
 async function cancel(job, changed) {
-  const values = await question(`Cancel ${job.job}?`, h("p", {}, "What it has written stays. Starting the same job again begins it anew."), "Cancel the job", true);
+  const values = await question(`Cancel ${job.job}?`, h("p", {}, "What it has written stays. Starting the same job again begins it anew."), "Cancel the job", true, "Keep it");
   if (values === null) return;
   try {
     await permitted(() => ask("DELETE", `v1/jobs/${encodeURIComponent(job.job)}`));

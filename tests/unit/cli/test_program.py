@@ -180,6 +180,21 @@ def test_a_part_that_is_not_installed_is_named_with_its_extra() -> None:
         raise ModuleNotFoundError("No module named 'torch'", name="torch.nn")
 
 
+def test_ctrl_c_behind_an_import_that_failed_is_no_fault(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt as error:
+            raise ImportError("initialization failed") from error  # as libraries in C++ tell it
+
+    monkeypatch.setattr(program, "check_words", stopped)
+
+    assert program.run(["models"]) == ExitCode.STOPPED
+    assert capsys.readouterr().err == ""
+
+
 def test_a_module_of_our_own_that_is_missing_is_a_fault() -> None:
     with pytest.raises(ModuleNotFoundError), needs("trainer"):
         raise ModuleNotFoundError("No module named 'trainer.nothing'", name="trainer.nothing")
