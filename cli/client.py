@@ -7,8 +7,9 @@ from urllib.parse import quote
 
 import httpx
 
-from cli.errors import ServerRefused, ServerUnreachable
+from cli.errors import ServerRefused, ServerUnreachable, WrongUsage
 from cli.settings import Settings
+from models.errors import shown
 
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 60.0
@@ -93,11 +94,21 @@ class ServerClient:
 
     def _sent(self, method: str, path: str, body: dict[str, Any] | None = None) -> httpx.Response:
         try:
-            return self._http.request(method, path, json=body)
+            return self._http.send(self._http.build_request(method, path, json=body))
+        except ValueError as error:  # before anything is sent
+            raise WrongUsage(f"what is asked cannot be sent as JSON: {unsendable(error)}") from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             reason = str(error) or type(error).__name__
             cure = {"cure": TRUST} if NOT_TRUSTED in reason else {}
             raise ServerUnreachable(self.url, reason.replace(NOT_TRUSTED, ""), **cure) from error
+
+
+def unsendable(error: ValueError) -> str:
+    """Return what of a request no JSON takes."""
+    if isinstance(error, UnicodeEncodeError):
+        half = shown(error.object[error.start : error.end])
+        return f"{half} is half a character; write a text in UTF-8, or both halves"
+    return "NaN, Infinity and numbers beyond 1.8e308 are no JSON; leave the value out and say --missing"
 
 
 def trust(url: str) -> ssl.SSLContext:

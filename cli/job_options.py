@@ -1,5 +1,6 @@
 """The options of `insitu score` as a job: which rows, where to, and how."""
 
+import json
 import re
 import time
 from dataclasses import dataclass
@@ -117,7 +118,16 @@ def job_of(facts: dict[str, Any]) -> JobSpec:
     import orjson
 
     try:
+        json.dumps(
+            facts, default=str, allow_nan=False
+        )  # orjson makes null of NaN: what stands in would be none
         return JobSpec.parse(orjson.dumps(facts))
+    except ValueError as error:
+        raise WrongUsage(
+            "no job keeps NaN or an infinite number; give --missing and limits as finite ones"
+        ) from error
+    except orjson.JSONEncodeError as error:
+        raise WrongUsage(f"no job keeps half a character, as in one of its options ({error})") from error
     except BadRequest as error:
         raise WrongUsage(str(error)) from error
 

@@ -84,6 +84,8 @@ def parsed(option: str, text: str | None) -> Any:
         return json.loads(sys.stdin.read() if text == "@-" else contents(text))
     except OSError as error:
         raise WrongUsage(f"{option} {shown(text)} cannot be read: {error.strerror}") from error
+    except RecursionError as error:
+        raise WrongUsage(f"{option} {shown(text)!r} has lists within lists deeper than any tensor") from error
     except ValueError as error:
         raise WrongUsage(f"{option} {shown(text)!r} is no JSON: {error}") from error
 

@@ -20,7 +20,7 @@ from cli.options import (
 )
 from cli.settings import Settings, read_settings
 from cli.terminal import Terminal
-from models.errors import VersionInUse, VersionNotFound
+from models.errors import VersionInUse, VersionNotFound, shown
 
 if TYPE_CHECKING:
     from models.store import ModelStore
@@ -70,6 +70,10 @@ def models(
     settings = read_settings(redis_url=redis_url, data_dir=data_dir, prefix=prefix)
     terminal = Terminal(as_json=as_json)
     name, _, reference = (model or "").partition(":")
+    if model is not None and not name:
+        raise WrongUsage(
+            f"{shown(model)!r} names no model; write NAME or NAME:VERSION, or nothing for all of them"
+        )
     if not name:
         listing.show_models(terminal, with_store(settings, listing.every_model))
     elif not reference:

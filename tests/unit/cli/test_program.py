@@ -89,6 +89,14 @@ def test_no_command_shows_the_help_and_is_wrong_usage(capsys: pytest.CaptureFixt
         (["predict", "churn"], "give exactly one of: keys, --instances, --inputs"),
         (["predict", "churn", "k", "--inputs", "{}"], "give exactly one of"),
         (["predict", "churn", "--inputs", "{"], "--inputs '{' is no JSON"),
+        (["predict", "churn", "--inputs", "[" * 100_000], "deeper than any tensor"),
+        (["predict", "churn", "--inputs", '{"x": [[1e400]]}'], "NaN, Infinity and numbers beyond 1.8e308"),
+        (["predict", "churn", "--instances", '[{"a": NaN}]'], "cannot be sent as JSON: NaN"),
+        (["predict", "churn", "--instances", '[{"a": "\\ud800"}]'], "is half a character"),
+        (["models", ":3"], "':3' names no model"),
+        (["score", "churn", "--missing", "NaN"], "no job keeps NaN"),
+        (["score", "churn", "--missing", '{"a": 1e400}'], "no job keeps NaN"),
+        (["score", "churn", "--missing", '{"a": "\\ud800"}'], "no job keeps half a character"),
         (["predict", "churn", "--instances", "@/nowhere"], "cannot be read: No such file"),
         (["predict", "churn", "k", "--url", "nowhere"], "--url is 'nowhere'"),
         (["publish", "/nowhere.onnx", "--name", "m"], "/nowhere.onnx cannot be read"),
@@ -184,10 +192,7 @@ def test_ctrl_c_behind_an_import_that_failed_is_no_fault(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def stopped(*_: object, **__: object) -> None:
-        try:
-            raise KeyboardInterrupt
-        except KeyboardInterrupt as error:
-            raise ImportError("initialization failed") from error  # as libraries in C++ tell it
+        raise ImportError("initialization failed") from KeyboardInterrupt()  # as libraries in C++ tell it
 
     monkeypatch.setattr(program, "check_words", stopped)
 
