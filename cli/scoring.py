@@ -294,7 +294,7 @@ async def begun(terminal: Terminal, engine: "Engine", spec: JobSpec, way: "Way")
             WrongUsage, the job of its name is another; JobUnderWay; JobEnded, it was cancelled or has failed;
             what `Catalogue.get` raises.
     """
-    from models.ledger import DONE, RUNNING, Ledger
+    from models.ledger import DONE, FAILED, RUNNING, Ledger
     from server.batch.places import check_new
     from server.batch.scored import settled
     from server.batch.scoring import JobEnded, process_name
@@ -314,8 +314,9 @@ async def begun(terminal: Terminal, engine: "Engine", spec: JobSpec, way: "Way")
     if not made and before is not None:
         check_same(spec, before.spec, way.name)
         if before.state not in (RUNNING, DONE):
+            ended = f"{'has' if before.state == FAILED else 'was'} {before.state}"
             raise JobEnded(
-                f"job {way.name!r} was {before.state}; the same command without --resume begins it anew",
+                f"job {way.name!r} {ended}; the same command without --resume begins it anew",
                 job=way.name,
             )
         terminal.note(f"going on with job {way.name}: {before.share:.0%} of its rows are found", "quiet")

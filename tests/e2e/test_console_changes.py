@@ -93,6 +93,20 @@ def test_a_page_says_that_its_address_means_another_version_by_now(
     assert page.locator(".news").inner_text() == ""
 
 
+def test_an_alias_that_is_none_is_refused_before_it_is_asked_for(
+    page: "Page", serve: Callable[..., str]
+) -> None:
+    page.goto(f"{serve()}/#/models/churn")
+    page.click("[data-held='Promote v2']")
+    marks = []
+
+    for alias in ("Bad Name", "a" * 65, "blue-green_2"):
+        page.fill("dialog input", alias)
+        marks.append(page.locator("dialog input:invalid").count())
+
+    assert marks == [1, 1, 0]
+
+
 def test_a_page_of_an_alias_asks_that_alias(page: "Page", serve: Callable[..., str]) -> None:
     page.goto(f"{serve()}/#/models/churn/canary")
     page.wait_for_selector("#rows")

@@ -12,6 +12,7 @@ import { Telemetry } from "./telemetry.js";
 
 const PRODUCTION = "production";
 const SHADOW = "shadow";
+const ALIAS = "[a-z][a-z0-9_\\-]{0,63}";  // a browser reads it with the flag v, which wants its - escaped
 const FEW = 10;  // versions at first: what else is known of the model stands below them
 const PAGE = 50;
 const MOST = 1000;  // in one answer
@@ -156,7 +157,7 @@ async function promote(model, version, moved) {
   const values = await question(`Promote v${version} of ${model.name}`, [
     h("p", {}, "Every server switches to it between two requests; rolling back undoes it."),
     model.traffic && h("p", {}, "Moving production ends the traffic rule."),
-    h("label", {}, "Alias", h("input", { name: "alias", value: PRODUCTION, required: true, pattern: "[a-z][a-z0-9_-]*", autocomplete: "off", list: "aliases" })),
+    h("label", {}, "Alias", h("input", { name: "alias", value: PRODUCTION, required: true, pattern: ALIAS, title: "1 to 64 of a-z 0-9 _ -, the first a letter", autocomplete: "off", list: "aliases" })),
     h("datalist", { id: "aliases" }, Object.keys(model.aliases).map((alias) => h("option", { value: alias }))),
   ], "Promote");
   if (values) await changed(() => ask("PUT", modelPath(model.name, "aliases", values.alias), { version }), moved);

@@ -341,6 +341,14 @@ def test_whoever_interrupts_a_job_is_told_how_it_goes_on(
     one.line_with("job nightly waits in Redis; the same command with --resume goes on with it")
 
 
+def test_a_job_that_has_failed_is_not_resumed(insitu: Insitu, published: None) -> None:
+    insitu("score", "churn", "--job", "nightly", "--max-errors", "0")
+
+    refused = insitu("score", "churn", "--job", "nightly", "--max-errors", "0", "--resume")
+
+    assert "job 'nightly' has failed; the same command without --resume begins it anew" in refused.error
+
+
 def test_where_redis_has_no_room_for_more_it_is_told_how_the_job_goes_on(
     running: Start, customers: None, redis_url: str
 ) -> None:
