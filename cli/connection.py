@@ -11,7 +11,7 @@ from cli.settings import Settings
 from models.connecting import connect, without_password
 from models.errors import shown
 from models.keys import Keys
-from models.redis_failures import BUSY
+from models.redis_failures import BUSY, UNSAVED
 from models.store import Client, ModelStore
 
 LOG_IN = "put the right user and password into the URL, redis://USER:PASSWORD@HOST:6379"
@@ -61,11 +61,15 @@ async def opened(settings: Settings) -> AsyncIterator[ModelStore]:
 async def check_answer(client: Client, url: str) -> None:
     """Ask once, so that what is wrong is told before any work.
 
+    A Redis that only takes no writes may be looked at.
+
     Raises: RedisUnreachable.
     """
     try:
         await client.execute_command("PING")
     except (AuthenticationError, ResponseError) as error:
+        if str(error).startswith(UNSAVED):
+            return
         raise refusal(url, str(error)) from error
     except (RedisError, RedisClusterException, OSError) as error:
         place = shown(without_password(url))

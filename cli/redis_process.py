@@ -18,6 +18,7 @@ from redis.retry import Retry
 
 from cli.errors import NotInstalled
 from models.errors import InsituError
+from models.redis_failures import UNSAVED
 
 log = logging.getLogger(__name__)
 
@@ -160,9 +161,22 @@ def answers(socket: Path) -> bool:
     """Whether the server behind a socket has loaded its data and answers."""
     with connected(socket) as client:
         try:
-            return bool(client.ping())
+            pinged(client)
         except RedisError:
             return False
+    return True
+
+
+def pinged(client: Redis) -> None:
+    """Return once a server answers; one whose disk is full refuses a PING, and answers.
+
+    Raises: RedisError, nobody answers or the data are still being loaded.
+    """
+    try:
+        client.ping()
+    except ResponseError as error:
+        if not str(error).startswith(UNSAVED):
+            raise
 
 
 def facts(socket: Path) -> Facts:
@@ -171,7 +185,7 @@ def facts(socket: Path) -> Facts:
     Raises: RedisError, nobody answers there or the data are still being loaded.
     """
     with connected(socket) as client:
-        client.ping()
+        pinged(client)
         directory = client.config_get("dir")["dir"]
         server = client.info("server")
     return Facts(Path(directory), int(server["tcp_port"]), int(server["process_id"]))

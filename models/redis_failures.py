@@ -31,6 +31,7 @@ UNAVAILABLE = (
 NODE = "it is a node of a Redis Cluster; begin its URL with redis+cluster:// in place of redis://"
 WRONG_TYPE = "WRONGTYPE"
 BUSY = "BUSY "  # with a script: it answers nobody until that has ended
+UNSAVED = "MISCONF"  # it could not save what it has: it refuses writes, and a PING, and answers reads
 REFUSED = (AuthenticationError, AuthorizationError, ResponseError)
 # What Redis 7, and Valkey without the script's name, say at the end of why a script of ours stopped.
 IN_SCRIPT = re.compile(r"\. script: (?:[0-9a-f]{40}, )?on @user_script:\d+")

@@ -133,6 +133,19 @@ class RedisServer:
         once = Retry(NoBackoff(), 0)
         return Redis(unix_socket_path=str(self.socket), socket_timeout=START_SECONDS, retry=once)
 
+    def fill_the_disk(self) -> None:
+        """Let a snapshot fail as on a full disk: from now on writes, and a PING, are refused."""
+        (self.directory / "dump.rdb").mkdir()
+        with self.connect() as client:
+            client.config_set("save", "3600 1")
+            client.bgsave()
+            wait_until(lambda: self.saved() == "err", f"a snapshot was kept:\n{self.log}")
+
+    def saved(self) -> str:
+        """How the last snapshot went."""
+        with self.connect() as client:
+            return str(client.info("persistence")["rdb_last_bgsave_status"])
+
     def kill(self) -> None:
         """End the process as a crash would: SIGKILL."""
         self.end(signal.SIGKILL)

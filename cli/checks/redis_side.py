@@ -5,11 +5,12 @@ import time
 from typing import Any
 
 from redis.asyncio.cluster import RedisCluster
-from redis.exceptions import RedisError
+from redis.exceptions import NoPermissionError, RedisError, ResponseError
 
 from cli.checks.findings import Finding, fail, ok, warn
 from models.bundle import CHUNK_BYTES
 from models.connecting import without_password
+from models.redis_failures import UNSAVED
 from models.store import ModelStore
 
 AREA = "Redis"
@@ -20,12 +21,25 @@ OLDEST = (6, 2)
 
 async def check_redis(store: ModelStore, url: str) -> list[Finding]:
     """Look at a Redis that answers."""
+    latency = await check_latency(store, url)
     if isinstance(store.redis, RedisCluster):
-        return [ok(AREA, f"cluster at {without_password(url)}"), await check_latency(store, url)]
-    info = await store.redis.info()
-    findings = [check_version(info, url), await check_latency(store, url), check_role(info)]
-    findings += [check_eviction(info), check_persistence(info, await config(store, "save"))]
+        return [ok(AREA, f"cluster at {without_password(url)}"), latency]
+    try:
+        findings = await check_itself(store, url, latency)
+    except NoPermissionError:
+        what = f"{without_password(url)}: its version, memory and what it keeps are not told, INFO is refused"
+        findings = [warn(AREA, what, "ACL SETUSER NAME +info, or check as another user"), latency]
     return [*findings, check_chunks(await config(store, "proto-max-bulk-len")), await check_json(store)]
+
+
+async def check_itself(store: ModelStore, url: str, latency: Finding) -> list[Finding]:
+    """Look at what a Redis says of itself.
+
+    Raises: NoPermissionError, this user may not ask.
+    """
+    info = await store.redis.info()
+    findings = [check_version(info, url), latency, check_writes(info, await unsaved(store))]
+    return [*findings, check_eviction(info), check_persistence(info, await config(store, "save"))]
 
 
 async def config(store: ModelStore, name: str) -> str | None:
@@ -53,7 +67,7 @@ async def check_latency(store: ModelStore, url: str) -> Finding:
     took = []
     for _ in range(PINGS):
         began = time.perf_counter()
-        await store.redis.execute_command("PING")
+        await unsaved(store)
         took.append((time.perf_counter() - began) * 1000)
     median = statistics.median(took)
     way = url.partition("://")[0]
@@ -65,10 +79,28 @@ async def check_latency(store: ModelStore, url: str) -> Finding:
     return ok(AREA, what)
 
 
-def check_role(info: dict[str, Any]) -> Finding:
+async def unsaved(store: ModelStore) -> bool:
+    """Ask for an answer; return whether it is that nothing can be written, since nothing could be saved."""
+    try:
+        await store.redis.execute_command("PING")
+    except ResponseError as error:
+        if not str(error).startswith(UNSAVED):
+            raise
+        return True
+    return False
+
+
+def check_writes(info: dict[str, Any], cannot_save: bool) -> Finding:
     """Look at whether models can be written here."""
     if info.get("role") == "slave":
         return fail(AREA, "this is a replica: models cannot be published here", "give the URL of its primary")
+    if cannot_save:
+        cure = "give its disk room, and look into its log; BGSAVE, once it works, lets writes in again"
+        return fail(AREA, "could not save what it has, and takes no writes until it can (MISCONF)", cure)
+    limit, used = int(info.get("maxmemory", 0)), int(info.get("used_memory", 0))
+    if limit and used > limit and info.get("maxmemory_policy") == "noeviction":
+        cure = "CONFIG SET maxmemory, or delete: `insitu delete` works now too"
+        return fail(AREA, f"its memory is full ({used} bytes of {limit}): it takes no writes", cure)
     return ok(AREA, "takes writes")
 
 

@@ -10,14 +10,16 @@ from redis.asyncio.connection import ConnectionPool, SSLConnection
 from redis.exceptions import ResponseError
 
 from models.errors import RedisRefused, RedisUnavailable
+from models.redis_failures import UNSAVED
 from server.inference.reading.faults import AWAY, UNNAMED
 
 Spoken = TypeVar("Spoken")  # by its methods a protocol of asyncio
 Greeting = tuple[tuple[str, ...], ...]
 PING = ("PING",)
 ROLE = ("ROLE",)
-# A user may be kept from these and still read: whoever says so answers.
+# These may be refused to whoever reads: whoever says so answers.
 OPTIONAL = {"PING", "ROLE", "CLIENT"}
+READABLE = ("NOPERM", UNSAVED)
 FULL_LINE_SECONDS = 0.01  # until a unix socket's line is tried again
 FULL = "ERR max number of clients"
 
@@ -90,7 +92,7 @@ def check_refusal(command: str, text: str) -> None:
     """
     if text.startswith((*AWAY, FULL)):
         raise RedisUnavailable(text.removeprefix(UNNAMED))
-    if not (command in OPTIONAL and text.startswith("NOPERM")):
+    if not (command in OPTIONAL and text.startswith(READABLE)):
         raise RedisRefused(text)
 
 

@@ -63,6 +63,42 @@ def test_a_redis_that_keeps_nothing_or_evicts_models_fails(insitu: Insitu, redis
     assert "keeps nothing: a restart loses every model" in done.out
 
 
+def test_a_redis_that_takes_no_writes_is_told_and_read(
+    insitu: Insitu, redis_server: Callable[..., RedisServer]
+) -> None:
+    server = redis_server()
+    place = ("--redis-url", server.url)
+    with server.connect() as client:
+        client.config_set("maxmemory", "1kb")
+    full = insitu("check", *place)
+    with server.connect() as client:
+        client.config_set("maxmemory", 0)
+    server.fill_the_disk()
+    unsaved, models = insitu("check", *place), insitu("models", *place)
+
+    assert "its memory is full" in full.out
+    assert "takes no writes until it can (MISCONF)" in unsaved.out
+    assert models.code == 0
+    assert "no models are stored" in models.out
+
+
+def test_a_user_who_may_not_ask_for_the_state_of_redis_is_told(
+    insitu: Insitu, redis_server: Callable[..., RedisServer]
+) -> None:
+    server = redis_server(port=free_port())
+    with server.connect() as client:
+        client.execute_command(
+            "ACL", "SETUSER", "reads", "on", ">pw", "~*", "-@all", "+@read", "+@connection"
+        )
+
+    done = insitu("check", "--redis-url", server.tcp_url.replace("//", "//reads:pw@"), "--json")
+
+    assert done.code == 0
+    assert "warn" in states(done, "Redis")
+    assert any("+info" in one["cure"] for one in done.json["findings"])
+    assert states(done, "models") == ["ok"]
+
+
 @pytest.mark.parametrize("words", [("--json",), ()])
 def test_a_redis_that_is_away_is_a_finding(insitu: Insitu, words: tuple[str, ...]) -> None:
     done = insitu("check", *words, "--redis-url", f"redis://:secret@127.0.0.1:{free_port()}")

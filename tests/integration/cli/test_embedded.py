@@ -52,6 +52,22 @@ def got(url: str, key: str) -> bytes | None:
     return value
 
 
+def test_a_server_whose_disk_is_full_is_found(embedded: Start, data_dir: Path) -> None:
+    running = embedded()
+    (data_dir / "dump.rdb").mkdir()
+    with Redis.from_url(running.url) as client:
+        client.config_set("save", "3600 1")
+        client.bgsave()
+        wait_until(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "err", "it was saved")
+
+    found = find_running(data_dir)
+
+    with Redis.from_url(running.url) as client:
+        client.config_set("save", "")  # it would not end before it has saved
+    assert found is not None
+    assert found.pid == running.pid
+
+
 def test_data_are_there_after_a_clean_stop(embedded: Start) -> None:
     first = embedded()
     put(first.url, "k", "v")

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import pytest
+from redis.exceptions import ResponseError
 
 from models.encoding import encoded
 from models.errors import BadName, RedisRefused, RedisUnavailable
@@ -112,6 +113,19 @@ async def test_permissions_that_are_taken_away_are_told_to_whom_they_concern(
 
     assert await answers(one, command(1)) == [None]
     assert one.reason is None
+
+
+async def test_a_redis_that_takes_no_writes_is_read(reader: MakeReader, server: RedisServer) -> None:
+    one = reader(server.url)
+    assert await answers(one, GET) == [b"database 0"]
+    server.fill_the_disk()
+    with server.connect() as client:
+        with pytest.raises(ResponseError, match="MISCONF"):
+            client.ping()
+        client.client_kill_filter(_type="normal", skipme=True)
+
+    assert await answers(one, GET) == [b"database 0"]
+    assert await answers(reader(server.url), GET) == [b"database 0"]
 
 
 async def test_nobody_at_a_port_is_told_with_the_place(reader: MakeReader) -> None:

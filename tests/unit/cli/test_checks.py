@@ -4,7 +4,7 @@ import pytest
 
 from cli.checks.findings import Finding
 from cli.checks.installation import check_extra, check_installation
-from cli.checks.redis_side import check_chunks, check_eviction, check_persistence, check_role, check_version
+from cli.checks.redis_side import check_chunks, check_eviction, check_persistence, check_version, check_writes
 from cli.checks.server_side import check_exposure
 
 HASH = "ab" * 32
@@ -21,8 +21,12 @@ HASH = "ab" * 32
         (check_persistence({"aof_enabled": 0}, "3600 1"), "warn"),
         (check_persistence({"aof_enabled": 0}, None), "warn"),
         (check_persistence({"aof_enabled": 0}, ""), "fail"),
-        (check_role({"role": "master"}), "ok"),
-        (check_role({"role": "slave"}), "fail"),
+        (check_writes({"role": "master"}, cannot_save=False), "ok"),
+        (check_writes({"role": "slave"}, cannot_save=False), "fail"),
+        (check_writes({"role": "master"}, cannot_save=True), "fail"),
+        (check_writes({"maxmemory": 9, "used_memory": 10, "maxmemory_policy": "noeviction"}, False), "fail"),
+        (check_writes({"maxmemory": 9, "used_memory": 10, "maxmemory_policy": "volatile-lru"}, False), "ok"),
+        (check_writes({"maxmemory": 9, "used_memory": 8, "maxmemory_policy": "noeviction"}, False), "ok"),
         (check_chunks(None), "ok"),
         (check_chunks("536870912"), "ok"),
         (check_chunks("1048576"), "warn"),
