@@ -19,9 +19,24 @@ CURES = (
     ("DB index is out of range", "name a database that it has, redis://HOST:6379/0"),
     ("unknown command 'SENTINEL'", "it is no sentinel: name one, or this Redis itself as redis://HOST:6379"),
     ("Cluster mode is not enabled", "it is no cluster: write redis:// in place of redis+cluster://"),
-    ("has no permissions", "allow this user what `Rights` in docs/redis-keys.md lists"),
+    ("permissions to ", "allow this user what `Rights` in docs/redis-keys.md lists"),
+    ("certificate has expired", "renew its certificate"),
+    (
+        "certificate is not valid for",
+        "name its host as its certificate does, or say ?ssl_check_hostname=false",
+    ),
+    ("CERTIFICATE_REQUIRED", "it wants one of yours: ?ssl_certfile=FILE&ssl_keyfile=FILE"),
+    (
+        "ALERT_UNKNOWN_CA",
+        "it does not trust your certificate: name one of its authority with ?ssl_certfile=FILE",
+    ),
+    (
+        "- auth:",
+        "log in to the sentinels: ?sentinel_password=PASSWORD, and sentinel_username where they have users",
+    ),
     ("No master found", "start sentinels that watch a master of this name, or write theirs into the URL"),
     (BUSY, "wait for the script, or end it with `redis-cli SCRIPT KILL`"),
+    ("Connection reset by peer", "write rediss:// where it speaks TLS, redis:// where it speaks none"),
     ("SSL", "write redis:// where it speaks no TLS, or name its authority with ?ssl_ca_certs=FILE"),
 )
 

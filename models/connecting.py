@@ -25,6 +25,7 @@ from redis.exceptions import RedisError
 from models.errors import BadName, shown
 from models.sentinel_urls import guarded
 from models.store import Client
+from models.tls_files import fault_of_files
 
 SCHEMES = (
     "redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster",
@@ -73,6 +74,8 @@ def named(url: str) -> Named:
     if is_cut(rest):
         raise BadName("Redis URL", without_password(url), ESCAPED)
     plain, _, kind = scheme.partition("+")
+    if plain == "rediss" and (fault := fault_of_files(url)):
+        raise BadName("Redis URL", without_password(url), fault)
     with refusing(url):
         if kind == "sentinel":
             found = guarded(url)

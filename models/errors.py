@@ -3,8 +3,7 @@
     InsituError
       BadName  BadModelFile  ModelTooLarge  BadFeatureView  BadRecipe  BadRequest
       ModelNotFound  VersionNotFound  AliasNotFound  NothingToRollBack  VersionInUse
-      BadTraffic  TrafficNotFound
-      BundleCorrupt  ManifestUnreadable  RedisUnavailable  RedisRefused
+      BadTraffic  TrafficNotFound  BundleCorrupt  ManifestUnreadable  RedisUnavailable  RedisRefused
       FeatureError                  one row's fault: its neighbours are answered
         KeyMissing  FieldMissing  KeyNotAllowed  KeysNotEnough  InstanceIncomplete
         WrongType  WrongLength  NotANumber  Stale  UnknownCategory  SourceUnsupported
@@ -16,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from reprlib import Repr
 from typing import ClassVar, Self
 
+from models.denials import denied
 from models.names import how_it_is_set
 from models.number_marks import cured
 
@@ -249,7 +249,7 @@ class RedisRefused(InsituError):
 
     def __init__(self, reason: str) -> None:
         told = shown(reason, REASON_CHARACTERS)
-        super().__init__(f"Redis refused: {told}", reason=told)
+        super().__init__(f"Redis refused: {denied(told)}", reason=told)
 
 
 class FeatureError(InsituError):

@@ -3,6 +3,7 @@
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from ssl import SSLError
 from typing import Any
 
 from redis.asyncio.cluster import RedisCluster
@@ -54,7 +55,17 @@ async def redis_errors() -> AsyncIterator[None]:
     except UNAVAILABLE as error:
         if isinstance(error.__cause__, REFUSED):  # what a server says while the connection is made
             raise RedisRefused(reason(error.__cause__)) from error
-        raise RedisUnavailable(why_first(str(error)) or type(error).__name__) from error
+        raise RedisUnavailable(why_silent(error)) from error
+
+
+def why_silent(error: BaseException) -> str:
+    """Return why nobody answered: what TLS said first, since what follows may be cut."""
+    one: BaseException | None = error
+    while one is not None and not isinstance(one, SSLError):
+        one = one.__cause__ or one.__context__
+    if one is not None:
+        return f"TLS: {getattr(one, 'verify_message', '') or one.reason or one}"
+    return why_first(str(error)) or type(error).__name__
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from redis.exceptions import RedisError
+from redis.exceptions import NoPermissionError, RedisError
 
 from models.assembly import Plan, Prepared
 from models.encoding import Form
@@ -47,7 +47,8 @@ ELEMENTS_A_TRIP = 1 << 18
 async def read_table(redis: Client, recipe: Recipe, stage: Stage) -> Table:
     """Read every row that a recipe names.
 
-    Raises: BadData, the recipe names rows elsewhere; NoRows, TooManyBadRows, TooMuchData, RedisUnavailable.
+    Raises: BadData, the recipe names rows elsewhere; NoRows, TooManyBadRows, TooMuchData, RedisUnavailable;
+            RedisRefused, this user may not read one of them.
     """
     data = recipe.data
     if not isinstance(data, RedisRows):
@@ -60,9 +61,20 @@ async def read_table(redis: Client, recipe: Recipe, stage: Stage) -> Table:
         prepared = reader.prepare(part)
         async with redis_errors():
             replies = await reader.ask(redis, part, prepared)
+            permitted(replies)
         reader.take(part, prepared, replies)
         stage.advance(start + len(part))
     return reader.table(len(keys))
+
+
+def permitted(replies: Sequence[Any]) -> None:
+    """Stop where rows may not be read: no row is at fault, and without them others would be learned.
+
+    Raises: NoPermissionError.
+    """
+    for one in replies:
+        if isinstance(one, NoPermissionError):
+            raise one
 
 
 async def find_keys(redis: Client, recipe: Recipe, data: RedisRows) -> list[str]:

@@ -340,6 +340,22 @@ def test_a_redis_that_is_away_is_code_3(insitu: Insitu, words: tuple[str, ...]) 
     assert "secret" not in away.err
 
 
+def test_a_right_that_lacks_is_named(
+    insitu: Insitu, redis_server: Callable[..., RedisServer], churn: tuple[str, str]
+) -> None:
+    server = redis_server(port=free_port())
+    insitu("publish", churn[0], "--name", "churn", "--redis-url", server.url)
+    with server.connect() as client:
+        client.execute_command(
+            "ACL", "SETUSER", "reads", "on", ">pw", "%R~*", "-@all", "+@read", "+@connection"
+        )
+
+    done = insitu("promote", "churn", "1", "--redis-url", server.tcp_url.replace("//", "//reads:pw@"))
+
+    assert done.code == 1
+    assert "permissions to run the 'eval' command; ACL SETUSER NAME +eval allows it" in done.err
+
+
 def test_sentinels_that_are_away_are_told_in_one_short_line(insitu: Insitu) -> None:
     url = f"redis+sentinel://bob:secret@127.0.0.1:{free_port()}/features"
 

@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 
 from models.assembly import Plan
 from models.connecting import connect
+from models.errors import RedisRefused
 from models.recipe import Recipe, ready_recipe
 from tests.servers import RedisNodes
 from trainer.datasets.catalogue import dataset
@@ -345,3 +346,23 @@ async def test_rows_of_a_file_are_not_looked_for_in_redis(redis: Redis) -> None:
 
     with pytest.raises(BadData, match=r"lie in users\.csv, not in Redis"):
         await read(redis, recipe)
+
+
+async def test_rows_that_a_user_may_not_read_are_refused_by_name(redis: Redis, redis_url: str) -> None:
+    for number in range(4):
+        await put_user(redis, number)
+    rights = ("%R~user:*", "-@all", "+@read", "+@connection")
+    await redis.execute_command("ACL", "SETUSER", "learns", "reset", "on", ">pw", *rights)
+    learner = Redis.from_url(redis_url, username="learns", password="pw")
+    recipe = Recipe.parse(CHURN)
+    try:
+        table = await read(learner, recipe)
+        await redis.execute_command("ACL", "SETUSER", "learns", "resetkeys", "%R~user:?", "%R~user:?:truth")
+
+        with pytest.raises(RedisRefused, match=r"permissions to access .*; ACL LOG of Redis names the key"):
+            await read(learner, recipe)
+    finally:
+        await learner.aclose()
+        await redis.execute_command("ACL", "DELUSER", "learns")
+
+    assert len(table) == 4

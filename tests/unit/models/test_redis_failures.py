@@ -1,5 +1,7 @@
 """What goes wrong with Redis is either a silence or a refusal, never an error of the client library."""
 
+from ssl import SSLCertVerificationError
+
 import pytest
 from redis import exceptions
 
@@ -50,7 +52,46 @@ async def test_a_redis_that_says_no_refuses(error: Exception) -> None:
     with pytest.raises(RedisRefused) as caught:
         await failing(error)
 
-    assert str(caught.value) == f"Redis refused: {str(error).rstrip('.')}"
+    assert caught.value.details["reason"] == str(error).rstrip(".")
+    assert str(caught.value).startswith(f"Redis refused: {str(error).rstrip('.')}")
+
+
+@pytest.mark.parametrize(
+    ("said", "cure"),
+    [
+        ("NOPERM User x has no permissions to run the 'config|get' command", "ACL SETUSER NAME +config|get"),
+        (
+            "this user has no permissions to access one of the keys used as arguments",
+            "names the key; `Rights`",
+        ),
+        ("No permissions to access a key", "names the key; `Rights`"),
+        ("this user has no permissions to access one of the channels used as arguments", "names the channel"),
+        ("command not allowed when used memory > 'maxmemory'", "raise its maxmemory"),
+        ("You can't write against a read only replica", "the URL of its primary"),
+        ("MISCONF Redis is configured to save RDB snapshots, but", "give its disk room"),
+        ("NOREPLICAS Not enough good replicas to write", "bring its replicas back"),
+        ("WRONGPASS invalid username-password pair or user is disabled.", "the right user and password"),
+        ("NOAUTH Authentication required.", "the right user and password"),
+    ],
+)
+def test_what_redis_refuses_is_told_with_what_cures_it(said: str, cure: str) -> None:
+    refused = RedisRefused(said)
+
+    assert str(refused).startswith(f"Redis refused: {said}; ")
+    assert cure in str(refused)
+    assert refused.details["reason"] == said
+
+
+async def test_what_tls_says_is_told_first() -> None:
+    expired = SSLCertVerificationError(1, "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed")
+    expired.verify_message = "certificate has expired"
+    lost = exceptions.ConnectionError("Error 1 connecting to redis.example:6379, which takes a lot of words.")
+    lost.__context__ = expired
+
+    with pytest.raises(RedisUnavailable) as caught:
+        await failing(lost)
+
+    assert caught.value.details["reason"] == "TLS: certificate has expired"
 
 
 @pytest.mark.parametrize("kind", [exceptions.MovedError, exceptions.AskError])

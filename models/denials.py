@@ -1,0 +1,24 @@
+"""What cures that Redis said no, by its words; pure."""
+
+import re
+
+RIGHTS = "`Rights` in docs/redis-keys.md lists what each program needs"
+LOG_IN = "put the right user and password into the URL of Redis"
+# The first whose words were said is meant; what a group finds stands in the cure.
+CURES = (
+    (re.compile(r"permissions to run the '([^']+)' command"), f"ACL SETUSER NAME +{{}} allows it; {RIGHTS}"),
+    (re.compile(r"permissions to access (?:one of the|a) (key|channel)"), f"ACL LOG of Redis names the {{}}; {RIGHTS}"),
+    (re.compile("'maxmemory'"), "raise its maxmemory, or delete what is not needed"),
+    (re.compile("read only replica"), "give the URL of its primary"),
+    (re.compile("MISCONF"), "give its disk room, and look into its log"),
+    (re.compile("NOREPLICAS"), "bring its replicas back, or lower its min-replicas-to-write"),
+    (re.compile("username-password pair|Authentication required"), LOG_IN),
+)  # fmt: skip
+
+
+def denied(told: str) -> str:
+    """Return what Redis said, and what cures it where that is known."""
+    for words, cure in CURES:
+        if found := words.search(told):
+            return f"{told}; {cure.format(*found.groups())}"
+    return told
