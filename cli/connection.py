@@ -11,7 +11,7 @@ from cli.settings import Settings
 from models.connecting import connect, without_password
 from models.errors import shown
 from models.keys import Keys
-from models.redis_failures import BUSY, UNSAVED
+from models.redis_failures import BUSY, UNSAVED, refusal_within
 from models.store import Client, ModelStore
 
 LOG_IN = "put the right user and password into the URL, redis://USER:PASSWORD@HOST:6379"
@@ -87,6 +87,8 @@ async def check_answer(client: Client, url: str) -> None:
             return
         raise refusal(url, str(error)) from error
     except (RedisError, RedisClusterException, OSError) as error:
+        if refused := refusal_within(error):
+            raise refusal(url, str(refused)) from error
         place = shown(without_password(url))
         plain = ", write redis:// where it speaks no TLS" if url.startswith("rediss") else ""
         cure = cure_for(str(error), f"start it{plain}, or set INSITU_REDIS_URL to another")

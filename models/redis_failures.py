@@ -13,6 +13,7 @@ from redis.exceptions import (
     AuthorizationError,
     ClusterDownError,
     InvalidResponse,
+    NoPermissionError,
     RedisClusterException,
     ResponseError,
 )
@@ -34,6 +35,7 @@ WRONG_TYPE = "WRONGTYPE"
 BUSY = "BUSY "  # with a script: it answers nobody until that has ended
 UNSAVED = "MISCONF"  # it could not save what it has: it refuses writes, and a PING, and answers reads
 REFUSED = (AuthenticationError, AuthorizationError, ResponseError)
+KEPT_OUT = (AuthenticationError, AuthorizationError, NoPermissionError)
 # What Redis 7, and Valkey without the script's name, say at the end of why a script of ours stopped.
 IN_SCRIPT = re.compile(r"\. script: (?:[0-9a-f]{40}, )?on @user_script:\d+")
 PIPELINE_REASON = re.compile(r"caused error: (?:\(['\"])?(.*?)(?:['\"],\))?$", re.DOTALL)
@@ -53,9 +55,22 @@ async def redis_errors() -> AsyncIterator[None]:
         said = reason(error)
         raise (RedisUnavailable if said.startswith(BUSY) else RedisRefused)(said) from error
     except UNAVAILABLE as error:
-        if isinstance(error.__cause__, REFUSED):  # what a server says while the connection is made
-            raise RedisRefused(reason(error.__cause__)) from error
+        if refused := refusal_within(error):
+            raise RedisRefused(reason(refused)) from error
         raise RedisUnavailable(why_silent(error)) from error
+
+
+def refusal_within(error: BaseException) -> Exception | None:
+    """Return what a server said no by while the connection was made, None where it said nothing.
+
+    redis-py takes a node that refuses CLUSTER SLOTS to a user for one of no cluster.
+    """
+    if isinstance(error.__cause__, REFUSED):
+        return error.__cause__
+    one: BaseException | None = error
+    while one is not None and not isinstance(one, KEPT_OUT):
+        one = one.__cause__ or one.__context__
+    return one
 
 
 def why_silent(error: BaseException) -> str:

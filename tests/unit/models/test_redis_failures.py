@@ -142,3 +142,13 @@ async def test_a_long_address_does_not_hide_why_nobody_answers() -> None:
         )
 
     assert "/ddd" in str(caught.value)
+
+
+async def test_a_node_that_refuses_its_slots_to_a_user_is_no_node_of_none() -> None:
+    hidden = exceptions.RedisClusterException("Cluster mode is not enabled on this node")
+    hidden.__context__ = exceptions.NoPermissionError("no permissions to run the 'cluster|slots' command")
+    told = exceptions.RedisClusterException("Redis Cluster cannot be connected")
+    told.__cause__ = hidden
+
+    with pytest.raises(RedisRefused, match=r"ACL SETUSER NAME \+cluster\|slots"):
+        await failing(told)
