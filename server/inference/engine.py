@@ -32,6 +32,7 @@ from server.inference.batch_limits import BatchLimits
 from server.inference.blocks import Blocks
 from server.inference.catalogue import Catalogue
 from server.inference.ending import ended
+from server.inference.errors import code_of
 from server.inference.explaining.explainer import Explainer
 from server.inference.meanings import in_time
 from server.inference.moments import Moment
@@ -132,8 +133,7 @@ class Engine:
 
     def refused(self, model: str, error: Exception) -> None:
         """Count what is wrong with a request that the core never gets to see; the model it names may be any text."""
-        if isinstance(error, InsituError):
-            self.metrics.failed(self.catalogue.counted_as(model), error.code)
+        self.metrics.failed(self.catalogue.counted_as(model), code_of(error))
 
     async def manifest(self, name: str, version: int) -> Manifest:
         """Return the manifest of a version, which need not be loaded.

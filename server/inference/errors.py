@@ -2,6 +2,8 @@
 
 from models.errors import BadFeatureView, InsituError, RedisRefused
 
+FAULT = "internal_error"  # the code of what no class here names: a fault of this program
+
 
 class BadInput(InsituError):
     """A tensor of the request that the graph does not take."""
@@ -138,3 +140,8 @@ def no_view(model: str) -> BadFeatureView:
         f"model {model!r} has no feature view, so it reads no keys; ask with `inputs`, or publish "
         "it with `--features view.yaml`"
     )
+
+
+def code_of(error: Exception) -> str:
+    """Return the code that an error is counted and told by."""
+    return error.code if isinstance(error, InsituError) else FAULT

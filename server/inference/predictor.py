@@ -20,7 +20,7 @@ from server.inference.asking import Answer, Ask, Row, UnsaidRows
 from server.inference.catalogue import Catalogue
 from server.inference.columns import KeyedRows, columns_of
 from server.inference.dividing import Share, divided
-from server.inference.errors import DeadlineExceeded, Stopping, TooManyRows, no_view
+from server.inference.errors import DeadlineExceeded, Stopping, TooManyRows, code_of, no_view
 from server.inference.loading import Serving
 from server.inference.reading.reader import Reader
 from server.inference.reading.rows import RowReader
@@ -254,16 +254,20 @@ class Predictor:
             if route is not None and route.shadow is not None:
                 self._shadows.beside(request.ask, route.shadow, answer)
             return
+        self._count_failed(request, error)
+        request.done(error)
+
+    def _count_failed(self, request: Request, error: Exception) -> None:
+        """Count a request that failed whole, by a fault of ours too: nobody else would."""
         if isinstance(error, InsituError):
             error.__traceback__ = None  # its frames hold the request, whose caller holds the error
-            model = request.ask.model
-            meant = serving_meant(request)
-            version = None if meant is None else meant.manifest.version
-            known = self._catalogue.counted_as(model) if version is None else model
-            self._metrics.failed(known, error.code, request.callers, version)
-            if meant is not None:
-                meant.metrics.failed(time.monotonic() - request.asked, request.callers)
-        request.done(error)
+        model = request.ask.model
+        meant = serving_meant(request)
+        version = None if meant is None else meant.manifest.version
+        known = self._catalogue.counted_as(model) if version is None else model
+        self._metrics.failed(known, code_of(error), request.callers, version)
+        if meant is not None:
+            meant.metrics.failed(time.monotonic() - request.asked, request.callers)
 
     def _answer(self, request: Request) -> Answer:
         """Return the answer of a request, counted."""

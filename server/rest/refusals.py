@@ -12,6 +12,7 @@ NotReady  Broken                                what is wrong with us
 from collections.abc import Sequence
 
 from models.errors import InsituError, shown
+from server.inference.errors import FAULT
 
 
 class Refusal(InsituError):
@@ -167,7 +168,7 @@ class NotReady(Refusal):
 class Broken(Refusal):
     """A fault of this program; the log has it, the answer does not."""
 
-    code = "internal_error"
+    code = FAULT
 
     def __init__(self) -> None:
         super().__init__("the server failed at this request; its log says why")

@@ -14,14 +14,21 @@ from typing import Any
 
 import numpy as np
 
-from models.errors import BadRequest, InsituError
+from models.errors import BadRequest
 from models.manifest import Manifest
 from models.named_elements import features_of
 from models.privacy import Privacy
 from server.inference.asking import Answer, Ask, Row
 from server.inference.catalogue import Catalogue
 from server.inference.dividing import Share, divided
-from server.inference.errors import DeadlineExceeded, NotExplainable, Overloaded, RunFailed, TooManyRows
+from server.inference.errors import (
+    DeadlineExceeded,
+    NotExplainable,
+    Overloaded,
+    RunFailed,
+    TooManyRows,
+    code_of,
+)
 from server.inference.explaining import reading
 from server.inference.explaining.asking import ROWS_MOST, SAMPLES, SAMPLES_MOST, Wish
 from server.inference.explaining.between import Between
@@ -75,8 +82,8 @@ class Explainer:
             deadline = min(deadline, ask.deadline)
         try:
             return await self._in_time(ask, wish, deadline - started)
-        except InsituError as error:
-            self._metrics.failed(self._catalogue.counted_as(ask.model), error.code)
+        except Exception as error:
+            self._metrics.failed(self._catalogue.counted_as(ask.model), code_of(error))
             raise
 
     async def _in_time(self, ask: Ask, wish: Wish, seconds: float) -> Answer:

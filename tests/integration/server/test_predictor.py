@@ -14,6 +14,7 @@ from server.inference import predictor as predicting
 from server.inference.asking import Answer, Ask
 from server.inference.engine import Engine
 from server.inference.errors import BadInput, DeadlineExceeded, Overloaded, RunFailed, TooManyRows
+from server.inference.sessions import Session
 from tests.graphs import (
     bundle,
     dense,
@@ -322,6 +323,25 @@ async def test_rows_are_bounded_by_the_numbers_of_their_answer(
     assert len((await ask(running, inputs={"x": two}, raw=True)).rows) == 2
     assert len((await ask(running, inputs={"x": three})).rows) == 3
     assert len((await ask(running, inputs={"x": three}, tensors=True)).rows) == 3
+
+
+async def test_a_fault_of_ours_is_counted_as_what_it_is_told_as(
+    store: ModelStore, engine: StartEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store.publish(bundle(scaled()))
+    running = await engine()
+
+    def broken(*_: Any) -> Any:
+        raise ZeroDivisionError("a fault of ours")
+
+    await ask(running, inputs={"x": [[1, 2]]})  # it is loaded by then
+    monkeypatch.setattr(Session, "run", broken)
+    with pytest.raises(ZeroDivisionError):
+        await ask(running, inputs={"x": [[1, 2]]})
+
+    told = running.metrics.exposition().decode()
+    assert 'insitu_errors_total{model="m",version="1",code="internal_error"} 1.0' in told
+    assert 'nv_inference_request_failure{model="m",version="1"} 1.0' in told
 
 
 async def test_a_deadline_is_held_while_the_graph_runs(store: ModelStore, engine: StartEngine) -> None:

@@ -13,6 +13,7 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from server.metrics import Metrics
+from server.rest.errors import STATUS
 
 DOCS = Path(__file__).parents[3] / "docs"
 PAGE = (DOCS / "metrics.md").read_text()
@@ -80,6 +81,18 @@ def test_every_question_asks_for_series_that_are_there(samples: set[str]) -> Non
 
     assert asked
     assert asked <= samples
+
+
+def test_the_question_of_faults_is_for_the_codes_that_are_no_mistake_of_a_caller() -> None:
+    faults = re.search(r"insitu_errors_total\{code=~\s*\"([^\"]+)\"", PAGE)
+    ours = {one.code for one, status in STATUS.items() if status >= 500 or status == 429}
+
+    assert faults is not None
+    assert {code for code in every_code() if re.fullmatch(faults[1], code)} == ours
+
+
+def every_code() -> set[str]:
+    return {kind.code for one in STATUS for kind in (one, *one.__subclasses__())}
 
 
 def test_every_panel_draws_series_that_are_there(samples: set[str]) -> None:
