@@ -70,10 +70,12 @@ COPY --from=server-files /opt/insitu /opt/insitu
 USER 10001:10001
 WORKDIR /home/insitu
 EXPOSE 8000 8001 8002
-# The container asks itself: through no proxy, and whatever its certificate calls it.
+# The container asks itself where it listens: through no proxy, and whatever its certificate calls it.
 HEALTHCHECK --interval=5s --timeout=3s --start-period=20s --retries=3 \
     CMD ["python3", "-c", "import os, ssl, urllib.request as r; \
-        door = ('https' if os.environ.get('INSITU_TLS_CERT') else 'http') + '://127.0.0.1:' + (os.environ.get('INSITU_PORT') or '8000'); \
+        host = (os.environ.get('INSITU_HOST') or '127.0.0.1').strip('[]'); \
+        host = '127.0.0.1' if host in ('0.0.0.0', '::') else '[' + host + ']' if ':' in host else host; \
+        door = ('https' if os.environ.get('INSITU_TLS_CERT') else 'http') + '://' + host + ':' + (os.environ.get('INSITU_PORT') or '8000'); \
         itself = r.HTTPSHandler(context=ssl._create_unverified_context()); \
         r.build_opener(r.ProxyHandler({}), itself).open(door + '/health/ready', timeout=2)"]
 ENTRYPOINT ["insitu"]

@@ -44,7 +44,22 @@ def test_a_server_is_healthy_with_and_without_tls_and_behind_a_proxy(
 
     well = healthy(INSITU_PORT=str(server.port), **settings)
     beside_a_proxy = healthy(INSITU_PORT=str(server.port), http_proxy="http://127.0.0.1:1", **settings)
+    everywhere = [
+        healthy(INSITU_PORT=str(server.port), INSITU_HOST=host, **settings) for host in ("", "[::]")
+    ]
     server.stop()
 
-    assert (well, beside_a_proxy) == (True, True)
+    assert (well, beside_a_proxy, everywhere) == (True, True, [True] * 2)
     assert not healthy(INSITU_PORT=str(free_port()))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="127.0.0.2 is this machine on Linux alone")
+def test_a_server_of_one_address_is_asked_there(redis_url: str, healthy: Callable[..., bool]) -> None:
+    here = {"INSITU_HOST": "127.0.0.2"}
+    server = ServeCommand(redis_url, here).start()
+
+    well = healthy(INSITU_PORT=str(server.port), **here)
+    elsewhere = healthy(INSITU_PORT=str(server.port))
+    server.stop()
+
+    assert (well, elsewhere) == (True, False)
