@@ -43,3 +43,28 @@ def test_the_first_screen_has_the_two_commands() -> None:
 
     assert any("make demo" in line for line in first)
     assert any("make test" in line for line in first)
+
+
+def test_one_prediction_is_the_same_through_every_door_and_on_every_page() -> None:
+    by_http = re.search(r'"benign":([\d.e-]+)\}', README)
+    by_redis = re.search(r'3\) "benign"\n +4\) "([\d.e-]+)"', README)
+    by_protocol = re.search(r"0\.9990\d+,([\d.e-]+),", (ROOT / "docs" / "from-triton.md").read_text())
+
+    assert by_http is not None
+    assert by_redis is not None
+    assert by_protocol is not None
+    assert by_redis[1] == by_http[1]
+    assert float(by_protocol[1]) == pytest.approx(float(by_http[1]), rel=1e-7)
+
+
+def test_the_accuracies_of_the_demo_are_those_of_the_recipes() -> None:
+    recipes = (ROOT / "docs" / "recipes.md").read_text()
+    shown = re.findall(r"^(\w+) +\w+ +1 +\d+ +([\d.]+)% +[\d.]+% ", README, re.MULTILINE)
+    listed = re.findall(r"^(\w+) +1 +1 +accuracy (0\.\d+)", README, re.MULTILINE)
+    told = dict(re.findall(r"^\| `(\w+)` \|(?:[^|]*\|){3} (0\.\d+) ", recipes, re.MULTILINE))
+
+    assert len(shown) == len(listed) == 3
+    for name, percent in shown:
+        assert float(percent) == pytest.approx(100 * float(told[name]), abs=0.051)
+    for name, accuracy in listed:
+        assert float(accuracy) == pytest.approx(float(told[name]), abs=0.00051)
