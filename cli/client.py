@@ -19,6 +19,7 @@ NOT_TRUSTED = "[SSL: CERTIFICATE_VERIFY_FAILED] "
 TRUST = (
     "set SSL_CERT_FILE to the certificate of its authority, and ask by a name that its own certificate has"
 )
+SAY_WHO = "here INSITU_TOKEN, or --token, is its text, which `insitu token` made beside the server's entry"
 
 
 class ServerClient:
@@ -87,7 +88,8 @@ class ServerClient:
             return told
         error = told.get("error")
         if isinstance(error, dict):
-            raise ServerRefused(answer.status_code, error)
+            refused = ServerRefused(answer.status_code, error)
+            raise refused.with_cure(SAY_WHO) if error.get("code") == "unauthorized" else refused
         excerpt = " ".join(answer.text[:EXCERPT].split())
         message = f"{self.url} answers {answer.status_code}: {excerpt}"
         raise ServerRefused(answer.status_code, {"code": "not_insitu", "message": message})

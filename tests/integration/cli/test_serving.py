@@ -166,6 +166,7 @@ def test_a_token_is_sent(insitu: Insitu, running: Start, published: None) -> Non
     with_it = insitu("predict", "churn", "customer:1", "--url", url, INSITU_TOKEN=made["token"])
 
     assert without.code == 1
+    assert "INSITU_TOKEN, or --token" in without.error
     assert with_it.code == 0
 
 
