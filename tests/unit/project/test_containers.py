@@ -182,3 +182,8 @@ def test_the_build_context_holds_what_the_dockerfile_copies() -> None:
     }
 
     assert copied == allowed
+
+
+def test_a_redis_may_take_its_time_to_read_what_it_had(compose: dict[str, Any]) -> None:
+    # An unhealthy Redis is given up, and the server with it; one that is healthy early is told of early.
+    assert compose["services"]["redis"]["healthcheck"]["start_period"] == "30m"
