@@ -17,6 +17,7 @@ CATEGORIES_MOST = 100
 ROWS_LEAST = 10
 VOID_MOST = 0.05  # of the rows may be given up for texts among a field's numbers; for more the field is
 ODD_SHOWN = 24  # characters
+EARLIEST = 1e9  # Unix seconds, 2001: no answer was written before
 SMALL_IMAGE = 4  # pixels a side below which there is nothing to convolve
 UNSTORED = "delete such a field (HDEL), then it is missing"
 MISSING, OTHER = "missing", "other"
@@ -85,8 +86,9 @@ def drafted(looked: Looked) -> Draft:
     choose_task(draft)
     for one in looked.vectors:
         share_of_bad(draft, one.bad, f"{one.bad} rows have no {one.name}, or one of no finite numbers")
+    scores = scored(looked)
     for facts in looked.fields:
-        reason = useless(facts, looked.key)
+        reason = scores.get(facts.name) or useless(facts, looked.key)
         if reason:
             draft.left_out.append((facts.name, reason))
         else:
@@ -167,6 +169,26 @@ def share_of_bad(draft: Draft, bad: int, note: str) -> None:
         share = -(-bad * 1000 // draft.looked.rows) / 1000
         draft.bad_share = round(min(1.0, draft.bad_share + share), 3)
         draft.bad_note = f"{draft.bad_note}; {note}".removeprefix("; ")
+
+
+def scored(looked: Looked) -> dict[str, str]:
+    """Return the columns that a scoring job wrote into the rows, with why they are left out.
+
+    Such an answer may come of a model that was trained on this target: it would tell it.
+    Source: docs/scoring.md#where-to, `--to-field`.
+    """
+    columns = {facts.name: facts for facts in looked.fields}
+    found: dict[str, str] = {}
+    for name in (*columns, looked.target.name):
+        version, time = columns.get(f"{name}_version"), columns.get(f"{name}_time")
+        if version is None or time is None or not (version.numbers and version.whole and time.numbers):
+            continue
+        if version.low >= 1 and time.low >= EARLIEST:
+            reason = f"it is an answer that `insitu score --to-field {name}` wrote"
+            found |= dict.fromkeys(
+                (name, *(f"{name}_{end}" for end in ("probability", "version", "time"))), reason
+            )
+    return found
 
 
 def useless(facts: Facts, key: str) -> str:

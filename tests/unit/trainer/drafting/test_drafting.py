@@ -87,6 +87,23 @@ def test_a_column_that_teaches_nothing_is_left_out_with_its_reason(
     assert f"#   z: {reason}" in text
 
 
+def test_an_answer_that_scoring_wrote_into_the_rows_is_no_feature(tmp_path: Path) -> None:
+    some = np.arange(COUNT)
+    answers: dict[str, Any] = {
+        "churn": Y,
+        "churn_probability": some / 99,
+        "churn_version": some % 3 + 1,
+        "churn_time": 1.79e9 + some,
+    }
+    own: dict[str, Any] = {"app": some % 7, "app_version": some % 3 + 1, "app_time": some % 24}
+
+    recipe, text = draft(tmp_path, **answers, **own)
+
+    assert sorted(fields(recipe)) == sorted(["a", *own])
+    for name in answers:
+        assert f"#   {name}: it is an answer that `insitu score --to-field churn` wrote" in text
+
+
 def test_a_packed_file_is_parted_by_what_its_first_line_has_most_of(tmp_path: Path) -> None:
     lines = "".join(f"{row}.5;{row % 7};{Y[row]}\n" for row in range(COUNT))
     (tmp_path / "rows.csv.gz").write_bytes(gzip.compress(f"a;b;y\n{lines}".encode()))
