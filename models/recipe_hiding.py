@@ -15,7 +15,7 @@ TASKS_LEFT: Mapping[str, str] = {
 CURES: Mapping[str, str] = {
     "batch_norm": "mixes the rows of a batch; take `layer_norm`",
     **dict.fromkeys(
-        ("standardize", "min_max", "robust", "quantile", "columns"),
+        ("standardize", "min_max", "robust", "quantile", "whiten", "columns"),
         "is measured on the rows themselves; take `scale`, `clip` or `log1p` with numbers that you know",
     ),
     **dict.fromkeys(

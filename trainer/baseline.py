@@ -1,17 +1,21 @@
 """A linear model of scikit-learn on the same rows: what a network has to beat to be worth it."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.base import clone
+from sklearn.compose import ColumnTransformer
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from models.recipe import Recipe
+from trainer.blueprints import columns_of
 from trainer.evaluate import evaluate
 from trainer.judging.questions import Scores
 from trainer.sampling import evenly
@@ -25,6 +29,7 @@ ROWS_MOST = 20_000
 ROWS_AT_ONCE = 16_384
 
 Answerer = Callable[[NDArray[np.float64]], NDArray[Any]]
+Categories = Mapping[str, Mapping[int, int]]  # of each input: a column of categories, and how many there are
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,44 +40,74 @@ class Baseline:
     scores: Scores
 
 
-def baseline(task: Task, train: Table, held_out: Table) -> Baseline:
+def baseline(task: Task, train: Table, held_out: Table, categories: Categories | None = None) -> Baseline:
     """Fit a linear model to rows that are not held out, and score it on those that are.
 
     Of more rows than a linear model gains from, an even part is taken.
     """
-    sequences = any(values.lengths is not None for values in train.inputs.values())
-    about = "mean, deviation, least and most of each channel" if sequences else "the features"
-    labels = isinstance(task, Classification | Multilabel)
-    name = f"scikit-learn {'logistic' if labels else 'ridge'} regression on {about}, standardised"
-    some = thinned(train, ROWS_MOST)
-    answer = answerer(task, some, flat_features(some))
+    some, few = thinned(train, ROWS_MOST), places(train, categories or {})
+    answer = answerer(task, some.targets, flat_features(some), scaling(few))
     parts = (held_out.slice(start, start + ROWS_AT_ONCE) for start in range(0, len(held_out), ROWS_AT_ONCE))
     answers = np.concatenate([answer(flat_features(part)) for part in parts])
-    return Baseline(name, evaluate(task, answers, held_out.targets))
+    return Baseline(name_of(task, train, bool(few)), evaluate(task, answers, held_out.targets))
 
 
-def answerer(task: Task, train: Table, known: NDArray[np.float64]) -> Answerer:
+def name_of(task: Task, train: Table, categories: bool) -> str:
+    """Return what the linear model of a task is called, and what it sees."""
+    sequences = any(values.lengths is not None for values in train.inputs.values())
+    about = "mean, deviation, least and most of each channel" if sequences else "the features"
+    kind = "logistic" if isinstance(task, Classification | Multilabel) else "ridge"
+    ending = ", categories one-hot" if categories else ""
+    return f"scikit-learn {kind} regression on {about}, standardised{ending}"
+
+
+def categories_of(recipe: Recipe) -> Categories:
+    """Return which columns of the inputs of a recipe hold the number of a category."""
+    return {
+        view.name: {at: one.categories for at, one in enumerate(columns_of(view)) if one.categories}
+        for view in recipe.features.inputs
+    }
+
+
+def places(table: Table, categories: Categories) -> dict[int, int]:
+    """Return where in `flat_features` a number of a category stands, and how many categories there are."""
+    found, before = {}, 0
+    for name, values in table.inputs.items():
+        found.update({before + at: count for at, count in categories.get(name, {}).items()})
+        before += flat(values.slice(0, 1)).shape[1]
+    return found
+
+
+def scaling(few: Mapping[int, int]) -> Any:
+    """Return what brings features to one scale: numbers standardised, each category a column of its own."""
+    if not few:
+        return StandardScaler()
+    kinds = OneHotEncoder(categories=[range(count) for count in few.values()], handle_unknown="ignore")
+    return ColumnTransformer([("categories", kinds, list(few))], remainder=StandardScaler())
+
+
+def answerer(task: Task, true: NDArray[Any], known: NDArray[np.float64], scaled: Any) -> Answerer:
     """Return what gives a linear model's answers in the shape of the task's."""
     if isinstance(task, Classification):
-        return chances_of(logistic(known, train.targets))
+        return chances_of(logistic(known, true, scaled))
     if isinstance(task, Multilabel):
-        every = [chances(known, column) for column in train.targets.T]
+        every = [chances(known, column, scaled) for column in true.T]
         return lambda asked: np.stack([one(asked) for one in every], 1)
-    true = train.targets.reshape(len(train), -1)
-    model = make_pipeline(StandardScaler(), Ridge()).fit(known, true)
+    values = true.reshape(len(true), -1)
+    model = make_pipeline(scaled, Ridge()).fit(known, values)
 
     def said(asked: NDArray[np.float64]) -> NDArray[Any]:
         return np.asarray(model.predict(asked)).reshape(len(asked), -1)
 
     if not isinstance(task, Quantiles):
         return said
-    apart = np.quantile(true - said(known), task.shares, axis=0)
+    apart = np.quantile(values - said(known), task.shares, axis=0)
     return lambda asked: said(asked)[..., None] + apart.T  # (N, columns, Q)
 
 
-def logistic(known: NDArray[np.float64], targets: NDArray[Any]) -> Any:
-    """Return a logistic regression on standardised features."""
-    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=ITERATIONS))
+def logistic(known: NDArray[np.float64], targets: NDArray[Any], scaled: Any) -> Any:
+    """Return a logistic regression on features brought to one scale."""
+    model = make_pipeline(clone(scaled), LogisticRegression(max_iter=ITERATIONS))
     with warnings.catch_warnings():
         # A baseline that is not quite at its optimum is still a baseline.
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -84,12 +119,12 @@ def chances_of(model: Any) -> Answerer:
     return lambda asked: np.asarray(model.predict_proba(asked))
 
 
-def chances(known: NDArray[np.float64], targets: NDArray[Any]) -> Answerer:
+def chances(known: NDArray[np.float64], targets: NDArray[Any], scaled: Any) -> Answerer:
     """Return what gives the probability of one label; of one that always or never holds as that."""
     if len(np.unique(targets)) < 2:
         always = float(targets[0])
         return lambda asked: np.full(len(asked), always)
-    several = chances_of(logistic(known, targets))
+    several = chances_of(logistic(known, targets, scaled))
     return lambda asked: several(asked)[:, 1]
 
 

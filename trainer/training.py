@@ -14,7 +14,7 @@ from models.recipe import Recipe
 from models.reference import ENTRY
 from models.scores import four_digits
 from trainer.attribute import attributions
-from trainer.baseline import Baseline, baseline, mean_row
+from trainer.baseline import Baseline, baseline, categories_of, mean_row
 from trainer.blueprints import blueprint_of
 from trainer.contest.unseen import unseen_by_all
 from trainer.datasets.series import Series
@@ -263,7 +263,7 @@ class Training:
                 plain = mean_row(self.task, self._misses(network, self.held_out), self.held_out.targets)
             else:
                 known = self.table.slice(0, len(self.train) + len(self.validation))
-                plain = baseline(self.task, known, self.held_out)
+                plain = baseline(self.task, known, self.held_out, categories_of(self.recipe))
             stage.result = (
                 f"{self.task.metric} {four_digits(plain.scores.values[self.task.metric])}, {plain.name}"
             )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from benchmarks.skill.rivals import CLASSIFIERS, REGRESSORS, answers
 from models.connecting import connect
 from models.recipe import Recipe
+from trainer.baseline import categories_of
 from trainer.datasets.catalogue import dataset
 from trainer.datasets.loading import load_into
 from trainer.evaluate import evaluate
@@ -50,7 +51,10 @@ def fought(recipe: Recipe, table: Table, seed: int) -> Bout:
     training = Training(seeded, table.copy(), journal)
     learned, asked = training.train.joined_with(training.validation), training.held_out
     made = training.result()
+    categories = categories_of(recipe)
     scores: dict[str, Scores] = {NETWORK: made.outcome.scores.values}
     for name, make in (CLASSIFIERS if recipe.classes else REGRESSORS).items():
-        scores[name] = evaluate(training.task, answers(make, seed, learned, asked), asked.targets).values
+        scores[name] = evaluate(
+            training.task, answers(make, seed, learned, asked, categories), asked.targets
+        ).values
     return Bout(seed, scores, (len(learned), len(asked)), sum(journal.seconds.values()))

@@ -16,33 +16,33 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
-from trainer.baseline import flat_features
+from trainer.baseline import Categories, flat_features, places, scaling
 from trainer.table import Table
 
 ITERATIONS = 2000
 TREES = 300
 Features = NDArray[np.float64]
-Make = Callable[[int], Any]  # a seed -> an estimator
+Make = Callable[[int, Any], Any]  # a seed, and what brings features to one scale -> an estimator
 
 CLASSIFIERS: Mapping[str, Make] = {
-    "LogisticRegression": lambda seed: scaled(LogisticRegression(max_iter=ITERATIONS, random_state=seed)),
-    "MLPClassifier": lambda seed: scaled(MLPClassifier(max_iter=ITERATIONS, random_state=seed)),
-    "RandomForest": lambda seed: RandomForestClassifier(TREES, random_state=seed),
-    "HistGradientBoosting": lambda seed: HistGradientBoostingClassifier(random_state=seed),
+    "LogisticRegression": lambda seed, scale: make_pipeline(
+        scale, LogisticRegression(max_iter=ITERATIONS, random_state=seed)
+    ),
+    "MLPClassifier": lambda seed, scale: make_pipeline(
+        scale, MLPClassifier(max_iter=ITERATIONS, random_state=seed)
+    ),
+    "RandomForest": lambda seed, _scale: RandomForestClassifier(TREES, random_state=seed),
+    "HistGradientBoosting": lambda seed, _scale: HistGradientBoostingClassifier(random_state=seed),
 }
 REGRESSORS: Mapping[str, Make] = {
-    "Ridge": lambda _seed: scaled(Ridge()),
-    "MLPRegressor": lambda seed: scaled(MLPRegressor(max_iter=ITERATIONS, random_state=seed)),
-    "RandomForest": lambda seed: RandomForestRegressor(TREES, random_state=seed),
-    "HistGradientBoosting": lambda seed: HistGradientBoostingRegressor(random_state=seed),
+    "Ridge": lambda _seed, scale: make_pipeline(scale, Ridge()),
+    "MLPRegressor": lambda seed, scale: make_pipeline(
+        scale, MLPRegressor(max_iter=ITERATIONS, random_state=seed)
+    ),
+    "RandomForest": lambda seed, _scale: RandomForestRegressor(TREES, random_state=seed),
+    "HistGradientBoosting": lambda seed, _scale: HistGradientBoostingRegressor(random_state=seed),
 }
-
-
-def scaled(estimator: Any) -> Any:
-    """Return an estimator that sees standardised features."""
-    return make_pipeline(StandardScaler(), estimator)
 
 
 def features(table: Table) -> Features:
@@ -58,9 +58,14 @@ def features(table: Table) -> Features:
     return np.concatenate([flat_features(table), *steps], axis=1)
 
 
-def answers(make: Make, seed: int, learned: Table, asked: Table) -> NDArray[np.float64]:
-    """Fit a rival and return what it says of other rows: (N, C) probabilities or (N, 1) values."""
-    rival = make(seed)
+def answers(
+    make: Make, seed: int, learned: Table, asked: Table, categories: Categories
+) -> NDArray[np.float64]:
+    """Fit a rival and return what it says of other rows: (N, C) probabilities or (N, 1) values.
+
+    What needs one scale sees each category in a column of its own; trees part their numbers themselves.
+    """
+    rival = make(seed, scaling(places(learned, categories)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         rival.fit(features(learned), learned.targets)

@@ -10,7 +10,7 @@ from models.layers.columns import COLUMN_WORDS, Columns, by_field
 from models.layers.dense import ChannelDropout, Dropout, Embedding, Flatten, Linear, Reshape
 from models.layers.layer import Layer
 from models.layers.reading import by_word, spelled_out
-from models.layers.scaling import Clip, Fitted, GroupNorm, Log1p, Normalisation, Quantile, Scale
+from models.layers.scaling import Clip, Fitted, GroupNorm, Log1p, Normalisation, Quantile, Scale, Whiten
 from models.layers.sequences import Attention, LastStep, Recurrent
 from models.layers.windows import AdaptivePool, Conv1d, Conv2d, GlobalPool, Pool
 
@@ -48,6 +48,7 @@ AnyLayer = (
     | Reshape
     | Fitted
     | Quantile
+    | Whiten
     | Columns
     | Scale
     | Log1p

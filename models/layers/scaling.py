@@ -44,6 +44,18 @@ class Quantile(Layer):
     knots: Annotated[int, Strict(), Field(ge=2, le=1000)] = 100
 
 
+class Whiten(Layer):
+    """The principal components of the channels, each brought to deviation 1: none tells of another.
+
+    `shrink` of the mean variance is added to that of every component, so that one which the training
+    rows hardly have is not blown up.
+    """
+
+    short = "shrink"
+    layer: Literal["whiten"]
+    shrink: Annotated[Number, Field(gt=0, le=1)] = 0.01
+
+
 class Scale(Layer):
     """Divides every number."""
 

@@ -7,7 +7,7 @@ from models.layers.columns import ColumnEmbedding, Columns
 from models.layers.dense import Dropout, Flatten, Reshape
 from models.layers.layer import Layer
 from models.layers.network import Residual
-from models.layers.scaling import Clip, Fitted, Log1p, Quantile, Scale
+from models.layers.scaling import Clip, Fitted, Log1p, Quantile, Scale, Whiten
 from trainer.errors import BadNetwork
 from trainer.networks import (
     activations,
@@ -19,6 +19,7 @@ from trainer.networks import (
     pools,
     recurrent,
     scaling,
+    whitening,
 )
 from trainer.networks.columns import columns
 from trainer.networks.forms import Column, DoesNotFit, Entry, Form
@@ -35,9 +36,10 @@ BUILDERS: dict[type[Layer], Callable[..., tuple[Step, Form]]] = {
     **pools.BUILDERS,
     **recurrent.BUILDERS,
     **scaling.BUILDERS,
+    **whitening.BUILDERS,
 }
 KINDS = {1: "vector", 2: "sequence", 3: "image"}
-FITTED = (Fitted, Quantile, Columns)
+FITTED = (Fitted, Quantile, Whiten, Columns)
 UNLEARNED = (*FITTED, Scale, Log1p, Clip, Flatten, Reshape, Dropout)
 
 

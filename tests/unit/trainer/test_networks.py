@@ -155,6 +155,7 @@ CASES: dict[str, Case] = {
     "standardize": (SEQUENCE, ["standardize", {"gru": 4}]),
     "scaling": (VECTOR, [{"scale": 2}, "log1p", {"clip": {"low": -1, "high": 1}}, "standardize", "min_max"]),
     "fitted": (VECTOR, ["robust", "quantile", {"linear": 4}]),
+    "whiten": (SEQUENCE, ["standardize", "whiten", {"gru": 4}]),
     "last_step": (SEQUENCE, [{"linear": 5}, "last_step"]),
     "scaling of pixels": (
         IMAGE,
@@ -237,7 +238,7 @@ EXPORTS: dict[str, Case] = {
     },
     "a vector": (VECTOR, [*SCALING, *LEARNED, {"reshape": [2, 3]}, "flatten"]),
     "whole numbers": (VECTOR, [{"embedding": {"count": 5, "size": 3}}, "flatten"]),
-    "an image": (IMAGE, [{"reshape": [1, 8, 8]}, "min_max", {"conv2d": 4}, *PIXELS, "flatten"]),
+    "an image": (IMAGE, [{"reshape": [1, 8, 8]}, "min_max", "whiten", {"conv2d": 4}, *PIXELS, "flatten"]),
     "a small image": (IMAGE, [{"conv2d": {"channels": 4, "stride": 2, "padding": 1}}, "global_max_pool"]),
     "fixed steps": (STEPS, [{"conv1d": 5}, *WINDOWS, {"gru": EVERY_STEP}, "flatten"]),
     "steps": (
@@ -274,7 +275,7 @@ EXPORTS: dict[str, Case] = {
             "flatten",
         ],
     ),
-    "fitted": (SEQUENCE, ["robust", {"quantile": "normal"}, {"linear": 4}, "last_step"]),
+    "fitted": (SEQUENCE, ["robust", {"quantile": "normal"}, "whiten", {"linear": 4}, "last_step"]),
     "parts of a sequence": (SEQUENCE, [{"adaptive_avg_pool": 3}, "flatten"]),
     "an image with channels left out": (IMAGE, [{"conv2d": 4}, {"dropout2d": 0.1}, "flatten"]),
 }
