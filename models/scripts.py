@@ -80,15 +80,18 @@ return 1
 """
 )
 
-# KEYS: model, aliases.  ARGV: alias, prefix of the model's version keys.
-# Returns the version gone back to, or -1: nowhere to go, -2: no such alias.
+# KEYS: model, aliases.  ARGV: alias, prefix of the model's version keys, what the alias means, its history.
+# Returns the version gone back to, or -1: nowhere to go, -2: no such alias, -3: it was moved since it was looked at.
 # Versions deleted meanwhile are passed over. Their manifests are in the slot of the model's keys.
+# The same rollback run twice, because its first reply was lost, changes nothing the second time.
 ROLLBACK = (
     HISTORY
     + SETTLE
     + """
 local now = redis.call('HGET', KEYS[2], ARGV[1])
 if not now then return -2 end
+local stored = redis.call('HGET', KEYS[1], 'previous:' .. ARGV[1]) or ''
+if now ~= ARGV[3] or stored ~= ARGV[4] then return -3 end
 local list = history(KEYS[1], ARGV[1])
 while #list > 0 do
   local version = table.remove(list)

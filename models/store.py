@@ -36,7 +36,8 @@ from models.manifest_reading import read_manifests
 from models.misspelling import Misspellings
 from models.redis_failures import connected, reading
 from models.refusals import Refusals
-from models.scripts import DELETE, PROMOTE, ROLLBACK, TRAFFIC, UNALIAS
+from models.rolling_back import NO_ALIAS, roll_back
+from models.scripts import DELETE, PROMOTE, TRAFFIC, UNALIAS
 from models.traffic import Traffic
 from models.uploads import HISTORY_KEPT, Uploads
 
@@ -313,10 +314,8 @@ class ModelStore:
                 RedisRefused.
         """
         check_alias(alias)
-        model, aliases = self.keys.model(name), self.keys.aliases(name)
-        async with connected(self.redis):
-            version = int(await self.redis.eval(ROLLBACK, 2, model, aliases, alias, f"{model}:v"))
-        if version == -2:
+        version = await roll_back(self.redis, self.keys, name, alias)
+        if version == NO_ALIAS:
             await self.versions(name)
             raise AliasNotFound(name, alias, sorted(await self.aliases(name)))
         if version < 0:
@@ -345,9 +344,11 @@ class ModelStore:
 
         Raises: BadName, ModelNotFound, TrafficNotFound, RedisUnavailable, RedisRefused.
         """
+        model = self.keys.model(name)
         async with connected(self.redis):
-            gone = await self.redis.hdel(self.keys.model(name), "traffic")
-        if not gone:
+            there = await self.redis.hexists(model, "traffic")
+            await self.redis.hdel(model, "traffic")  # sent again, and in vain, where the reply is lost
+        if not there:
             await self.versions(name)
             raise TrafficNotFound(name)
         await self._tell("traffic", name, 0, None)
@@ -390,10 +391,10 @@ class ModelStore:
         Raises: BadName, ModelNotFound, AliasNotFound, RedisUnavailable, RedisRefused.
         """
         check_alias(alias)
-        keys = (self.keys.model(name), self.keys.aliases(name))
-        async with connected(self.redis):
-            gone = int(await self.redis.eval(UNALIAS, len(keys), *keys, alias))
-        if not gone:
+        known = await self.aliases(name)
+        if alias not in known:
             await self.versions(name)
-            raise AliasNotFound(name, alias, sorted(await self.aliases(name)))
+            raise AliasNotFound(name, alias, sorted(known))
+        async with connected(self.redis):
+            await self.redis.eval(UNALIAS, 2, self.keys.model(name), self.keys.aliases(name), alias)
         await self._tell("unalias", name, 0, alias)
