@@ -95,11 +95,16 @@ class Runs:
         self._halt = halt
         queued = self._runner.pool.submit(self._timed, batch.feeds, batch.rows, stop)
         run = asyncio.wrap_future(queued)
-        while left > 0 and not (run.done() or halt.done()) and batch.wanted:
-            await asyncio.wait(
-                [run, halt], timeout=min(left, LOOK_SECONDS), return_when=asyncio.FIRST_COMPLETED
-            )
-            left = deadline - time.monotonic()
+        try:
+            while left > 0 and not (run.done() or halt.done()) and batch.wanted:
+                await asyncio.wait(
+                    [run, halt], timeout=min(left, LOOK_SECONDS), return_when=asyncio.FIRST_COMPLETED
+                )
+                left = deadline - time.monotonic()
+        except asyncio.CancelledError:  # the process ends, and would wait for its threads
+            ending(stop)
+            run.add_done_callback(forget)
+            raise
         self._halt = None
         if not run.done():
             ending(stop)

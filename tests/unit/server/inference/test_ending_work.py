@@ -191,3 +191,20 @@ async def test_a_queue_goes_on_after_a_batch_that_nobody_waits_for(
     assert await ask(queue, 2).answers() == [[4, 4]]
     assert session.runs == [1]
     assert queue.load == 0
+
+
+def test_a_run_ends_with_its_loop_where_nobody_has_closed_its_queue(
+    held: MakeHeld, batcher: MakeBatcher, pool: ThreadPoolExecutor
+) -> None:
+    session, free = held(looping()), threading.Barrier(2)
+
+    async def leave_running() -> None:
+        queue = batcher(session)
+        session.hold()
+        await held_back(session, put(queue, tensors(endless())))
+        session.gate.set()
+
+    asyncio.run(leave_running())
+
+    waiting = [pool.submit(free.wait, 5.0) for _ in range(2)]
+    assert {one.result(10.0) for one in waiting} == {0, 1}
