@@ -23,7 +23,6 @@ from server.inference.admission import (
     concluded,
     numbered,
     raise_unless_good,
-    too_slow,
 )
 from server.inference.errors import ModelNotLoadable
 from server.inference.nursery import ENDED
@@ -42,6 +41,10 @@ TIMES = 2  # a trial whose nursery was ended meanwhile is made again
 
 class NurseryEnded(Exception):
     """The nursery was ended from outside in the middle of a trial."""
+
+
+class NurseryHangs(Exception):
+    """The nursery says nothing, not even how the trial ended: it was stopped, or the system does not let it run."""
 
 
 class Trials:
@@ -93,16 +96,19 @@ class Trials:
 
     async def _made(self, bundle: Bundle) -> Verdict:
         if self._forks:
-            for _ in range(TIMES):
-                with suppress(NurseryEnded):
-                    return await self._in_fork(bundle)
-                log.warning("the process that models are tried in was ended; it is started again")
+            try:
+                for _ in range(TIMES):
+                    with suppress(NurseryEnded):
+                        return await self._in_fork(bundle)
+                    log.warning("the process that models are tried in was ended; it is started again")
+            except NurseryHangs:
+                log.warning("the process that models are tried in does not answer; it is ended")
         return await self._alone.verdict(bundle)
 
     async def _in_fork(self, bundle: Bundle) -> Verdict:
         """Try a bundle in a fork of the nursery; closing the socket ends the fork.
 
-        Raises: NurseryEnded.
+        Raises: NurseryEnded, NurseryHangs.
         """
         control = await self._running()
         ours, theirs = socket.socketpair()
@@ -114,8 +120,9 @@ class Trials:
             try:
                 async with asyncio.timeout(seconds + GRACE_SECONDS):
                     written = await exchanged(ours, packed(bundle))
-            except TimeoutError:
-                return Verdict(too_slow(seconds))
+            except TimeoutError:  # of its own limits the fork would have ended before
+                self._abandon(control)
+                raise NurseryHangs from None
         said, ended, status = written.rpartition(ENDED)
         if not ended:
             self._abandon(control)
@@ -123,10 +130,13 @@ class Trials:
         return concluded(said, b"", int(status), seconds)
 
     def _abandon(self, control: socket.socket) -> None:
-        """Let the next trial start another nursery: that this one has ended may not be known yet."""
+        """End a nursery, if it has not ended, and let the next trial start another one."""
         control.close()
         if self._control is control:
             self._control = None
+            if self._process is not None:
+                with suppress(ProcessLookupError):  # that it has ended may not be known yet
+                    self._process.kill()
 
     async def _running(self) -> socket.socket:
         """Return the control socket of a nursery that has not ended."""

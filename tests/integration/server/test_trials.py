@@ -283,7 +283,23 @@ async def test_a_trial_that_outlives_its_own_limits_is_given_up(
     with pytest.raises(BadModelFile, match="did not load and run once within 60 s"):
         await Trial(seconds=60).admit(bundle(NEVER_ENDS))
 
-    await until(lambda: len(nurseries()) == 1)
+    await until(lambda: nurseries() == [])
+
+
+async def test_a_nursery_that_was_stopped_refuses_no_model_and_is_replaced(
+    trials: StartTrials, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    one = await trials(seconds=10)
+    (stopped,) = nurseries()
+    os.kill(stopped, signal.SIGSTOP)
+    monkeypatch.setattr("server.inference.trials.GRACE_SECONDS", -9.8)
+
+    verdict = await one.tried(numbered(bundle(scaled())))
+    await one.start()
+
+    assert verdict.rows == "apart"
+    assert "does not answer; it is ended" in caplog.text
+    await until(lambda: len(nurseries()) == 1 and nurseries() != [stopped])
 
 
 async def test_trials_that_lose_their_nursery_together_share_the_next_one(trials: StartTrials) -> None:
