@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request, Response
 from models import errors as domain
 from models.errors import shown
 from server.inference.engine import Engine
+from server.inference.meanings import LOOK_UP_SECONDS, in_time
 from server.rest import asks, refusals
 from server.rest.documenting import failures, parameter
 from server.rest.pages import SAFE
@@ -67,9 +68,10 @@ def add_readers(router: APIRouter, engine: Engine) -> None:
         """Show the model card of one version, a number or an alias: a page, or its data as JSON."""
         wanted = the_format(request)
         number = asks.reference(version)
-        if not isinstance(number, int):
-            number = await engine.store.resolve(name, version)
-        manifest = await engine.store.manifest(name, number)
+        async with in_time(LOOK_UP_SECONDS):
+            if not isinstance(number, int):
+                number = await engine.store.resolve(name, version)
+            manifest = await engine.store.manifest(name, number)
         page = b"" if wanted == "json" else await engine.store.page(name, number)
         if page:
             return Response(page, headers=HEADERS, media_type="text/html; charset=utf-8")

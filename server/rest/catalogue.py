@@ -11,6 +11,7 @@ from models.faults import explain
 from models.keys import check_name
 from server.access import Access
 from server.inference.engine import Engine
+from server.inference.meanings import LOOK_UP_SECONDS, in_time
 from server.rest import asks, cards, refusals, traffic
 from server.rest.describing import detail, summaries, version_detail
 from server.rest.documenting import body_of, failures
@@ -49,7 +50,8 @@ def create_readers(engine: Engine, access: Access) -> APIRouter:
         after: Annotated[str, Query(max_length=128, description="`next` of the answer before.")] = "",
     ) -> Json:
         """List models by name, each with its versions, aliases and what is loaded."""
-        names = await engine.store.names()
+        async with in_time(LOOK_UP_SECONDS):
+            names = await engine.store.names()
         start = bisect_right(names, after)
         page = names[start : start + limit]
         more = page[-1] if start + limit < len(names) else None
@@ -155,7 +157,8 @@ async def resolved(engine: Engine, name: str, version: str) -> int:
     Raises: BadName, ModelNotFound, VersionNotFound, AliasNotFound, RedisUnavailable.
     """
     asked = asks.reference(version)
-    return asked if isinstance(asked, int) else await engine.store.resolve(name, version)
+    async with in_time(LOOK_UP_SECONDS):
+        return asked if isinstance(asked, int) else await engine.store.resolve(name, version)
 
 
 def target(data: Any) -> int:

@@ -11,6 +11,7 @@ from models.store import PRODUCTION, Pointers
 from models.traffic import Traffic
 from server.inference.engine import Engine
 from server.inference.loading import Serving
+from server.inference.meanings import LOOK_UP_SECONDS, in_time
 
 Facts = dict[str, Any]
 
@@ -20,11 +21,12 @@ async def summary(engine: Engine, name: str) -> Facts:
 
     Raises: BadName, ModelNotFound, RedisUnavailable.
     """
-    versions = await engine.store.versions(name)
-    pointers = await engine.store.pointers(name)
-    aliases = pointers.aliases
-    meant = aliases.get(PRODUCTION, versions[-1])
-    shown = await engine.readable_manifest(name, meant)
+    async with in_time(LOOK_UP_SECONDS):
+        versions = await engine.store.versions(name)
+        pointers = await engine.store.pointers(name)
+        aliases = pointers.aliases
+        meant = aliases.get(PRODUCTION, versions[-1])
+        shown = await engine.readable_manifest(name, meant)
     loaded = [version for version in versions if engine.catalogue.find(name, version) is not None]
     return {
         "name": name,
@@ -58,7 +60,8 @@ async def detail(engine: Engine, name: str, limit: int) -> Facts:
 async def brief(engine: Engine, model: Facts, version: int) -> Facts:
     """Return one version of a model's list; one whose manifest cannot be read says so."""
     name = model["name"]
-    manifest = await engine.readable_manifest(name, version)
+    async with in_time(LOOK_UP_SECONDS):
+        manifest = await engine.readable_manifest(name, version)
     return {
         "version": version,
         "created": manifest.created if manifest else None,
@@ -78,8 +81,9 @@ async def version_detail(engine: Engine, name: str, version: int) -> Facts:
 
     Raises: BadName, ModelNotFound, VersionNotFound, ManifestUnreadable, RedisUnavailable.
     """
-    manifest = await engine.store.manifest(name, version)
-    pointers = await engine.store.pointers(name)
+    async with in_time(LOOK_UP_SECONDS):
+        manifest = await engine.store.manifest(name, version)
+        pointers = await engine.store.pointers(name)
     serving = engine.catalogue.find(name, version)
     return {
         **stored_facts(manifest),
@@ -119,7 +123,8 @@ def provider(serving: Serving | None) -> str | None:
 
 async def problems(engine: Engine, name: str, versions: list[int]) -> dict[int, str]:
     """Return why versions are not loaded: as this server found when it last tried, or as another one kept it."""
-    kept = await engine.store.refusals.of(name, versions)
+    async with in_time(LOOK_UP_SECONDS):
+        kept = await engine.store.refusals.of(name, versions)
     return {version: str(refusal) for version, refusal in kept.items()} | engine.catalogue.failures(name)
 
 

@@ -12,6 +12,7 @@ from models.faults import explain
 from models.keys import check_name
 from models.traffic import EXAMPLE, Traffic
 from server.inference.engine import Engine
+from server.inference.meanings import LOOK_UP_SECONDS, in_time
 from server.rest import refusals
 from server.rest.documenting import body_of, failures
 from server.rest.parameters import ModelName
@@ -39,9 +40,11 @@ def add_readers(router: APIRouter, engine: Engine) -> None:
     )
     async def show_traffic(name: ModelName) -> Json:
         """Show how production's requests are shared out between versions."""
-        rule = await engine.store.traffic(check_name(name))
+        async with in_time(LOOK_UP_SECONDS):
+            rule = await engine.store.traffic(check_name(name))
+            if rule is None:
+                await engine.store.versions(name)
         if rule is None:
-            await engine.store.versions(name)
             raise domain.TrafficNotFound(name)
         return told(rule)
 
