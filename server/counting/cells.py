@@ -113,6 +113,7 @@ class Cells:
         self._blocks: dict[Name, tuple[Place | None, memoryview[float]]] = {}
         self._kinds: Counter[str] = Counter()
         self._resting: defaultdict[int, deque[tuple[float, int]]] = defaultdict(deque)
+        self._full = False  # the last block that was taken found no room
         for place in ground.places():
             self._resume(place)
 
@@ -138,8 +139,11 @@ class Cells:
         if name not in self._blocks:
             try:
                 self._blocks[name] = self._placed(name, size, lasting)
+                self._full = False
             except OSError as error:
-                log.warning("%s is counted for other workers no more: %s", " ".join(name), error)
+                level = logging.DEBUG if self._full else logging.WARNING  # thousands may follow the first
+                log.log(level, "%s is counted for other workers no more: %s", " ".join(name), error)
+                self._full = True
                 self._blocks[name] = None, plain(size)
             self._kinds[name[0]] += 1
         return self._blocks[name][1]

@@ -67,7 +67,7 @@ class WorkerFiles:
         """
         at = number * SEGMENT_BYTES
         if os.fstat(self._cells).st_size < at + SEGMENT_BYTES:
-            os.pwrite(self._cells, bytes(SEGMENT_BYTES), at)  # a hole in the file would fail later, by SIGBUS
+            fill(self._cells, at, SEGMENT_BYTES)  # a hole in the file would fail later, by SIGBUS
         return memoryview(mmap.mmap(self._cells, SEGMENT_BYTES, offset=at)).cast("d")
 
     def note(self, place: Place) -> None:
@@ -187,6 +187,20 @@ def line(place: Place) -> bytes:
     """Return the line of a block in an index; it opens with the newline, so that no torn one spoils it."""
     facts = {"name": place.name, "at": place.at, "size": place.size, "lasting": place.lasting}
     return b"\n" + json.dumps(facts, separators=(",", ":")).encode()
+
+
+def fill(file: int, start: int, size: int) -> None:
+    """Write zeros at the end of a file, all of them or none.
+
+    Raises: OSError. A file system that is nearly full takes a part of them first, and says nothing.
+    """
+    at, end = start, start + size
+    try:
+        while at < end:
+            at += os.pwrite(file, bytes(end - at), at)
+    except OSError:
+        os.ftruncate(file, start)
+        raise
 
 
 def places_in(index: bytes) -> list[Place]:

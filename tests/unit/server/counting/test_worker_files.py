@@ -1,6 +1,9 @@
 """Workers read one another's numbers; what a dead one counted stays and goes on counting."""
 
 import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -9,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from server.counting import worker_files
-from server.counting.cells import SEGMENT_CELLS, Cells
+from server.counting.cells import CELL_BYTES, SEGMENT_CELLS, Cells
 from server.counting.worker_files import WorkerFiles, let_go
 
 Numbers = dict[tuple[str, ...], list[float]]
@@ -211,3 +214,35 @@ def test_whatever_comes_and_goes_numbers_are_those_that_were_counted(
     assert numbers(reader) == numbers(worker) == expected
     reader.close()
     worker.close()
+
+
+@contextmanager
+def no_file_larger_than(size_bytes: int) -> Iterator[None]:
+    """Have the system write a part of what is more, as a file system that is nearly full does, and refuse the rest."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("segments", [0.5, 1, 1.5])
+def test_a_file_system_with_room_for_a_part_of_the_cells_keeps_nobody_from_counting(
+    tmp_path: Path, segments: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    cells, other = cells_in(tmp_path), cells_in(tmp_path)
+
+    with no_file_larger_than(int(segments * SEGMENT_CELLS * CELL_BYTES)):
+        for name in ("one", "two"):
+            cells.take((name,), SEGMENT_CELLS)[0] = 7
+    cells.take(("three",), 1)[0] = 7
+
+    placed = {"one"} if segments >= 1 else set()
+    assert {name for (name,) in numbers(other)} == placed | {"three"}
+    assert caplog.text.count("is counted for other workers no more") == 1
+    assert {name: found[0] for (name,), found in numbers(cells).items()} == dict.fromkeys(
+        ("one", "two", "three"), 7
+    )
+    cells.close()
+    other.close()
