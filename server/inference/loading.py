@@ -8,7 +8,7 @@ one costs nobody its bytes for every request.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -112,6 +112,7 @@ class Loader:
         self._unwanted: set[Place] = set()  # being loaded while their model is unloaded
         self._unloaded: set[str] = set()  # models that were unloaded and not loaded since
         self._failures = Failures()
+        self._sizes: dict[Place, int] = {}  # bytes of memory, of what was ever loaded and is still stored
         self._notes: set[asyncio.Task[None]] = set()
         self._let_go_bytes = 0
         self._closing = False
@@ -141,6 +142,10 @@ class Loader:
     def unloaded(self, name: str) -> bool:
         """Whether a model was unloaded, and no version of it loaded since."""
         return name in self._unloaded
+
+    def fit(self, name: str, versions: Iterable[int]) -> bool:
+        """Whether versions of a model fit the memory for models together; what was never loaded counts as nothing."""
+        return sum(self._sizes.get((name, one), 0) for one in set(versions)) <= self.options.memory_bytes
 
     def unload(self, name: str) -> None:
         """Let every version of a model go, those that are being loaded once they are.
@@ -205,6 +210,7 @@ class Loader:
             raise
         self._drop(place)  # one of this number that was renewed
         self._loaded[place] = serving
+        self._sizes[place] = serving.memory_bytes
         if place not in self._unwanted:
             self._unloaded.discard(place[0])
         self._failures.forget(place)
@@ -302,11 +308,12 @@ class Loader:
 
     def keep(self, name: str, versions: set[int]) -> None:
         """Forget everything about the versions of a model but these: they are no longer stored."""
-        known = {place for place in self._loaded if place[0] == name} | self._failures.places(name)
-        for place in known:
+        known = {place for place in (*self._loaded, *self._sizes) if place[0] == name}
+        for place in known | self._failures.places(name):
             if place[1] not in versions:
                 log.info("%s v%d is no longer stored", *place)
                 self._drop(place)
+                self._sizes.pop(place, None)
                 self._failures.forget(place)
         if not versions:
             self._unloaded.discard(name)

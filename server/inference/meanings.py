@@ -6,6 +6,7 @@ version it needs is ready beside the ones that serve. What does not load leaves 
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Callable, Iterable, KeysView
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -23,11 +24,12 @@ LOOK_UP_SECONDS = 5.0  # a small reply; loading a version may take longer
 
 @dataclass(slots=True)
 class Meaning:
-    """What aliases mean, the rule in force, and the stored rule that could not be."""
+    """What aliases mean, the rule in force, the stored rule that could not be, and the shadow without room."""
 
     aliases: dict[str, int] = field(default_factory=dict)
     rule: Traffic | None = None
     refused: bytes | None = None
+    too_large: int | None = None
 
 
 class Meanings:
@@ -154,11 +156,19 @@ class Meanings:
         return before
 
     async def _rule_fault(self, name: str, rule: Traffic) -> InsituError | str | None:
-        """Load the versions of a rule; return what keeps them from being loaded together."""
+        """Load the versions of a rule; return what keeps them from being loaded together.
+
+        Those that are known not to fit are not tried again: other models would leave for nothing.
+        """
+        if not self._loader.fit(name, rule.weights):
+            return too_large(rule.weights)
+        for version in rule.weights:  # none leaves for another one of the rule
+            if (one := self._loader.find(name, version)) is not None:
+                one.used_at = time.monotonic()
         fault = await self._fault(name, rule.weights)
         if fault is not None or all(self._loader.find(name, version) for version in rule.weights):
             return fault
-        return f"the memory for models does not hold versions {', '.join(map(str, rule.weights))} together"
+        return too_large(rule.weights)
 
     async def reload(self, name: str, rule: Traffic) -> None:
         """Load the versions of a rule in force that had to leave; when that fails it ends here.
@@ -189,11 +199,20 @@ class Meanings:
         return None
 
     def _warm_shadow(self, name: str, meaning: Meaning) -> None:
-        """Load the shadow beside everything else: no request waits for it."""
+        """Load the shadow beside everything else: no request waits for it, and nothing that answers leaves for it."""
         version = meaning.aliases.get(SHADOW)
         if version is None or name in self._warming or self._loader.find(name, version) is not None:
             return
         if name not in self._met:  # unloaded meanwhile
+            return
+        answering = (
+            meaning.rule.weights if meaning.rule is not None else [meaning.aliases.get(PRODUCTION, version)]
+        )
+        beside = dict.fromkeys((*answering, version))
+        if not self._loader.fit(name, beside):
+            if meaning.too_large != version:
+                log.warning("%s has no shadow: %s", name, too_large(beside))
+            meaning.too_large = version
             return
         task = asyncio.create_task(self._warm(name, version))
         self._warming[name] = task
@@ -209,6 +228,11 @@ class Meanings:
     async def close(self) -> None:
         """Stop loading shadows."""
         await ended(list(self._warming.values()))
+
+
+def too_large(versions: Iterable[int]) -> str:
+    """Return what keeps versions from being loaded together."""
+    return f"the memory for models does not hold versions {', '.join(map(str, versions))} together"
 
 
 @asynccontextmanager
