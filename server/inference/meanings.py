@@ -1,15 +1,17 @@
 """Meanings: what the aliases and the traffic rule of each model mean in this process.
 
 What is stored counts here once it is loaded: an alias moves, and a rule is in force, when every
-version it needs is ready beside the ones that serve. What does not load leaves what was before.
+version it needs is ready beside the ones that serve. What does not load leaves what was before, and
+what changes again while it loads counts no more: a rollback waits for nothing that it leaves behind.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, KeysView
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, KeysView
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from models.errors import BadTraffic, InsituError, ModelNotFound, RedisUnavailable
 from models.store import PRODUCTION, SHADOW, ModelStore, Pointers
@@ -19,6 +21,7 @@ from server.inference.loading import Loader
 
 log = logging.getLogger(__name__)
 
+OVERTAKEN = "it was changed again meanwhile"
 LOOK_UP_SECONDS = 5.0  # a small reply; loading a version may take longer
 
 
@@ -32,6 +35,14 @@ class Meaning:
     too_large: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What is stored as it was looked at; `overtaken` is set once it was changed again."""
+
+    stored: Pointers
+    overtaken: asyncio.Event
+
+
 class Meanings:
     """The models that were met; `changed` hears the name of each model of which something changed."""
 
@@ -41,6 +52,7 @@ class Meanings:
         self._changed = changed
         self._met: dict[str, Meaning] = {}
         self._refreshing: dict[str, asyncio.Lock] = {}
+        self._overtaken: dict[str, asyncio.Event] = {}  # of the refresh that is under way
         self._warming: dict[str, asyncio.Task[None]] = {}
 
     def names(self) -> KeysView[str]:
@@ -65,19 +77,26 @@ class Meanings:
     async def refresh(self, name: str, meet: bool = True) -> None:
         """Take over aliases and traffic of a model, what they need loaded before they count.
 
-        Without `meet` one that is forgotten meanwhile stays forgotten, and nothing of it is loaded.
+        Without `meet` something has changed: a refresh that waits for a version to load waits no longer, and one
+        that is forgotten meanwhile stays forgotten, and nothing of it is loaded.
 
         Raises: BadName, ModelNotFound, RedisUnavailable.
         """
         lock = self._refreshing.setdefault(name, asyncio.Lock())
+        if not meet and name in self._overtaken:
+            self._overtaken[name].set()
         try:
-            async with lock:
-                await self._refresh(name, meet)
+            overtaken: asyncio.Event | None = None
+            while overtaken is None or (meet and overtaken.is_set()):  # who asks is told of the newest change
+                async with lock:
+                    self._overtaken[name] = overtaken = asyncio.Event()
+                    await self._refresh(name, meet, overtaken)
         finally:
             if name not in self._met:
                 self._refreshing.pop(name, None)
+                self._overtaken.pop(name, None)
 
-    async def _refresh(self, name: str, meet: bool) -> None:
+    async def _refresh(self, name: str, meet: bool, overtaken: asyncio.Event) -> None:
         async with in_time(LOOK_UP_SECONDS):
             stored = await self._store.pointers(name)
         if not stored.aliases:
@@ -88,10 +107,11 @@ class Meanings:
         for alias in meaning.aliases.keys() - stored.aliases.keys() - {PRODUCTION}:
             del meaning.aliases[alias]
             self._changed(name)
-        await self._take_production(name, meaning, stored)
+        look = Look(stored, overtaken)
+        await self._take_production(name, meaning, look)
         for alias, version in stored.aliases.items():
             if alias != PRODUCTION and meaning.aliases.get(alias) != version:
-                await self._move(name, meaning, alias, version)
+                await self._move(name, meaning, alias, look)
         self._warm_shadow(name, meaning)
 
     async def stored_versions(self, name: str) -> set[int]:
@@ -108,22 +128,26 @@ class Meanings:
             self._loader.keep(name, set())
             raise
 
-    async def _move(self, name: str, meaning: Meaning, alias: str, version: int) -> None:
+    async def _move(self, name: str, meaning: Meaning, alias: str, look: Look) -> None:
         """Load a version, then let the alias mean it; on failure the alias stays where it was.
 
         An alias that is new here moves at once: nothing serves yet that could go on serving.
         """
-        if alias not in meaning.aliases or await self._fault(name, (version,)) is None:
+        version = look.stored.aliases[alias]
+        if alias not in meaning.aliases or await self._fault(name, (version,), look.overtaken) is None:
             meaning.aliases[alias] = version
             self._changed(name)
 
-    async def _take_production(self, name: str, meaning: Meaning, stored: Pointers) -> None:
+    async def _take_production(self, name: str, meaning: Meaning, look: Look) -> None:
         """Take over production and the rule between two requests; who moves production ends the rule."""
-        before, now = meaning.aliases.get(PRODUCTION), stored.aliases.get(PRODUCTION)
+        before, now = meaning.aliases.get(PRODUCTION), look.stored.aliases.get(PRODUCTION)
         moved = now != before
-        if moved and before is not None and now is not None and await self._fault(name, (now,)) is not None:
+        fault = None
+        if moved and before is not None and now is not None:
+            fault = await self._fault(name, (now,), look.overtaken)
+        if fault is not None:
             return
-        rule = await self._rule(name, meaning, stored.rule, None if moved else meaning.rule)
+        rule = await self._rule(name, meaning, look, None if moved else meaning.rule)
         if now is None:
             meaning.aliases.pop(PRODUCTION, None)
         else:
@@ -132,30 +156,32 @@ class Meanings:
             meaning.rule = rule
             self._changed(name)
 
-    async def _rule(
-        self, name: str, meaning: Meaning, stored: bytes | None, before: Traffic | None
-    ) -> Traffic | None:
+    async def _rule(self, name: str, meaning: Meaning, look: Look, before: Traffic | None) -> Traffic | None:
         """Return the stored rule when all its versions are loaded, else the one before; told once.
 
         Raises: RedisUnavailable.
         """
         fault: InsituError | str | None = None
-        rule = None
+        rule, stored = None, look.stored.rule
         try:
             rule = None if stored is None else Traffic.from_json(name, stored)
             if rule is not None and rule != meaning.rule:
-                fault = await self._rule_fault(name, rule)
+                fault = await self._rule_fault(name, rule, look.overtaken)
         except BadTraffic as error:
             fault = error
         if fault is None:
             meaning.refused = None
             return rule
+        if fault is OVERTAKEN:
+            return before
         if meaning.refused != stored:
             log.warning("%s: its traffic stays as it was: %s", name, fault)
         meaning.refused = stored
         return before
 
-    async def _rule_fault(self, name: str, rule: Traffic) -> InsituError | str | None:
+    async def _rule_fault(
+        self, name: str, rule: Traffic, overtaken: asyncio.Event | None = None
+    ) -> InsituError | str | None:
         """Load the versions of a rule; return what keeps them from being loaded together.
 
         Those that are known not to fit are not tried again: other models would leave for nothing.
@@ -165,7 +191,7 @@ class Meanings:
         for version in rule.weights:  # none leaves for another one of the rule
             if (one := self._loader.find(name, version)) is not None:
                 one.used_at = time.monotonic()
-        fault = await self._fault(name, rule.weights)
+        fault = await self._fault(name, rule.weights, overtaken)
         if fault is not None or all(self._loader.find(name, version) for version in rule.weights):
             return fault
         return too_large(rule.weights)
@@ -182,8 +208,10 @@ class Meanings:
             meaning.rule = None
             self._changed(name)
 
-    async def _fault(self, name: str, versions: Iterable[int]) -> InsituError | str | None:
-        """Load versions; return why one cannot be.
+    async def _fault(
+        self, name: str, versions: Iterable[int], overtaken: asyncio.Event | None = None
+    ) -> InsituError | str | None:
+        """Load versions; return why one cannot be, or OVERTAKEN: then it goes on loading, and nobody waits for it.
 
         Raises: RedisUnavailable.
         """
@@ -191,7 +219,8 @@ class Meanings:
             for version in versions:
                 if name not in self._met:
                     return "it was unloaded meanwhile"
-                await self._loader.load(name, version)
+                if not await done_before(self._loader.load(name, version), overtaken):
+                    return OVERTAKEN
         except RedisUnavailable:
             raise
         except InsituError as error:  # the loader told why
@@ -228,6 +257,25 @@ class Meanings:
     async def close(self) -> None:
         """Stop loading shadows."""
         await ended(list(self._warming.values()))
+
+
+async def done_before(work: Coroutine[Any, Any, Any], overtaken: asyncio.Event | None) -> bool:
+    """Wait for work, but no longer than until it is overtaken; whether it was done.
+
+    Raises: what the work raises.
+    """
+    if overtaken is None:
+        await work
+        return True
+    tasks = doing, _ = asyncio.ensure_future(work), asyncio.ensure_future(overtaken.wait())
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        if not doing.done():
+            return False
+        await doing
+    finally:
+        await ended(tasks)
+    return True
 
 
 def too_large(versions: Iterable[int]) -> str:
