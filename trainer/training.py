@@ -126,8 +126,9 @@ class Training:
 
         learning = self._learning(self.train)
         with self.journal.stage("search", self.recipe.search.trials) as stage:
+            begun, events = self.beginning, self.journal.events
             searching = Searching(
-                self.recipe, self.recipe.search, learning, self.journal.events, self.beginning.start
+                self.recipe, self.recipe.search, learning, events, begun.start, begun.checkpoint
             )
             recipe, trials = searching.run()
             best = trials.trials[trials.best - 1]

@@ -1,8 +1,8 @@
 """Checkpoint: one training's state in one file, replaced whole, so that a kill at any moment leaves one to go on from.
 
 It is written between two epochs and holds weights, optimizer, schedule, random numbers and history,
-and what it is a checkpoint of. Knows no network and no recipe: both come as plain data. Reading one
-runs no code that a file could bring (`weights_only`).
+and what it is a checkpoint of; after each trial of a search those that are done. Knows no network and
+no recipe: both come as plain data. Reading one runs no code that a file could bring (`weights_only`).
 """
 
 import os
@@ -37,11 +37,43 @@ class Checkpoint:
     found: State | None = None
     finished: list[State] = field(default_factory=list)
     """The networks of an ensemble that are done; `found` is of the one after them."""
+    searched: State | None = None
+    """A search: the `facts` that it is of, the `trials` that are done, and whether it has `ended`."""
     running: bool = False
     """Whether epochs are being run, so that `stop` is heard."""
     _facts: Mapping[str, Any] = field(default_factory=dict)
     _stopping: bool = False
     _written: float = 0.0
+    _open: bool = False
+    _saved: State | None = None
+
+    def begin_search(self, facts: Mapping[str, Any]) -> State:
+        """Read what there is of the search of the same recipe and rows, and return it as `searched`.
+
+        Raises: as `begin`.
+        """
+        saved = self._opened()
+        self._facts = facts
+        before: State = {"trials": [], "ended": False}
+        if saved is not None:
+            known = saved["searched"]
+            check_same((known or saved)["facts"], facts, self.path)
+            before = known or before
+        self.searched = {**before, "facts": dict(facts)}
+        return self.searched
+
+    def tried(self, trial: State | None) -> None:
+        """Keep a trial that is done; None, the search is.
+
+        Raises: BadCheckpoint, the file cannot be written.
+        """
+        if self.searched is None:
+            raise RuntimeError("no search has begun")
+        if trial is None:
+            self.searched["ended"] = True
+        else:
+            self.searched["trials"].append(trial)
+        self.write(None)
 
     def begin(self, facts: Mapping[str, Any]) -> None:
         """Read what there is, of the same recipe and rows, into `found`.
@@ -49,27 +81,36 @@ class Checkpoint:
         Raises: BadCheckpoint, unreadable, or there without being asked to go on, or no place to write;
             CheckpointMismatch, of another recipe or other rows.
         """
+        saved = self._opened()
         self._facts = facts
         self._written = time.monotonic()
-        if self.path.exists() and not self.resume:
-            raise BadCheckpoint(
-                f"{self.path} holds an unfinished training; add --resume to go on with it, or delete it",
-                path=str(self.path),
-            )
-        if self.path.exists():
-            saved = read(self.path)
+        of_search = self.searched is not None and saved is not None and saved["state"] is None
+        if saved is not None and not of_search:
             check_same(saved["facts"], facts, self.path)
             self.found, self.finished = saved["state"], saved["finished"]
-        else:
-            check_place(self.path)
+
+    def _opened(self) -> State | None:
+        """Return what the file holds, read once; without one, that it can be written is seen."""
+        if not self._open:
+            if self.path.exists() and not self.resume:
+                raise BadCheckpoint(
+                    f"{self.path} holds an unfinished training; add --resume to go on with it, or delete it",
+                    path=str(self.path),
+                )
+            if self.path.exists():
+                self._saved = read(self.path)
+            else:
+                check_place(self.path)
+            self._open = True
+        return self._saved
 
     def due(self, epoch: int) -> bool:
         """Whether it is time to write, after this epoch."""
         by_epochs = self.every_epochs is not None and epoch % self.every_epochs == 0
         return self._stopping or by_epochs or time.monotonic() - self._written >= self.every_seconds
 
-    def write(self, state: State) -> None:
-        """Put the state in the place of the one before, in one move.
+    def write(self, state: State | None) -> None:
+        """Put the state of a fit, None before there is one, in the place of what was there, in one move.
 
         Raises: BadCheckpoint, the file cannot be written.
         """
@@ -77,7 +118,7 @@ class Checkpoint:
         try:
             with beside.open("wb") as file:
                 held = {"facts": dict(self._facts), "state": state, "finished": self.finished}
-                torch.save({"format": FORMAT, **held}, file)
+                torch.save({"format": FORMAT, "searched": self.searched, **held}, file)
                 file.flush()
                 os.fsync(file.fileno())
             beside.replace(self.path)
@@ -119,6 +160,7 @@ def read(path: Path) -> dict[str, Any]:
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)
         known = {"facts": saved["facts"], "state": saved["state"], "finished": saved.get("finished", [])}
+        known["searched"] = saved.get("searched")
         read_as = saved["format"]
     except UNREADABLE as error:
         raise unreadable(path, str(error)) from error

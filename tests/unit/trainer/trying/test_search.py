@@ -1,6 +1,7 @@
 """A search: finds what is better, the same again, on validation rows only, and tells of every trial."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,10 @@ from models.recipe import Recipe
 from models.recipe_changes import changed
 from tests.unit.trainer.tables import CLOUDS, LINE, clouds, line, recipe
 from trainer.blueprints import blueprint_of
-from trainer.errors import NothingFound
-from trainer.events import Event, Journal, TrialEnded, silent
-from trainer.fitting.beginning import Learning
+from trainer.errors import BadCheckpoint, CheckpointMismatch, NothingFound
+from trainer.events import EpochEnded, Event, Events, Journal, Noticed, TrialEnded, silent
+from trainer.fitting.beginning import Beginning, Learning
+from trainer.fitting.checkpoints import Checkpoint
 from trainer.run import train_on
 from trainer.tasks.task import task_of
 from trainer.trying.search import Searching
@@ -55,6 +57,114 @@ def test_the_same_seed_tries_the_same_values() -> None:
 
 def tried(trials: Trials) -> list[Any]:
     return [(one.values, one.state, one.value, one.epochs) for one in trials.trials]
+
+
+SPACE = {"training.lr": {"log": [0.0003, 0.3]}, "training.epochs": [6, 9], "network.linear": {"int": [2, 32]}}
+
+
+def kept(path: Path, *, resume: bool = True) -> Checkpoint:
+    return Checkpoint(path / "clouds.checkpoint", every_seconds=3600, resume=resume)
+
+
+def killed_after(trials: int) -> Events:
+    def listener(event: Event) -> None:
+        if isinstance(event, TrialEnded) and event.trial == trials:
+            raise KeyboardInterrupt
+
+    return listener
+
+
+@pytest.mark.parametrize("trials", [1, 6, 11])
+def test_a_search_that_is_gone_on_with_tries_what_it_would_have_tried(tmp_path: Path, trials: int) -> None:
+    wanted, whole = searching(CLOUDS, SPACE, trials=12).run()
+    begun = searching(CLOUDS, SPACE, killed_after(trials), trials=12)
+    begun.checkpoint = kept(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        begun.run()
+    told: list[Event] = []
+    again = searching(CLOUDS, SPACE, told.append, trials=12)
+    again.checkpoint = kept(tmp_path)
+
+    chosen, tried_in_all = again.run()
+
+    assert tried(tried_in_all) == tried(whole)
+    assert "pruned" in {one.state for one in whole.trials}
+    assert chosen == wanted
+    assert [one.trial for one in told if isinstance(one, TrialEnded)] == [*range(trials + 1, 13)]
+    assert told[0] == Noticed(f"the search goes on after trial {trials} of 12")
+
+
+def test_a_search_whose_time_was_over_begins_no_further_trial(tmp_path: Path) -> None:
+    first = searching(CLOUDS, SPACE, trials=12, minutes=1e-6)
+    first.checkpoint = kept(tmp_path)
+    _, short = first.run()
+    second = searching(CLOUDS, SPACE, trials=12, minutes=1e-6)
+    second.checkpoint = kept(tmp_path)
+
+    _, same = second.run()
+
+    assert len(short.trials) == 1
+    assert same == short
+
+
+def test_a_search_over_other_values_is_not_gone_on_with(tmp_path: Path) -> None:
+    first = searching(CLOUDS, {"training.lr": [0.01, 0.1]}, trials=2)
+    first.checkpoint = kept(tmp_path)
+    first.run()
+    other = searching(CLOUDS, {"training.lr": [0.01, 0.2]}, trials=2)
+    other.checkpoint = kept(tmp_path)
+
+    with pytest.raises(CheckpointMismatch, match=r"search\.space\.training\.lr\S* is 0\.1 there, 0\.2 here"):
+        other.run()
+
+
+def test_trials_that_this_optuna_would_not_draw_are_refused(tmp_path: Path) -> None:
+    first = searching(CLOUDS, {"training.lr": [0.01, 0.1]}, trials=2)
+    first.checkpoint = kept(tmp_path)
+    first.run()
+    saved = torch.load(first.checkpoint.path, weights_only=True)
+    saved["searched"]["trials"][0]["trial"]["values"] = {"training.lr": 0.5}
+    torch.save(saved, first.checkpoint.path)
+    other = searching(CLOUDS, {"training.lr": [0.01, 0.1]}, trials=2)
+    other.checkpoint = kept(tmp_path)
+
+    with pytest.raises(CheckpointMismatch, match=r"trial 1 has \{'training.lr': 0.5\} there"):
+        other.run()
+
+
+def test_a_search_does_not_write_over_a_training_that_is_kept(tmp_path: Path) -> None:
+    kept(tmp_path).path.write_bytes(b"a training")
+    search = searching(CLOUDS, {"training.lr": [0.01, 0.1]}, trials=2)
+    search.checkpoint = kept(tmp_path, resume=False)
+
+    with pytest.raises(BadCheckpoint, match="add --resume"):
+        search.run()
+
+    assert kept(tmp_path).path.read_bytes() == b"a training"
+
+
+@pytest.mark.parametrize("epoch", [1, 4])
+def test_a_training_killed_behind_its_search_searches_no_more(tmp_path: Path, epoch: int) -> None:
+    made = changed(recipe(), {"search": {"space": {"training.lr": [0.001, 0.03]}, "trials": 2}}, "test")
+    whole = train_on(made, clouds())
+    told: list[Event] = []
+
+    def listener(event: Event) -> None:
+        if isinstance(event, EpochEnded) and event.epoch == epoch:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_on(made, clouds(), Journal(listener), Beginning(kept_each_epoch(tmp_path)))
+
+    result = train_on(made, clouds(), Journal(told.append), Beginning(kept_each_epoch(tmp_path)))
+
+    assert result.bundle.onnx == whole.bundle.onnx
+    assert Noticed("the search was done after trial 2 of 2") in told
+    assert not any(isinstance(one, TrialEnded) for one in told)
+
+
+def kept_each_epoch(path: Path) -> Checkpoint:
+    return Checkpoint(path / "clouds.checkpoint", every_seconds=3600, every_epochs=1, resume=True)
 
 
 def test_values_stay_within_their_ranges() -> None:
