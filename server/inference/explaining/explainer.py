@@ -104,17 +104,21 @@ class Explainer:
         shares = await self._shares(ask)
         first = shares[0][0].manifest
         rows = [Row(key) for key in ask.keys] if ask.keys is not None else []
+        done = 0
         for serving, own in shares:
             found = await reading.features_of(self._send, serving, ask, own)
             if not rows:  # tensors say themselves how many they are
                 check_count(len(found))
                 rows = [Row() for _ in (ask.instances or found)]
-            worths = Worths(self._predictor, self._turns, serving, self._bounds.rows, deadline)
+            left = len(rows) - done
+            worths = Worths(self._predictor, self._turns, serving, self._bounds.rows, deadline, left)
             privacy = Privacy.of_model(serving.manifest.recipe, serving.manifest.features)
             for at, features in zip(own or range(len(found)), found, strict=True):
                 if serving.manifest.version != first.version:
                     rows[at].version = serving.manifest.version
                 await self._row(worths, wish, privacy, features, rows[at])
+                worths.rows_left -= 1
+                done += 1
         return Answer(first.name, first.version, rows)
 
     async def _shares(self, ask: Ask) -> Sequence[Share]:

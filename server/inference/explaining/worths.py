@@ -8,6 +8,7 @@ import numpy as np
 
 from server.inference.asking import Ask
 from server.inference.errors import Overloaded, RunFailed
+from server.inference.explaining.asking import SAMPLES_MOST
 from server.inference.explaining.between import Between
 from server.inference.explaining.pacing import Pace, Turns
 from server.inference.explaining.references import Feeds
@@ -20,9 +21,9 @@ FULL = 0.5  # the share of a model's queue that may be taken: the rest is for pr
 RETRY_AFTER_SECONDS = 1.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Worths:
-    """Runs rows of one version for one request.
+    """Runs rows of one version for one request, of which `rows_left` are not explained yet.
 
     Units: rows_most, of one request of the predictor; deadline, seconds of time.monotonic.
     """
@@ -32,13 +33,14 @@ class Worths:
     serving: Serving
     rows_most: int
     deadline: float
+    rows_left: int
 
     async def outputs(self, feeds: Feeds) -> Outputs:
         """Return every output of one row.
 
         Raises: RunFailed, Overloaded, DeadlineExceeded.
         """
-        async with self.turns.taken():
+        async with self.turns.taken((self.rows_left, SAMPLES_MOST)):
             (found,) = await self._run(feeds)
         return found
 
@@ -51,7 +53,7 @@ class Worths:
         pace, at = Pace(between.row_bytes, self.rows_most), 0
         while at < game.count:
             rows = range(at, min(at + pace.rows, game.count))
-            async with self.turns.taken():
+            async with self.turns.taken((self.rows_left, game.count - at)):
                 started = time.monotonic()
                 found = target.worths(await self._mixed(between.feeds(*game.coalitions(rows))))
                 pace.took(len(rows), time.monotonic() - started)
