@@ -6,14 +6,16 @@ another, but for a few at the borders. By time, the newest rows are held out.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b, sha256
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.recipe import Recipe
+from models.recipe_data import FollowingTarget
 from trainer.errors import NotEnoughRows
 from trainer.table import Indices, Table
 
@@ -24,13 +26,22 @@ PART_NAMES = ("train", "validation", "test")
 Ranks = NDArray[np.uint64]
 
 
+def no_rows() -> Indices:
+    """Return the numbers of no rows."""
+    return np.zeros(0, np.int64)
+
+
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Row numbers of each part; together every row once, each part in the order of the table."""
+    """Row numbers of each part; together every row once, each part in the order of the table.
+
+    `left_out` are in no part: windows of a series that share steps to come with those of another.
+    """
 
     train: Indices
     validation: Indices
     held_out: Indices
+    left_out: Indices = field(default_factory=no_rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +71,8 @@ def split(table: Table, recipe: Recipe) -> Split:
         check_varied(table.targets)
     shares = Shares(recipe.training.validation, recipe.training.test)
     parts = part(table, recipe, shares)
+    if isinstance(recipe.data.target, FollowingTarget):
+        parts = spaced(parts, table.keys, recipe.data.target, shares)
     check_taught(table, classes, parts.train)
     return parts
 
@@ -82,8 +95,9 @@ def part(table: Table, recipe: Recipe, shares: Shares) -> Split:
 def parted(table: Table, parts: Split) -> tuple[Table, Table, Table]:
     """Return the rows to train on, to validate with and held out, in the table's own memory."""
     first, second = len(parts.train), len(parts.train) + len(parts.validation)
-    table.arrange(np.concatenate([parts.train, parts.validation, parts.held_out]))
-    return table.slice(0, first), table.slice(first, second), table.slice(second, len(table))
+    third = second + len(parts.held_out)
+    table.arrange(np.concatenate([parts.train, parts.validation, parts.held_out, parts.left_out]))
+    return table.slice(0, first), table.slice(first, second), table.slice(second, third)
 
 
 def by_chance(table: Table, recipe: Recipe, shares: Shares) -> Split:
@@ -160,6 +174,47 @@ def as_marked(table: Table, recipe: Recipe, shares: Shares) -> Split:
 def of_parts(numbers: NDArray[Any]) -> Split:
     """Return the parts of rows numbered 0 to train on, 1 to validate with, 2 held out."""
     return Split(*(np.flatnonzero(numbers == number) for number in range(3)))
+
+
+def spaced(parts: Split, keys: Sequence[str], target: FollowingTarget, shares: Shares) -> Split:
+    """Leave windows out that share steps to come with those of a newer part: of their series, the newest come first.
+
+    A series of which one part has windows is left as it is.
+
+    Raises: NotEnoughRows, none are left to learn from, or to choose the best epoch by.
+    """
+    numbers = np.full(len(keys), -1)
+    for number, rows in enumerate((parts.train, parts.validation, parts.held_out)):
+        numbers[rows] = number
+    begins = [0, *(row for row in range(1, len(keys)) if keys[row] != keys[row - 1]), len(keys)]
+    for start, stop in pairwise(begins):
+        own = numbers[start:stop]
+        if own.min() < own.max():
+            own[:] = windows_apart(own, (target.steps - 1) // target.every)
+    made = replace(of_parts(numbers), left_out=np.flatnonzero(numbers < 0))
+    if not len(made.train) or (shares.validation and not len(made.validation)):
+        lacking = "validate" if len(made.train) else "learn from"
+        raise NotEnoughRows(
+            f"windows of one series that lie apart less than the {target.steps} steps to come share some of them, and "
+            f"without the {len(made.left_out)} that share some with another part none are left to {lacking}; take more "
+            f"`windows`, or `every: {target.steps}`, whose windows share none",
+            rows=len(keys),
+        )
+    return made
+
+
+def windows_apart(own: Indices, apart: int) -> Indices:
+    """Return the parts of one series' windows, newest first, with so many in no part (-1) between two parts."""
+    placed, at = np.full(len(own), -1), 0
+    for number in (2, 1, 0):
+        size = int(np.count_nonzero(own == number))
+        if not size:
+            continue
+        at += apart if at else 0
+        end = at + size if number else len(own)
+        placed[at:end] = number
+        at = end
+    return placed
 
 
 def groups(targets: NDArray[Any], by_class: bool) -> Iterator[Indices]:

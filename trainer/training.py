@@ -57,7 +57,9 @@ class Training:
     ) -> None:
         self.recipe, self.table, self.journal = recipe, table, journal
         self.beginning = beginning or Beginning()
-        self.train, self.validation, self.held_out = parted(table, split(table, recipe))
+        parts = split(table, recipe)
+        self.train, self.validation, self.held_out = parted(table, parts)
+        self._left_out = len(parts.left_out)
         self.task: Task = begun_task(recipe, self.train, self.beginning.start)
         self.signature = signature_of(recipe, self.task)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -142,12 +144,19 @@ class Training:
         with self.journal.stage("fit", self.recipe.training.epochs * networks) as stage:
             learning = self._learning(self.train)
             network, history = fitted(self.recipe, learning, self.journal.events, self.beginning)
-            for note in self._learned_before():
+            for note in (*self._apart(), *self._learned_before()):
                 history.notes.append(note)
                 self.journal.events(Noticed(note))
             several = f"{networks} networks, the first with " if networks > 1 else ""
             stage.result = f"{several}{len(history.epochs)} epochs, the best was {history.best}"
         return network, history
+
+    def _apart(self) -> Iterator[str]:
+        """Say how many windows between two parts are in none."""
+        if self._left_out:
+            yield (
+                f"{self._left_out} windows of a series are in no part: they share steps to come with those of another"
+            )
 
     def _learned_before(self) -> Iterator[str]:
         """Say how many rows are held out that the version may know which this training begins with."""

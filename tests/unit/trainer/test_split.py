@@ -234,6 +234,74 @@ def test_of_a_series_at_the_border_in_time_the_newest_windows_are_held_out() -> 
     assert parts.validation.tolist() == [16, 17]
 
 
+FOLLOWING = """\
+name: walk
+task: forecasting
+data: {source: redis, match: "walk:*", target: {as: following, steps: 4, windows: 60, every: 2}}
+features:
+  inputs:
+    - {name: x, lengths: x_length, sources: [{key: "walk:{id}", as: list, shape: [1], last: 4}]}
+network: [{gru: 4}]
+"""
+
+
+def unmarked(count: int, windows: int) -> Table:
+    return replace(series(count, windows), marks=None)
+
+
+def ahead(steps: int, every: int = 1, **training: Any) -> Recipe:
+    return recipe(
+        FOLLOWING.replace("steps: 4", f"steps: {steps}").replace("every: 2", f"every: {every}"), **training
+    )
+
+
+@pytest.mark.parametrize(
+    ("steps", "every", "gap"), [(1, 1, 0), (4, 1, 3), (4, 2, 1), (4, 3, 1), (4, 4, 0), (5, 2, 2)]
+)
+def test_windows_of_two_parts_share_no_step_to_come(steps: int, every: int, gap: int) -> None:
+    parts = split(unmarked(1, 60), ahead(steps, every, test=0.2, validation=0.1))
+
+    assert parts.held_out.tolist() == [*range(12)]
+    assert parts.validation.tolist() == [*range(12 + gap, 18 + gap)]
+    assert parts.train.tolist() == [*range(18 + 2 * gap, 60)]
+    assert parts.left_out.tolist() == [*range(12, 12 + gap), *range(18 + gap, 18 + 2 * gap)]
+    assert gap * every < steps <= (gap + 1) * every
+
+
+def test_a_series_in_one_part_keeps_all_its_windows() -> None:
+    parts = split(unmarked(10, 6), ahead(4, test=0.2, validation=0.1))
+
+    assert len(parts.left_out) == 0
+    assert len(parts.held_out) == 12
+
+
+def test_what_is_left_out_is_in_no_table() -> None:
+    table, made = unmarked(1, 60), ahead(4, test=0.2, validation=0.1)
+
+    train, validation, held = parted(table, split(table, made))
+
+    assert [len(train), len(validation), len(held), len(table)] == [36, 6, 12, 60]
+    assert held.targets.tolist() == [*range(12)]
+    assert train.targets.tolist() == [*range(24, 60)]
+
+
+@pytest.mark.parametrize(
+    ("count", "steps", "parts", "what"),
+    [
+        (1, 12, {"test": 0.5, "validation": 0.1}, "learn from"),
+        (1, 50, {"test": 0.5, "validation": 0}, "learn from"),
+        (2, 12, {"test": 0.25, "validation": 0.1}, "validate"),
+    ],
+)
+def test_a_series_too_short_for_that_says_what_to_take(
+    count: int, steps: int, parts: dict[str, Any], what: str
+) -> None:
+    with pytest.raises(
+        NotEnoughRows, match=rf"none are left to {what}; take more `windows`, or `every: {steps}`"
+    ):
+        split(unmarked(count, 40 // count), ahead(steps, **parts))
+
+
 def test_folds_keep_groups_whole() -> None:
     table = marked(list(range(17)))
 
