@@ -242,7 +242,8 @@ async def test_a_fault_of_ours_is_heard_of_and_is_no_error_of_the_caller(
 
     assert heard.kinds == [ZeroDivisionError]
     assert running.predictor.under_way == 0
-    assert told(running, "insitu_errors_total") == []
+    fault = 'insitu_errors_total{model="m",version="",code="internal_error"} 1.0'
+    assert told(running, "insitu_errors_total") == [fault]
 
 
 async def test_what_asks_again_as_it_hears_an_answer_is_answered_too(
