@@ -98,7 +98,9 @@ def meant(name: str, known: Sequence[str], likeness: float = 0.6) -> str:
     near = get_close_matches(name[:32], known, n=1, cutoff=likeness)
     if near:
         return f"did you mean {near[0]!r}?"
-    return f"there are {', '.join(known)}" if known else "this path takes none"
+    return (
+        f"there {'are' if len(known) > 1 else 'is'} {', '.join(known)}" if known else "this path takes none"
+    )
 
 
 def the_way(data: Mapping[str, Any]) -> str:

@@ -232,7 +232,7 @@ async def test_a_parameter_out_of_bounds_is_told_with_its_value(refusing: Client
         ("GET", "/v1/models?limt=3", "parameter 'limt' is not known; did you mean 'limit'?"),
         ("GET", "/v1/models?page=3", "parameter 'page' is not known; there are limit, after"),
         ("GET", "/v1/models?limit=3&limit=4", "parameter 'limit' is given 2 times; give it once"),
-        ("GET", "/v1/models/churn?full", "parameter 'full' is not known; there are limit, previous"),
+        ("GET", "/v1/models/churn?full", "parameter 'full' is not known; there is limit"),
         ("GET", "/v1/models/churn/versions/1?x=1", "this path takes none"),
         ("GET", "/v1/models/churn/versions/1/card?fromat=json", "did you mean 'format'?"),
         ("GET", "/v1/jobs?state=running", "parameter 'state' is not known; there are limit, after"),
