@@ -4,7 +4,7 @@ What is answered is held against ONNX Runtime on the rows as the trainer reads t
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,6 +13,10 @@ import pytest
 from redis.asyncio import Redis
 
 from models.connecting import connect
+from models.layers.columns import COLUMN_LAYERS, Columns
+from models.layers.layer import Layer
+from models.layers.network import LAYERS, Residual
+from models.layers.presets import PRESETS
 from models.recipe import Recipe
 from server.app import build_engine
 from server.inference.asking import Ask
@@ -78,7 +82,23 @@ class Case:
         )
 
 
+PLAN = """\
+    - {name: plan, sources: [{key: "thing:{id}", as: hash, fields: [{name: plan, categories: [free, paid, gold]}]}]}
+"""
 CLASSES = "labels: [low, high]\n"
+COLUMNS = """\
+network:
+  - columns:
+      age: [missing, standardize, gelu, silu, swish, mish, softplus, softsign, selu, hard_sigmoid, hard_swish, relu]
+      spend: [{clip: {low: 0, high: 100}}, {scale: 10}, log1p, robust, min_max, hard_tanh, relu6, tanh, sigmoid, none]
+      plan: one_hot
+"""
+ACTIVATIONS = (
+    "log1p", "relu6", "gelu", "selu", "silu", "swish", "mish", "sigmoid", "softplus", "softsign", "hard_sigmoid",
+    "hard_swish", "hard_tanh", "none", "{leaky_relu: 0.1}", "{elu: 1}", "prelu", "{clip: {low: -9, high: 9}}",
+    "softmax", "log_softmax",
+)  # fmt: skip
+ACTIVATED = ", {linear: 8}, ".join(ACTIVATIONS)
 CASES = {
     "a vector, a sequence and an image": Case(
         "classification",
@@ -111,6 +131,58 @@ CASES = {
         target("field: kind"),
         LIST,
         CLASSES + "network: [standardize, {attention: {heads: 2, positions: true}}, global_avg_pool]\n",
+        {"label", "probabilities"},
+    ),
+    "every scaling of a column": Case(
+        "classification",
+        target("field: kind"),
+        HASH,
+        CLASSES + COLUMNS + "  - whiten\n  - {linear: 4}\n",
+        {"label", "probabilities"},
+    ),
+    "every activation": Case(
+        "regression",
+        target("field: cost"),
+        HASH,
+        "network: [columns, robust, quantile, min_max, {maxout: 8}, {dropout: 0.1}, " + ACTIVATED + "]\n",
+        {"value"},
+    ),
+    "every pool, normalisation and dropout": Case(
+        "classification",
+        target("field: kind"),
+        LIST + IMAGE + PLAN,
+        CLASSES
+        + """\
+network:
+  branches:
+    series:
+      - standardize
+      - {conv1d: 4}
+      - layer_norm
+      - {dropout1d: 0.1}
+      - {adaptive_avg_pool: 3}
+      - {lstm: {hidden: 4, output: all}}
+      - last_step
+    image:
+      - {reshape: [1, 6, 6]}
+      - {scale: 255}
+      - {conv2d: {channels: 4, kernel: 3, padding: same}}
+      - {group_norm: 2}
+      - {dropout2d: 0.1}
+      - {residual: [{conv2d: {channels: 4, kernel: 3, padding: same}}, batch_norm, {leaky_relu: 0.1}]}
+      - {max_pool: 2}
+      - {avg_pool: {size: 2, stride: 1}}
+      - {adaptive_max_pool: 1}
+      - flatten
+    plan: [{embedding: {count: 3, size: 2}}, flatten]
+""",
+        {"label", "probabilities"},
+    ),
+    "pools over all steps": Case(
+        "classification",
+        target("field: kind"),
+        LIST,
+        CLASSES + "network: [standardize, {rnn: {hidden: 4, output: all}}, {avg_pool: 2}, global_max_pool]\n",
         {"label", "probabilities"},
     ),
     "labels in one field": Case(
@@ -179,6 +251,27 @@ CASES = {
 }
 
 
+def every(written: Iterable[Layer]) -> Iterator[Layer]:
+    for layer in written:
+        yield layer
+        if isinstance(layer, Residual):
+            yield from every(layer.layers)
+        if isinstance(layer, Columns):
+            yield from every(
+                one for treatment in (*layer.fields.values(), layer.rest or ()) for one in treatment
+            )
+
+
+def test_every_layer_and_preset_has_a_case() -> None:
+    recipes = [case.recipe for case in CASES.values()]
+    networks = [layers for one in recipes for layers in (*one.branches.values(), one.then)]
+
+    used = {layer.layer for network in networks for layer in every(network)}
+
+    assert set(LAYERS) | set(COLUMN_LAYERS) == used
+    assert all(f"preset: {name}" in str([case.rest for case in CASES.values()]) for name in PRESETS)
+
+
 async def fill(url: str) -> None:
     """Things with fields, a series, an image, and every kind of truth."""
     random = np.random.default_rng(3)
@@ -242,6 +335,7 @@ def numbers(body: dict[str, Any]) -> list[float]:
 
 
 READ: dict[str, Callable[[Any], list[float]]] = {
+    "value": lambda value: [value],
     "values": lambda values: list(values.values()),
     "forecast": lambda steps: np.array(steps).reshape(-1).tolist(),
     "anomaly_score": lambda score: [score],
