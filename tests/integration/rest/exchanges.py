@@ -268,7 +268,7 @@ REFUSED: Exchanges = {
 
 SPOILT: Exchanges = {
     name: asked(KEYED, status, path=f"/v1/models/{name}/predict")
-    for name, status in {"altered": 500, "lost": 500, "foreign": 500, "none": 500, "unread": 502}.items()
+    for name, status in {"altered": 500, "lost": 500, "foreign": 500, "hollow": 500, "unread": 502}.items()
 }
 
 INFERRING: Exchanges = {f"infer: {name}": Exchange(*one) for name, one in INFERRED.items()}

@@ -63,7 +63,7 @@ async def spoil(redis: Redis, store: ModelStore) -> None:
     """Store models that cannot be served: altered, lost, of another format, no model, no aliases."""
     for name in ("altered", "lost", "foreign", "unread"):
         await store.publish(churn(name))
-    await store.publish(Bundle(churn("none").manifest, b"no model at all"))
+    await store.publish(Bundle(churn("hollow").manifest, b"no model at all"))
     await redis.setrange(store.keys.chunk("altered", 1, 0), 20, b"!!")
     await redis.delete(store.keys.chunk("lost", 1, 0))
     await redis.set(store.keys.manifest("foreign", 1), b'{"format": 99}')
