@@ -95,7 +95,7 @@ MODULES: dict[str, Callable[[Rows], nn.Module]] = {
 class BareLoop:
     """Epochs by hand: index a batch, forward, backward, step; validate; keep the best weights."""
 
-    def __init__(self, network: nn.Module, training: Training, train: Rows, validation: Rows) -> None:
+    def __init__(self, network: nn.Module, training: Training, train: Rows, validation: Rows | None) -> None:
         self.network, self.training = network, training
         self.train, self.validation = train, validation
         self.loss = nn.CrossEntropyLoss()
@@ -118,18 +118,19 @@ class BareLoop:
             self.optimizer.step()
             total += loss.item() * len(rows)
         self.schedule.step()
-        self.validate()
+        if self.validation is not None:
+            self.validate(self.validation)
         return total / len(self.train)
 
     @torch.no_grad()
-    def validate(self) -> float:
+    def validate(self, validation: Rows) -> float:
         """Measure loss and accuracy, and keep the weights if they are the best."""
         self.network.eval()
-        raw = self.ask(self.validation, torch.arange(len(self.validation)))
-        loss = self.loss(raw, self.validation.targets).item()
+        raw = self.ask(validation, torch.arange(len(validation)))
+        loss = self.loss(raw, validation.targets).item()
         if loss < self.best:
             self.best, self.weights = loss, deepcopy(self.network.state_dict())
-        return (raw.argmax(-1) == self.validation.targets).float().mean().item()
+        return (raw.argmax(-1) == validation.targets).float().mean().item()
 
     def ask(self, rows: Rows, which: Tensor) -> Tensor:
         """Run the network on some rows; of sequences no more steps than the longest has."""
