@@ -36,6 +36,7 @@ from cli.manual import MODELS, Chapters, exit_codes, listed
 from cli.settings import decline_telemetry, unknown_environment, worded
 from cli.terminal import console, encodable, styled, take_any_text
 from models.building import is_compiled
+from models.causes import cause
 from models.errors import InsituError, shown
 from server.settings import ServerSettings
 
@@ -171,13 +172,7 @@ def run(arguments: Sequence[str]) -> int:
 
 def is_interrupted(error: BaseException | None) -> bool:
     """Return whether Ctrl-C is behind an error: a library whose import it stops says that its import failed."""
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        if isinstance(error, KeyboardInterrupt):
-            return True
-        seen.add(id(error))
-        error = error.__cause__ or error.__context__
-    return False
+    return cause(error, KeyboardInterrupt) is not None
 
 
 def without_debug(arguments: Sequence[str]) -> tuple[bool, list[str]]:

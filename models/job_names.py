@@ -4,13 +4,11 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-from redis.exceptions import ResponseError
-
 from models import ledger
 from models.job_errors import JobNotFound, JobUnreadable
 from models.keys import Keys, as_job
 from models.ledger import RUNNING, Ledger, Standing
-from models.redis_failures import WRONG_TYPE, connected
+from models.redis_failures import connected, replies_by_type
 
 LISTED_LIMIT = 1000  # jobs that one command shows
 PAGE = 1000  # names that Redis is asked for at once
@@ -111,17 +109,9 @@ class Waiting:
             pipeline = self._redis.pipeline(transaction=False)
             for name in names:
                 pipeline.hmget(self._keys.job(name), "state", "host", "beat")
-            replies = await pipeline.execute(raise_on_error=False)
-            for fault in replies:
-                if isinstance(fault, Exception) and not alien(fault):
-                    raise fault
-        found = zip(names, replies, strict=True)
-        return {name: facts for name, facts in found if not isinstance(facts, Exception)}
-
-
-def alien(error: Exception) -> bool:
-    """Whether a key of a job is of another type: its job cannot be worked on, the others can."""
-    return isinstance(error, ResponseError) and str(error).startswith(WRONG_TYPE)
+            found = zip(names, await replies_by_type(pipeline), strict=True)
+        # A key of another type is no job to be worked on; the others are.
+        return {name: facts for name, facts in found if facts is not None}
 
 
 def waits(facts: Facts) -> bool:

@@ -20,6 +20,7 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from models.causes import cause
 from models.errors import SHOWN_CHARACTERS, RedisRefused, RedisUnavailable
 
 UNAVAILABLE = (
@@ -67,17 +68,12 @@ def refusal_within(error: BaseException) -> Exception | None:
     """
     if isinstance(error.__cause__, REFUSED):
         return error.__cause__
-    one: BaseException | None = error
-    while one is not None and not isinstance(one, KEPT_OUT):
-        one = one.__cause__ or one.__context__
-    return one
+    return cause(error, *KEPT_OUT)
 
 
 def why_silent(error: BaseException) -> str:
     """Return why nobody answered: what TLS said first, since what follows may be cut."""
-    one: BaseException | None = error
-    while one is not None and not isinstance(one, SSLError):
-        one = one.__cause__ or one.__context__
+    one = cause(error, SSLError)
     if one is not None:
         return f"TLS: {getattr(one, 'verify_message', '') or one.reason or one}"
     return why_first(str(error)) or type(error).__name__
@@ -119,6 +115,15 @@ async def reading(redis: Any, kinds: Mapping[str, str]) -> AsyncIterator[None]:
                         "Insitu keeps there: put it back, or remove the key"
                     ) from error
         raise
+
+
+async def replies_by_type(pipeline: Any) -> list[Any]:
+    """Return the replies of a pipeline, None from a key of another type; any other error is raised."""
+    replies = await pipeline.execute(raise_on_error=False)
+    for one in replies:
+        if isinstance(one, Exception) and not str(one).startswith(WRONG_TYPE):
+            raise one
+    return [None if isinstance(one, Exception) else one for one in replies]
 
 
 def mistyped(error: RedisRefused) -> bool:

@@ -50,9 +50,9 @@ class Facts:
         """Look at some more cells."""
         self.rows += len(array)
         column = texts(array)
-        if self.stored:
-            self.void.update(counted(column.filter(stands_for_none(column))))
         words = pc.is_in(pc.utf8_trim_whitespace(column), value_set=pa.array(NO_VALUES))
+        if self.stored:
+            self.void.update(counted(column.filter(pc.or_(words, pc.equal(column, "")))))
         if is_text(array.type) and pc.any(words).as_py():
             self.words.update(pc.unique(column.filter(words)).to_pylist())
             column = column.filter(pc.invert(words))
@@ -150,12 +150,6 @@ class Facts:
         """Whether its texts are numbers in all but their marks, such as 1,5 or 12 %."""
         some = [text for text in self.values or () if not is_plain(text)][:20] or [self.odd]
         return not self.numbers and all(marked(text) and not is_time(text) for text in some)
-
-
-def stands_for_none(column: pa.Array) -> pa.Array:
-    """Return which texts are empty, or words such as NA."""
-    words = pc.is_in(pc.utf8_trim_whitespace(column), value_set=pa.array(NO_VALUES))
-    return pc.or_(words, pc.equal(column, ""))
 
 
 def counted(column: pa.Array) -> dict[str, int]:

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from models.errors import listed, shown
-from models.redis_failures import WRONG_TYPE, connected, redis_errors
+from models.redis_failures import connected, redis_errors, replies_by_type
 from models.scanning import scan
 from models.store import Client
 from models.templates import KeyTemplate
@@ -118,11 +118,7 @@ async def replies(redis: Client, commands: Sequence[tuple[Any, ...]]) -> list[An
             pipeline: Any = redis.pipeline(transaction=False)
             for command in commands[start : start + KEYS_A_TRIP]:
                 pipeline.execute_command(*command)
-            told = await pipeline.execute(raise_on_error=False)
-            for fault in told:
-                if isinstance(fault, Exception) and not str(fault).startswith(WRONG_TYPE):
-                    raise fault
-            result += [None if isinstance(one, Exception) else one for one in told]
+            result += await replies_by_type(pipeline)
     return result
 
 

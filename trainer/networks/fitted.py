@@ -60,17 +60,25 @@ class FittedScale(FittedStep):
 
 
 def mean_and_deviation(parts: Parts) -> tuple[Tensor, Tensor]:
-    """Return mean and deviation of each channel. Source: Chan et al. 1979, merging of moments."""
-    count, mean, squares = 0, torch.zeros(()), torch.zeros(())
+    """Return mean and deviation of each channel."""
+    mean, variance = moments(parts, lambda around: around.square().sum(0))
+    return mean, variance.sqrt()
+
+
+def moments(parts: Parts, summed: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
+    """Return the mean of each channel and what the products around it come to on average, in double precision.
+
+    `summed` gives the sum of the products of some rows that lie around 0: (rows, channels) -> any shape.
+    Source: Chan et al. 1979, merging of moments.
+    """
+    count, mean, products = 0, torch.zeros(()), torch.zeros(())
     for values in channels(parts):
         more, other = len(values), values.mean(0)
         apart = other - mean
-        squares = (
-            squares + (values - other).square().sum(0) + apart.square() * (count * more / (count + more))
-        )
+        products = products + summed(values - other) + summed(apart[None]) * (count * more / (count + more))
         count += more
         mean = mean + apart * (more / count)
-    return mean, (squares / count).sqrt()
+    return mean, products / count
 
 
 def least_and_range(parts: Parts) -> tuple[Tensor, Tensor]:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from models.layers.layer import Layer
 from models.layers.scaling import Whiten
-from trainer.networks.fitted import ALIKE, FittedStep, Parts, channels
+from trainer.networks.fitted import ALIKE, FittedStep, Parts, moments
 from trainer.networks.forms import DoesNotFit, Form
 from trainer.networks.steps import Flow, Step
 
@@ -34,7 +34,7 @@ class Whitening(FittedStep):
 
     def fit(self, parts: Parts) -> None:
         """Measure how the channels vary together; where none of them varies they are only shifted to 0."""
-        mean, covariance = mean_and_covariance(parts)
+        mean, covariance = moments(parts, lambda around: around.T @ around)
         self.mean.copy_(mean)
         variances, components = torch.linalg.eigh(covariance)
         least = self.shrink * variances.clamp(min=0).mean()
@@ -43,22 +43,6 @@ class Whitening(FittedStep):
             largest = components.gather(0, components.abs().argmax(0, keepdim=True))
             turn = components * largest.sign() / (variances.clamp(min=0) + least).sqrt()
             self.turn.copy_(turn.flip(1))
-
-
-def mean_and_covariance(parts: Parts) -> tuple[Tensor, Tensor]:
-    """Return the mean of each channel and how all vary together, in double precision.
-
-    Shape: (channels,) and (channels, channels).
-    Source: Chan et al. 1979, merging of moments.
-    """
-    count, mean, products = 0, torch.zeros(()), torch.zeros(())
-    for values in channels(parts):
-        more, other = len(values), values.mean(0)
-        apart, around = other - mean, values - other
-        products = products + around.T @ around + torch.outer(apart, apart) * (count * more / (count + more))
-        count += more
-        mean = mean + apart * (more / count)
-    return mean, products / count
 
 
 def whiten(spec: Whiten, form: Form) -> tuple[Step, Form]:
