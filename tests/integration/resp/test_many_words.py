@@ -31,11 +31,11 @@ DAG: tuple[bytes | str | int, ...] = (
 
 
 async def longest_wait(under_way: "asyncio.Task[Any]") -> float:
-    """The longest time that everybody else waited meanwhile, in seconds."""
-    longest, before = 0.0, time.perf_counter()
+    """The longest that the loop worked without a turn for anybody else, in seconds of the processor's."""
+    longest, before = 0.0, time.thread_time()
     while not under_way.done():
         await asyncio.sleep(0.001)
-        now = time.perf_counter()
+        now = time.thread_time()
         longest, before = max(longest, now - before), now
     return longest
 
@@ -53,13 +53,13 @@ async def test_others_have_their_turn_while_many_words_are_read(
     door: OpenedDoor, sent: bytes, reply: bytes
 ) -> None:
     line = await door.line()
-    started = time.perf_counter()
+    started = time.thread_time()
     asked = asyncio.create_task(line.ask(sent, reply))
 
     longest = await longest_wait(asked)
 
     await asked
-    assert longest < (time.perf_counter() - started) / 2
+    assert longest < (time.thread_time() - started) / 2
 
 
 KEYS = [b"k%d" % number for number in range(MANY)]
@@ -111,13 +111,13 @@ async def test_others_have_their_turn_while_many_keys_are_read(
         stored: Any = await client.get("there")
         await client.mset(dict.fromkeys(KEYS, stored))
     line = await door.line()
-    started = time.perf_counter()
+    started = time.thread_time()
     asked = asyncio.create_task(line.ask(sent, reply))
 
     longest = await longest_wait(asked)
 
     await asked
-    assert longest < (time.perf_counter() - started) / 6
+    assert longest < (time.thread_time() - started) / 6
 
 
 async def test_many_keys_mean_what_few_mean(door: OpenedDoor) -> None:
