@@ -27,5 +27,5 @@ def engine_for(settings: "ServerSettings") -> "Engine":
     """
     decline_telemetry()
     with needs("server"):
-        from server.app import build_engine
+        from server.building import build_engine
     return build_engine(settings)

@@ -1,7 +1,4 @@
-"""Composition root: builds every object once, opens the doors, closes them in reverse.
-
-settings -> Redis client -> store -> catalogue, reader -> predictor -> engine -> doors, hosting of jobs
-"""
+"""Composition root of a server: opens the doors of an engine, hosts jobs beside it, closes them in reverse."""
 
 import asyncio
 import gc
@@ -11,7 +8,6 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,25 +16,12 @@ import uvicorn
 import uvloop
 from fastapi import FastAPI
 
-from models.connecting import connect, without_password
-from models.keys import Keys
-from models.store import ModelStore
+from models.connecting import without_password
 from server.access import Access
 from server.batch.hosting import Hosting
 from server.batch.places import check_fits
-from server.cores import Threads, again_seconds, busy_poll_seconds, threads_of
-from server.inference.batch_limits import BatchLimits
-from server.inference.blocks import Blocks
-from server.inference.catalogue import Catalogue
-from server.inference.engine import FIRST_SECONDS, Engine, Limits, Parts
-from server.inference.explaining.explainer import Bounds, Explainer
-from server.inference.loading import Loader, LoadOptions
-from server.inference.predictor import Predictor
-from server.inference.reading.bulk import BulkReader
-from server.inference.reading.reader import Reader
-from server.inference.sessions import choose_provider
-from server.inference.trials import Trials
-from server.metrics import Metrics
+from server.building import build_engine
+from server.inference.engine import FIRST_SECONDS, Engine
 from server.resp.door import Door as RespDoor
 from server.resp.reaching import Redis
 from server.rest.api import create_api
@@ -75,70 +58,6 @@ class Place:
 
 
 ALONE = Place()
-
-
-def build_engine(
-    settings: ServerSettings, shared: Path | None = None, trials: Trials | None = None
-) -> Engine:
-    """Build the core, counting in `shared` with other workers; nothing is connected or loaded yet.
-
-    Without `trials` versions are tried as the settings say.
-
-    Raises: ProviderUnavailable; BadName for a Redis URL or prefix that is none.
-    """
-    metrics = Metrics(shared)
-    store = ModelStore(connect(settings.redis_url), Keys(settings.prefix))
-    threads = threads_of(settings)
-    pool = ThreadPoolExecutor(threads.runs, thread_name_prefix="run")
-    options = load_options(settings, threads)
-    moment = options.moment
-    trials = trials or Trials(settings.trial_memory_bytes, settings.trial_seconds)
-    catalogue = Catalogue(store, Loader(store, trials, options, pool, metrics))
-    patience = settings.redis_timeout_ms / 1000
-    reader = Reader(settings.redis_url, patience, metrics.pipeline, moment, busy_poll_seconds(settings))
-    rows, timeout = settings.max_request_rows, settings.request_timeout_seconds
-    predictor = Predictor(catalogue, reader, metrics, rows, timeout)
-    parts = Parts(
-        store=store,
-        catalogue=catalogue,
-        reader=reader,
-        predictor=predictor,
-        blocks=Blocks(BulkReader(settings.redis_url, patience, reader), rows, timeout),
-        explainer=Explainer(catalogue, reader.ask, predictor, metrics, Bounds(rows, timeout)),
-        metrics=metrics,
-        trial=trials,
-        pool=pool,
-        moment=moment,
-        shared=shared,
-    )
-    limits = Limits(
-        rows,
-        settings.max_body_bytes,
-        settings.model_limit_bytes,
-        timeout,
-        options.batch,
-        again_seconds(settings),
-    )
-    return Engine(parts, limits, settings.preload_models, settings.resync_seconds)
-
-
-def load_options(settings: ServerSettings, threads: Threads) -> LoadOptions:
-    """Return how versions are loaded.
-
-    Raises: ProviderUnavailable.
-    """
-    wait = settings.max_batch_wait_ms / 1000
-    provider = choose_provider(settings.provider)
-    log.info("ONNX Runtime runs on %s", provider)
-    return LoadOptions(
-        provider=provider,
-        intra_op_threads=threads.inside,
-        memory_bytes=settings.model_memory_bytes,
-        batch=BatchLimits(
-            settings.max_batch_rows, settings.max_queue_rows, wait, default_priority=settings.default_priority
-        ),
-        run_threads=threads.runs,
-    )
 
 
 def settle_memory() -> None:

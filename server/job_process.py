@@ -17,9 +17,9 @@ import uvloop
 from models.errors import BadRequest, InsituError, RedisUnavailable
 from models.job_errors import JobNotFound
 from models.ledger import FAILED, Ledger, Standing
-from server.app import build_engine
 from server.batch.opening import Manner
 from server.batch.scoring import JobEnded, Progress, TooManyErrors, process_name, score
+from server.building import build_engine
 from server.inference.ending import ended
 from server.inference.engine import Engine
 from server.logs import configure_logs

@@ -11,8 +11,8 @@ import time
 import uvloop
 
 from benchmarks.bulk.rows import keys
-from server.app import build_engine
 from server.batch.opening import settle_in
+from server.building import build_engine
 from server.inference.columns import columns_of
 from server.settings import ServerSettings
 

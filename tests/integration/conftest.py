@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from server import app
+from server.building import build_engine
 from server.inference.admission import command
 from server.inference.engine import Engine
 from server.inference.trials import FORKS, Trials
@@ -47,6 +47,6 @@ def built(nursery: socket.socket | None) -> BuildEngine:
     def build(settings: ServerSettings) -> Engine:
         limits = (settings.trial_memory_bytes, settings.trial_seconds)
         usual = limits == (USUAL["trial_memory_bytes"].default, USUAL["trial_seconds"].default)
-        return app.build_engine(settings, trials=Trials(*limits, nursery=nursery) if usual else None)
+        return build_engine(settings, trials=Trials(*limits, nursery=nursery) if usual else None)
 
     return build

@@ -15,7 +15,7 @@ import pytest
 from redis.asyncio import Redis
 
 from models.store import ModelStore
-from server import app
+from server.building import build_engine
 from server.inference.engine import Engine
 from server.inference.reading.reader import Reader
 from server.settings import ServerSettings
@@ -49,7 +49,7 @@ async def engine(redis_url: str, built: BuildEngine) -> AsyncIterator[StartEngin
         async def start(
             wait_seconds: float = WAIT_SECONDS, own_nursery: bool = False, **settings: Any
         ) -> Engine:
-            build = app.build_engine if own_nursery else built
+            build = build_engine if own_nursery else built
             one = build(ServerSettings(**{"redis_url": redis_url, **settings}))
             stack.push_async_callback(one.stop)
             await one.start(wait_seconds)

@@ -5,7 +5,7 @@ import sys
 
 PROCESS = """
 import asyncio, sys
-from server.app import build_engine
+from server.building import build_engine
 from server.batch import walking
 from server.batch.scoring import process_name, score
 from server.settings import ServerSettings

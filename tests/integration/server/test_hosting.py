@@ -32,8 +32,8 @@ from tests.serving import ServeCommand
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are read from /proc")
 
-ROWS = 24_000
-SLOW = {"max_rate": 4000}  # so that a job is still at work when something happens to it
+ROWS = 12_000
+SLOW = {"max_rate": 3000}  # so that a job is still at work when something happens to it
 STEP_SECONDS = 60.0
 BEGINS = re.compile(r"job (\S+): begins \(pid (\d+)\)")
 

@@ -22,9 +22,9 @@ from models.jobs import JobSpec
 from models.ledger import DONE, RUNNING, Ledger, Standing
 from models.store import ModelStore
 from models.tallies import Tally
-from server.app import build_engine
 from server.batch.ray_workers import Job, PartScorer, packed, read, rows_of, unpacked
 from server.batch.scoring import TooManyErrors, process_name, score
+from server.building import build_engine
 from server.settings import ServerSettings
 from tests.conftest import missing
 from tests.graphs import bundle, dense, f32
@@ -43,7 +43,7 @@ from cli.settings import quiet_ray
 
 quiet_ray()
 from models.jobs import JobSpec
-from server.app import build_engine
+from server.building import build_engine
 from server.batch.on_ray import begun, score
 from server.batch.ray_cluster import Cluster
 from server.settings import ServerSettings

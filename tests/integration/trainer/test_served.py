@@ -18,7 +18,7 @@ from models.layers.layer import Layer
 from models.layers.network import LAYERS, Residual
 from models.layers.presets import PRESETS
 from models.recipe import Recipe
-from server.app import build_engine
+from server.building import build_engine
 from server.inference.asking import Ask
 from server.settings import ServerSettings
 from trainer.datasets.from_redis import read_table

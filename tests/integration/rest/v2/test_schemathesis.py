@@ -14,7 +14,7 @@ import pytest
 from tests.conftest import missing
 from tests.serving import ServeCommand
 
-SECONDS = 20
+SECONDS = 12
 # What a client asks for may take longer than it allows (504), or need a command that this Redis lacks (501).
 ANY = '[checks.not_a_server_error]\nexpected-statuses = ["2xx", "3xx", "4xx", 501, 504]\n'
 NAMED = '[parameters]\n"path.name" = "churn"\n"path.version" = "1"\n'
