@@ -35,7 +35,7 @@ from server.inference.memory import give_back
 from server.inference.moments import Moment
 from server.inference.runs import Runner
 from server.inference.samples import Rows, claimed, warm
-from server.inference.sessions import RUNTIME, Session, shrink_arena
+from server.inference.sessions import RUNTIME, Session, readable, shrink_arena
 from server.inference.trials import Trials
 from server.inference.turns import Turns
 from server.inference.verdicts import Verdict
@@ -231,10 +231,10 @@ class Loader:
         task.add_done_callback(self._notes.discard)
 
     async def _serving(self, name: str, version: int) -> Serving:
-        bundle = await self._store.load(name, version)
-        verdict = await self._trials.tried(bundle)
+        held = [await self._store.load(name, version)]
+        verdict = await self._trials.tried(held[0])
         loop = asyncio.get_running_loop()
-        session, plan = await loop.run_in_executor(self._threads, self._made, bundle)
+        session, plan = await loop.run_in_executor(self._threads, self._made, held)
         return self._put_together(session, plan, verdict)
 
     def _put_together(self, session: Session, plan: Plan | None, verdict: Verdict) -> Serving:
@@ -260,15 +260,16 @@ class Loader:
             metrics=metrics,
         )
 
-    def _made(self, bundle: Bundle) -> tuple[Session, Plan | None]:
-        """Load a bundle and run it once, in a thread.
+    def _made(self, held: list[Bundle]) -> tuple[Session, Plan | None]:
+        """Take the one bundle out of a list, load it and run it once, in a thread; nobody holds its bytes any more.
 
         Raises: ModelNotLoadable, whatever is wrong.
         """
-        manifest = bundle.manifest
+        manifest = held[0].manifest
         try:
             plan = Plan(manifest.features) if manifest.features is not None else None
-            session = Session(bundle, self.options.provider, self.options.intra_op_threads)
+            with readable(held.pop()) as file:
+                session = Session(file, self.options.provider, self.options.intra_op_threads)
             warm(session)
         except ModelNotLoadable:
             raise

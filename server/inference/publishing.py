@@ -41,7 +41,7 @@ class Publisher:
         self._store = store
         self._trial = trial
         self._limit_bytes = limit_bytes
-        self._slot = asyncio.Lock()  # each upload holds a whole model in memory several times over
+        self._slot = asyncio.Lock()  # each upload holds a whole model in memory
 
     def turn(self, name: str) -> AbstractAsyncContextManager[None]:
         """Hold the slot of uploads, from before the file is received until it is stored.

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from ctypes import string_at
+from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +17,7 @@ import onnxruntime as ort
 
 from models.bundle import Bundle
 from models.execution import Execution
+from models.manifest import Manifest
 from models.tensors import Tensor, elements, numpy_dtype
 from server.inference.errors import ModelNotLoadable, ProviderUnavailable, RunFailed
 
@@ -137,37 +139,35 @@ def ending(stop: ort.RunOptions) -> None:
 class Session:
     """A loaded bundle; `run` may be called from any thread."""
 
-    def __init__(self, bundle: Bundle, provider: str = CPU, threads: int = 1) -> None:
-        """Load a bundle.
+    def __init__(self, bundle: "Bundle | Readable", provider: str = CPU, threads: int = 1) -> None:
+        """Load a bundle, or one that was made readable and whose bytes are let go by now.
 
         Raises: ModelNotLoadable, with what ONNX Runtime said.
         """
-        self.manifest = bundle.manifest
-        self.outputs = [spec.name for spec in bundle.manifest.outputs]
-        # Operators stand in the file by name. How long a Loop runs is in the values, not in the shapes.
-        self.endless = mentions(bundle.onnx, b"Loop")
-        wanted = meant(provider, bundle.manifest.execution)
+        manifest = self.manifest = bundle.manifest
+        self.outputs = [spec.name for spec in manifest.outputs]
+        wanted = meant(provider, manifest.execution)
         options = quiet(threads)
         try:
             with (
-                readable(bundle.onnx) as file,
+                readable(bundle) as file,
                 in_time(LOAD_SECONDS, lambda: options.set_load_cancellation_flag(True)),
             ):
+                self.endless = file.endless
                 self._session = ort.InferenceSession(
-                    file, options, providers=[*wanted], provider_options=[*wanted.values()]
+                    file.source, options, providers=[*wanted], provider_options=[*wanted.values()]
                 )
         except Exception as error:
-            name, version = bundle.manifest.name, bundle.manifest.version
-            raise ModelNotLoadable(name, version, reason_of(error)) from error
+            raise ModelNotLoadable(manifest.name, manifest.version, reason_of(error)) from error
         # The compiled session itself: its Python wrapper checks again, for a third of a short run's time,
         # what the core has checked.
         self._run = getattr(self._session, "_sess", self._session).run
-        specs = (*bundle.manifest.inputs, *bundle.manifest.outputs)
+        specs = (*manifest.inputs, *manifest.outputs)
         if any(spec.dtype == "bfloat16" for spec in specs):
             self._run = partial(run_bfloat16, self._session)
         self.provider = str(self._session.get_providers()[0])
         if self.provider != next(iter(wanted)):
-            log.warning("%s v%d runs on %s", bundle.manifest.name, bundle.manifest.version, self.provider)
+            log.warning("%s v%d runs on %s", manifest.name, manifest.version, self.provider)
 
     def run(self, feeds: Mapping[str, Tensor], stop: ort.RunOptions | None = None) -> dict[str, Tensor]:
         """Run the graph on whole tensors; `ending(stop)` in another thread ends it.
@@ -181,20 +181,39 @@ class Session:
         return dict(zip(self.outputs, results, strict=True))
 
 
-@contextmanager
-def readable(onnx: bytes) -> Iterator[bytes | str]:
-    """Give a file as ONNX Runtime reads it: a large one by a path to memory, where there are such paths.
+@dataclass(frozen=True, slots=True)
+class Readable:
+    """A bundle as ONNX Runtime reads it: the bytes of its file, or a path to them.
 
-    While it reads bytes it holds every thread up, 180 ms for 95 MiB, measured; by a path it does not.
+    `endless` says that it may run without end: how long a Loop runs is in the values, not in the shapes.
     """
-    if len(onnx) <= LARGE_BYTES or not OPEN_FILES.is_dir() or not hasattr(os, "memfd_create"):
-        yield onnx
+
+    manifest: Manifest
+    source: bytes | str
+    endless: bool
+
+
+@contextmanager
+def readable(bundle: Bundle | Readable) -> Iterator[Readable]:
+    """Give a bundle as ONNX Runtime reads it: a large one by a path to memory, where there are such paths.
+
+    While it reads bytes it holds every thread up, 180 ms for 95 MiB, measured; by a path it does not. Nor is the
+    bundle held here then: whoever lets it go has its bytes in memory once less while the graph is made.
+    """
+    if isinstance(bundle, Readable):
+        yield bundle
+        return
+    endless = mentions(bundle.onnx, b"Loop")  # operators stand in the file by name
+    if len(bundle.onnx) <= LARGE_BYTES or not OPEN_FILES.is_dir() or not hasattr(os, "memfd_create"):
+        yield Readable(bundle.manifest, bundle.onnx, endless)
         return
     descriptor = os.memfd_create("model.onnx")
     try:
         with open(descriptor, "wb", closefd=False) as file:  # a descriptor has no path to open
-            file.write(onnx)
-        yield str(OPEN_FILES / str(descriptor))
+            file.write(bundle.onnx)
+        by_path = Readable(bundle.manifest, str(OPEN_FILES / str(descriptor)), endless)
+        del bundle
+        yield by_path
     finally:
         os.close(descriptor)
 

@@ -84,6 +84,7 @@ async def load(engine: Engine, name: str, parameters: Mapping[str, Any]) -> int:
     else:
         async with engine.publisher.turn(name):
             version = await engine.publisher.succeed(name, onnx)
+        del onnx, parameters  # while it is loaded it would be in memory once more
         await engine.catalogue.load(name)  # production moves here when the new version is loaded
         await engine.catalogue.get(name, version)
     await tell_others(engine, LOAD, name)

@@ -4,7 +4,6 @@ Source: https://oss.redis.com/redisai/commands/
 """
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from models.execution import TEXT_LIMIT, Execution, text_of
@@ -20,11 +19,11 @@ COUNT = re.compile(rb"0|[1-9]\d{0,17}")
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A model as it is to be stored at a key; its file is the chunks, one after the other."""
+    """A model as it is to be stored at a key; its file is the chunks, one after the other, until they are joined."""
 
     key: bytes
     execution: Execution
-    chunks: Sequence[bytes]
+    chunks: list[bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +97,7 @@ def parse_modelstore(words: Words, db: int) -> Wanted:
         raise refused("Insufficient arguments, missing model BLOB")
     if not cursor.matches(b"BLOB"):
         raise refused("Invalid argument, expected BLOB")
-    return Wanted(words[0], execution_of(words[0], db, device, tag, batching), cursor.rest)
+    return Wanted(words[0], execution_of(words[0], db, device, tag, batching), [*cursor.rest])
 
 
 def parse_modelset(words: Words, db: int) -> Wanted:
@@ -117,7 +116,7 @@ def parse_modelset(words: Words, db: int) -> Wanted:
     if not cursor.matches(b"BLOB") or cursor.over:
         raise refused("Insufficient arguments, missing model BLOB")
     check_backend(backend)
-    return Wanted(words[0], execution_of(words[0], db, device, tag, batching), cursor.rest)
+    return Wanted(words[0], execution_of(words[0], db, device, tag, batching), [*cursor.rest])
 
 
 def begun(words: Words) -> tuple[bytes, str, Cursor]:

@@ -6,7 +6,6 @@ server, and storing holds nobody up. The pointer is written last, and alone deci
 
 import asyncio
 import logging
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -101,13 +100,17 @@ async def publish(caller: Caller, name: str, wanted: Wanted) -> int:
     return await caller.engine.publisher.publish(name, onnx, Wording(execution=wanted.execution), None)
 
 
-def joined(chunks: Sequence[bytes]) -> bytes:
-    """Return the file that chunks are, copied in parts with room for other threads between."""
+def joined(chunks: list[bytes]) -> bytes:
+    """Return the file that chunks are, copied in parts with room for other threads between; the list is empty then.
+
+    What holds the chunks until the file is loaded again from Redis would hold it in memory once more.
+    """
     if len(chunks) == 1:
-        return chunks[0]
+        return chunks.pop()
     file = BytesIO()  # it hands out what it holds without copying it
-    for chunk in chunks:
-        view = memoryview(chunk)
+    chunks.reverse()
+    while chunks:
+        view = memoryview(chunks.pop())
         for at in range(0, len(view), PART_BYTES):
             file.write(view[at : at + PART_BYTES])
     return file.getvalue()

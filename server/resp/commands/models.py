@@ -1,6 +1,6 @@
 """Models at keys: AI.MODELSTORE, AI.MODELSET, AI.MODELGET, AI.MODELDEL and AI._MODELSCAN."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from redis.exceptions import ResponseError
@@ -25,31 +25,34 @@ from server.resp.wire.replies import OK, array, bulk, integer
 GET_WORDS = 3  # at most, after the name
 CHUNKS_MOST = 1 << 16  # of one file
 WRITES = ("write", "denyoom")
+Stored = Coroutine[Any, Any, bytes]
 
 
-async def modelstore(caller: Caller, args: Words) -> bytes:
+def modelstore(caller: Caller, args: Words) -> Stored:
     """Answer AI.MODELSTORE.
 
-    Raises: as `model_storing.put`.
+    Raises: as `model_storing.put`, once it is awaited.
     """
-    return await stored(caller, args, parse_modelstore)
+    return stored(caller, args, parse_modelstore)
 
 
-async def modelset(caller: Caller, args: Words) -> bytes:
+def modelset(caller: Caller, args: Words) -> Stored:
     """Answer AI.MODELSET.
 
-    Raises: as `model_storing.put`.
+    Raises: as `model_storing.put`, once it is awaited.
     """
-    return await stored(caller, args, parse_modelset)
+    return stored(caller, args, parse_modelset)
 
 
 async def stored(caller: Caller, args: Words, parse: Callable[[Words, int], Wanted]) -> bytes:
-    """Store a model at a key.
+    """Store a model at a key; nobody but what is stored holds its file then, or its memory would be taken twice.
 
     Raises: as `model_storing.put`.
     """
+    wanted = parse(args, caller.db)
+    del args
     try:
-        await put(caller, parse(args, caller.db))
+        await put(caller, wanted)
     except BadModelFile as error:
         raise refusal_of(error) from error
     return OK

@@ -239,10 +239,13 @@ def words_of(data: Bytes, one: Cut, most: int = WORDS_LIMIT) -> list[bytes]:
 def words_from(data: Bytes, at: int, count: int) -> tuple[list[bytes], int]:
     """Return so many words that are there, and where they end."""
     words: list[bytes] = []
+    view = (
+        memoryview(data) if isinstance(data, bytearray) else data
+    )  # a part of which is copied once, not twice
     for _ in range(count):
         line = data.index(END, at)
         end = line + 2 + int(data[at + 1 : line])
-        words.append(bytes(data[line + 2 : end]))
+        words.append(bytes(view[line + 2 : end]))
         at = end + 2
     return words, at
 

@@ -1,9 +1,14 @@
 """Bodies of the repository's routes: parameters, and model files among them in base64."""
 
 import asyncio
+import re
 from base64 import b64decode
+from binascii import Error as BinasciiError
+from binascii import a2b_base64
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from io import BytesIO
+from secrets import token_hex
 from typing import Any
 
 from fastapi import Request
@@ -17,6 +22,10 @@ from server.rest.v2.infer import received
 from server.rest.wire import decode
 
 SMALL_BYTES = 1 << 20  # a larger body brings a file
+PIECE_BYTES = 1 << 20  # of a file that are read at once: a multiple of four
+STAND_IN_BYTES = 16
+BEGINNING = b'"file:'
+HEAD = re.compile(rb'"file:[^"\\]*"\s*:\s*"')
 
 
 class Files:
@@ -74,14 +83,68 @@ def parameters_in(data: Mapping[str, Any]) -> dict[str, Any]:
 def with_files(body: bytearray) -> dict[str, Any]:
     """Return the parameters of a load, its files as bytes; what they were read from is let go on the way.
 
+    A long file is read where it stands, and taken out before the rest is read: as a text, and as the bytes of that
+    text, it would lie in memory twice more.
+
     Raises: MalformedJson, BadRequest.
     """
+    files = cut_out(body)
     parameters = parameters_in(read(body))
     body.clear()
     for name in parameters:
         if name.startswith(FILE):
-            parameters[name] = file_of(name, parameters[name])
+            given = parameters[name]
+            found = files.pop(given, None) if isinstance(given, str) else None
+            parameters[name] = file_of(name, given) if found is None else found
     return parameters
+
+
+def cut_out(body: bytearray) -> dict[str, bytes]:
+    """Take the long files out of a body, and return their bytes by what stands in their place.
+
+    One that is no base64 stays where it is.
+    """
+    files: dict[str, bytes] = {}
+    at = place_of(body, BEGINNING, 0)
+    while at >= 0:
+        head = HEAD.match(body, at)
+        if head is not None and body[at - 1 : at] != b"\\":  # else it stands within another text
+            start, end = head.end(), place_of(body, b'"', head.end())
+            data = decoded(body, start, end) if end - start >= SMALL_BYTES else None
+            if data is not None:
+                stand_in = token_hex(STAND_IN_BYTES)
+                files[stand_in] = data
+                body[start:end] = stand_in.encode()
+        at = place_of(body, BEGINNING, at + 1)
+    return files
+
+
+def place_of(body: bytearray, word: bytes, start: int) -> int:
+    """Return where a word stands next, -1 where it does not; other threads get their turn while it is looked for."""
+    for at in range(start, len(body), PIECE_BYTES):
+        place = body.find(word, at, at + PIECE_BYTES + len(word) - 1)
+        if place >= 0:
+            return place
+    return -1
+
+
+def decoded(body: bytearray, start: int, end: int) -> bytes | None:
+    """Return the bytes that a part of a body is in base64, None where it is none; other threads get their turn."""
+    file = BytesIO()  # it hands out what it holds without copying it
+    with memoryview(body) as whole:
+        for at in range(start, end, PIECE_BYTES):
+            piece = whole[at : min(at + PIECE_BYTES, end)]
+            try:
+                if (
+                    at + PIECE_BYTES < end and b"=" in piece[-1:].tobytes()
+                ):  # what ends may only end the last one
+                    return None
+                file.write(a2b_base64(piece, strict_mode=True))
+            except BinasciiError:
+                return None
+            finally:
+                piece.release()
+    return file.getvalue()
 
 
 def file_of(name: str, text: Any) -> bytes:

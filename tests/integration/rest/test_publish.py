@@ -2,12 +2,15 @@
 
 import asyncio
 import json
+import tracemalloc
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from models.store import ModelStore
 from server.rest.schemas import VersionDetail
+from tests.graphs import heavy
 from tests.integration.rest.conftest import Client, StartDoor
 from tests.integration.rest.graphs import CHURN_VIEW, CHURN_WEIGHTS, PRICE_WEIGHTS, linear
 
@@ -154,3 +157,23 @@ async def test_fields_of_a_form_do_not_hide_in_the_query(client: Client) -> None
     response = await client.post(PATH + "?labels=a,b", files={"model": CHURN})
 
     assert (response.status_code, response.json()["error"]["code"]) == (422, "bad_parameter")
+
+
+async def test_a_file_that_is_the_body_is_held_once(client: Client) -> None:
+    file = heavy(1.0, 1536)  # of 9 MiB
+    said = {"content-type": "application/octet-stream"}
+    tracemalloc.start()
+    try:
+        response = await client.post(PATH, content=parts(file), headers=said)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert response.status_code == 201
+    assert most < 1.6 * len(file)
+
+
+async def parts(file: bytes) -> AsyncIterator[bytes]:
+    """A body as it comes from a network."""
+    for at in range(0, len(file), 1 << 16):
+        yield file[at : at + (1 << 16)]

@@ -1,5 +1,7 @@
 """Commands cut out of what a client sends: where each ends, its name and words, and what is no command."""
 
+import tracemalloc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -166,3 +168,18 @@ def test_a_command_is_passed_on_in_parts_up_to_its_end(
 def test_a_length_that_does_not_end_is_not_waited_for() -> None:
     with pytest.raises(Malformed, match="too big bulk count string"):
         Rest(2).take(b"$" + LONG, 0)
+
+
+def test_a_long_word_is_copied_once() -> None:
+    size = 8 << 20
+    data = bytearray(command([b"SET", b"key", bytes(size)]))
+    one = cut(data, 0)
+    assert one is not None
+    tracemalloc.start()
+    try:
+        assert len(words_of(data, one)[2]) == size
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert most < 1.1 * size
