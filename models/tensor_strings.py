@@ -10,7 +10,7 @@ import struct
 from collections.abc import Sequence
 from functools import lru_cache
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -57,7 +57,10 @@ TRAILERS_KEPT = 1024
 
 
 class StoredTensor(NamedTuple):
-    """One tensor: its element type in RedisAI's word, its shape, and its bytes as they are stored."""
+    """One tensor: its element type in RedisAI's word, its shape, and its bytes as they are stored.
+
+    Numbers that were unpacked of a view are a view too, for whoever joins or reads them as a buffer; texts are bytes.
+    """
 
     dtype: str
     shape: tuple[int, ...]
@@ -97,12 +100,12 @@ def described(trailer: bytes) -> tuple[str, tuple[int, ...], int] | None:
     return DTYPES[code], shape, prod(shape) * (ITEM_BYTES[DTYPES[code]] or 1)
 
 
-def trailing(value: bytes) -> bytes:
+def trailing(value: bytes | memoryview) -> bytes:
     """Return what would be the trailer of a string, b"" where it has none; whether it fits is another question."""
     if value[-6:] != MAGIC or len(value) < FIXED_BYTES:
         return b""
     size = 4 * value[-8] + FIXED_BYTES
-    return value[-size:] if size <= min(len(value), TRAILER_LIMIT_BYTES) else b""
+    return bytes(value[-size:]) if size <= min(len(value), TRAILER_LIMIT_BYTES) else b""
 
 
 def pack(tensor: StoredTensor) -> bytes:
@@ -110,21 +113,21 @@ def pack(tensor: StoredTensor) -> bytes:
 
     Raises: ValueError, a shape that no trailer holds.
     """
-    return tensor.data + trailer_of(tensor.dtype, tensor.shape)
+    return b"".join((tensor.data, trailer_of(tensor.dtype, tensor.shape)))
 
 
-def unpack(value: bytes) -> StoredTensor | None:
+def unpack(value: bytes | memoryview) -> StoredTensor | None:
     """Return the tensor that a string holds, None where it holds none."""
     tensor = trailed(value)
     if tensor is not None:
         return tensor
     count, rest = divmod(len(value), RAW_ITEM_BYTES)
-    if rest or not count or value.startswith(POINTER):
+    if rest or not count or bytes(value[: len(POINTER)]) == POINTER:
         return None
-    return StoredTensor("FLOAT", (count,), value)
+    return StoredTensor("FLOAT", (count,), cast(bytes, value))
 
 
-def trailed(value: bytes) -> StoredTensor | None:
+def trailed(value: bytes | memoryview) -> StoredTensor | None:
     """Return the tensor of a string with a trailer that fits it, None where there is no such trailer."""
     trailer = trailing(value)
     told = described(trailer) if trailer else None
@@ -133,9 +136,9 @@ def trailed(value: bytes) -> StoredTensor | None:
     dtype, shape, size = told
     end = len(value) - len(trailer)
     if dtype == "STRING":
-        data = value[:end]
+        data = bytes(value[:end])
         return StoredTensor(dtype, shape, data) if terminated(data, size) else None
-    return StoredTensor(dtype, shape, value[:end]) if size == end else None
+    return StoredTensor(dtype, shape, cast(bytes, value[:end])) if size == end else None
 
 
 def glimpsed(size: int, head: bytes, tail: bytes) -> tuple[str, tuple[int, ...]] | None:

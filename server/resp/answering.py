@@ -15,7 +15,7 @@ from server.resp.shortcuts import Shortcuts
 from server.resp.slots import Slot
 from server.resp.transactions import UNFIT
 from server.resp.wire.frames import cut, words_of
-from server.resp.wire.reading import read
+from server.resp.wire.reading import read, viewed
 
 SIDE_BY_SIDE = 4096  # replies of ours to one client that are worked on at once, as long as they are short
 BEGINNING = 8  # of them, before it is known how long they are
@@ -185,7 +185,7 @@ class Answering(Passing):
         service, session = self.service, self.session
         return Caller(
             service.engine, self._ask, session.wire, session.db, session.home, service.configuration,
-            session.passes, session.by_token,
+            session.passes, session.by_token, views=self._views, makes=self._makes,
         )  # fmt: skip
 
     async def _ask(self, commands: Any) -> list[Any]:
@@ -194,6 +194,24 @@ class Answering(Passing):
         Raises: RedisUnavailable, RedisRefused; Refused, they are too long to be kept.
         """
         return [*map(read, await self.frames(commands))]
+
+    async def _views(self, commands: Any) -> list[Any]:
+        """Return replies of Redis, long strings as views of them.
+
+        Raises: as `_ask`.
+        """
+        return [*map(viewed, await self.frames(commands))]
+
+    def _makes(self, size: int) -> None:
+        """Take note of so much of a long reply that is being made.
+
+        Raises: Refused, it finds no room.
+        """
+        task = asyncio.current_task()
+        self._read[task] = self._read.get(task, 0) + size
+        self.note()
+        if self._crowded:
+            raise self._too_much()
 
     async def frames(self, commands: Any) -> list[bytes]:
         """Return replies of Redis as they came; that long ones are kept is noted until what asks has its own reply.

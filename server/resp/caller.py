@@ -32,6 +32,8 @@ class Caller:
     database the client has selected, `home` the one that features and models are read from.
     `configuration` is the server's, the same for all clients. `changes` says whether they may change anything,
     `by_token` that a token of this server says so: to Redis they are the server itself.
+    `views` is as `redis`, but a long string is a view of its reply, which is not copied; without it none is. `makes`
+    hears of each part of a long reply that is made, and raises Refused where there is no room for more.
     `strays` tells whether what was queued for them may have gone to another database than `db`: their
     transaction selects one.
     """
@@ -45,6 +47,16 @@ class Caller:
     changes: bool = True
     by_token: bool = False
     strays: Callable[[], bool] = bool
+    views: Redis | None = None
+    makes: Callable[[int], object] = int
+
+    async def string(self, key: Word) -> Any:
+        """Return what GET says of a key; a long string may be a view that cannot be written.
+
+        Raises: RedisUnavailable.
+        """
+        (reply,) = await (self.views or self.redis)([("GET", key)])
+        return reply
 
     async def script(self, script: Script, keys: Sequence[Word], arguments: Sequence[Word] = ()) -> Any:
         """Run a script on the client's own connection and return its reply, an error too.

@@ -7,6 +7,7 @@ comes meanwhile is ours, but for what is pushed.
 import asyncio
 from collections import deque
 from collections.abc import Iterator, Sequence
+from io import BytesIO
 from typing import Any, Protocol
 
 from models.encoding import encoded
@@ -67,6 +68,9 @@ class Upstream(asyncio.Protocol):
         self.scanner = Scanner()
         self.pieces: list[bytes] = []  # of what has come in part, and is handed on whole
         self._pile = 0  # bytes of the pieces of a reply to us
+        self._long: BytesIO | None = (
+            None  # what there is of one that is long: joined as it comes, not in the end
+        )
         self._came = False  # something for us has, since that was looked at
         self.astray = False  # the database that the client is to be in could not be chosen yet
         self._left = False
@@ -107,12 +111,20 @@ class Upstream(asyncio.Protocol):
         """
         at = 0
         for end, pushed in self.scanner.ends(data):
-            frame = b"".join((*self.pieces, data[at:end]))
-            self.pieces.clear()
+            frame = self._joined(data[at:end])
             at = end
             yield frame, pushed
         if at < len(data):
             self.pieces.append(data[at:])
+
+    def _joined(self, last: bytes) -> bytes:
+        """Return the reply that has come in pieces, of which this is the last."""
+        pieces, self.pieces[:] = b"".join((*self.pieces, last)), []
+        whole, self._long = self._long, None
+        if whole is None:
+            return pieces
+        whole.write(pieces)
+        return whole.getvalue()
 
     @property
     def halfway(self) -> bool:
@@ -129,7 +141,12 @@ class Upstream(asyncio.Protocol):
             first.unkept = self._unkept(first.size)
         if first.unkept:
             first.frames[:] = [b""] * len(first.frames)
+            self._long = None
             self.pieces[:] = [b""]  # still something: the reply has not ended
+        elif self._pile > KEPT_BYTES:
+            self._long = self._long or BytesIO()  # it hands out what it holds without copying it
+            self._long.writelines(self.pieces)
+            self.pieces[:] = [b""]
 
     def _unkept(self, size: int) -> Refused | None:
         """Return why so much that was asked for is not kept, None where it is."""

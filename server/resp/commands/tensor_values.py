@@ -15,6 +15,7 @@ from server.resp.wire.replies import Encoder, bulk, integer
 
 STRING_LIMIT_BYTES = 1 << 29  # Redis' own, proto-max-bulk-len
 PART_ELEMENTS = 1024  # that are written before others have their turn
+LEAST_BYTES = 4  # of an element in a reply, :1 and the end of its line
 NUMBER = b"0123456789+-.eE"
 
 
@@ -135,16 +136,41 @@ def wrong_value() -> Refused:
 
 
 def values_parts(wire: Encoder, tensor: StoredTensor) -> Iterator[bytes]:
-    """Yield every element, in row-major order, as one flat array, in parts that take less than a millisecond each."""
-    elements: Any
+    """Yield every element, in row-major order, as one flat array, in parts that take less than a millisecond each.
+
+    Raises: Refused, they are so many that no reply has room for them.
+    """
+    count = prod(tensor.shape)
+    if count * LEAST_BYTES > STRING_LIMIT_BYTES:
+        raise too_many_values()
     written: Callable[[Any], bytes]
+    parts: Iterator[list[Any]]
     if tensor.dtype == "STRING":
-        elements, written = tensor.data.split(b"\0")[:-1], bulk
+        parts, written = texts_in_parts(tensor.data), bulk
     else:
         elements = array_of(tensor).reshape(-1)
+        parts = (elements[at : at + PART_ELEMENTS].tolist() for at in range(0, count, PART_ELEMENTS))
         written = wire.double if NUMPY[tensor.dtype].kind == "f" else integer
-    head = b"*%d\r\n" % len(elements)
-    for at in range(0, max(1, len(elements)), PART_ELEMENTS):
-        part = elements[at : at + PART_ELEMENTS]
-        yield head + b"".join(map(written, part if isinstance(part, list) else part.tolist()))
+    head = b"*%d\r\n" % count
+    for part in parts:
+        yield head + b"".join(map(written, part))
         head = b""
+    if head:
+        yield head
+
+
+def texts_in_parts(data: bytes) -> Iterator[list[bytes]]:
+    """Yield texts that end in a NUL each, some at a time."""
+    at = 0
+    while at < len(data):
+        part: list[bytes] = []
+        while at < len(data) and len(part) < PART_ELEMENTS:
+            end = data.index(b"\0", at)
+            part.append(data[at:end])
+            at = end + 1
+        yield part
+
+
+def too_many_values() -> Refused:
+    """Return the error of elements that no reply has room for, one by one."""
+    return refused(f"the values of this tensor take more than {STRING_LIMIT_BYTES} bytes; get it as BLOB")

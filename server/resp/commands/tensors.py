@@ -6,8 +6,9 @@ looked at.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
+from io import BytesIO
 from typing import Any, NamedTuple
 
 from redis.exceptions import ResponseError
@@ -27,8 +28,17 @@ from server.resp.commands.command import Command, Queued, Words
 from server.resp.commands.many_words import read_by
 from server.resp.commands.tensor_heads import Heads
 from server.resp.commands.tensor_scripts import CHECK, STORE
-from server.resp.commands.tensor_values import of_blob, of_words, values_parts, wrong_shape, zeros
+from server.resp.commands.tensor_values import (
+    STRING_LIMIT_BYTES,
+    of_blob,
+    of_words,
+    too_many_values,
+    values_parts,
+    wrong_shape,
+    zeros,
+)
 from server.resp.refusals import WRONG_TYPE, Refused, refused
+from server.resp.wire.frames import END
 from server.resp.wire.replies import OK, Encoder, array, bulk, error, integer
 
 DIM_DIGITS = 19  # of a 64-bit number
@@ -38,6 +48,7 @@ META, BLOB, VALUES = b"META", b"BLOB", b"VALUES"
 # More is looked for by a script and set by a command: Lua makes copies and keeps the memory of them, which Redis
 # does not count. Whoever puts something else at the key between the two is overwritten, as by SET.
 SCRIPT_BYTES = 1 << 20
+PART_BYTES = 1 << 20  # of a long tensor that are put into its reply before others have their turn
 
 
 class TensorGet(NamedTuple):
@@ -138,28 +149,52 @@ FORMS: dict[tuple[bytes, ...], tuple[bool, str | None]] = {
 }
 
 
-async def replied(wire: Encoder, tensor: StoredTensor, wanted: TensorGet) -> bytes:
-    """Return a tensor as AI.TENSORGET answers it; between parts of many elements others have their turn."""
-    if wanted.form != "values":
-        return tensor_reply(tensor, wanted)
-    parts: list[bytes] = []
-    for part in values_parts(wire, tensor):
-        if parts:
-            await asyncio.sleep(0)
-        parts.append(part)
-    return tensor_reply(tensor, wanted, b"".join(parts))
+async def replied(
+    wire: Encoder, tensor: StoredTensor, wanted: TensorGet, made: Callable[[int], object] = int
+) -> bytes:
+    """Return a tensor as AI.TENSORGET answers it; between parts of many elements others have their turn.
 
+    `made` hears how long each part is that was made of a long reply.
 
-def tensor_reply(tensor: StoredTensor, wanted: TensorGet, values: bytes = b"") -> bytes:
-    """Return a tensor as AI.TENSORGET answers it; `values` are its elements one by one, where they are asked for."""
-    if not wanted.meta:
-        return bulk(tensor.data) if wanted.form == "blob" else values
-    head = described(tensor.dtype, tensor.shape)
-    if wanted.form is None:
-        return b"*4\r\n" + head
+    Raises: Refused, elements one by one that take more bytes than a reply has; what `made` raises.
+    """
     if wanted.form == "values":
-        return b"*6\r\n%b$6\r\nvalues\r\n%b" % (head, values)
-    return b"*6\r\n%b$4\r\nblob\r\n$%d\r\n%b\r\n" % (head, len(tensor.data), tensor.data)
+        reply = BytesIO()  # it hands out what it holds without copying it
+        reply.write(
+            b"*6\r\n%b$6\r\nvalues\r\n" % described(tensor.dtype, tensor.shape) if wanted.meta else b""
+        )
+        for at, part in enumerate(values_parts(wire, tensor)):
+            if at:
+                await asyncio.sleep(0)
+                made(len(part))
+            reply.write(part)
+            if reply.tell() > STRING_LIMIT_BYTES:
+                raise too_many_values()
+        return reply.getvalue()
+    if wanted.form is None or len(tensor.data) <= PART_BYTES:
+        return tensor_reply(tensor, wanted)
+    reply, data = BytesIO(), memoryview(tensor.data)
+    reply.write(blob_head(tensor, wanted))
+    for first in range(0, len(data), PART_BYTES):
+        reply.write(data[first : first + PART_BYTES])
+        await asyncio.sleep(0)
+    reply.write(END)
+    return reply.getvalue()
+
+
+def tensor_reply(tensor: StoredTensor, wanted: TensorGet) -> bytes:
+    """Return a tensor as AI.TENSORGET answers it, in one go and without its elements one by one."""
+    if wanted.form is None:
+        return b"*4\r\n" + described(tensor.dtype, tensor.shape)
+    return b"".join((blob_head(tensor, wanted), tensor.data, END))
+
+
+def blob_head(tensor: StoredTensor, wanted: TensorGet) -> bytes:
+    """Return what comes before the bytes of a tensor in a reply that has them."""
+    size = b"$%d\r\n" % len(tensor.data)
+    return (
+        b"*6\r\n%b$4\r\nblob\r\n%b" % (described(tensor.dtype, tensor.shape), size) if wanted.meta else size
+    )
 
 
 @lru_cache(1024)
@@ -255,8 +290,8 @@ async def get_tensor(caller: Caller, args: Words) -> bytes:
         raise too_many_words()
     if FORMS.get(tuple(args[1:])) == ONLY_META and (told := await glimpse(caller, args[0])) is not None:
         return b"*4\r\n" + described(*told)
-    (reply,) = await caller.redis([("GET", args[0])])
-    return await replied(caller.wire, tensor_of(reply), parse_tensorget(args))
+    tensor = tensor_of(await caller.string(args[0]))
+    return await replied(caller.wire, tensor, parse_tensorget(args), caller.makes)
 
 
 async def glimpse(caller: Caller, key: bytes) -> tuple[str, tuple[int, ...]] | None:
