@@ -1,5 +1,6 @@
 """From settings to a Redis that answers: the one that is named, else the embedded one that runs."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -14,6 +15,7 @@ from models.keys import Keys
 from models.redis_failures import BUSY, UNSAVED, refusal_within
 from models.store import Client, ModelStore
 
+ANSWER_SECONDS = 5.0  # in which a Redis answers that is there
 LOG_IN = "put the right user and password into the URL, redis://USER:PASSWORD@HOST:6379"
 CURES = (
     ("DB index is out of range", "name a database that it has, redis://HOST:6379/0"),
@@ -81,18 +83,20 @@ async def check_answer(client: Client, url: str) -> None:
     Raises: RedisUnreachable.
     """
     try:
-        await client.execute_command("PING")
+        async with asyncio.timeout(ANSWER_SECONDS):
+            await client.execute_command("PING")
     except (AuthenticationError, ResponseError) as error:
         if str(error).startswith(UNSAVED):
             return
         raise refusal(url, str(error)) from error
-    except (RedisError, RedisClusterException, OSError) as error:
+    except (RedisError, RedisClusterException, OSError) as error:  # a TimeoutError is an OSError
         if refused := refusal_within(error):
             raise refusal(url, str(refused)) from error
         place = shown(without_password(url))
         plain = ", write redis:// where it speaks no TLS" if url.startswith("rediss") else ""
         cure = cure_for(str(error), f"start it{plain}, or set INSITU_REDIS_URL to another")
-        reason, _, _ = str(error).partition(" : <")  # a sentinel client goes on with every client's options
+        said = str(error) or f"no reply within {ANSWER_SECONDS:g} s"
+        reason, _, _ = said.partition(" : <")  # a sentinel client goes on with every client's options
         raise RedisUnreachable(f"Redis at {place} does not answer ({reason}); {cure}", url=place) from error
 
 

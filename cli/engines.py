@@ -27,5 +27,6 @@ def engine_for(settings: "ServerSettings") -> "Engine":
     """
     decline_telemetry()
     with needs("server"):
+        from models.connecting import REPLY_SECONDS
         from server.building import build_engine
-    return build_engine(settings)
+    return build_engine(settings, reply_seconds=REPLY_SECONDS)

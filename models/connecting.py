@@ -20,6 +20,7 @@ from redis.asyncio.connection import SSLConnection, parse_url
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 from models.errors import BadName, shown
@@ -42,7 +43,9 @@ DATABASE = re.compile(r"/?[0-9]*/?")
 QUERY_PASSWORD = re.compile(r"([?&](?:sentinel_)?password=)[^&]*", re.IGNORECASE)
 CONNECT_SECONDS = 2.0
 REPLY_SECONDS = 30.0  # longer than any blocking read; a chunk of 64 MiB takes its time on a slow link
-RETRIES = 1  # a connection that the server closed is opened again; Redis that is away is told at once
+# A connection that the server closed is opened again; Redis that is away, or says nothing, is told at once.
+RETRIES = 1
+RETRIED = (RedisConnectionError,)
 
 
 class Kind(Enum):
@@ -115,7 +118,7 @@ def connect(url: str, reply_seconds: float = REPLY_SECONDS) -> Client:
     options: dict[str, Any] = {
         "socket_timeout": reply_seconds,
         "socket_connect_timeout": CONNECT_SECONDS,
-        "retry": Retry(NoBackoff(), RETRIES),
+        "retry": Retry(NoBackoff(), RETRIES, RETRIED),
     }
     with refusing(url):
         if address.kind is Kind.CLUSTER:

@@ -17,6 +17,7 @@ from server.inference.catalogue import Catalogue
 from server.inference.engine import Engine, Limits, Parts
 from server.inference.explaining.explainer import Bounds, Explainer
 from server.inference.loading import Loader, LoadOptions
+from server.inference.meanings import LOOK_UP_SECONDS
 from server.inference.predictor import Predictor
 from server.inference.reading.bulk import BulkReader
 from server.inference.reading.reader import Reader
@@ -29,16 +30,21 @@ log = logging.getLogger(__name__)
 
 
 def build_engine(
-    settings: ServerSettings, shared: Path | None = None, trials: Trials | None = None
+    settings: ServerSettings,
+    shared: Path | None = None,
+    trials: Trials | None = None,
+    reply_seconds: float | None = None,
 ) -> Engine:
     """Build the core, counting in `shared` with other workers; nothing is connected or loaded yet.
 
-    Without `trials` versions are tried as the settings say.
+    Without `trials` versions are tried as the settings say. Somebody waits for what a server asks Redis; a job that
+    asks it for much has more time.
 
+    Units:  reply_seconds, in which a reply of Redis to the store has to come; LOOK_UP_SECONDS where none are given.
     Raises: ProviderUnavailable; BadName for a Redis URL or prefix that is none.
     """
     metrics = Metrics(shared)
-    store = ModelStore(connect(settings.redis_url), Keys(settings.prefix))
+    store = ModelStore(connect(settings.redis_url, reply_seconds or LOOK_UP_SECONDS), Keys(settings.prefix))
     threads = threads_of(settings)
     pool = ThreadPoolExecutor(threads.runs, thread_name_prefix="run")
     options = load_options(settings, threads)

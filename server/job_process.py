@@ -14,6 +14,7 @@ from typing import Any
 
 import uvloop
 
+from models.connecting import REPLY_SECONDS
 from models.errors import BadRequest, InsituError, RedisUnavailable
 from models.job_errors import JobNotFound
 from models.ledger import FAILED, Ledger, Standing
@@ -70,7 +71,7 @@ async def worked(name: str, settings: ServerSettings) -> None:
     threading.Thread(target=server.listen, daemon=True).start()
     began = time.monotonic()
     log.info("job %s: begins (pid %d)", name, os.getpid())
-    engine = build_engine(settings)
+    engine = build_engine(settings, reply_seconds=REPLY_SECONDS)
     ledger = Ledger(engine.store.redis, engine.store.keys, name, process_name())
     try:
         outcome = await unless(told, outcome_of(engine, ledger, server.serves))

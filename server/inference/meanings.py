@@ -43,6 +43,30 @@ class Look:
     overtaken: asyncio.Event
 
 
+class Refreshing:
+    """The turns of those who look at one model; a Redis that one found away in theirs is away for who waited for it."""
+
+    def __init__(self) -> None:
+        self._lock = asyncio.Lock()
+        self._away: tuple[float, str] = (0.0, "")  # when it was found, time.monotonic, and why
+
+    @asynccontextmanager
+    async def taken(self, asked: float) -> AsyncIterator[None]:
+        """Have a turn, asked for at a time of time.monotonic.
+
+        Raises: RedisUnavailable, of one's own turn or of one since then: each takes seconds to find that out.
+        """
+        async with self._lock:
+            at, reason = self._away
+            if at > asked:
+                raise RedisUnavailable(reason)
+            try:
+                yield
+            except RedisUnavailable as error:
+                self._away = time.monotonic(), str(error.details["reason"])
+                raise
+
+
 class Meanings:
     """The models that were met; `changed` hears the name of each model of which something changed."""
 
@@ -51,8 +75,11 @@ class Meanings:
         self._loader = loader
         self._changed = changed
         self._met: dict[str, Meaning] = {}
-        self._refreshing: dict[str, asyncio.Lock] = {}
+        self._refreshing: dict[str, Refreshing] = {}
         self._overtaken: dict[str, asyncio.Event] = {}  # of the refresh that is under way
+        self._away: dict[
+            str, tuple[float, str]
+        ] = {}  # when a look last found Redis away, time.monotonic, and why
         self._warming: dict[str, asyncio.Task[None]] = {}
 
     def names(self) -> KeysView[str]:
@@ -82,13 +109,13 @@ class Meanings:
 
         Raises: BadName, ModelNotFound, RedisUnavailable.
         """
-        lock = self._refreshing.setdefault(name, asyncio.Lock())
+        turn, asked = self._refreshing.setdefault(name, Refreshing()), time.monotonic()
         if not meet and name in self._overtaken:
             self._overtaken[name].set()
         try:
             overtaken: asyncio.Event | None = None
             while overtaken is None or (meet and overtaken.is_set()):  # who asks is told of the newest change
-                async with lock:
+                async with turn.taken(asked):
                     self._overtaken[name] = overtaken = asyncio.Event()
                     await self._refresh(name, meet, overtaken)
         finally:

@@ -213,12 +213,13 @@ class Answering(Passing):
         if self._crowded:
             raise self._too_much()
 
-    async def frames(self, commands: Any) -> list[bytes]:
+    async def frames(self, commands: Any, seconds: float | None = None) -> list[bytes]:
         """Return replies of Redis as they came; that long ones are kept is noted until what asks has its own reply.
 
+        Units:  seconds, as `Upstream.frames`.
         Raises: RedisUnavailable, RedisRefused; Refused, they are too long to be kept.
         """
-        frames = await (await self.connected()).frames(commands) if commands else []
+        frames = await (await self.connected()).frames(commands, seconds) if commands else []
         size = sum(map(len, frames))
         if size > LONG_BYTES:
             task = asyncio.current_task()

@@ -21,7 +21,8 @@ from server.resp.wire.scanning import Scanner
 
 ASKED_BYTES = 1 << 30  # of the replies to what is asked for together
 KEPT_BYTES = 1 << 16  # of which note is taken
-REPLY_SECONDS = 30.0  # in which something more has to come
+REPLY_SECONDS = 5.0  # in which something more has to come, or be taken of what was sent
+CLIENTS_SECONDS = 30.0  # the same, of transactions and scripts of clients: Redis may be at work on them
 
 
 class Owner(Protocol):
@@ -57,6 +58,21 @@ class Asked:
         self.size = 0  # bytes of them, and of what is there of the next
         self.unkept: Refused | None = None  # why nothing is kept of them
         self.heard = heard
+
+
+class Patience:
+    """How long something is waited for between looks, and what of all that was sent Redis had not taken at the last."""
+
+    __slots__ = ("next", "seconds", "unsent")
+
+    def __init__(self, seconds: float, unsent: int) -> None:
+        self.seconds, self.unsent = seconds, unsent
+        self.next: asyncio.TimerHandle | None = None
+
+    def ended(self) -> None:
+        """Look no more."""
+        if self.next is not None:
+            self.next.cancel()
 
 
 class Upstream(asyncio.Protocol):
@@ -173,9 +189,10 @@ class Upstream(asyncio.Protocol):
         else:
             first.heard.set_result(first.frames)
 
-    async def frames(self, commands: Sequence[Sequence[Word]]) -> list[bytes]:
+    async def frames(self, commands: Sequence[Sequence[Word]], seconds: float | None = None) -> list[bytes]:
         """Send commands and return their replies as they came.
 
+        Units:  seconds, in which something more has to come; REPLY_SECONDS where none are given.
         Raises: RedisUnavailable.
         """
         data = await encoded_by(commands)
@@ -183,11 +200,16 @@ class Upstream(asyncio.Protocol):
         heard: asyncio.Future[list[bytes]] = asyncio.get_running_loop().create_future()
         self._asked.append(Asked(len(commands), heard))
         self.write(data)
-        late = asyncio.get_running_loop().call_later(REPLY_SECONDS, self._late, heard)
+        patience = Patience(seconds or REPLY_SECONDS, self.transport.get_write_buffer_size())
+        self._look_later(heard, patience)
         try:
             return await heard
         finally:
-            late.cancel()
+            patience.ended()
+
+    def _look_later(self, heard: "asyncio.Future[list[bytes]]", patience: "Patience") -> None:
+        later = asyncio.get_running_loop().call_later
+        patience.next = later(patience.seconds, self._late, heard, patience)
 
     def check(self) -> None:
         """Go on where it is up.
@@ -197,15 +219,16 @@ class Upstream(asyncio.Protocol):
         if self._left:
             raise RedisUnavailable(self._reason or "the connection to Redis was lost")
 
-    def _late(self, heard: "asyncio.Future[list[bytes]]") -> None:
-        """Give up waiting for Redis, unless it is the client who does not read, or what is asked for is on its way."""
+    def _late(self, heard: "asyncio.Future[list[bytes]]", patience: "Patience") -> None:
+        """Give up waiting for Redis, unless it is the client who does not read, or something moves either way."""
         if heard.done():
             return
-        if self._quiet or self._came:
+        before, patience.unsent = patience.unsent, self.transport.get_write_buffer_size()
+        if self._quiet or self._came or patience.unsent < before:
             self._came = False
-            asyncio.get_running_loop().call_later(REPLY_SECONDS, self._late, heard)
+            self._look_later(heard, patience)
             return
-        heard.set_exception(RedisUnavailable(f"no reply within {REPLY_SECONDS:g} s"))
+        heard.set_exception(RedisUnavailable(f"no reply within {patience.seconds:g} s"))
         self.transport.abort()
 
     def quieten(self) -> None:

@@ -8,6 +8,7 @@ from server.resp.refusals import Refused
 from server.resp.scripts import worded
 from server.resp.specials.passing import seen
 from server.resp.transactions import Transaction
+from server.resp.upstream import CLIENTS_SECONDS
 from server.resp.wire.frames import Bytes, Cut, words_of
 
 LOOKED_AT = 3  # words of a script's command: its name, and where the script or its digest is
@@ -59,7 +60,7 @@ async def executed(client: Connection, multi: Transaction, words: Words) -> byte
     Raises: RedisUnavailable; Refused, it is too long to be kept.
     """
     try:
-        (reply,) = await client.frames([words])
+        (reply,) = await client.frames([words], CLIENTS_SECONDS)
     except Refused as error:
         raise Refused(f"{error}; the transaction is done") from None
     return await multi.told(reply)
@@ -96,5 +97,5 @@ def scripting(client: Connection, data: Bytes, one: Cut) -> bool:
 
 async def scripted(client: Connection, words: Words) -> bytes:
     """Return the reply to a script that names commands of ours."""
-    (reply,) = await (await client.connected()).frames([words])
+    (reply,) = await (await client.connected()).frames([words], CLIENTS_SECONDS)
     return worded(reply)

@@ -12,6 +12,7 @@ from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import ResponseError
 
+from cli import connection
 from cli.connection import opened
 from cli.errors import RedisUnreachable
 from cli.listing import every_model
@@ -338,6 +339,21 @@ def test_a_redis_that_is_away_is_code_3(insitu: Insitu, words: tuple[str, ...]) 
     assert away.code == 3
     assert "does not answer" in away.error
     assert "secret" not in away.err
+
+
+async def test_a_redis_that_is_silent_is_told_within_seconds(
+    redis_server: Callable[..., RedisServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert connection.ANSWER_SECONDS == 5
+    monkeypatch.setattr(connection, "ANSWER_SECONDS", 0.2)
+    server = redis_server()
+    server.pause()
+
+    async with asyncio.timeout(5):
+        with pytest.raises(RedisUnreachable, match=r"does not answer \(no reply within 0.2 s\); start it"):
+            async with opened(Settings(redis_url=server.url)):
+                pass
+    server.resume()
 
 
 def test_a_right_that_lacks_is_named(

@@ -6,6 +6,9 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from models.connecting import CONNECT_SECONDS, connect, without_password
 from models.errors import BadName
@@ -29,6 +32,9 @@ def test_a_url_of_one_server_gives_a_client_with_bounded_waits(url: str) -> None
     options: dict[str, Any] = client.get_connection_kwargs()
     assert (options["socket_timeout"], options["socket_connect_timeout"]) == (7, CONNECT_SECONDS)
     assert not client.get_encoder().decode_responses
+    assert options["retry"] == Retry(
+        NoBackoff(), 1, (RedisConnectionError,)
+    )  # silence would be waited for twice
 
 
 @pytest.mark.parametrize("url", ["redis+cluster://localhost:7000", "rediss+cluster://u:p@localhost:7000"])
