@@ -5,8 +5,11 @@ States: running, done, failed, cancelled. What has ended is kept for a while, to
 
 # KEYS: job, parts, tallies, walker. ARGV: spec, now, group, alive after, begin anew or nothing, host, first walk.
 # Returns 1: begun, 0: it is there and goes on, -1: it is there and somebody works on it.
+# Begun twice, because the first reply was lost, it is begun once.
 BEGIN = """
 local state = redis.call('HGET', KEYS[1], 'state')
+if state == 'running' and redis.call('HGET', KEYS[1], 'begun') == ARGV[2]
+  and redis.call('HGET', KEYS[1], 'spec') == ARGV[1] then return 1 end
 if state == 'running' and ARGV[5] == '' then return 0 end
 if state == 'running' and (tonumber(redis.call('HGET', KEYS[1], 'beat')) or 0) > tonumber(ARGV[4]) then return -1 end
 if state and ARGV[5] == '' then return 0 end
@@ -36,12 +39,14 @@ return 0
 """
 
 # KEYS: job, parts, walker, tallies. ARGV: process, position, share, anew or nothing, keys passed over, rows,
-# milliseconds the process may be silent, then every part.
+# milliseconds the process may be silent, a word that no other step has, then every part.
 # Returns how many parts wait, -1: another process walks now, -2: the job has ended or is gone.
 # A walk that begins anew finds everything again, so all that was counted counts no more.
+# Added twice, because the first reply was lost, it is there once.
 ADD = """
 if redis.call('HGET', KEYS[1], 'state') ~= 'running' then return -2 end
 if redis.call('GET', KEYS[3]) ~= ARGV[1] then return -1 end
+if redis.call('HGET', KEYS[1], 'added') == ARGV[8] then return redis.call('XLEN', KEYS[2]) end
 if ARGV[4] ~= '' then
   redis.call('HINCRBY', KEYS[1], 'walk', 1)
   redis.call('HSET', KEYS[1], 'passed_over', '0', 'found', '0')
@@ -49,8 +54,8 @@ if ARGV[4] ~= '' then
 end
 local walk = redis.call('HGET', KEYS[1], 'walk')
 redis.call('PEXPIRE', KEYS[3], ARGV[7])
-for i = 8, #ARGV do redis.call('XADD', KEYS[2], '*', 'rows', ARGV[i], 'walk', walk) end
-redis.call('HSET', KEYS[1], 'position', ARGV[2], 'share', ARGV[3])
+for i = 9, #ARGV do redis.call('XADD', KEYS[2], '*', 'rows', ARGV[i], 'walk', walk) end
+redis.call('HSET', KEYS[1], 'position', ARGV[2], 'share', ARGV[3], 'added', ARGV[8])
 redis.call('HINCRBY', KEYS[1], 'passed_over', ARGV[5])
 redis.call('HINCRBY', KEYS[1], 'found', ARGV[6])
 return redis.call('XLEN', KEYS[2])

@@ -1,7 +1,7 @@
 """Every Redis key of the product, built in one place; docs/redis-keys.md shows the same table.
 
     insitu:models                 set     names: a hint for listing, never the truth
-    insitu:{NAME}                 hash    next_version, created, description, previous:ALIAS, traffic
+    insitu:{NAME}                 hash    next_version, created, description, previous:ALIAS, traffic, deleted
     insitu:{NAME}:aliases         hash    alias -> version
     insitu:{NAME}:versions        set     numbers of the stored versions
     insitu:{NAME}:vN:manifest     string  Manifest as JSON

@@ -11,6 +11,7 @@ between any two of its instructions: what was not settled comes again, what was 
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from secrets import token_hex
 from typing import Any
 
 from redis.exceptions import ResponseError
@@ -168,7 +169,8 @@ class Ledger:
         Raises: RedisUnavailable, RedisRefused.
         """
         keys = (self._job, self._parts, self._walker, self._tallies)
-        facts = (self.process, position, share, "anew" if anew else "", passed_over, rows, silent_ms())
+        of_walk = (self.process, position, share, "anew" if anew else "", passed_over, rows)
+        facts = (*of_walk, silent_ms(), token_hex(8))
         return await self._run(ADD, keys, (*facts, *parts))
 
     async def walked(self) -> int:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from io import BytesIO
+from secrets import token_hex
 from typing import Any
 
 from redis.asyncio import Redis
@@ -364,7 +365,7 @@ class ModelStore:
         model = (self.keys.model(name), self.keys.aliases(name), self.keys.versions(name))
         keys = (*model, *await self._version_keys(name, version))
         async with connected(self.redis):
-            found = await self.redis.eval(DELETE, len(keys), *keys, version, int(with_aliases))
+            found = await self.redis.eval(DELETE, len(keys), *keys, version, int(with_aliases), token_hex(8))
         if isinstance(found, list):
             aliases, traffic = found
             raise VersionInUse(name, version, sorted(alias.decode() for alias in aliases), bool(traffic))
@@ -381,9 +382,8 @@ class ModelStore:
             async with connected(self.redis):
                 while await self.redis.exists(self.keys.chunk(name, version, chunks)):
                     chunks += 1
-        every = [self.keys.chunk(name, version, index) for index in range(chunks)]
-        beside = (self.keys.card(name, version), self.keys.refused(name, version))
-        return [self.keys.manifest(name, version), *beside, *every]
+        own = [key(name, version) for key in (self.keys.manifest, self.keys.card, self.keys.refused)]
+        return own + [self.keys.chunk(name, version, index) for index in range(chunks)]
 
     async def remove_alias(self, name: str, alias: str) -> None:
         """Take an alias and its history away; its version stays.

@@ -129,7 +129,9 @@ async def test_the_fields_of_the_models_hash_are_those_of_the_table(redis: Any) 
     store = ModelStore(redis)
     await store.publish(bundle())
     await store.publish(bundle())
+    await store.publish(bundle(), None)
     await store.set_traffic("churn", {1: 95, 2: 5})
+    await store.delete("churn", 3)
 
     found = {
         field.decode().replace("production", "ALIAS")

@@ -9,7 +9,9 @@ import pytest
 
 from models.bundle import Bundle
 from models.connecting import connect
-from models.errors import AliasNotFound, TrafficNotFound
+from models.errors import AliasNotFound, ModelNotFound, TrafficNotFound
+from models.jobs import JobSpec, ToStrings
+from models.ledger import Ledger
 from models.store import ModelStore
 from tests.servers import RedisServer
 
@@ -108,3 +110,35 @@ async def test_an_alias_and_a_rule_whose_removal_is_not_replied_to_are_gone(
         await store.clear_traffic("churn")
     with pytest.raises(AliasNotFound):
         await store.remove_alias("churn", "canary")
+
+
+async def test_a_version_whose_deletion_is_not_replied_to_is_deleted(
+    store: ModelStore, losing: Losing, bundle: MakeBundle
+) -> None:
+    for _ in range(2):
+        await store.publish(bundle())
+    losing.word = b"EVAL"
+
+    await store.delete("churn", 1)
+    losing.word = b"EVAL"
+    await store.delete("churn", 2, with_aliases=True)
+
+    assert losing.word == b""
+    with pytest.raises(ModelNotFound):
+        await store.versions("churn")
+    with pytest.raises(ModelNotFound):
+        await store.delete("churn", 1)
+
+
+async def test_rows_that_are_found_are_added_once(store: ModelStore, losing: Losing) -> None:
+    ledger = Ledger(store.redis, store.keys, "nightly", "here")
+    losing.word = b"EVAL"
+    await ledger.begin(JobSpec(model="churn", to=(ToStrings(),)))
+    await ledger.lead()
+    losing.word = b"EVAL"
+
+    waiting = await ledger.add([b"[1]", b"[2]"], "7", 0.5, rows=2)
+
+    assert (waiting, losing.word) == (2, b"")
+    assert (await ledger.look()).found == 2
+    assert await ledger.add([b"[3]"], "9", 1.0, rows=1) == 3
