@@ -15,7 +15,7 @@ from typing import Any
 import uvloop
 
 from models.connecting import REPLY_SECONDS
-from models.errors import BadRequest, InsituError, RedisUnavailable
+from models.errors import BadRequest, InsituError, RedisRefused, RedisUnavailable
 from models.job_errors import JobNotFound
 from models.ledger import FAILED, Ledger, Standing
 from server.batch.opening import Manner
@@ -33,6 +33,8 @@ END_SECONDS = 3.0  # after the server has died: then this process ends as it is
 LATELY_SECONDS = 0.2  # several times as long as a server takes to tell
 ORDERS, REPORTS = 0, 1  # descriptors of standard input and output
 DONE, GONE = 0, 1
+# How Redis refuses every write: no memory or disk is left, no replica is there to take it, or it is one itself.
+FULL = ("when used memory > 'maxmemory'", "MISCONF", "NOREPLICAS", "read only replica")
 
 
 def main() -> None:
@@ -104,10 +106,15 @@ async def outcome_of(engine: Engine, ledger: Ledger, others: Callable[[], bool])
     except (JobEnded, JobNotFound) as error:
         return str(error)
     except InsituError as error:
-        return await failed(ledger, str(error))
+        return f"waits in Redis: {error}" if for_now(error) else await failed(ledger, str(error))
     except Exception as error:
         log.exception("job %s", ledger.name)
         return await failed(ledger, f"{type(error).__name__}: {error}; the server's log says more")
+
+
+def for_now(error: InsituError) -> bool:
+    """Whether Redis takes no write for now, which whoever runs it can mend: the job goes on then."""
+    return isinstance(error, RedisRefused) and any(said in str(error.details["reason"]) for said in FULL)
 
 
 async def failed(ledger: Ledger, reason: str) -> str:

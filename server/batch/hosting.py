@@ -154,7 +154,9 @@ class Hosting:
                 standing = await ledger.look()
                 await ledger.beat([])  # other servers leave it to this one while its process starts
             died = await self._run(standing)
+            self._pass(name)  # what ended by itself and is not done waits for Redis to take writes again
             if died is not None and self._until is None:
+                del self._passed[name]
                 await self._mourn(ledger, died)
         except InsituError as error:
             log.warning("job %s cannot be worked on here: %s", name, error)

@@ -33,6 +33,7 @@ from server.batch.targets.parts_folder import NotWritten
 from server.inference.asking import Answer, Ask
 from server.inference.engine import Engine
 from server.inference.errors import DeadlineExceeded, Overloaded, TooManyRows
+from server.job_process import outcome_of
 from tests.graphs import bundle, constant, dense, f32, looping, scaled
 from tests.integration.server.conftest import StartEngine
 from tests.integration.server.scorers import scoring, working
@@ -485,6 +486,26 @@ async def test_redis_without_memory_is_told(engine: StartEngine, redis_server: S
         with pytest.raises(RedisRefused, match="maxmemory"):
             await score(running, job, quietly)
         assert (await job.look()).state == RUNNING
+
+
+@WAYS
+async def test_a_job_of_a_server_waits_while_redis_has_no_memory(
+    engine: StartEngine, redis_server: Start, model: Bundle
+) -> None:
+    server = redis_server()
+    async with Redis.from_url(server.url) as client:
+        await fill(client, 10)
+        await ModelStore(client).publish(model)
+        running = await engine(redis_url=server.url)
+        job = await begun(running)
+        await client.config_set("maxmemory", 1)
+
+        told = await outcome_of(running, job, bool)
+        waiting = (await job.look()).state
+        await client.config_set("maxmemory", 0)
+
+        assert (told.partition(":")[0], waiting) == ("waits in Redis", RUNNING)
+        assert await outcome_of(running, job, bool) == "done, 10 rows scored"
 
 
 async def test_a_disk_that_is_full_leaves_the_job_to_be_gone_on_with(
