@@ -43,6 +43,7 @@ end
 # KEYS: model, aliases, versions, manifest, then every chunk, and the page of the card where there is one.
 # ARGV: version, manifest, created, description, history kept, alias or nothing.
 # Returns 1, -1: a chunk has expired, -2: another manifest is there.
+# A chunk that does not expire was gone, and what was sent of it later has made another, which lacks its beginning.
 # The same publish run twice, because its first reply was lost, changes nothing the second time.
 PUBLISH = (
     HISTORY
@@ -56,7 +57,7 @@ local stored = redis.call('GET', KEYS[4])
 if stored == ARGV[2] then return 1 end
 if stored then return -2 end
 for i = 5, #KEYS do
-  if redis.call('EXISTS', KEYS[i]) == 0 then return -1 end
+  if redis.call('TTL', KEYS[i]) < 0 then return -1 end
 end
 redis.call('SET', KEYS[4], ARGV[2])
 for i = 5, #KEYS do redis.call('PERSIST', KEYS[i]) end

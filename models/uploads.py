@@ -20,8 +20,9 @@ from models.scripts import PUBLISH
 HISTORY_KEPT = 32
 LARGE_BYTES = 1 << 20  # sending or digesting more than that at once holds the loop for milliseconds
 UPLOAD_SECONDS = 3600  # a chunk that no publish has kept by then is gone
+CHUNK_GONE = -1
 PUBLISH_MET = {
-    -1: "a chunk that was gone before the upload ended; publish it again",
+    CHUNK_GONE: "a chunk that was gone before the upload ended; publish it again",
     -2: "another version of that number; publish it again",
 }
 
@@ -74,6 +75,8 @@ class Uploads:
         except ResponseError:
             await self._take_back(list(pieces))
             raise
+        if written == CHUNK_GONE:
+            await self._take_back(list(pieces))
         if written < 0:
             raise RedisRefused(f"version {version} of {name!r} met {PUBLISH_MET[written]}")
 

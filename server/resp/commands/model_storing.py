@@ -180,18 +180,22 @@ def check_own(place: Place, version: int, manifest: Manifest | None) -> None:
 async def pointed(caller: Caller, place: Place, execution: Execution, version: int) -> ModelPointer | None:
     """Load a version that was just published, let the key point to it, and return where it pointed.
 
-    Where that cannot be, the version is deleted again; where it is not known, because Redis went away, it stays.
+    Where that cannot be, or the client leaves before, the version is deleted again: no key would mean it. Where it is
+    not known, because Redis went away, it stays.
 
     Raises: Refused, ModelNotLoadable, RedisUnavailable, RedisRefused.
     """
+    pointing = False
     try:
         serving = await loaded(caller.engine, place.name, version)
         check_device(execution, serving.provider)
-        pointer = ModelPointer(place.name, version)
+        pointer, pointing = ModelPointer(place.name, version), True
         return was_there(await caller.script(POINT, [place.key], [START, pointer.pack()]))
     except RedisUnavailable:
         raise
-    except Exception:
+    except (Exception, asyncio.CancelledError) as error:
+        if pointing and isinstance(error, asyncio.CancelledError):
+            raise
         with suppress(VersionNotFound, ModelNotFound):
             await place.store.delete(place.name, version)
         raise

@@ -108,6 +108,25 @@ async def test_a_server_that_evicts_what_is_being_uploaded_is_told(
         await store.publish(bundle(bytes(32 * MEBIBYTE)))
 
     assert await store.names() == []
+    assert [key async for key in redis.scan_iter("*:onnx:*")] == []
+
+
+async def test_a_chunk_that_is_gone_while_it_is_sent_is_told_and_nothing_is_left(
+    redis: Redis, bundle: MakeBundle
+) -> None:
+    store = ModelStore(redis)
+    chunk = store.keys.chunk("churn", 1, 0)
+    publishing = asyncio.create_task(store.publish(bundle(bytes(64 * MEBIBYTE))))
+    async with asyncio.timeout(10):
+        while await redis.strlen(chunk) <= MEBIBYTE:
+            pass
+    await redis.delete(chunk)
+
+    with pytest.raises(RedisRefused, match="met a chunk that was gone before the upload ended"):
+        await publishing
+
+    assert await store.names() == []
+    assert [key async for key in redis.scan_iter("*:onnx:*")] == []
 
 
 async def test_a_number_taken_during_the_upload_is_not_overwritten(

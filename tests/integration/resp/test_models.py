@@ -17,7 +17,7 @@ from models.errors import BundleCorrupt, ModelTooLarge
 from models.model_pointers import ModelPointer, name_of
 from models.store import ModelStore
 from models.tensor_strings import StoredTensor, of_array
-from server import app
+from server import building
 from server.inference.asking import Ask
 from server.inference.sessions import CUDA
 from server.resp.caller import Caller, Word
@@ -31,6 +31,8 @@ from server.resp.refusals import WRONG_TYPE, Refused
 from tests import graphs
 from tests.integration.resp.callers import Asker
 from tests.integration.resp.conftest import MakeCaller, StartEngine
+from tests.integration.resp.doors import OpenedDoor
+from tests.integration.resp.doors import command as said
 
 EMPTY = "ERR model key is empty"
 
@@ -323,7 +325,7 @@ async def test_a_gpu_is_refused_where_there_is_none(asked: Asker) -> None:
 async def test_a_gpu_that_does_not_run_the_model_leaves_nothing_behind(
     engine: StartEngine, make_caller: MakeCaller, store: ModelStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(app, "choose_provider", lambda _wanted: CUDA)
+    monkeypatch.setattr(building, "choose_provider", lambda _wanted: CUDA)
     asked = Asker(await make_caller(await engine()), COMMANDS)
 
     stored = asked("AI.MODELSTORE", "m", "ONNX", "GPU:7", "BLOB", graphs.scaled())
@@ -694,3 +696,23 @@ async def test_scripts_are_refused_after_their_words_are_counted(asked: Asker, c
 async def test_no_scripts_are_listed(asked: Asker) -> None:
     assert await asked("AI._SCRIPTSCAN") == []
     assert "wrong number of arguments" in await refusal(asked("AI._SCRIPTSCAN", "x"))
+
+
+async def test_a_client_that_leaves_while_its_model_is_loaded_leaves_no_version(
+    door: OpenedDoor, store: ModelStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = asyncio.Event()
+
+    async def never(*_: Any) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(model_storing, "loaded", never)
+    one = await door.line()
+    await one.say(said("AI.MODELSTORE", "m", "ONNX", "CPU", "BLOB", graphs.constant(1.0)))
+    async with asyncio.timeout(10):
+        await begun.wait()
+        assert await store.stored() == {"m": [1]}
+        one.writer.transport.abort()
+        while await store.stored():
+            pass
