@@ -8,6 +8,7 @@ output.
 import asyncio
 import signal
 import sys
+from asyncio.subprocess import Process
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from server.inference.sessions import CPU, probe
 from server.inference.trying import VERDICT, attempt, packed
 from server.inference.verdicts import Verdict
 
+PIECE_BYTES = 1 << 20
 GRACE_SECONDS = 10.0  # to start and to end, beside what the trial may take
 NOT_PUBLISHED = "; nothing was published"
 OUT_OF_TIME = (-signal.SIGALRM, -signal.SIGXCPU)
@@ -66,7 +68,7 @@ class Trial:
         )
         try:
             async with asyncio.timeout(self.seconds + GRACE_SECONDS):
-                verdict, complaint = await process.communicate(b"".join(packed(numbered(bundle))))
+                verdict, complaint = await exchanged(process, packed(numbered(bundle)))
         except TimeoutError:
             return Verdict(too_slow(self.seconds))
         finally:
@@ -75,6 +77,29 @@ class Trial:
                     process.kill()
                 await process.wait()
         return concluded(verdict, complaint, process.returncode or 0, self.seconds)
+
+
+async def exchanged(process: Process, pieces: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
+    """Send a bundle and return what comes back, on either way, once the process has ended.
+
+    It is sent little by little: what a pipe has not taken yet is kept as a copy.
+    """
+    into, out, complaints = process.stdin, process.stdout, process.stderr
+    if into is None or out is None or complaints is None:
+        raise RuntimeError("a process was started without its pipes")
+
+    async def send() -> None:
+        with suppress(ConnectionError):  # it has ended: what it wrote before is there to be read
+            for piece in pieces:
+                view = memoryview(piece)
+                for at in range(0, len(view), PIECE_BYTES):
+                    into.write(view[at : at + PIECE_BYTES])
+                    await into.drain()
+        into.close()
+
+    _, verdict, complaint = await asyncio.gather(send(), out.read(), complaints.read())
+    await process.wait()
+    return verdict, complaint
 
 
 def numbered(bundle: Bundle) -> Bundle:

@@ -4,13 +4,14 @@ import asyncio
 import os
 import sys
 import time
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
 from models.errors import BadModelFile
 from server.inference.admission import Trial
-from tests.graphs import bundle, crashing, greedy, looping, scaled
+from tests.graphs import bundle, crashing, greedy, heavy, looping, scaled
 
 linux_only = pytest.mark.skipif(
     sys.platform != "linux", reason="memory is limited and processes listed on Linux"
@@ -88,3 +89,24 @@ async def test_the_folder_the_user_is_in_does_not_matter(
     monkeypatch.chdir(tmp_path)
 
     await Trial(seconds=30).admit(bundle(scaled()))
+
+
+async def test_a_large_file_is_not_copied_to_be_tried() -> None:
+    large = bundle(heavy(1.0, 1536))
+    size = len(large.onnx)
+    tracemalloc.start()
+    try:
+        verdict = await Trial().verdict(large)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert verdict.reason is None
+    assert most < 0.5 * size
+
+
+@linux_only
+async def test_a_process_that_ends_before_it_has_read_the_file_is_told() -> None:
+    verdict = await Trial(memory_bytes=1 << 20).verdict(bundle(heavy(1.0, 1536)))
+
+    assert verdict.reason is not None
