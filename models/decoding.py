@@ -5,7 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from models.denials import of_a_key
 from models.errors import (
+    REASON_CHARACTERS,
     FeatureError,
     InsituError,
     NotANumber,
@@ -15,6 +17,21 @@ from models.errors import (
 )
 from models.tensors import Tensor, numpy_dtype
 from models.values import Fills, Raw
+
+
+class KeyRefused(FeatureError):
+    """A key that Redis does not let its user read."""
+
+    code = "redis_refused_key"
+
+    def __init__(self, key: str, reason: str) -> None:
+        name, told = shown(key), shown(reason, REASON_CHARACTERS)
+        super().__init__(
+            f"Redis refused key {name!r}: {told}; ACL SETUSER NAME ~PATTERN, or %R~PATTERN, allows it to the user "
+            "that Insitu logs in as",
+            key=name,
+            reason=told,
+        )
 
 
 @dataclass(slots=True)
@@ -34,7 +51,7 @@ class Cell:
 def checked(cell: Cell, command: str, wanted: str) -> Raw:
     """Return the reply unless Redis refused the command.
 
-    Raises: WrongType, SourceUnsupported, FeatureError for any other refusal; a fault of the reading
+    Raises: WrongType, SourceUnsupported, KeyRefused, FeatureError for any other refusal; a fault of the reading
             itself, such as RedisUnavailable, as it is.
     """
     if not isinstance(cell.reply, Exception):
@@ -47,6 +64,8 @@ def checked(cell: Cell, command: str, wanted: str) -> Raw:
         raise WrongType(cell.key, wanted)
     if "unknown command" in text:
         raise SourceUnsupported(command)
+    if of_a_key(text):
+        raise KeyRefused(cell.key, text)
     raise FeatureError(f"key {shown(cell.key)!r} cannot be read: {shown(text)}", key=shown(cell.key))
 
 

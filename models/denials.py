@@ -1,7 +1,10 @@
-"""What cures that Redis said no, by its words; pure."""
+"""What Redis said no to, and what cures it, by its words; pure."""
 
 import re
 
+OF_A_COMMAND = re.compile(r"^NOPERM .*ermissions to run ")
+# Redis up to 7.0 says "one of the keys used as arguments", later ones and Valkey "a key".
+OF_A_KEY = re.compile(r"^NOPERM .*ermissions to access (?:one of the|a) key")
 RIGHTS = "`Rights` in docs/redis-keys.md lists what each program needs"
 LOG_IN = "put the right user and password into the URL of Redis"
 # The first whose words were said is meant; what a group finds stands in the cure.
@@ -22,3 +25,13 @@ def denied(told: str) -> str:
         if found := words.search(told):
             return f"{told}; {cure.format(*found.groups())}"
     return told
+
+
+def of_a_command(said: str) -> bool:
+    """Whether a user may not run the command, whatever the key."""
+    return OF_A_COMMAND.match(said) is not None
+
+
+def of_a_key(said: str) -> bool:
+    """Whether a user may not touch a key that was named, so that other keys are not concerned."""
+    return OF_A_KEY.match(said) is not None

@@ -20,6 +20,9 @@ TOGETHER_BYTES = 1 << 18
 # Of one MGET of a block: Valkey 9 answers a pipeline of these half as fast again, Redis 7 as fast.
 BLOCK_KEYS = 16
 GROUPS = 8  # times as many as may come together are a portion: they leave as fast as they are worked off
+REFUSED_SHARE = (
+    4  # more than 1 row in 4 whose MGET was refused, for it or for one beside it: GET refuses it alone
+)
 MAGIC_BYTES = np.frombuffer(MAGIC, np.uint8)
 LENGTH_BYTES = 24  # no bulk string says its length in more
 
@@ -106,7 +109,9 @@ class VectorBlock:
         numbers = [self._layout.numbers(reply) if type(reply) is bytes else None for reply in replies]
         good = np.array([one is not None for one in numbers], np.bool_)
         shape = (len(replies), *self._layout.shape)
-        found = Found(np.zeros(shape, numpy_dtype(self._dtype)), good, errors_of(replies))
+        errors = errors_of(replies)
+        found = Found(np.zeros(shape, numpy_dtype(self._dtype)), good, errors)
+        found.pays = len(errors) * REFUSED_SHARE <= len(replies)
         if good.any():
             data = bytearray().join([one for one in numbers if one is not None])
             values, well = self._numbers(np.frombuffer(data, np.uint8).reshape(-1, self._layout.size))

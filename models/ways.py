@@ -18,6 +18,7 @@ from redis.exceptions import ResponseError
 
 from models.asking import mget, portions_of
 from models.assembly import Plan, Prepared
+from models.denials import of_a_key
 from models.encoding import Form
 from models.raw_sources import VectorReader
 from models.text_sources import HashReader
@@ -217,15 +218,29 @@ class Together:
         return [*map(mget, portions_of(prepared.lone, self.size))]
 
     def read(self, prepared: Prepared, replies: Sequence[Any]) -> tuple[list[Any], Sequence[int]]:
-        """Return a reply a key; MGET does not tell a key that is absent from one of another type."""
+        """Return a reply a key; MGET does not tell a key that is absent from one of another type.
+
+        A key that may not be read has the whole MGET refused: those of its MGET are asked for one by one.
+        """
         rows = len(prepared.lone)
         if set(map(type, replies)) != LISTS:
-            self.refused()
-            return [None] * rows, range(rows)
+            if not all(type(reply) is list or of_a_denied_key(reply) for reply in replies):
+                self.refused()
+                return [None] * rows, range(rows)
+            return self._parted(prepared, replies)
         values = replies[0] if len(replies) == 1 else [one for reply in replies for one in reply]
         again = () if all(values) else [row for row, value in enumerate(values) if value is None]
         self.worth.note(rows, len(again))
         return values, again
+
+    def _parted(self, prepared: Prepared, replies: Sequence[Any]) -> tuple[list[Any], Sequence[int]]:
+        """Return the same where some MGET was refused for a key."""
+        values: list[Any] = []
+        for keys, reply in zip(portions_of(prepared.lone, self.size), replies, strict=True):
+            values += reply if type(reply) is list else [None] * len(keys)
+        refused = sum(type(reply) is not list for reply in replies)
+        self.worth.note(len(values), refused)
+        return values, [row for row, value in enumerate(values) if value is None]
 
     def refused(self) -> None:
         """Note that Redis does not let us ask so."""
@@ -243,4 +258,9 @@ def too_much(reply: list[bytes], chosen: Sequence[bytes | None]) -> bool:
 
 def unexpected(reply: Any) -> bool:
     """Whether a reply says something of the command, and not of its key."""
-    return isinstance(reply, ResponseError) and not str(reply).startswith(NO_HASH)
+    return isinstance(reply, ResponseError) and not (str(reply).startswith(NO_HASH) or of_a_denied_key(reply))
+
+
+def of_a_denied_key(reply: Any) -> bool:
+    """Whether a reply says that a key of its command may not be read."""
+    return isinstance(reply, ResponseError) and of_a_key(str(reply))

@@ -16,6 +16,7 @@ from redis.exceptions import ResponseError
 from models import errors as domain
 from models import job_errors
 from models.bundle import PageTooLarge
+from models.decoding import KeyRefused
 from models.errors import InsituError
 from server import access
 from server.inference import errors as core
@@ -68,6 +69,7 @@ WORDS: dict[type[InsituError], str] = {
     core.Stopping: "LOADING",
     domain.RedisUnavailable: "LOADING",
     domain.RedisRefused: "ERR",
+    KeyRefused: "NOPERM",
 }
 OF_CONNECTIONS = ("LOADING", "NOAUTH")  # clients give a connection up at these, also inside of an array
 SAID_ON = ("OOM", "READONLY", "NOPERM")

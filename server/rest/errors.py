@@ -14,6 +14,7 @@ from starlette.routing import Match, Route
 from models import errors as domain
 from models import job_errors
 from models.bundle import PageTooLarge
+from models.decoding import KeyRefused
 from models.errors import InsituError, shown
 from server.access import Forbidden, Unauthorized
 from server.inference import errors as core
@@ -70,6 +71,7 @@ STATUS: dict[type[InsituError], int] = {
     core.ProviderUnavailable: 500,
     domain.SourceUnsupported: 501,
     domain.RedisRefused: 502,
+    KeyRefused: 502,
     domain.RedisUnavailable: 503,
     refusals.NotReady: 503,
     core.Stopping: 503,

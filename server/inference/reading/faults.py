@@ -5,10 +5,11 @@ from typing import Any
 
 from redis.exceptions import ResponseError
 
+from models.denials import of_a_key
 from models.errors import RedisRefused, RedisUnavailable
 from models.redis_failures import BUSY
 
-# What a Redis says that does not let us read; no row is at fault.
+# What a Redis says that does not let us read; no row is at fault, but where it names a key.
 FORBIDDEN = ("NOPERM", "NOAUTH")
 # What one says that can answer nobody now: whoever asks next is told the same until a PING is answered.
 AWAY = (BUSY, "MASTERDOWN", "LOADING")
@@ -21,7 +22,7 @@ UNNAMED = "ERR "
 def fault_of(replies: Sequence[Any]) -> RedisUnavailable | RedisRefused | None:
     """Return the first error among replies that is no row's fault."""
     for text in errors_in(replies):
-        if text.startswith(FORBIDDEN):
+        if text.startswith(FORBIDDEN) and not of_a_key(text):
             return RedisRefused(text)
         if text.startswith(AWAY):
             return RedisUnavailable(text)

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from models.assembly import Prepared
+from models.denials import of_a_command
 from models.errors import InsituError, RedisRefused, RedisUnavailable
 from models.ways import Way, Ways
 from server.inference.reading.reader import Reader
@@ -15,7 +16,6 @@ from server.inference.reading.reads import Done
 log = logging.getLogger(__name__)
 
 Outcome = list[Any] | InsituError
-THE_COMMAND = "command"  # what Redis names where it is the command that is forbidden, and not the key
 
 
 class RowReader:
@@ -56,7 +56,7 @@ class RowReader:
         every = range(len(prepared.live))
         if isinstance(outcome, list):
             replies, again = read(way, prepared, outcome)
-        elif isinstance(outcome, RedisRefused) and THE_COMMAND in str(outcome):
+        elif isinstance(outcome, RedisRefused) and of_a_command(str(outcome.details["reason"])):
             way.refused()
             replies, again = [], every
         else:

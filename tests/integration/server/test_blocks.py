@@ -9,9 +9,11 @@ import pytest
 from redis.asyncio import Redis
 
 from models import hash_blocks, text_columns, vector_blocks  # noqa: F401  # with pyarrow loaded, few rows are read in columns too
+from models.decoding import KeyRefused
 from models.errors import RedisRefused, RedisUnavailable
 from models.store import ModelStore
 from models.tensor_strings import of_array, pack
+from models.vector_blocks import BLOCK_KEYS
 from server.inference import blocks
 from server.inference.asking import Ask
 from server.inference.blocks import Block
@@ -344,6 +346,31 @@ async def test_a_user_who_may_not_read_in_bulk_reads_one_by_one(
         client.execute_command("ACL", "SETUSER", "default", "-hmget")
     with pytest.raises(RedisRefused):
         await running.blocks.read_and_run(servings["h"], hashes)
+
+
+async def test_keys_that_may_not_be_read_are_odd_rows(engine: StartEngine, redis_server: Start) -> None:
+    server = redis_server()
+    running = await engine(redis_url=server.url)
+    redis = running.store.redis
+    vectors, hashes = (await fill_vectors(redis))[:64], (await fill_hashes(redis))[:64]
+    servings = {}
+    for name, source in (("h", HASH), ("v", VECTOR)):
+        await running.store.publish(bundle(WEIGHTS, name=name, view=view(source), **SUM))
+        servings[name] = await running.catalogue.get(name)
+    with server.connect() as client:
+        client.execute_command("ACL", "SETUSER", "default", "resetkeys", "~insitu*", "~?:[1-9]*")
+
+    beside = await running.blocks.read_and_run(servings["v"], vectors)
+    alone = await running.blocks.read_and_run(servings["h"], hashes)
+    answer = await running.predictor.predict(Ask("v", keys=vectors[:2]))
+
+    assert (alone.odd, beside.odd) == ([0], [*range(BLOCK_KEYS)])
+    assert [type(row.error) for row in answer.rows] == [KeyRefused, type(None)]
+
+    few = await running.blocks.read_and_run(servings["v"], vectors[:BLOCK_KEYS])
+    again = await running.blocks.read_and_run(servings["v"], vectors[:BLOCK_KEYS])
+
+    assert (len(few.odd), again.odd) == (BLOCK_KEYS, [0])
 
 
 async def test_a_reply_past_the_bound_is_read_otherwise(

@@ -228,7 +228,7 @@ async def test_a_key_that_redis_refuses_to_give_is_the_affair_of_who_asked_for_i
 
     answers = await answered(running, "v:1", "v:10", "v:2", "v:11")
 
-    assert values(answers) == [[2, 2], [20, 20], "redis_refused", [22, 22]]
+    assert values(answers) == [[2, 2], [20, 20], "redis_refused_key", [22, 22]]
     assert [status for status, _ in answers] == [200, 200, 502, 200]
 
 

@@ -782,6 +782,24 @@ async def test_a_job_that_was_done_with_too_many_errors_has_failed(
     assert "1 row could not be scored, max_errors allows 0" in now.reason
 
 
+@WAYS
+async def test_keys_that_redis_refuses_are_rows_that_could_not_be_scored(
+    engine: StartEngine, redis_server: Start, model: Bundle
+) -> None:
+    server = redis_server()
+    running = await engine(redis_url=server.url)
+    await fill(running.store.redis, 40)
+    await running.store.publish(model)
+    with server.connect() as client:
+        rights = ["resetkeys", "~insitu*", "~score:*", "~k:[1-9]*"]
+        client.execute_command("ACL", "SETUSER", "default", *rights)
+
+    standing = await scored(running, to=strings())
+
+    assert (standing.state, standing.tally.scored) == (DONE, 39)
+    assert standing.tally.skipped == {"redis_refused_key": 1}
+
+
 async def test_rows_that_are_found_elsewhere_leave_the_job_as_it_is(
     store: ModelStore, engine: StartEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
