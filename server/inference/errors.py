@@ -51,9 +51,13 @@ class DeadlineExceeded(InsituError):
 
     def __init__(self, seconds: float) -> None:
         seconds = max(0.0, seconds)  # it may have been over before anything began
+        told = (
+            f"{seconds:.3g} s; ask for less at once or allow"
+            if seconds
+            else "its time, which was over before it began; allow"
+        )
         super().__init__(
-            f"not answered within {seconds:.3g} s; ask for less at once or allow more time with `timeout_ms`, in the "
-            "Open Inference Protocol `timeout`",
+            f"not answered within {told} more time with `timeout_ms`, in the Open Inference Protocol `timeout`",
             seconds=round(seconds, 3),
         )
 

@@ -22,6 +22,7 @@ from server.inference.asking import Answer, Ask, Row
 from server.inference.catalogue import Catalogue
 from server.inference.dividing import Share, divided
 from server.inference.errors import (
+    BadInput,
     DeadlineExceeded,
     NotExplainable,
     Overloaded,
@@ -42,6 +43,8 @@ from server.inference.explaining.worths import RETRY_AFTER_SECONDS, Worths
 from server.inference.predictor import Predictor, check_ways
 from server.metrics import Metrics
 
+# What is wished of one row, by its shape and what it holds, may be well of another.
+UNFIT = (BadInput, NotExplainable)
 UNDER_WAY_MOST = 16  # requests: each holds the features of its rows as long as it takes
 
 
@@ -74,7 +77,8 @@ class Explainer:
     async def explain(self, ask: Ask, wish: Wish) -> Answer:
         """Explain each row of a request; a row that fails carries its own error.
 
-        Raises: InsituError for what concerns the whole request: model, size, overload, deadline.
+        Raises: InsituError for what concerns the whole request: model, size, overload, deadline; the first
+                row's BadInput or NotExplainable, where not one row can be explained so.
         """
         started = time.monotonic()
         deadline = started + self._bounds.timeout_seconds
@@ -104,7 +108,7 @@ class Explainer:
         shares = await self._shares(ask)
         first = shares[0][0].manifest
         rows = [Row(key) for key in ask.keys] if ask.keys is not None else []
-        done = 0
+        done = unfit = 0
         for serving, own in shares:
             found = await reading.features_of(self._send, serving, ask, own)
             if not rows:  # tensors say themselves how many they are
@@ -116,9 +120,15 @@ class Explainer:
             for at, features in zip(own or range(len(found)), found, strict=True):
                 if serving.manifest.version != first.version:
                     rows[at].version = serving.manifest.version
-                await self._row(worths, wish, privacy, features, rows[at])
+                unfit += await self._row(worths, wish, privacy, features, rows[at])
                 worths.rows_left -= 1
                 done += 1
+        if unfit == len(rows) and rows[0].error is not None:
+            raise rows[0].error
+        for row in rows:
+            if isinstance(row.error, UNFIT):
+                version = first.version if row.version is None else row.version
+                self._metrics.failed(first.name, row.error.code, version=version)
         return Answer(first.name, first.version, rows)
 
     async def _shares(self, ask: Ask) -> Sequence[Share]:
@@ -136,17 +146,21 @@ class Explainer:
         route.serving.used_at = time.monotonic()
         return ((route.serving, range(count)),) if route.split is None else divided(route.split, ask)
 
-    async def _row(self, worths: Worths, wish: Wish, privacy: Privacy, features: Features, row: Row) -> None:
-        """Explain one row, or say what is wrong with it."""
+    async def _row(self, worths: Worths, wish: Wish, privacy: Privacy, features: Features, row: Row) -> bool:
+        """Explain one row, or say what is wrong with it; whether that is what is wished of it."""
         manifest = worths.serving.manifest
         row.filled, row.error = [*map(privacy.alias, features.filled)], features.error
         if row.error is not None:
             self._metrics.failed(manifest.name, row.error.code, version=manifest.version)
-            return
+            return False
         try:
             row.body = await explained(worths, wish, privacy, features.feeds)
         except RunFailed as error:  # counted where it was run
             row.error = error
+        except UNFIT as error:
+            row.error = error.bare()
+            return True
+        return False
 
 
 async def explained(worths: Worths, wish: Wish, privacy: Privacy, feeds: Feeds) -> dict[str, Any]:

@@ -52,9 +52,10 @@ class Reference:
         try:
             return np.broadcast_to(own, shape)
         except ValueError as error:
+            whose = "" if self.of == OF_REQUEST else f" of the model card ({self.of})"
             raise BadInput(
-                f"reference {name!r} has shape {list(own.shape)}, the row that is explained {list(shape)}; "
-                "give as many elements, or an axis of one that stands for all"
+                f"reference {name!r}{whose} has rows of shape {list(own.shape[1:])}, the row that is explained has "
+                f"{list(shape[1:])}; give as many elements as `reference`, or an axis of one that stands for all"
             ) from error
 
 

@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 
 from models.answers import AnswerSpec
 from models.bundle import Bundle
+from models.decoding import KeyRefused
 from models.errors import BadFeatureView, BadRequest, KeyMissing, ModelNotFound
 from models.recipe import Recipe, ready_recipe
 from models.store import ModelStore
@@ -45,6 +46,7 @@ from tests.graphs import (
     value,
 )
 from tests.integration.server.conftest import StartEngine
+from tests.servers import RedisServer
 from tests.unit.trainer.tables import LINE, line
 from tests.unit.trainer.test_branches import MIXED, things
 from trainer.datasets.catalogue import dataset
@@ -609,6 +611,44 @@ async def test_sequences_of_their_own_lengths_are_explained_by_their_steps(
     assert second["walk:{id}[4]"] == 4.0
 
 
+async def test_a_row_that_the_reference_does_not_fit_fails_alone(
+    engine: StartEngine, store: ModelStore, redis: Redis
+) -> None:
+    source = {"key": "walk:{id}", "as": "list", "shape": [2], "last": 9}
+    view = {"inputs": [{"name": "x", "lengths": "lengths", "sources": [source]}]}
+    await store.publish(bundle(last_step(), "walks", view))
+    for key, steps in (("walk:1", 3), ("walk:2", 5)):
+        await redis.rpush(key, *[np.array([at, at], "<f4").tobytes() for at in range(1, steps + 1)])
+    running = await engine()
+    wish = Wish(element=0, reference={"x": [[[1.0, 1.0]] * 3]})
+
+    answer = await running.explainer.explain(Ask("walks", keys=["walk:2", "walk:1"]), wish)
+
+    longer, fitting = answer.rows
+    assert contributions(fitting.body)["walk:{id}[2]"] == 2.0
+    assert isinstance(longer.error, BadInput)
+    assert str(longer.error).startswith(
+        "reference 'x' has rows of shape [3, 2], the row that is explained has [5, 2]; "
+    )
+    with pytest.raises(BadInput, match="reference 'x' has rows of shape"):
+        await running.explainer.explain(Ask("walks", keys=["walk:2", "walk:2"]), wish)
+
+
+async def test_a_key_that_redis_refuses_is_explained_beside_others_as_an_error(
+    engine: StartEngine, redis_server: Callable[..., RedisServer]
+) -> None:
+    server = redis_server()
+    running = await engine(redis_url=server.url)
+    await published(running.store, running.store.redis, linear())
+    with server.connect() as client:
+        client.execute_command("ACL", "SETUSER", "default", "resetkeys", "~insitu*", "~row:1")
+
+    answer = await running.explainer.explain(Ask("linear", keys=["row:2", "row:1"]), Wish())
+
+    assert isinstance(answer.rows[0].error, KeyRefused)
+    assert contributions(answer.rows[1].body)["a"] == 12.0
+
+
 async def test_instances_with_values_of_their_own_are_explained(
     engine: StartEngine, store: ModelStore
 ) -> None:
@@ -725,7 +765,9 @@ async def test_a_deadline_that_was_over_before_is_told_as_no_time(
 ) -> None:
     running = await engine()
 
-    with pytest.raises(DeadlineExceeded, match="not answered within 0 s") as caught:
+    with pytest.raises(
+        DeadlineExceeded, match="not answered within its time, which was over before it began"
+    ) as caught:
         await running.explainer.explain(Ask("any", keys=["k"], deadline=time.monotonic() - 1), Wish())
 
     assert caught.value.details["seconds"] == 0

@@ -41,7 +41,8 @@ def test_an_axis_of_one_stands_for_all_steps_of_the_row() -> None:
 
 def test_a_shape_that_does_not_become_the_rows_is_refused() -> None:
     with pytest.raises(
-        BadInput, match=r"reference 'x' has shape \[1, 2\], the row that is explained \[1, 3\]"
+        BadInput,
+        match=r"reference 'x' of the model card \(rows\) has rows of shape \[2\], the row that is explained has \[3\]",
     ):
         Reference("rows", {"x": np.zeros((1, 2), np.float32)}).like(ROW)
 
