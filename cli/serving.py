@@ -4,7 +4,6 @@ import errno
 import inspect
 import os
 import socket
-import ssl
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from importlib.util import find_spec
@@ -22,9 +21,10 @@ from cli.options import AsJson, DataDir, RedisUrl
 from cli.settings import Settings, explained, option_name, read_settings, variable_name
 from cli.signals import unwind_on_signals
 from cli.terminal import Terminal
-from models.errors import InsituError, RedisRefused, shown
+from models.errors import InsituError, RedisRefused
 from server.settings import ServerSettings
 from server.workers.listeners import DOORS, PortRefused
+from server.workers.opening import fault_of_certificate
 
 OWN_OPTIONS = ("redis_url",)  # serve and up say themselves which Redis it is
 PORT_CURES = {
@@ -123,19 +123,8 @@ def check_certificate(certificate: Path, key: Path) -> None:
 
     Raises: WrongUsage, naming the file and what is wrong with it.
     """
-    for name, path in (("tls_cert", certificate), ("tls_key", key)):
-        try:
-            path.open("rb").close()
-        except OSError as error:
-            raise WrongUsage(f"{name} {shown(str(path))} cannot be read: {error.strerror}") from error
-    try:
-        # Nobody is there to be asked for a passphrase.
-        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(certificate, key, lambda: "")
-    except (OSError, ValueError) as error:
-        raise WrongUsage(
-            f"tls_cert {shown(str(certificate))} and tls_key {shown(str(key))} are no certificate and its key "
-            f"({error.args[-1]}); both are PEM, the key without a passphrase"
-        ) from error
+    if fault := fault_of_certificate(certificate, key):
+        raise WrongUsage(fault)
 
 
 def server_settings(redis_url: str, given: dict[str, str | bool | None]) -> ServerSettings:

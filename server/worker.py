@@ -15,7 +15,9 @@ from contextlib import suppress
 from server import app
 from server.inference.engine import FIRST_SECONDS
 from server.logs import configure_logs
-from server.workers.reports import Task, alive, answers, cannot
+from server.settings import ServerSettings
+from server.workers.opening import fault_of_certificate
+from server.workers.reports import Task, WorkerFailed, alive, answers, cannot
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +61,7 @@ def serve(number: int, listener: socket.socket, channel: socket.socket) -> int:
             beat(channel, task.settings.worker_timeout_seconds / BEATS)
 
     try:
+        check_certificate(task.settings)
         app.run(task.settings, started, place)
     except Exception as error:
         log.debug("cannot serve", exc_info=True)
@@ -68,6 +71,16 @@ def serve(number: int, listener: socket.socket, channel: socket.socket) -> int:
         if alone.is_set():
             shutil.rmtree(task.metrics, ignore_errors=True)
     return 0
+
+
+def check_certificate(settings: ServerSettings) -> None:
+    """Look at the files of TLS before anything is loaded: they may be others than when the server began.
+
+    Raises: WorkerFailed, naming the file and what is wrong with it.
+    """
+    certificate, key = settings.tls_cert, settings.tls_key
+    if certificate is not None and key is not None and (fault := fault_of_certificate(certificate, key)):
+        raise WorkerFailed(fault)
 
 
 def tell(channel: socket.socket, report: bytes) -> None:

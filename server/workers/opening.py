@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from models.errors import REASON_CHARACTERS, shown
+from models.tls_files import unreadable
 from server.workers.listeners import place
 
 BACKLOG = 2048
@@ -70,3 +72,19 @@ class Listening:
         if protocols:
             context.set_alpn_protocols(list(protocols))
         return context
+
+
+def fault_of_certificate(certificate: Path, key: Path) -> str:
+    """Return what is wrong with files that TLS is to be spoken with, empty where nothing is."""
+    files = (("tls_cert", certificate), ("tls_key", key))
+    for name, path in files:
+        if fault := unreadable(path):
+            return f"{name} {shown(str(path), REASON_CHARACTERS)} cannot be read: {fault}"
+    try:
+        # Nobody is there to be asked for a passphrase.
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(certificate, key, lambda: "")
+    except (OSError, ValueError) as error:
+        both = " and ".join([f"{name} {shown(str(path), REASON_CHARACTERS)}" for name, path in files])
+        told = f"{both} are no certificate and its key ({error.args[-1]})"
+        return f"{told}; both are PEM, the key without a passphrase"
+    return ""

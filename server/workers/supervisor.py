@@ -222,7 +222,8 @@ class Supervisor:
             self._lost(slot, worker)
         else:
             self._to_renew.clear()
-            log.error("%s ended (%s); those that are there stay", worker, worker.why())
+            also = ", with the certificate they have" if self._task.settings.tls_cert else ""
+            log.error("%s ended (%s); those that are there stay%s", worker, worker.why(), also)
 
     def _lost(self, slot: Slot, worker: Worker) -> None:
         """Have another worker take the place of one that died."""
