@@ -15,7 +15,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from redis.asyncio import Redis
-from redis.asyncio.cluster import RedisCluster
 from redis.asyncio.connection import SSLConnection, parse_url
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
@@ -23,6 +22,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
+from models.cluster_client import cluster_client
 from models.errors import BadName, shown
 from models.sentinel_urls import guarded
 from models.store import Client
@@ -122,7 +122,7 @@ def connect(url: str, reply_seconds: float = REPLY_SECONDS) -> Client:
     }
     with refusing(url):
         if address.kind is Kind.CLUSTER:
-            return with_bytes(url, RedisCluster.from_url(address.redis, **options))
+            return with_bytes(url, cluster_client(address.redis, **options))
         if address.kind is Kind.SENTINEL:
             return with_bytes(url, checked(master_client(address, options)))
         return with_bytes(url, checked(Redis.from_url(address.redis, **options)))

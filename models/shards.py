@@ -102,6 +102,11 @@ async def shard(redis: Client, name: str, node: Any) -> Shard:
     return Shard(name, await run_of(redis, node), int(await asked(redis, node, "DBSIZE")), node)
 
 
+def lie_apart(redis: Client) -> bool:
+    """Whether keys lie on several processes, of which one may be away while the others answer."""
+    return isinstance(redis, RedisCluster)
+
+
 async def slots_now(redis: Client) -> str | None:
     """Return `Shards.slots` as they are now.
 

@@ -105,7 +105,7 @@ class ModelStore:
         Raises: RedisUnavailable, RedisRefused.
         """
         async with connected(self.redis):
-            names = await self._members()
+            names = await self.hinted()
             pipeline = self.redis.pipeline(transaction=False)
             for name in names:
                 pipeline.smembers(self.keys.versions(name))
@@ -113,8 +113,8 @@ class ModelStore:
         every = (sorted(int(one) for one in members if one.isdigit()) for members in found)
         return {name: versions for name, versions in zip(names, every, strict=True) if versions}
 
-    async def _members(self) -> list[str]:
-        """Return the names that may be models, sorted."""
+    async def hinted(self) -> list[str]:
+        """Return the names that may be models, sorted, within `connected`."""
         members = await self.redis.smembers(self.keys.models())
         return sorted(name for member in members if (name := as_name(member)))[:LISTED_LIMIT]
 
@@ -124,7 +124,7 @@ class ModelStore:
         Raises: RedisUnavailable, RedisRefused.
         """
         async with connected(self.redis):
-            names = await self._members()
+            names = await self.hinted()
             pipeline = self.redis.pipeline(transaction=False)
             for name in names:
                 pipeline.exists(self.keys.versions(name))

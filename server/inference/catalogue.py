@@ -10,8 +10,10 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 
-from models.errors import AliasNotFound, InsituError, RedisUnavailable
+from models.errors import AliasNotFound, InsituError, RedisUnavailable, listed
 from models.keys import as_version
+from models.redis_failures import connected
+from models.shards import lie_apart
 from models.store import PRODUCTION, SHADOW, ModelStore
 from server.inference.ending import ended
 from server.inference.loading import Loader, LoadOptions, Serving
@@ -30,6 +32,8 @@ class Catalogue:
 
     def __init__(self, store: ModelStore, loader: Loader) -> None:
         self._store = store
+        self._apart = lie_apart(store.redis)  # a model whose node is away is then none of the others' affair
+        self._left: list[str] = []  # what could not be looked at the last time
         self._loader = loader
         self._meanings = Meanings(store, loader, self._forget_routes)
         self._routes: dict[str, dict[Reference, Route]] = {}
@@ -211,25 +215,47 @@ class Catalogue:
             log.warning("%s v%d was stored anew, as another version; that one serves now", *place)
 
     async def sync(self) -> None:
-        """Look at every model that was met.
+        """Look at every model that was met; in a cluster not at one whose node is away.
 
         Raises: RedisUnavailable.
         """
+        left: list[str] = []
+        reason: object = ""
         for name in list(self._meanings.names()):
-            await self.changed(name)
+            try:
+                await self.changed(name)
+            except RedisUnavailable as error:
+                if not self._apart:
+                    raise
+                left.append(name)
+                reason = error.details["reason"]
+        if left and left != self._left:
+            log.warning("not looked at: %s; Redis does not answer: %s", listed(left), reason)
+        self._left = left
 
     async def preload(self, most: int) -> None:
         """Load what production means for the first models stored, while there is memory for them.
 
-        A few at a time, and one that takes long is not waited for: it goes on by itself.
+        A few at a time, and one that takes long is not waited for: it goes on by itself. In a cluster one whose
+        node is away is left to its first request.
         Raises: RedisUnavailable.
         """
-        names = iter((await self._store.names())[:most])
+        names = iter((await self._stored())[:most])
         works = [asyncio.ensure_future(self._preload(names)) for _ in range(PRELOADS_AT_ONCE)]
         try:
             await asyncio.gather(*works)
         finally:
             await ended(works)
+
+    async def _stored(self) -> list[str]:
+        """Return the models that are stored; in a cluster those that may be, as each is known by its own node alone.
+
+        Raises: RedisUnavailable, RedisRefused.
+        """
+        if not self._apart:
+            return await self._store.names()
+        async with connected(self._store.redis):
+            return await self._store.hinted()
 
     async def _preload(self, names: Iterator[str]) -> None:
         """Load one model after the other."""
@@ -240,8 +266,10 @@ class Catalogue:
                     await self.get(name)
             except TimeoutError:
                 log.warning("%s takes long to load; it is not waited for", name)
-            except RedisUnavailable:
-                raise
+            except RedisUnavailable as error:
+                if not self._apart:
+                    raise
+                log.warning("%s is not loaded: Redis does not answer: %s", name, error.details["reason"])
             except InsituError as error:
                 log.warning("not loaded: %s", error)
             if self._loader.evicted > evicted:

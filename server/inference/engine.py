@@ -118,17 +118,21 @@ class Engine:
 
     @property
     def redis_ok(self) -> bool:
-        """Whether Redis answered last."""
-        return self._reason is None and self._reader.reason is None
+        """Whether Redis answered last; of a cluster of which a part is away, whether another part does."""
+        followed = self._reason is None or (self._preloaded and bool(self._reader.lacking))
+        return followed and self._reader.reason is None
 
     def ready(self) -> tuple[bool, str]:
         """Whether predictions can be asked for, and why not.
 
         Once the stored models were loaded it stays ready while Redis is away: what needs no key
-        is answered.
+        is answered. While a part of a cluster is away the reason names the nodes.
         """
         if self._preloaded:
-            return True, "" if self.redis_ok else f"Redis is away: {self._reason or self._reader.reason}"
+            if not self.redis_ok:
+                return True, f"Redis is away: {self._reason or self._reader.reason}"
+            late = "" if self._reason is None else "; what changes about models is taken over later"
+            return True, self._reader.lacking + late
         return False, self._reason or "starting"
 
     def refused(self, model: str, error: Exception) -> None:
@@ -159,7 +163,7 @@ class Engine:
         Units:  wait_seconds, how long the stored models are waited for.
         Raises: RedisRefused, the credentials or the permissions are wrong.
         """
-        self.metrics.redis_up.set_function(lambda: float(self.redis_ok))
+        self.metrics.redis_up.set_function(lambda: float(self.redis_ok and not self._reader.lacking))
         self.metrics.in_flight.set_function(lambda: float(self.predictor.under_way))
         await self.trial.start()
         self._reader.start()

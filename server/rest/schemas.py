@@ -273,6 +273,6 @@ class Ready(Strict):
 
     status: Literal["ready"]
     redis: bool
-    """Whether Redis answers; without it loaded models go on and keys cannot be read."""
+    """Whether Redis answers, or a part of a cluster; without it loaded models go on and keys cannot be read."""
 
     reason: str

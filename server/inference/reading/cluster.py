@@ -51,6 +51,11 @@ class Cluster:
         faults = [link.fault for link in self._links.values()]
         return None if not faults or None in faults else faults[0]
 
+    @property
+    def away(self) -> list[str]:
+        """The nodes that are away, of those that own slots."""
+        return [link.name for link in self._links.values() if link.fault is not None]
+
     def start(self) -> None:
         """Begin to connect and to learn the map."""
         if self._learning is None and not self._closed:

@@ -134,6 +134,11 @@ class Link:
         return self._connection is not None and self._fault is None
 
     @property
+    def name(self) -> str:
+        """The place that was tried last."""
+        return self._place.name
+
+    @property
     def host(self) -> str:
         """The host that was tried last."""
         return self._place.host

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from models.connecting import Kind, named, refusing
+from models.errors import listed
 from server.inference.moments import Moment
 from server.inference.reading.cluster import Cluster
 from server.inference.reading.link import Link, Terms, unobserved
@@ -60,6 +61,12 @@ class Reader:
         """Why Redis cannot be read now; None when it can."""
         fault = self._road.fault
         return None if fault is None else str(fault.details["reason"])
+
+    @property
+    def lacking(self) -> str:
+        """Which nodes of a cluster are away while others are read; empty where none is."""
+        away = [] if self.cluster is None else self.cluster.away
+        return f"{listed(away)} of the Redis Cluster away: keys and models there are not read" if away else ""
 
     def start(self) -> None:
         """Begin to connect; the first ask does so too."""

@@ -3,7 +3,11 @@
 import asyncio
 import json
 
+import pytest
+from redis.crc import key_slot
+
 from models.connecting import connect
+from models.errors import RedisUnavailable
 from models.jobs import JobSpec
 from models.ledger import DONE, Ledger
 from models.store import ModelStore
@@ -16,6 +20,11 @@ from tests.servers import RedisNodes
 
 SOURCES = [{"key": "a:{id}", "as": "hash", "fields": ["x"]}, {"key": "b:{id}", "as": "vector", "shape": [1]}]
 VIEW = {"inputs": [{"name": "x", "sources": SOURCES}]}
+
+
+def part_of(key: str) -> int:
+    """Which of the three nodes a key lies on."""
+    return key_slot(key.encode()) * 3 // 16384
 
 
 async def test_a_cluster_is_served_and_scored_like_one_redis(
@@ -46,6 +55,39 @@ async def test_a_cluster_is_served_and_scored_like_one_redis(
     assert standing.tally.scored == 60
     assert [one["outputs"]["y"] for one in results] == [[2 * number, 2] for number in range(60)]
     await client.aclose()
+
+
+async def test_a_server_starts_and_serves_while_a_node_is_away(
+    redis_cluster: RedisNodes, engine: StartEngine
+) -> None:
+    urls = [node.tcp_url.replace("redis://", "redis+cluster://") for node in redis_cluster.nodes]
+    first, other = (
+        next(name for name in map("m{}".format, range(99)) if part_of(name) == at) for at in (0, 1)
+    )
+    key, lost = (next(key for key in map("k:{}".format, range(99)) if part_of(key) == at) for at in (2, 0))
+    client = connect(urls[0])
+    for one in (key, lost):
+        await client.hset(one, "x", "3")
+    hashes = {"inputs": [{"name": "x", "sources": [{"key": "k:{id}", "as": "hash", "fields": ["x"]}]}]}
+    for name in (first, other):
+        await ModelStore(client).publish(bundle(dense(f32([[2]])), name, hashes, task="regression"))
+    await client.aclose()
+    for node in redis_cluster.nodes:
+        with node.connect() as one:
+            one.config_set("cluster-require-full-coverage", "no")
+    redis_cluster.nodes[0].kill()
+
+    running = await engine(redis_url=urls[1])
+    answer = await running.predictor.predict(Ask(other, keys=[key, lost]))
+
+    assert answer.rows[0].body["value"] == 6.0
+    assert isinstance(answer.rows[1].error, RedisUnavailable)
+    with pytest.raises(RedisUnavailable):
+        await running.predictor.predict(Ask(first, keys=[key]))
+    assert [one.manifest.name for one in running.catalogue.loaded()] == [other]
+    away = f"127.0.0.1:{redis_cluster.nodes[0].port} of the Redis Cluster away: keys and models there are not read"
+    assert (running.redis_ok, running.ready()) == (True, (True, away))
+    assert b"insitu_redis_up 0.0" in running.metrics.exposition()
 
 
 async def test_processes_share_a_job_on_a_cluster(redis_cluster: RedisNodes, engine: StartEngine) -> None:
