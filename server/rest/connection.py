@@ -7,6 +7,7 @@ protocol is not taken up; only the last answer of a connection says that it ends
 """
 
 import asyncio
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -22,6 +23,7 @@ from server.rest.refusals import HeadTooLarge, MalformedRequest
 
 HEAD_BYTES = 1 << 16  # and what one read brings: the parser counts no better
 END = b"\r\n\r\n"
+REQUEST_LINE = re.compile(rb"^[!-~]{1,64} (/[!-~]*) HTTP/1\.[01]\r?$", re.MULTILINE)
 LINGER_SECONDS = 2.0
 CONNECT = b"CONNECT"
 GOODBYE = b"\r\nconnection: close\r\n\r\n"
@@ -139,6 +141,9 @@ class Connection(HttpToolsProtocol):
                 self._offering = False
                 data = self._without_offer() + data[offer.args[0] :]
             except HttpParserError:
+                if not self.url:  # it gave up before the path: at a method that is none
+                    lines = REQUEST_LINE.findall(data)
+                    self.url = lines[-1] if lines else b""
                 said = "Invalid HTTP request received."
                 self.logger.warning(said)
                 self.send_400_response(said)

@@ -185,6 +185,23 @@ async def test_a_key_that_is_not_percent_encoded_is_told_how_to_be(listen: Liste
     assert "--data-urlencode" in told.data["error"]["message"]
 
 
+@pytest.mark.parametrize("before", [b"", PLAIN, HEALTH])
+async def test_a_method_that_is_none_is_refused_in_the_form_of_its_path(
+    listen: Listen, before: bytes
+) -> None:
+    wire = await listen()
+    forms = []
+
+    for path in ("/v2/models/churn/infer", "/v1/models"):
+        async with line(wire.port) as one:
+            await one.say(before + head(f"BREW {path} HTTP/1.1", "Host: 127.0.0.1"))
+            told = (await one.hear(2 if before else 1))[-1]
+            assert told.status == 400
+            forms.append(type(told.data["error"]))
+
+    assert forms == [str, dict]
+
+
 @pytest.mark.parametrize("said", [PLAIN, ODD, HEALTH])
 async def test_a_connection_that_is_used_is_kept(listen: Listen, said: bytes) -> None:
     wire = await listen(idle_seconds=1)
