@@ -1,6 +1,6 @@
 """A feature view fitted to a graph's signature: checked, and completed with its types."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from models.errors import BadFeatureView, NotANumber, shown
 from models.features import FeatureView, InputView
@@ -50,8 +50,15 @@ def bind_input(one: InputView, specs: dict[str, TensorSpec]) -> InputView:
     if one.shape is None and shape == (1,) and not spec.shape[1:]:
         facts["shape"] = ()
         shape = ()
-    check_shape(one, shape, spec)
+    check_shape(one, shape, spec, lone_size(spec, specs))
     return one.model_copy(update=facts)
+
+
+def lone_size(spec: TensorSpec, specs: Mapping[str, TensorSpec]) -> int:
+    """Return the size of the first axis of an input, where it is fixed and another input has another; else 0."""
+    firsts = {one.shape[0] for one in specs.values() if one.shape}
+    size = spec.shape[0] if spec.shape else 0
+    return size if isinstance(size, int) and len(firsts) > 1 else 0
 
 
 def check_lengths(spec: TensorSpec) -> None:
@@ -148,9 +155,15 @@ def source_shapes(source: Source) -> list[Shape]:
     return [(len(source.fields),)]
 
 
-def check_shape(one: InputView, shape: Shape, spec: TensorSpec) -> None:
-    """Refuse a row shape that the graph does not take."""
+def check_shape(one: InputView, shape: Shape, spec: TensorSpec, rows: int) -> None:
+    """Refuse a row shape that the graph does not take; `rows` is the size of a first axis that counts no rows."""
     wanted = spec.shape[1:]
+    if rows not in (0, 1):
+        raise BadFeatureView(
+            f"input {one.name!r} has a first axis of {rows} in the graph, which is not that of every input; a view "
+            "gives one a row: export the graph with a free first axis, or publish it without a view and send tensors",
+            shape=list(spec.shape),
+        )
     same = len(shape) == len(wanted) and all(
         dim == want or isinstance(want, str) for dim, want in zip(shape, wanted, strict=True)
     )

@@ -128,8 +128,9 @@ class Manifest(BaseModel):
         first = [shape[0] for shape in every]
         if all(isinstance(dim, str) for dim in first):
             return "dynamic"
-        rows = first[0]
-        same = all(dim == rows or isinstance(dim, str) for dim in first)
+        rows, count = first[0], len(self.inputs)
+        # An input of a fixed size beside one of any number of rows is no batch: it goes with each row.
+        same = all(dim == rows or (at >= count and isinstance(dim, str)) for at, dim in enumerate(first))
         return "fixed" if isinstance(rows, int) and same else "none"
 
     @cached_property

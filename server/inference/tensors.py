@@ -33,7 +33,23 @@ def tensors_of(manifest: Manifest, inputs: Mapping[str, Any], rows: Rows) -> tup
     if absent:
         raise BadInput(f"input {listed(absent)} is missing; the model takes {listed(specs)}")
     feeds = {name: tensor_of(spec, inputs[name]) for name, spec in specs.items()}
-    return feeds, 1 if rows == "whole" else rows_of(feeds)
+    if rows != "whole":
+        return feeds, rows_of(feeds)
+    for name, tensor in feeds.items():
+        check_whole(specs[name], tensor)
+    return feeds, 1
+
+
+def check_whole(spec: TensorSpec, tensor: Tensor) -> None:
+    """Refuse another size of a first axis that the graph fixes and that is no number of rows.
+
+    Raises: BadInput.
+    """
+    wanted = spec.shape
+    if wanted and isinstance(wanted[0], int) and len(tensor) != wanted[0]:
+        raise BadInput(
+            f"input {spec.name!r} has shape {list(tensor.shape)}, the model takes [{', '.join(map(str, wanted))}]"
+        )
 
 
 def rows_of(feeds: Mapping[str, Tensor]) -> int:

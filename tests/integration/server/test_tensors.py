@@ -54,6 +54,23 @@ async def rows(redis: Redis) -> Redis:
     return redis
 
 
+@pytest.mark.parametrize("order", ["xw", "wx"])
+async def test_an_input_of_a_fixed_size_goes_with_all_rows_wherever_it_stands(
+    store: ModelStore, engine: StartEngine, order: str
+) -> None:
+    nodes = [node("ReduceSum", "w axes", "s", keepdims=0), node("Mul", "x s", "y")]
+    shapes = {"x": value("x", ["N", 2]), "w": value("w", [3])}
+    graph = model(nodes, [shapes[one] for one in order], [value("y", ["N", 2])], {"axes": np.array([0])})
+    await store.publish(bundle(graph))
+    running = await engine()
+
+    for count in (2, 3):
+        answer = await tensors(running, inputs={"x": np.ones((count, 2), np.float32), "w": f32(1, 2, 3)})
+        assert output(answer).tolist() == [[6.0, 6.0]] * count
+    with pytest.raises(BadInput, match=r"input 'w' has shape \[2\], the model takes \[3\]"):
+        await tensors(running, inputs={"x": np.ones((2, 2), np.float32), "w": f32(1, 2)})
+
+
 async def test_tensors_and_keys_asked_together_get_their_own_rows(
     store: ModelStore, engine: StartEngine, rows: Redis
 ) -> None:

@@ -72,6 +72,23 @@ def test_a_shape_of_as_many_elements_is_taken() -> None:
     )
 
 
+@pytest.mark.parametrize("size", [3, 1])
+def test_an_input_of_a_fixed_size_beside_rows_is_given_by_no_view(size: int) -> None:
+    weight = TensorSpec(name="w", dtype="float32", shape=(size, 2))
+    both = FeatureView.model_validate(
+        {"inputs": [{"name": "x", "sources": [HASH]}, {"name": "w", "sources": [VECTOR]}]}
+    )
+
+    if size == 1:  # the one row
+        assert [one.name for one in bind(both, [weight, graph(2)]).inputs] == ["x", "w"]
+        return
+    for specs in ([weight, graph(2)], [graph(2), weight]):
+        with pytest.raises(
+            BadFeatureView, match="input 'w' has a first axis of 3 in the graph, which is not that"
+        ):
+            bind(both, specs)
+
+
 def test_lengths_are_one_int64_a_row() -> None:
     lengths = TensorSpec(name="n", dtype="int64", shape=("batch",))
 

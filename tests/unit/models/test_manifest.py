@@ -162,6 +162,8 @@ def test_a_manifest_that_contradicts_itself_is_refused(facts: dict[str, Any], fa
         ((("batch", 3),), ((),), "none", 0),
         (((),), (("batch", 2),), "none", 0),
         ((("batch", 3), (8, 3)), (("batch", 2),), "none", 0),
+        (((8, 3), ("batch", 3)), (("batch", 2),), "none", 0),
+        (((8, 3), (8,)), (("batch", 2),), "fixed", 8),
     ],
 )
 def test_rows_share_a_run_as_the_first_axes_allow(
