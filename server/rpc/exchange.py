@@ -40,7 +40,19 @@ class Context:
 class Exchange:
     """One call that is being received or answered."""
 
-    __slots__ = ("asked", "body", "deadline", "kept", "messages", "room", "seen", "task", "told", "turn")
+    __slots__ = (
+        "asked",
+        "body",
+        "deadline",
+        "kept",
+        "messages",
+        "over",
+        "room",
+        "seen",
+        "task",
+        "told",
+        "turn",
+    )
 
     def __init__(self, asked: Asked) -> None:
         self.asked = asked
@@ -52,6 +64,7 @@ class Exchange:
         self.room: Room | None = None  # that it takes, once all that it asks has come
         self.kept = 0  # bytes of messages that are not taken yet, as they count
         self.seen = -1  # bytes of the body, when it was last looked at
+        self.over = False  # all of a stream has come; its end waits behind what is not handed on yet
         self.told = False  # whether the answer has begun
 
 

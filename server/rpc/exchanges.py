@@ -34,8 +34,21 @@ from server.rpc.wire import (
 HELD_BYTES = 4 << 20  # of answers that a client does not take; its stream waits then
 SHORT_BYTES = 1 << 16  # of a message that came whole and at once, which is not kept
 UNREAD = 64  # messages of a stream that wait to be taken
+Messages = asyncio.Queue[bytes | bytearray | Refused | None]
 Work = Callable[[], Awaitable[None]]
 NOT_GRPC = encoded([(b":status", b"415")])
+
+
+def without(body: bytes | bytearray, first: int) -> bytes | bytearray:
+    """Return bytes without the first of them; many are not copied for a few."""
+    if not first:
+        return body
+    if first == len(body):
+        return b""
+    if isinstance(body, bytes):
+        return bytearray(memoryview(body)[first:])
+    del body[:first]
+    return body
 
 
 class Exchanges:
@@ -104,7 +117,7 @@ class Exchanges:
             if not stream.ended or len(exchange.body) > SHORT_BYTES:
                 self._keep(exchange, len(data))
             if exchange.messages is not None:
-                self._split(exchange)
+                self._split(exchange, exchange.messages)
                 if exchange.messages.qsize() >= UNREAD:
                     return  # until some are taken
             else:
@@ -142,27 +155,41 @@ class Exchanges:
         exchange.kept -= size
         kept.leave(size)
 
-    def _split(self, exchange: Exchange) -> None:
-        """Hand whole messages of a stream on, each after its prefix."""
+    def _split(self, exchange: Exchange, messages: Messages) -> None:
+        """Hand whole messages of a stream on, each after its prefix, no more than may wait; and then its end.
+
+        Bytes that were not handed on stay as they came: messages of no length would take ten times as many.
+        """
         body, at = exchange.body, 0
-        while len(body) - at >= PREFIX_BYTES and exchange.messages is not None:
+        while messages.qsize() < UNREAD:
+            if len(body) - at < PREFIX_BYTES:
+                break
             size = int.from_bytes(body[at + 1 : at + PREFIX_BYTES], "big")
             if size > exchange.asked.limit.most:
                 raise too_large(size, exchange.asked.limit)
             end = at + PREFIX_BYTES + size
             if len(body) < end:
                 break
-            exchange.messages.put_nowait(body[at:end])
+            messages.put_nowait(body[at:end])
             at = end
-        if at:
-            exchange.body = body[at:]
+        else:
+            exchange.body = without(body, at)
+            return
+        exchange.body = without(body, at)
+        if exchange.over:
+            exchange.over = False
+            cut = Refused(grpc.StatusCode.INVALID_ARGUMENT, "a message is cut off") if exchange.body else None
+            messages.put_nowait(cut)
 
     def ended(self, stream: Stream) -> None:
         """Answer a call that has been received."""
         exchange: Exchange = stream.state
         if exchange.messages is not None:
-            cut = Refused(grpc.StatusCode.INVALID_ARGUMENT, "a message is cut off") if exchange.body else None
-            exchange.messages.put_nowait(cut)
+            exchange.over = True
+            try:
+                self._split(exchange, exchange.messages)
+            except Refused as refused:
+                self._end(stream, refused)
             return
         body = exchange.body
         exchange.body = b""
@@ -264,12 +291,19 @@ class Exchanges:
 
     async def _messages(self, stream: Stream, exchange: Exchange) -> AsyncIterator[Any]:
         """Return the requests of a stream as they come."""
-        while exchange.messages is not None and (body := await exchange.messages.get()) is not None:
+        messages, count = exchange.messages, 0
+        while messages is not None and (body := await messages.get()) is not None:
             if isinstance(body, Refused):
                 raise body
             data = await read(body, exchange.asked.encoding, exchange.asked.limit)
             self._taken(exchange, len(body))
-            self._connection.allow(stream)
+            if exchange.body or exchange.over:
+                self._split(exchange, messages)
+            count += 1
+            if not count % UNREAD:
+                await asyncio.sleep(0)  # others have a turn: a handler may wait for nothing
+            if messages.qsize() < UNREAD:
+                self._connection.allow(stream)
             yield decoded(exchange.asked.handler, data)
 
     async def _streamed(self, stream: Stream, exchange: Exchange, request: Any) -> None:

@@ -3,15 +3,17 @@
 import asyncio
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
 
 from models.store import ModelStore
 from server.rpc import door as doors
+from server.rpc import exchanges
 from server.rpc.http2 import connection, frames
 from server.rpc.http2.holding import Holding
-from server.rpc.messages import HEALTH, message
+from server.rpc.messages import HEALTH, REFLECTION, message
 from server.rpc.wire import prefixed
 from tests.graphs import bundle, dense
 from tests.integration.rest.test_access import READER, digest
@@ -229,6 +231,35 @@ async def test_who_has_no_token_takes_no_room_of_those_who_have(
 
     assert trailers[b"grpc-status"] == b"8"
     assert list(index.models) == []
+
+
+@pytest.mark.parametrize(("rest", "status"), [(b"", b"0"), (b"\0\0\0", b"3")])
+async def test_messages_of_no_length_stay_bytes_until_they_are_taken(
+    door: Caller, monkeypatch: pytest.MonkeyPatch, rest: bytes, status: bytes
+) -> None:
+    longest = 0
+
+    class Watched(asyncio.Queue[Any]):
+        def put_nowait(self, item: Any) -> None:
+            nonlocal longest
+            super().put_nowait(item)
+            longest = max(longest, self.qsize())
+
+    monkeypatch.setattr(asyncio, "Queue", Watched)
+    count = 3000
+    asked = frames.frame(frames.HEADERS, frames.END_HEADERS, 1, call("ServerReflectionInfo", REFLECTION[0]))
+    empty = prefixed(b"") * (count // 2)
+
+    first, last = (
+        frames.frame(frames.DATA, 0, 1, empty),
+        frames.frame(frames.DATA, frames.END_STREAM, 1, empty + rest),
+    )
+    async with connected(door, asked, first, last, ALL_OF_IT, frames.window(1, 1 << 24)) as line:
+        data, trailers = await line.answer()
+
+    assert trailers[b"grpc-status"] == status
+    assert len(data) % count == 0
+    assert exchanges.UNREAD <= longest <= exchanges.UNREAD + 1
 
 
 async def test_a_message_of_a_stream_that_stops_coming_ends_it(
