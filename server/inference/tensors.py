@@ -15,6 +15,7 @@ from server.inference.errors import BadInput
 from server.inference.samples import Rows
 
 NUMBERS = "biuf"  # numpy: truth values, integers, floats
+PACKED_AT_ONCE = 1 << 16  # numbers: numpy reads them in about 3 ms
 SENT_NUMBERS = frozenset((bool, int, float))
 
 
@@ -77,7 +78,7 @@ def tensor_of(spec: TensorSpec, value: object) -> Tensor:
     if isinstance(value, list) and spec.dtype != "string" and not kinds_in(value) <= SENT_NUMBERS:
         check_values(spec, value)
     try:
-        parsed = np.array(value, object if spec.dtype == "string" else None)
+        parsed = np.asarray(value, object if spec.dtype == "string" else None)
     except (ValueError, OverflowError) as error:
         raise BadInput(
             f"input {spec.name!r} is ragged: rows differ in length; rows must agree, or be sent one by one"
@@ -120,6 +121,56 @@ def kinds_in(value: list[Any]) -> set[type]:
         return set(map(type, values_in(value, axes)))
     except TypeError:  # a value where others have a list
         return {list}
+
+
+def packed(value: object) -> object:
+    """Return nested lists of numbers as an array that says the same to `tensors_of`; anything else as it is.
+
+    That is work to be done beside the event loop. A part of the first axis comes after the other: numpy lets nobody
+    else in while it reads a list.
+    """
+    if not isinstance(value, list) or not value:
+        return value
+    if len(value) == 1:
+        one = packed(value[0])
+        return one[None] if isinstance(one, np.ndarray) else value
+    rows = max(1, PACKED_AT_ONCE // max(1, size_of(value[0])))
+    parts = []
+    for at in range(0, len(value), rows):
+        part = exact(value[at : at + rows])
+        if part is None:
+            return value
+        parts.append(part)
+    if len({part.dtype for part in parts}) > 1 and not all(map(small, parts)):
+        return value
+    return np.concatenate(parts) if len({part.shape[1:] for part in parts}) == 1 else value
+
+
+def size_of(value: object) -> int:
+    """Return how many numbers nested lists of equal lengths hold."""
+    size = 1
+    while isinstance(value, list) and value:
+        size, value = size * len(value), value[0]
+    return size
+
+
+def exact(value: list[Any]) -> Tensor | None:
+    """Return nested lists as numpy reads them, None where that is not what they say, or they hold no numbers."""
+    kinds = kinds_in(value)
+    if kinds - {int, float}:
+        return None
+    try:
+        found = np.array(value)
+    except (ValueError, OverflowError):  # ragged
+        return None
+    if len(kinds) == 1:
+        return found if found.dtype == (np.int64 if kinds == {int} else np.float64) else None
+    return found if found.dtype == np.float64 and small(found) else None
+
+
+def small(numbers: Tensor) -> bool:
+    """Whether integers among these numbers are the same as floats."""
+    return bool((abs(numbers) < EXACT_INTEGER).all())
 
 
 def values_in(data: Iterable[Any], axes: int) -> Iterable[Any]:

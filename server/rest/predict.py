@@ -11,6 +11,7 @@ from models.errors import InsituError
 from server.access import Access
 from server.inference.asking import Answer, Ask, Row
 from server.inference.engine import Engine
+from server.inference.tensors import packed
 from server.rest import asks
 from server.rest.errors import facts
 from server.rest.examples import BODY, POSTED, QUERIED, QUERY
@@ -18,7 +19,7 @@ from server.rest.guarding import needs
 from server.rest.hearing import heard
 from server.rest.parameters import ModelName, Version
 from server.rest.schemas import PredictAnswer
-from server.rest.wire import Json, beside, check_kind, decode
+from server.rest.wire import LARGE_BYTES, Json, beside, check_kind, decode
 
 MODEL = "/v1/models/{name}/predict"
 VERSION = "/v1/models/{name}/versions/{version}/predict"
@@ -96,7 +97,10 @@ def of_bytes(model: str, reference: asks.Reference, body: bytes, timeout_ms: str
 
     Raises: MalformedJson, TooManyNodes, TooManyNames, BadRequest.
     """
-    return asks.of_body(model, reference, decode(body, asks.FIELDS), timeout_ms)
+    ask = asks.of_body(model, reference, decode(body, asks.FIELDS), timeout_ms)
+    if ask.inputs is not None and len(body) > LARGE_BYTES:
+        ask.inputs = {name: packed(value) for name, value in ask.inputs.items()}
+    return ask
 
 
 def queried(request: Request, name: str, version: str | None) -> Ask:

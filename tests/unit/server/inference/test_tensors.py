@@ -9,8 +9,9 @@ import pytest
 
 from models.manifest import Manifest
 from models.tensors import TensorSpec
+from server.inference import tensors
 from server.inference.errors import BadInput
-from server.inference.tensors import tensors_of
+from server.inference.tensors import packed, tensor_of, tensors_of
 
 
 def manifest(*specs: tuple[str, str, tuple[int | str, ...]]) -> Manifest:
@@ -118,3 +119,53 @@ def test_a_long_text_among_numbers_takes_no_more_than_itself() -> None:
         assert tracemalloc.get_traced_memory()[1] < 1 << 20
     finally:
         tracemalloc.stop()
+
+
+SENT: list[Any] = [
+    [[1, 2], [3, 4]],
+    [[1.5, 2], [3, 4]],
+    [[1, 2], [0.5, 4]],
+    [[1, 2**53 + 1], [0.5, 4]],
+    [[2**53 + 1, 2], [3, 4]],
+    [[2**63, 2], [3, -4]],
+    [[2**70, 2], [3, 4]],
+    [[1e300, 2.0], [3.0, 4.0]],
+    [[True, 2], [3, 4]],
+    [[1, None], [3, 4]],
+    [["1", 2], [3, 4]],
+    [[1, 2], [3]],
+    [[1, 2], 3],
+    [[1, 2]],
+    [[]],
+    [],
+    3,
+    {"a": 1},
+]
+
+
+def made(dtype: str, value: Any) -> Any:
+    """The tensor that a value becomes, or the words that refuse it."""
+    spec = TensorSpec.model_validate({"name": "x", "dtype": dtype, "shape": ("rows", 2)})
+    try:
+        found = tensor_of(spec, value)
+    except BadInput as error:
+        return str(error)
+    return (found.dtype, found.tolist())
+
+
+@pytest.mark.parametrize("at_once", [1, 1 << 16])
+@pytest.mark.parametrize("value", SENT, ids=str)
+def test_lists_that_were_packed_become_the_same_tensor_or_error(
+    value: Any, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tensors, "PACKED_AT_ONCE", at_once)
+
+    for dtype in ("float32", "float64", "int64", "uint8", "bool"):
+        assert made(dtype, packed(value)) == made(dtype, value)
+    assert type(made("string", packed(value))) is type(made("string", value))
+
+
+def test_lists_of_numbers_are_packed() -> None:
+    kinds = [one.dtype for one in map(packed, SENT[:3]) if isinstance(one, np.ndarray)]
+    assert kinds == [np.int64, np.float64, np.float64]
+    assert all(packed(value) is value for value in (SENT[3], *SENT[6:13]) if value is not SENT[7])
