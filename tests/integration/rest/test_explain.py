@@ -97,7 +97,7 @@ async def test_a_request_may_bring_the_rows_to_compare_with(explained: Client) -
         ({"keys": ["customer:1"], "label": 1}, 400, "label is a number, 1; send a text"),
         ({"keys": ["customer:1"], "label": "stay"}, 400, "did you mean 'stays'?"),
         ({"keys": ["customer:1"], "reference": [[0, 0]]}, 400, "reference is a list; send an object"),
-        ({"keys": ["customer:1"], "reference": {"x": [[0, 0, 0]]}}, 422, "reference 'x' has shape"),
+        ({"keys": ["customer:1"], "reference": {"x": [[0, 0, 0]]}}, 422, "reference 'x' has rows of shape"),
         ({"keys": ["customer:1"], "timeout_ms": 0}, 400, "timeout_ms"),
         ({"keys": ["customer:1"] * 65}, 413, "65 rows, the limit is 64"),
         ({"keys": ["order:1"]}, 422, "does not match"),
