@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from models.privacy import Privacy
 from models.recipe import Recipe
+from models.recipe_data import FollowingTarget
 from models.reference import ENTRY
 from models.scores import four_digits
 from trainer.attribute import attributions
@@ -38,8 +39,8 @@ from trainer.networks.ensemble import Fitted
 from trainer.outcome import HeldOut, Outcome, RowCounts, TrainResult
 from trainer.publish import compose
 from trainer.reference import reference
-from trainer.split import parted, ranked, split
-from trainer.table import Table
+from trainer.split import Split, parted, ranked, split
+from trainer.table import Indices, Table
 from trainer.tasks.anomaly import Anomaly
 from trainer.tasks.task import Task
 from trainer.trying.folds import Folds, cross_validate
@@ -60,6 +61,7 @@ class Training:
         parts = split(table, recipe)
         self.train, self.validation, self.held_out = parted(table, parts)
         self._left_out = len(parts.left_out)
+        self._known = as_windows(parts) if isinstance(recipe.data.target, FollowingTarget) else None
         self.task: Task = begun_task(recipe, self.train, self.beginning.start)
         self.signature = signature_of(recipe, self.task)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -94,7 +96,11 @@ class Training:
         return TrainResult(compose(self.recipe, self.task, outcome), outcome)
 
     def _cross_validate(self) -> Folds | None:
+        if self.recipe.split.folds is None:
+            return None
         known = self.table.slice(0, len(self.train) + len(self.validation))
+        if self._known is not None:
+            known = known.take(self._known)
         return cross_validate(self.recipe, known, self.device, self.journal, self.beginning.start)
 
     def _exported(self, network: Fitted, served: Served) -> Exported:
@@ -291,6 +297,11 @@ class Training:
 
     def _counts(self) -> RowCounts:
         return RowCounts(len(self.train), len(self.validation), len(self.held_out), self.train.skipped)
+
+
+def as_windows(parts: Split) -> Indices:
+    """Return the order in which the rows that are not held out, once parted, are windows in their order again."""
+    return np.argsort(np.concatenate([parts.train, parts.validation]), kind="stable")
 
 
 def signature_of(recipe: Recipe, task: Task) -> Signature:

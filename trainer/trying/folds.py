@@ -2,10 +2,10 @@
 
 What is published is trained afterwards, as without folds; they tell how far its score moves with
 the rows it happened to be given. Groups stay whole; by time each fold is scored by what was
-trained on the rows before it.
+trained on the rows before it. Windows that share steps to come with those of a fold are not learned from.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from models.recipe import Recipe
+from models.recipe_data import FollowingTarget
 from models.scores import four_digits
 from trainer.blueprints import blueprint_of
 from trainer.errors import NotEnoughRows
@@ -23,7 +24,7 @@ from trainer.fitting.fit import raw_outputs
 from trainer.fitting.rows import Rows
 from trainer.fitting.starting import Start, begun_task
 from trainer.judging.questions import Scores
-from trainer.split import Shares, check_taught, groups, part, ranked
+from trainer.split import Shares, Split, check_taught, groups, part, ranked, spaced
 from trainer.table import Indices, Table
 from trainer.tasks.task import Task
 
@@ -67,7 +68,7 @@ def scored(
 ) -> tuple[Task, Scores]:
     """Fit a network to some rows and score it on others; its best epoch is chosen on the former."""
     known, asked = rows
-    parts = part(known, recipe, Shares(recipe.training.validation, 0))
+    parts = inner(known, recipe)
     check_taught(known, recipe.classes if recipe.task == "classification" else (), parts.train)
     train, validation = known.take(parts.train), known.take(parts.validation)
     task = begun_task(recipe, train, start)
@@ -77,8 +78,57 @@ def scored(
     return task, evaluate(task, answers.cpu().numpy(), asked.targets)
 
 
+def inner(known: Table, recipe: Recipe) -> Split:
+    """Part the rows that a fold's network knows into those that it learns from and those that choose its epoch.
+
+    Raises: NotEnoughRows.
+    """
+    shares = Shares(recipe.training.validation, 0)
+    parts = part(known, recipe, shares)
+    target = recipe.data.target
+    return spaced(parts, known.keys, target, shares) if isinstance(target, FollowingTarget) else parts
+
+
 def folds(table: Table, recipe: Recipe, count: int) -> Iterator[tuple[Indices, Indices]]:
     """Give the rows that are known and those that are asked for, of each fold.
+
+    Windows of one series stand together, the newest first.
+
+    Raises: NotEnoughRows.
+    """
+    target = recipe.data.target
+    for number, (known, asked) in enumerate(parted(table, recipe, count), 1):
+        if not isinstance(target, FollowingTarget):
+            yield known, asked
+            continue
+        left = known[~sharing(table.keys, known, asked, (target.steps - 1) // target.every)]
+        if not len(left):
+            raise NotEnoughRows(
+                f"split.folds is {count}, but every window beside fold {number} shares some of its {target.steps} "
+                f"steps to come with one in it; take fewer folds, more `windows`, or `every: {target.steps}`, whose "
+                "windows share none",
+                rows=len(table),
+            )
+        yield left, asked
+
+
+def sharing(keys: Sequence[str], known: Indices, asked: Indices, apart: int) -> NDArray[np.bool_]:
+    """Return which of the windows that are known stand at most `apart` from one of their series that is asked for."""
+    series = np.unique(np.asarray(keys), return_inverse=True)[1]
+    # Windows of two series are never near: between their places are more than `apart` numbers.
+    places = np.arange(len(keys)) + series * (len(keys) + apart + 1)
+    held = np.sort(places[asked])
+    after = np.searchsorted(held, places[known])
+    before = held[np.maximum(after - 1, 0)]
+    nearest = np.minimum(
+        abs(places[known] - before), abs(held[np.minimum(after, len(held) - 1)] - places[known])
+    )
+    near: NDArray[np.bool_] = nearest <= apart
+    return near
+
+
+def parted(table: Table, recipe: Recipe, count: int) -> Iterator[tuple[Indices, Indices]]:
+    """Give the rows beside each fold, by time those before it, and those in it.
 
     Raises: NotEnoughRows.
     """
@@ -130,7 +180,8 @@ def by_group(table: Table, recipe: Recipe, count: int) -> Indices:
 def by_time(table: Table, recipe: Recipe, count: int) -> Indices:
     """Return the stretch of time of each row, 0 the oldest, which is only learned from."""
     marks: NDArray[np.float64] = np.zeros(0) if table.marks is None else table.marks
-    order = np.lexsort((ranked(table.keys, recipe.training.seed), marks))
+    ranks = ranked(table.keys, recipe.training.seed)
+    order = np.lexsort((-np.arange(len(table)), ranks, marks))  # of one series the newest window comes first
     numbers = np.zeros(len(table), np.int64)
     numbers[order] = np.arange(len(table)) * (count + 1) // len(table)
     if len(np.unique(numbers)) < count + 1:

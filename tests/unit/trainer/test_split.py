@@ -13,7 +13,8 @@ from trainer.errors import NotEnoughRows
 from trainer.events import Journal
 from trainer.split import parted, split
 from trainer.table import Table, Values
-from trainer.trying.folds import cross_validate, folds
+from trainer.training import as_windows
+from trainer.trying.folds import cross_validate, folds, inner
 
 
 def test_every_row_is_in_exactly_one_part() -> None:
@@ -300,6 +301,40 @@ def test_a_series_too_short_for_that_says_what_to_take(
         NotEnoughRows, match=rf"none are left to {what}; take more `windows`, or `every: {steps}`"
     ):
         split(unmarked(count, 40 // count), ahead(steps, **parts))
+
+
+def test_of_a_series_at_the_border_of_two_folds_in_time_the_newest_windows_are_asked_for_later() -> None:
+    found = folds_of(series(2, 6), by("time", LINE), 2)
+
+    assert found == [([2, 3, 4, 5], [0, 1, 10, 11]), ([0, 1, 2, 3, 4, 5, 10, 11], [6, 7, 8, 9])]
+
+
+@pytest.mark.parametrize(("steps", "every", "gap"), [(1, 1, 0), (4, 1, 3), (4, 2, 1), (4, 4, 0)])
+def test_a_fold_is_asked_no_step_that_another_window_has_taught(steps: int, every: int, gap: int) -> None:
+    found = folds_of(unmarked(2, 30), ahead(steps, every), 3)
+
+    assert sorted(row for _, asked in found for row in asked) == [*range(60)]
+    for known, asked in found:
+        assert known == [
+            row for row in range(60) if all(row // 30 != one // 30 or abs(row - one) > gap for one in asked)
+        ]
+
+
+def test_folds_that_leave_nothing_to_learn_from_say_what_to_take() -> None:
+    with pytest.raises(NotEnoughRows, match=r"beside fold 1 shares some .* fewer folds, .* or `every: 20`"):
+        folds_of(unmarked(1, 20), ahead(20), 2)
+
+
+def test_the_windows_that_choose_the_epoch_of_a_fold_share_no_step_with_those_learned_from() -> None:
+    table = unmarked(1, 60)
+
+    parts = inner(table, ahead(4, validation=0.2))
+
+    assert (parts.validation.tolist(), parts.train.tolist()) == ([*range(12)], [*range(15, 60)])
+    assert as_windows(split(table, ahead(4, test=0.2, validation=0.2))).tolist() == [
+        *range(30, 42),
+        *range(30),
+    ]
 
 
 def test_folds_keep_groups_whole() -> None:
