@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING
 
+from cli.endless import TooLong, whole
 from cli.errors import WrongUsage
 from models.errors import BadModelFile, ManifestUnreadable, shown
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 ONNX, MANIFEST, PAGE, PICTURE = "model.onnx", "manifest.json", "card.html", "report.svg"
 SPARE_MOST = 100  # folders of one name beside one another
 PATH_CHARACTERS = 240
+FILE_MOST = (2 << 30) - 1  # bytes; protobuf, and so an ONNX file, has no more
 
 
 def make_folder(out: Path) -> None:
@@ -132,9 +134,14 @@ def read_manifest(path: Path) -> "Manifest":
 def read_file(path: Path) -> bytes:
     """Return the bytes of a file.
 
-    Raises: WrongUsage, it cannot be read.
+    Raises: WrongUsage, it cannot be read, or is larger than any of a model.
     """
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            return whole(file, FILE_MOST)
+    except TooLong as error:
+        raise WrongUsage(
+            f"{shown(str(path), PATH_CHARACTERS)} cannot be read: {error}, and no file of a model has"
+        ) from error
     except OSError as error:
         raise WrongUsage(f"{shown(str(path), PATH_CHARACTERS)} cannot be read: {error.strerror}") from error

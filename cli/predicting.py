@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from cli.endless import TooLong, whole
 from cli.errors import ExitCode, ServerRefused, WrongUsage
 from cli.manual import PREDICTIONS, Command
 from cli.options import AsJson, Inputs, Instances, Keys, Missing, ModelName, Reference, ServerUrl, Token
@@ -18,6 +19,7 @@ from models.errors import shown
 
 PROBABILITIES_SHOWN = 3
 VALUES_SHOWN = 8
+BODY_MOST = 1 << 30  # bytes; what `max_body_bytes` of a server may be at most
 ASKS_SERVER = "predict asks the server, which knows its Redis; name the server with --url"
 
 
@@ -81,7 +83,12 @@ def parsed(option: str, text: str | None) -> Any:
     if text is None:
         return None
     try:
-        return json.loads(sys.stdin.read() if text == "@-" else contents(text))
+        return json.loads(contents(text) if text.startswith("@") else text)
+    except TooLong as error:
+        raise WrongUsage(
+            f"{option} {shown(text)}: {error}, and a server takes no more; ask in parts, or score rows with "
+            "`insitu score`"
+        ) from error
     except OSError as error:
         raise WrongUsage(f"{option} {shown(text)} cannot be read: {error.strerror}") from error
     except RecursionError as error:
@@ -91,8 +98,14 @@ def parsed(option: str, text: str | None) -> Any:
 
 
 def contents(text: str) -> str:
-    """Return the text itself, or what is in the file that @NAME names."""
-    return Path(text[1:]).read_text(encoding="utf-8") if text.startswith("@") else text
+    """Return what is in the file that @NAME names, or what standard input says for @-.
+
+    Raises: TooLong, OSError; UnicodeDecodeError, it is no UTF-8.
+    """
+    if text == "@-":
+        return whole(sys.stdin.buffer, BODY_MOST).decode()
+    with Path(text[1:]).open("rb") as file:
+        return whole(file, BODY_MOST).decode()
 
 
 def for_patterns(name: str, keys: list[str] | None) -> str:

@@ -35,7 +35,7 @@ class Document:
         Raises: BadRecipe, no YAML, or YAML that is refused here; it names the line.
         """
         if len(text) > DOCUMENT_LIMIT_BYTES:
-            refuse(where, 1, f"the file has {len(text)} characters, over {DOCUMENT_LIMIT_BYTES}")
+            refuse(where, 1, f"the file has more than {DOCUMENT_LIMIT_BYTES:,} characters")
         try:
             check_events(text, where)
             loader = Loader(text)

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from models.documents import Document
+from models.documents import DOCUMENT_LIMIT_BYTES, Document
 from models.errors import BadRecipe, shown
 from models.features import FeatureView
 from models.keys import NAME, NAME_RULE
@@ -149,7 +149,8 @@ class Recipe(Section):
         Raises: BadRecipe, no such file, or naming the line, the value and the cure.
         """
         try:
-            text = path.read_text(encoding="utf-8")
+            with path.open(encoding="utf-8") as file:
+                text = file.read(DOCUMENT_LIMIT_BYTES + 1)  # a device may have no end
         except (OSError, UnicodeDecodeError) as error:
             ready = ", ".join(ready_recipes())
             reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"

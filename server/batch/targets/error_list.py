@@ -18,7 +18,7 @@ from models.errors import BadRequest, InsituError
 from models.jobs import IN_REDIS
 from models.privacy import OPEN, Privacy
 from server.batch.targets.appending import Appending
-from server.batch.targets.parts_folder import writing
+from server.batch.targets.parts_folder import named, writing
 from server.batch.targets.target import JobRun, PartName
 from server.inference.reading.reads import Ask
 
@@ -51,9 +51,14 @@ class ErrorFile:
     def __init__(self, path: Path, privacy: Privacy) -> None:
         """Open a file.
 
-        Raises: BadRequest, it cannot be written.
+        Raises: BadRequest, it cannot be written, or is no file.
         """
         self._path, self._privacy = path, privacy
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise BadRequest(
+                f"{named(path)} is a device or a pipe, which a job cannot go on with; name a file, or a stream as "
+                "in 'redis:churn:errors'"
+            )
         with writing(path), path.open("ab+") as file:
             # Whoever was killed may have left half a line: it stays one line, and harms no other.
             file.seek(max(0, file.tell() - 1))

@@ -1,8 +1,13 @@
 """A prediction as one line for a person."""
 
+from io import BytesIO
+from pathlib import Path
+
 import pytest
 
-from cli.predicting import line, share_text, tensor_text
+from cli.endless import TooLong, whole
+from cli.errors import WrongUsage
+from cli.predicting import line, parsed, share_text, tensor_text
 
 
 @pytest.mark.parametrize(
@@ -53,3 +58,23 @@ def test_a_long_tensor_is_shortened() -> None:
 )
 def test_what_is_almost_certain_does_not_look_certain(share: float, text: str) -> None:
     assert share_text(share) == text
+
+
+def test_what_never_ends_is_read_no_further_than_allowed() -> None:
+    endless = BytesIO(bytes(3 << 20))
+
+    with pytest.raises(TooLong, match="more than 1,500,000 bytes"):
+        whole(endless, 1_500_000)
+
+    assert endless.tell() == 1_500_001
+    assert whole(BytesIO(b"12345"), 5) == b"12345"
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="no /dev/zero to read from")
+def test_a_file_without_an_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cli.predicting.BODY_MOST", 4096)
+
+    with pytest.raises(
+        WrongUsage, match=r"--instances @/dev/zero: it has more than 4,096 bytes, and a server"
+    ):
+        parsed("--instances", "@/dev/zero")

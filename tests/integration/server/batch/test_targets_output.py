@@ -116,6 +116,7 @@ async def test_bad_rows_are_listed_in_a_stream(place: Place) -> None:
         ("redis:k:1", "reads as features"),
         ("no/such/folder/errors", "cannot be written: No such file or directory"),
         ("/", "cannot be written: Is a directory"),
+        ("/dev/null", "is a device or a pipe, which a job cannot go on with; name a file"),
     ],
 )
 def test_a_list_that_cannot_be_written_is_refused(where: str, told: str) -> None:
