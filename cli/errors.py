@@ -32,6 +32,7 @@ class ExitCode(IntEnum):
     NOT_INSTALLED = 4
     FAULT = 70  # EX_SOFTWARE of sysexits.h
     STOPPED = 130  # 128 + SIGINT, as a shell reports it
+    UNREAD = 141  # 128 + SIGPIPE
     TERMINATED = 143  # 128 + SIGTERM
 
 
@@ -43,7 +44,8 @@ MEANINGS = {
     ExitCode.NOT_INSTALLED: "a part is not installed; the message names the pip install",
     ExitCode.FAULT: "a fault in insitu itself; --debug shows where",
     ExitCode.STOPPED: "stopped by Ctrl-C in the middle of its work",
-    ExitCode.TERMINATED: "the same by SIGTERM",
+    ExitCode.UNREAD: "what reads its output went before the end, as `head` does",
+    ExitCode.TERMINATED: "stopped by SIGTERM",
 }
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.settings import read_settings
+from cli.settings import kept_by_bash, read_settings
 from models.errors import InsituError
 
 if TYPE_CHECKING:
@@ -34,6 +34,19 @@ def in_time(question: "Callable[[ModelStore], Awaitable[list[str]]]", incomplete
 def complete_model(incomplete: str) -> list[str]:
     """Return the model names that begin as typed."""
     return in_time(lambda store: store.names(), incomplete)
+
+
+def complete_version(incomplete: str) -> list[str]:
+    """Return the model names that begin as typed, behind a colon the aliases and versions of the model before it."""
+    before = kept_by_bash()
+    name, colon, _ = (before + incomplete).rpartition(":")
+    if not colon:
+        return complete_model(incomplete)
+
+    async def named(store: "ModelStore") -> list[str]:
+        return [f"{name}:{word}".removeprefix(before) for word in await references(store, name)]
+
+    return in_time(named, incomplete)
 
 
 def complete_reference(context: typer.Context, incomplete: str) -> list[str]:

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import select
 import sys
 import traceback
 from collections.abc import Sequence
@@ -33,7 +34,7 @@ from cli.demo import command as demo
 from cli.errors import ExitCode, NoRoom, WrongUsage, exit_code
 from cli.importing import command as importing
 from cli.manual import MODELS, Chapters, exit_codes, listed
-from cli.settings import decline_telemetry, unknown_environment, worded
+from cli.settings import decline_telemetry, join_at_colons, unknown_environment, worded
 from cli.terminal import console, encodable, styled, take_any_text
 from models.building import is_compiled
 from models.causes import cause
@@ -153,26 +154,73 @@ for command in COMMANDS:
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code; what it met is told in one line on stderr."""
+    try:
+        return ran(arguments)
+    except (
+        SystemExit,
+        BrokenPipeError,
+    ) as error:  # typer and rich leave by the former where a pipe is broken
+        broken = cause(error, BrokenPipeError)
+        if broken is None:
+            raise
+        if not forget_unread():
+            return failed(broken, arguments, debug=DEBUG in arguments)  # the pipe was another one
+        return ExitCode.UNREAD
+
+
+def ran(arguments: Sequence[str]) -> int:
+    """Run one command line as `run`.
+
+    Raises: BrokenPipeError, nobody reads what it writes any more; SystemExit, the same, or SIGTERM.
+    """
     debug, words = without_debug(arguments)
+    open_closed()
     decline_telemetry()
+    join_at_colons()
     take_any_text()
     try:
         check_words(words)
         result = get_command(app).main(args=words, prog_name="insitu", standalone_mode=False)
+        sys.stdout.flush()
     except typer.TyperException as error:
         return misused(error, arguments)
     except typer.Abort:
         return ExitCode.STOPPED
-    except Exception as error:  # noqa: BLE001  # the process ends here; a bug is told, not dumped
+    except Exception as error:  # the process ends here; a bug is told, not dumped
+        if isinstance(error, BrokenPipeError):
+            raise
         if is_interrupted(error):
             return ExitCode.STOPPED
         return failed(understood(error), arguments, debug=debug)
     return result if isinstance(result, int) else ExitCode.DONE
 
 
+def open_closed() -> None:
+    """Let what is written to streams that were closed before this process began go nowhere."""
+    sys.stdout = sys.stdout or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+    sys.stderr = sys.stderr or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+
+
 def is_interrupted(error: BaseException | None) -> bool:
     """Return whether Ctrl-C is behind an error: a library whose import it stops says that its import failed."""
     return cause(error, KeyboardInterrupt) is not None
+
+
+def forget_unread() -> bool:
+    """Lead what nobody reads to nowhere, so that the interpreter finds nothing to complain of; whether there is any."""
+    found = False
+    for stream in (sys.__stdout__, sys.__stderr__):
+        if stream is not None and is_unread(stream.fileno()):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            found = True
+    return found
+
+
+def is_unread(number: int) -> bool:
+    """Whether the other end of a pipe or connection is gone."""
+    poll = select.poll()
+    poll.register(number, 0)  # errors and hang-ups are told unasked
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
 
 
 def without_debug(arguments: Sequence[str]) -> tuple[bool, list[str]]:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from cli.bash_words import typed
 from cli.errors import WrongUsage
 from models.errors import shown
 from models.keys import PREFIX_RULE
@@ -130,6 +131,27 @@ def decline_telemetry() -> None:
     It reads the variable when it is imported; whoever wants to report can set it to 0.
     """
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+
+COMPLETING = "_INSITU_COMPLETE"  # what the shell sets where it asks for words
+BEFORE = "_INSITU_COMPLETE_BEFORE"
+
+
+def join_at_colons() -> None:
+    """Where bash asks for words to complete, put the words together again that it has ended at a colon."""
+    if os.environ.get(COMPLETING) != "complete_bash":
+        return
+    line, cursor = os.environ.get("COMP_WORDS", ""), os.environ.get("COMP_CWORD", "")
+    between = "\n" if "\n" in line else " "
+    if cursor.isdecimal():
+        found = typed(line.split(between)[: int(cursor) + 1])
+        os.environ |= {"COMP_WORDS": between.join(found.words), "COMP_CWORD": str(len(found.words) - 1)}
+        os.environ[BEFORE] = found.before
+
+
+def kept_by_bash() -> str:
+    """Return what of the word that is being typed bash keeps, up to a colon, and wants none of back."""
+    return os.environ.get(BEFORE, "")
 
 
 RAY = {

@@ -15,8 +15,8 @@ from cli.options import (
     ModelName,
     Prefix,
     RedisUrl,
-    complete_model,
     complete_reference,
+    complete_version,
 )
 from cli.settings import Settings, read_settings
 from cli.terminal import Terminal
@@ -55,7 +55,7 @@ def models(
             metavar="[NAME[:VERSION]]",
             help="One model, or one version or alias of it.",
             show_default=False,
-            autocompletion=complete_model,
+            autocompletion=complete_version,
         ),
     ] = None,
     *,

@@ -23,9 +23,20 @@ ACCENTS = {
 }
 
 
+class Told(Console):
+    """A console that leaves it to the command how to end when nobody reads any more."""
+
+    def on_broken_pipe(self) -> None:
+        """Let the error that this is called for go on.
+
+        Raises: BrokenPipeError.
+        """
+        raise  # noqa: PLE0704  # rich calls this while it handles the error
+
+
 def console(*, stderr: bool) -> Console:
     """Return a console that shows text as it is: no markup, no emoji, colours only on a terminal."""
-    return Console(stderr=stderr, markup=False, emoji=False, highlight=False)
+    return Told(stderr=stderr, markup=False, emoji=False, highlight=False)
 
 
 def take_any_text() -> None:

@@ -21,7 +21,7 @@ from cli.checkpointing import (
 from cli.errors import WrongUsage, needs
 from cli.made import is_whole, make_folder, spare_folder, write
 from cli.manual import MODELS, Command
-from cli.options import AsJson, DataDir, Prefix, RedisUrl
+from cli.options import AsJson, DataDir, Prefix, RedisUrl, complete_version
 from cli.settings import Settings, read_settings
 from cli.terminal import Terminal
 from models.keys import Keys, check_alias
@@ -106,7 +106,12 @@ def train(
     ] = None,
     start: Annotated[
         str | None,
-        typer.Option("--from", metavar="MODEL[:V]", help="Version whose weights the training begins with."),
+        typer.Option(
+            "--from",
+            metavar="MODEL[:V]",
+            help="Version whose weights the training begins with.",
+            autocompletion=complete_version,
+        ),
     ] = None,
     checkpoint: CheckpointDir = None,
     checkpoint_seconds: CheckpointSeconds = 30.0,

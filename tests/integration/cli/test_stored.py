@@ -87,10 +87,30 @@ def test_an_output_that_takes_no_more_is_no_fault_of_this_program(
     )
 
 
+@pytest.mark.parametrize("words", [("models",), ("models", "--json"), ("--version",)])
+def test_a_reader_that_went_ends_a_command_without_a_word(
+    environment: Environment, published: None, words: tuple[str, ...]
+) -> None:
+    read, written = os.pipe()
+    os.close(read)
+
+    done = subprocess.run(
+        [*COMMAND, *words], cwd=ROOT, env=environment, stdout=written, stderr=subprocess.PIPE, check=False
+    )
+
+    os.close(written)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
 @pytest.mark.parametrize(
     ("line", "words"),
     [
         ("models ch", ["churn"]),
+        ("models churn :", ["canary", "production", "1"]),
+        ("models churn : c", ["canary"]),
+        ("models churn:c", ["churn:canary"]),
+        ("train x --from churn : p", ["production"]),
+        ("predict churn user : 7 --ver", ["--version"]),
         ("promote churn ", ["canary", "production", "1"]),
         ("promote churn 1 --alias ", ["canary", "production"]),
         ("rollback churn --alias c", ["canary"]),
