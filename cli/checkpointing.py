@@ -1,4 +1,4 @@
-"""Trainings that are kept while they run: the options of `train`, and how Ctrl-C ends one in order."""
+"""Trainings that are kept while they run: the options of `train`, and how Ctrl-C or SIGTERM ends one in order."""
 
 import signal
 from collections.abc import Iterator
@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.errors import WrongUsage
+from cli.errors import ExitCode, WrongUsage
 
 if TYPE_CHECKING:
     from cli.training_view import TrainingView
     from trainer.fitting.checkpoints import Checkpoint
+
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 CheckpointDir = Annotated[
     Path | None,
@@ -62,24 +64,60 @@ class Keeping:
         return Checkpoint(path, self.every_seconds, self.every_epochs, self.resume)
 
 
+@dataclass(slots=True)
+class Ending:
+    """The signals that end a training, while it runs: the first in order where it is kept, the next at once."""
+
+    checkpoint: "Checkpoint | None"
+    view: "TrainingView"
+    by: int = signal.SIGINT
+    """The signal that came last."""
+
+    def first(self, number: int, frame: FrameType | None) -> None:
+        """Take the first signal.
+
+        Raises: KeyboardInterrupt, there is no epoch to wait for.
+        """
+        self.by = number
+        if self.checkpoint is None or not self.checkpoint.running:
+            signal.default_int_handler(number, frame)
+        for one in heard():
+            signal.signal(one, self.at_once)
+        self.checkpoint.stop()
+        again = "Ctrl-C again" if number == signal.SIGINT else "a second signal"
+        self.view.note(f"ends after this epoch; {again} ends it at once")
+
+    def at_once(self, number: int, frame: FrameType | None) -> None:
+        """Take another one.
+
+        Raises: KeyboardInterrupt.
+        """
+        self.by = number
+        signal.default_int_handler(number, frame)
+
+
+def heard() -> list[signal.Signals]:
+    """Return the signals that end a training: not those that are to be ignored, a closed terminal under nohup."""
+    return [one for one in ENDING if one == signal.SIGINT or signal.getsignal(one) != signal.SIG_IGN]
+
+
 @contextmanager
 def ending_in_order(checkpoint: "Checkpoint | None", view: "TrainingView") -> Iterator[None]:
-    """Let Ctrl-C end a kept training after its epoch, and a second one at once; tell how to go on."""
-    before = signal.getsignal(signal.SIGINT)
+    """Let Ctrl-C and SIGTERM end a kept training after its epoch, and a second one at once; tell how to go on.
 
-    def first(number: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        if checkpoint is None or not checkpoint.running:
-            signal.default_int_handler(number, frame)
-        else:
-            checkpoint.stop()
-            view.note("ends after this epoch; Ctrl-C again ends it at once")
+    A closed terminal (SIGHUP) counts as SIGTERM.
 
-    signal.signal(signal.SIGINT, first)
+    Raises: KeyboardInterrupt; SystemExit, it was not Ctrl-C.
+    """
+    ending = Ending(checkpoint, view)
+    before = {number: signal.signal(number, ending.first) for number in heard()}
     try:
         yield
     except KeyboardInterrupt:
         view.stopped(checkpoint)
+        if ending.by != signal.SIGINT:
+            raise SystemExit(ExitCode.TERMINATED) from None
         raise
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
