@@ -276,7 +276,9 @@ class Training:
     def _baseline(self, network: Fitted) -> Baseline:
         with self.journal.stage("baseline") as stage:
             if isinstance(self.task, Anomaly):
-                plain = mean_row(self.task, self._misses(network, self.held_out), self.held_out.targets)
+                taught = np.quantile(self._misses(network, self.train), self.task.share)
+                own = replace(self.task, threshold=float(taught))  # that of the network is of other scores
+                plain = mean_row(own, self._misses(network, self.held_out), self.held_out.targets)
             else:
                 known = self.table.slice(0, len(self.train) + len(self.validation))
                 plain = baseline(self.task, known, self.held_out, categories_of(self.recipe))

@@ -212,6 +212,7 @@ def test_a_row_unlike_those_it_was_trained_on_has_a_high_score() -> None:
     assert manifest.metrics["r2"] > 0.8
     assert manifest.metrics["baseline_r2"] == pytest.approx(0, abs=0.3)
     assert manifest.metrics["flagged"] < 0.2
+    assert manifest.metrics["baseline_flagged"] < 0.2  # by a threshold of its own
     odd = table(np.array([[0, 3], [9e3, -2]], np.float32), np.zeros(2, np.float32))
     assert (said(result, made, odd) > 5 * (manifest.answer.threshold or 0)).all()
     assert (
