@@ -1,7 +1,7 @@
 """publish: any ONNX file, or what `train` wrote to a folder, becomes a stored model, checked and tried before."""
 
 import asyncio
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -14,9 +14,11 @@ from cli.options import AsJson, DataDir, Prefix, RedisUrl
 from cli.settings import Settings, read_settings
 from cli.terminal import Terminal, size_text
 from models.errors import BadModelFile, shown
+from models.keys import check_name
 
 if TYPE_CHECKING:
     from models.bundle import Bundle
+    from models.features import FeatureView
     from models.manifest import Manifest
 
 NONE = "none"
@@ -47,6 +49,8 @@ class Published:
     manifest: "Manifest"
     alias: str | None
     tried: bool
+    as_before: str = ""
+    """What it has of the version before, for a person."""
 
 
 def publish(
@@ -65,11 +69,19 @@ def publish(
     ] = None,
     features: Annotated[
         Path | None,
-        typer.Option("--features", metavar="YAML", help="Feature view: which Redis keys are the inputs."),
+        typer.Option(
+            "--features",
+            metavar="YAML",
+            help="Feature view: which Redis keys are the inputs; by default that of the version before. none for none.",
+        ),
     ] = None,
     labels: Annotated[
         str | None,
-        typer.Option("--labels", metavar="A,B,...", help="Labels, in the order of the output's columns."),
+        typer.Option(
+            "--labels",
+            metavar="A,B,...",
+            help="Labels, in the order of the output's columns; by default as before.",
+        ),
     ] = None,
     task: Annotated[
         Task | None,
@@ -94,9 +106,13 @@ def publish(
     settings = read_settings(redis_url=redis_url, data_dir=data_dir, prefix=prefix)
     terminal = Terminal(as_json=as_json)
     said = Said(name, features, labels, task, output, description)
-    bundle = trained(file, said) if file.is_dir() else composed(file, said)
-    told = asyncio.run(store_bundle(terminal, settings, bundle, None if alias == NONE else alias))
-    show(terminal, told)
+    pointed = None if alias == NONE else alias
+    bundle, as_before = (
+        (trained(file, said), "") if file.is_dir() else composed(file, said, settings, pointed)
+    )
+    show(
+        terminal, replace(asyncio.run(store_bundle(terminal, settings, bundle, pointed)), as_before=as_before)
+    )
 
 
 def trained(folder: Path, said: Said) -> "Bundle":
@@ -112,23 +128,43 @@ def trained(folder: Path, said: Said) -> "Bundle":
     return read(folder)
 
 
-def composed(file: Path, said: Said) -> "Bundle":
-    """Return the bundle of an ONNX file.
+def composed(file: Path, said: Said, settings: Settings, alias: str | None) -> "tuple[Bundle, str]":
+    """Return the bundle of an ONNX file, and what it has of the version before since nothing else is said.
 
-    Raises: WrongUsage, BadName, BadModelFile, BadFeatureView.
+    Raises: WrongUsage, BadName, BadModelFile, BadFeatureView, RedisUnreachable, RedisUnavailable.
     """
+    from cli.carrying import composed_as_before, version_before
     from models.composing import Wording, compose_bundle
-    from models.features import FeatureView
 
     if said.name is None:
         raise WrongUsage("name the model that the file is a version of: --name NAME")
-    view = FeatureView.parse(read_file(said.features), said.features.name) if said.features else None
-    wording = Wording(view, split_labels(said.labels), said.task, said.output, said.description or "")
+    viewless = said.features == Path(NONE)
+    wording = Wording(
+        None if viewless else view_in(said.features),
+        split_labels(said.labels),
+        said.task,
+        said.output,
+        said.description or "",
+    )
     onnx = read_file(file)
+    before = asyncio.run(version_before(settings, check_name(said.name), alias))
     try:
-        return compose_bundle(onnx, said.name, wording)
+        if before is None:
+            return compose_bundle(onnx, said.name, wording), ""
+        bundle, told = composed_as_before(onnx, wording, before, viewless=viewless)
     except BadModelFile as error:
         raise BadModelFile(f"{shown(str(file))}: {error}", **error.details) from error
+    return bundle, f"{told} as version {before.version} does" if told else ""
+
+
+def view_in(path: Path | None) -> "FeatureView | None":
+    """Return the feature view in a file.
+
+    Raises: WrongUsage, BadFeatureView.
+    """
+    from models.features import FeatureView
+
+    return None if path is None else FeatureView.parse(read_file(path), path.name)
 
 
 def split_labels(text: str | None) -> tuple[str, ...]:
@@ -159,7 +195,7 @@ def show(terminal: Terminal, told: Published) -> None:
 
     manifest = told.manifest
     if terminal.as_json:
-        facts = {
+        facts: dict[str, object] = {
             "model": manifest.name,
             "version": manifest.version,
             "alias": told.alias,
@@ -167,6 +203,8 @@ def show(terminal: Terminal, told: Published) -> None:
         }
         terminal.emit(facts | {"digest": manifest.digest, "size_bytes": manifest.size_bytes})
         return
+    if told.as_before:
+        terminal.note(f"{manifest.name} version {manifest.version} {told.as_before}", "quiet")
     pointed = f", {told.alias} points to it" if told.alias else ""
     terminal.say(f"{manifest.name} version {manifest.version} is published{pointed}")
     terminal.fields(

@@ -147,6 +147,8 @@ def test_publishing_again_makes_the_next_version(
         "size_bytes": Path(churn[0]).stat().st_size,
     }
     assert insitu("models", "churn", "--json").json["aliases"] == {"production": 1}
+    shown = insitu("models", "churn:2").out
+    assert ["reads", "customer:{id}", "(hash)"] in [line.split() for line in shown.splitlines()]
 
 
 def test_a_version_is_shown_whole(insitu: Insitu, published: None) -> None:
