@@ -5,6 +5,7 @@
     ServerUnreachable   3   nothing answers at the server's address
     NotInstalled        4   a part of the product is not in this environment
     ServerRefused       1   the server answered, and said no; 3 where it has no Redis to read from
+    NotPublishable      1   Redis would not take the model that a training makes
     NoRoom              1   what was to be written finds no room
     StepFailed              a command that this one runs: its own exit code
 
@@ -96,6 +97,20 @@ class NoRoom(InsituError):
     def __init__(self, reason: str, path: str | None) -> None:
         where = f"{shown(path)} cannot" if path else "no more can"
         super().__init__(f"{where} be written: {reason}; make room, then try again", path=path)
+
+
+class NotPublishable(InsituError):
+    """Redis would refuse the model that a training makes; told before it begins."""
+
+    code = "not_publishable"
+
+    def __init__(self, name: str, refused: InsituError) -> None:
+        super().__init__(
+            f"nothing is trained, since {shown(name)!r} could not be published: {refused}; or keep it in files with "
+            "--no-publish --out DIR",
+            model=name,
+            **refused.details,
+        )
 
 
 class StepFailed(InsituError):

@@ -18,12 +18,13 @@ from cli.checkpointing import (
     Resume,
     ending_in_order,
 )
-from cli.errors import WrongUsage, needs
+from cli.errors import NotPublishable, WrongUsage, needs
 from cli.made import is_whole, make_folder, spare_folder, write
 from cli.manual import MODELS, Command
 from cli.options import AsJson, DataDir, Prefix, RedisUrl, complete_version
 from cli.settings import Settings, read_settings
 from cli.terminal import Terminal
+from models.errors import RedisRefused
 from models.keys import Keys, check_alias
 
 if TYPE_CHECKING:
@@ -130,7 +131,8 @@ def train(
     check_plan([recipe for recipe, _ in read], plan)
     terminal = Terminal(as_json=as_json)
     if any(needs_redis(recipe, plan) for recipe, _ in read):
-        settings = settings.model_copy(update={"redis_url": checked_url(settings)})
+        published = [recipe.name for recipe, _ in read] if plan.publish else []
+        settings = settings.model_copy(update={"redis_url": checked_url(settings, published)})
     for recipe, folder in read:
         make(terminal, recipe, plan, settings, folder)
 
@@ -190,16 +192,21 @@ def check_plan(recipes: "Sequence[Recipe]", plan: Plan) -> None:
         make_folder(plan.out)
 
 
-def checked_url(settings: Settings) -> str:
-    """Return the URL of a Redis that answers.
+def checked_url(settings: Settings, published: "Sequence[str]" = ()) -> str:
+    """Return the URL of a Redis that answers, and where models of these names could be published now.
 
-    Raises: RedisUnreachable, BadName.
+    Raises: RedisUnreachable, BadName; NotPublishable, Redis would refuse them.
     """
     from cli.connection import opened, redis_url
+    from models.publishable import check_publishable
 
     async def ask() -> None:
-        async with opened(settings):
-            pass
+        async with opened(settings) as store:
+            for name in published:
+                try:
+                    await check_publishable(store.redis, store.keys, name)
+                except RedisRefused as error:
+                    raise NotPublishable(name, error) from error
 
     asyncio.run(ask())
     return redis_url(settings)

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from tests.integration.cli.conftest import ROOT, Result
+from tests.integration.cli.conftest import ROOT, Result, Running
 
 Insitu = Callable[..., Result]
+Start = Callable[..., Running]
 
 KEPT = """
 name: kept
@@ -63,7 +64,7 @@ def test_without_publishing_the_model_is_files(insitu: Insitu, tmp_path: Path) -
 
 
 def test_a_model_that_redis_does_not_take_is_kept_and_stored_later(
-    insitu: Insitu, redis_url: str, tmp_path: Path
+    insitu: Insitu, running: Start, redis_url: str, tmp_path: Path
 ) -> None:
     rows = (f"{number % 7},{number % 9},{'yes' if number % 9 > 4 else 'no'}" for number in range(60))
     (tmp_path / "rows.csv").write_text("\n".join(("a,b,left", *rows)) + "\n")
@@ -71,25 +72,45 @@ def test_a_model_that_redis_does_not_take_is_kept_and_stored_later(
     made = tmp_path / "made"
 
     with Redis.from_url(redis_url) as client:
+        lost = running(
+            "train", str(tmp_path / "kept.yaml"), "--alias", "canary", "--json", "--out", str(made)
+        )
+        lost.line_with('"read"')
         client.config_set("maxmemory", 1)
         try:
-            lost = insitu(
-                "train", str(tmp_path / "kept.yaml"), "--alias", "canary", "--json", "--out", str(made)
-            )
+            event = json.loads(lost.line_with('"event": "kept"'))
+            told = lost.line_with("it is kept in")
+            code = lost.process.wait(30)
         finally:
             client.config_set("maxmemory", 0)
     later = insitu("publish", str(made))
     renamed = insitu("publish", str(made), "--name", "other")
 
-    assert lost.code == 1
-    assert f"it is kept in {made}: `insitu publish {made} --alias canary` stores it" in lost.err
-    events = [json.loads(line) for line in lost.out.splitlines()]
-    assert [event["path"] for event in events if event.get("event") == "kept"] == [str(made)]
+    assert code == 1
+    assert f"it is kept in {made}: `insitu publish {made} --alias canary` stores it" in told
+    assert event["path"] == str(made)
     assert later.code == 0, later.err
     stored = insitu("models", "kept:1", "--json").json
     assert stored["card"]["diagnosis"]["verdict"]
     assert stored["labels"] == ["no", "yes"]
     assert "--name is for an ONNX file" in renamed.error
+
+
+def test_what_redis_would_not_take_is_told_before_the_training(
+    insitu: Insitu, redis_url: str, tmp_path: Path
+) -> None:
+    (tmp_path / "kept.yaml").write_text(KEPT)  # there is not even a file of rows
+    with Redis.from_url(redis_url) as client:
+        client.config_set("maxmemory", 1)
+        try:
+            refused = insitu("train", str(tmp_path / "kept.yaml"))
+        finally:
+            client.config_set("maxmemory", 0)
+
+    assert refused.code == 1
+    assert "nothing is trained, since 'kept' could not be published: Redis refused: " in refused.error
+    assert "raise its maxmemory" in refused.error
+    assert "--no-publish --out DIR" in refused.error
 
 
 @pytest.mark.parametrize(
