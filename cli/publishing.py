@@ -135,6 +135,7 @@ def composed(file: Path, said: Said, settings: Settings, alias: str | None) -> "
     """
     from cli.carrying import composed_as_before, version_before
     from models.composing import Wording, compose_bundle
+    from models.graph import inspect_graph
 
     if said.name is None:
         raise WrongUsage("name the model that the file is a version of: --name NAME")
@@ -146,11 +147,12 @@ def composed(file: Path, said: Said, settings: Settings, alias: str | None) -> "
         said.output,
         said.description or "",
     )
-    onnx = read_file(file)
-    before = asyncio.run(version_before(settings, check_name(said.name), alias))
+    onnx, name = read_file(file), check_name(said.name)
     try:
+        inspect_graph(onnx)  # a fault of the file is told without Redis too
+        before = asyncio.run(version_before(settings, name, alias))
         if before is None:
-            return compose_bundle(onnx, said.name, wording), ""
+            return compose_bundle(onnx, name, wording), ""
         bundle, told = composed_as_before(onnx, wording, before, viewless=viewless)
     except BadModelFile as error:
         raise BadModelFile(f"{shown(str(file))}: {error}", **error.details) from error
