@@ -1,8 +1,7 @@
 """train: recipes become stored models; what happens on the way is a bar, or JSON lines."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -19,7 +18,8 @@ from cli.checkpointing import (
     ending_in_order,
 )
 from cli.errors import NotPublishable, WrongUsage, needs
-from cli.made import is_whole, make_folder, spare_folder, write
+from cli.keeping import kept_whatever_comes
+from cli.made import make_folder, write
 from cli.manual import MODELS, Command
 from cli.options import AsJson, DataDir, Prefix, RedisUrl, complete_version
 from cli.settings import Settings, read_settings
@@ -28,7 +28,6 @@ from models.errors import RedisRefused
 from models.keys import Keys, check_alias
 
 if TYPE_CHECKING:
-    from cli.training_view import TrainingView
     from models.manifest import Manifest
     from models.recipe import Recipe
     from trainer.contest.contest import Contest
@@ -230,7 +229,7 @@ def make(
             asyncio.run(load_rows(recipe, settings, view, folder))
         place = Place(folder, checkpoint, Keys(settings.prefix))
         result = train_recipe(recipe, settings.redis_url, view, place)
-        with kept_whatever_comes(result, plan, view):
+        with kept_whatever_comes(result, plan.out, alias_of(plan), view):
             if plan.out is not None:
                 write(result, plan.out)
             contest = asyncio.run(contested(recipe, result, settings, (plan, folder)))
@@ -243,23 +242,6 @@ def make(
 def alias_of(plan: Plan) -> str:
     """Return the alias that a model gets without a contest."""
     return NONE if plan.alias is None or plan.promote_if is not Promotion.ALWAYS else plan.alias
-
-
-@contextmanager
-def kept_whatever_comes(result: "TrainResult", plan: Plan, view: "TrainingView") -> Iterator[None]:
-    """Keep a trained model in files where storing it fails, and tell how to store it later.
-
-    They lie in the folder that was asked for, or in another one where that does not take them.
-    """
-    try:
-        yield
-    except BaseException:
-        out = plan.out
-        if out is None or not is_whole(result, out):
-            out = spare_folder(result.bundle.manifest.name)
-            write(result, out)
-        view.kept(out, alias_of(plan))
-        raise
 
 
 def check_extras(recipe: "Recipe") -> None:

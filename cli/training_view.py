@@ -110,6 +110,17 @@ class TrainingView:
             f"{self._name}: trained, but not stored; it is kept in {folder}: `{command}` stores it", "warn"
         )
 
+    def lost(self, reason: str) -> None:
+        """Tell that a model could be neither stored nor kept."""
+        self._end()
+        if self._terminal.as_json:
+            self._terminal.emit({"model": self._name, "event": "lost", "reason": reason})
+        self._terminal.note(
+            f"{self._name}: trained, but neither stored nor kept in files: {reason}; make room, or name a "
+            "folder with --out",
+            "error",
+        )
+
     def _tried(self, event: TrialEnded) -> None:
         value = "" if event.value is None else f" {event.value:.4g}"
         self._terminal.note(

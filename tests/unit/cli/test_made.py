@@ -8,15 +8,14 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from cli.checkpointing import Keeping
 from cli.errors import WrongUsage
-from cli.made import MANIFEST, ONNX, read, spare_folder, write
+from cli.keeping import kept_whatever_comes
+from cli.made import MANIFEST, ONNX, read, spare_folder, unwritable, write
 from cli.terminal import Terminal
-from cli.training import Plan, Promotion, kept_whatever_comes
 from cli.training_view import TrainingView
 from models.bundle import Bundle
 from models.composing import Wording, compose_bundle
-from models.errors import BadModelFile
+from models.errors import BadModelFile, RedisRefused
 from tests.graphs import scaled
 
 CARD: dict[str, Any] = {
@@ -38,19 +37,42 @@ def test_a_model_whose_folder_went_meanwhile_is_kept_in_another(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     gone, result = tmp_path / "gone", trained()
-    plan = Plan(False, "canary", Promotion.ALWAYS, True, gone, Keeping(None, 30.0, None, False))
     terminal = Terminal(as_json=True)
     terminal.out = Console(file=StringIO())
 
     with (
         TrainingView(terminal, "churn") as view,
         pytest.raises(WrongUsage, match="gone cannot be written"),
-        kept_whatever_comes(result, plan, view),
+        kept_whatever_comes(result, gone, "canary", view),
     ):
         write(result, gone)
 
     assert read(Path("churn.kept")).onnx == result.bundle.onnx
     assert [path.name for path in tmp_path.iterdir()] == ["churn.kept"]
+
+
+def test_where_nothing_can_be_written_the_reason_why_it_was_not_stored_is_told_still(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = trained()
+    terminal = Terminal(as_json=True)
+    terminal.out, terminal.err = Console(file=StringIO()), Console(file=StringIO(), width=400)
+    monkeypatch.setattr("cli.keeping.write", full)
+
+    with (
+        TrainingView(terminal, "churn") as view,
+        pytest.raises(RedisRefused, match="out of memory"),
+        kept_whatever_comes(result, None, "none", view),
+    ):
+        raise RedisRefused("out of memory")
+
+    told: Any = terminal.err.file
+    assert "churn: trained, but neither stored nor kept in files: --out churn.kept cannot" in told.getvalue()
+
+
+def full(_result: Any, out: Path) -> None:
+    raise unwritable(out, "No space left on device")
 
 
 def test_files_of_two_trainings_are_no_model(tmp_path: Path) -> None:

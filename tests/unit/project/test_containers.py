@@ -171,6 +171,12 @@ def test_the_trainer_runs_only_when_asked(compose: dict[str, Any]) -> None:
     assert trainer["restart"] == "no"
 
 
+def test_a_model_that_redis_did_not_take_outlives_its_container(compose: dict[str, Any]) -> None:
+    assert "trained:/home/insitu" in compose["services"]["trainer"]["volumes"]
+    assert "trained" in compose["volumes"]
+    assert (ROOT / "Dockerfile").read_text().count("WORKDIR /home/insitu") == 2
+
+
 def test_the_build_context_holds_what_the_dockerfile_copies() -> None:
     allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     copied = {
