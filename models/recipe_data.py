@@ -41,13 +41,12 @@ def checked_template(key: str) -> str:
     return key
 
 
-class HashTarget(KeyedTarget):
-    """The field of a hash that holds what the network shall predict, or several fields.
+class FieldTarget(KeyedTarget):
+    """The field that holds what the network shall predict, or several fields.
 
     With `separator` one field holds any number of labels.
     """
 
-    as_: Annotated[Literal["hash"], Field(alias="as")] = "hash"
     field: Text | None = None
     fields: Annotated[tuple[Text, ...], Field(max_length=FIELDS_LIMIT)] = ()
     separator: Annotated[str, StringConstraints(min_length=1, max_length=16)] | None = None
@@ -63,6 +62,18 @@ class HashTarget(KeyedTarget):
         if len(set(fields)) < len(fields):
             raise fault("names a field twice")
         return fields
+
+
+class HashTarget(FieldTarget):
+    """Fields of a hash."""
+
+    as_: Annotated[Literal["hash"], Field(alias="as")] = "hash"
+
+
+class JsonTarget(FieldTarget):
+    """Fields of a JSON document; one is a member of it, or a JSONPath such as `$.about.left`."""
+
+    as_: Annotated[Literal["json"], Field(alias="as")]
 
 
 class VectorTarget(KeyedTarget):
@@ -98,7 +109,7 @@ def with_kind(value: object) -> object:
 
 
 Target = Annotated[
-    Annotated[HashTarget | VectorTarget | FollowingTarget, Field(discriminator="as_")],
+    Annotated[HashTarget | JsonTarget | VectorTarget | FollowingTarget, Field(discriminator="as_")],
     BeforeValidator(with_kind),
 ]
 
@@ -152,7 +163,7 @@ FileTarget = Annotated[
     Annotated[ColumnTarget, Tag(AS_COLUMNS)] | Annotated[FollowingTarget, Tag("following")],
     Discriminator(kind_of_target),
 ]
-Fielded = HashTarget | ColumnTarget
+Fielded = FieldTarget | ColumnTarget
 
 
 class RedisRows(Section):

@@ -17,7 +17,7 @@ from models.layers.presets import PRESET_KEYS
 FAULTS_SHOWN = 5
 SOURCES = ("redis", "csv", "parquet", "numpy", "python")
 AS_COLUMNS = "as columns"  # pydantic's name for a target that has no kind; no file has it
-TARGET_KINDS = ("hash", "vector", "following", AS_COLUMNS)
+TARGET_KINDS = ("hash", "json", "vector", "following", AS_COLUMNS)
 # pydantic's names for the forms of a network; no file has them.
 AS_LIST, AS_BRANCHES, AS_PRESET = "as a list", "as branches", "as a preset"
 BRANCHES = "branches"

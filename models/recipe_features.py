@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from models.binding import row_shape
 from models.errors import BadFeatureView
 from models.features import FeatureView, InputView
-from models.recipe_data import Columnar, Data, Fielded, HashTarget, KeyedTarget, RedisRows
+from models.recipe_data import Columnar, Data, Fielded, JsonTarget, KeyedTarget, RedisRows
 from models.recipe_faults import fault, meant
 from models.recipe_split import Split
-from models.sources import InlineSource, ListSource, VectorSource
+from models.sources import InlineSource, JsonField, ListSource, VectorSource, json_path
 from models.templates import KeyTemplate
 
 At = tuple[str | int, ...]
@@ -48,8 +48,8 @@ def check_unseen(view: FeatureView, data: Data) -> None:
     if not isinstance(target, Fielded):
         return
     for at, key, name in fields_of(view):
-        elsewhere = isinstance(target, HashTarget) and key != target.key
-        if not elsewhere and name in (target.field, *target.fields):
+        elsewhere = isinstance(target, KeyedTarget) and key != target.key
+        if not elsewhere and name in told_by(target):
             raise fault(
                 f"is {name!r}, which is the target as well; a network would be told what it shall say, "
                 "take the field out",
@@ -57,14 +57,20 @@ def check_unseen(view: FeatureView, data: Data) -> None:
             )
 
 
+def told_by(target: Fielded) -> tuple[str, ...]:
+    """Return the names of a target's fields, of a document their paths."""
+    return tuple(map(json_path, target.names)) if isinstance(target, JsonTarget) else target.names
+
+
 def fields_of(view: FeatureView) -> Iterator[tuple[At, str, str]]:
-    """Give the place, the key's template and the name of every field that a view reads."""
+    """Give the place, the key's template and the name of every field that a view reads, of a document its path."""
     for number, one in enumerate(view.inputs):
         for index, source in enumerate(one.sources):
             if not isinstance(source, VectorSource | ListSource):
                 at: At = ("features", "inputs", number, "sources", index, source.kind, "fields")
                 key = "" if isinstance(source, InlineSource) else source.key
-                yield from (((*at, place), key, field.name) for place, field in enumerate(source.fields))
+                names = [one.where if isinstance(one, JsonField) else one.name for one in source.fields]
+                yield from (((*at, place), key, name) for place, name in enumerate(names))
 
 
 def check_keyed(view: FeatureView) -> None:

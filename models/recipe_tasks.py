@@ -15,16 +15,16 @@ from pydantic import BeforeValidator, Field
 from models.answers import MEDIAN
 from models.features import FeatureView
 from models.layers.layer import Number
-from models.recipe_data import ColumnTarget, Fielded, FollowingTarget, HashTarget, Target, VectorTarget
+from models.recipe_data import ColumnTarget, Fielded, FieldTarget, FollowingTarget, Target, VectorTarget
 from models.recipe_faults import fault
 from models.sources import ListSource
 
 AnyTarget = Target | ColumnTarget
 Task = Literal["classification", "multilabel", "regression", "forecasting", "anomaly"]
 KINDS: dict[str, tuple[type, ...]] = {
-    "classification": (HashTarget, ColumnTarget),
-    "multilabel": (HashTarget, ColumnTarget),
-    "regression": (HashTarget, ColumnTarget),
+    "classification": (FieldTarget, ColumnTarget),
+    "multilabel": (FieldTarget, ColumnTarget),
+    "regression": (FieldTarget, ColumnTarget),
     "forecasting": (FollowingTarget, VectorTarget, ColumnTarget),
     "anomaly": (),
 }

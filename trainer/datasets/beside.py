@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.encoding import Form
 from models.privacy import Privacy
 from models.recipe import Recipe
-from models.recipe_data import HashTarget, VectorTarget
+from models.recipe_data import FieldTarget, VectorTarget
 from models.recipe_judging import audit_key
 from models.templates import KeyTemplate
 from trainer.datasets.exchanges import Asked
+from trainer.datasets.fields import Fields, fields_at
 from trainer.errors import FieldAbsent
 
 LETTERS_KEPT = 100
@@ -38,19 +38,21 @@ class Beside:
         """Return what reads the fields of each row, nothing where there are none."""
         if not self.names:
             return []
-        template, form = KeyTemplate(self._where()), Form("HMGET", *self.names)
+        template, form = KeyTemplate(self._where()), self._fields.form
         return [(form, template.fill(self.recipe.rows.read(key))) for key in keys]
 
     def take(self, reply: Any) -> None:
         """Keep what one row holds; a key of another type holds nothing."""
-        held = reply if isinstance(reply, list) else [None] * len(self.names)
-        for name, raw in zip(self.names, held, strict=True):
-            text = None if raw is None else raw.decode("utf-8", "backslashreplace")[:LETTERS_KEPT]
-            self.values[name].append(text)
+        for name, text in zip(self.names, self._fields.texts(reply), strict=True):
+            self.values[name].append(text and text[:LETTERS_KEPT])
+
+    @property
+    def _fields(self) -> Fields:
+        return fields_at(self.recipe, self._where(), self.names)
 
     def _where(self) -> str:
         target = self.recipe.data.target
-        key = target.key if isinstance(target, HashTarget | VectorTarget) else self.recipe.rows.text
+        key = target.key if isinstance(target, FieldTarget | VectorTarget) else self.recipe.rows.text
         fairness = self.recipe.fairness
         return key if fairness is None else audit_key(fairness, self.recipe.features, key)
 

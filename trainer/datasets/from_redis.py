@@ -19,7 +19,7 @@ from models.errors import InsituError, shown
 from models.features import FeatureView
 from models.privacy import Privacy
 from models.recipe import Recipe
-from models.recipe_data import HashTarget, RedisRows
+from models.recipe_data import FieldTarget, RedisRows
 from models.redis_failures import redis_errors
 from models.scanning import redis_type, scan
 from models.sources import HashSource, JsonSource, ListSource, VectorSource
@@ -28,6 +28,7 @@ from models.templates import KeyTemplate
 from models.tensors import Tensor, elements
 from trainer.datasets.beside import Beside
 from trainer.datasets.exchanges import Asked, exchange, features
+from trainer.datasets.fields import fields_at
 from trainer.datasets.series import Series
 from trainer.datasets.targets import Truth, targets_of
 from trainer.errors import BadData, NoRows, TooManyBadRows, UnlabelledRow
@@ -237,8 +238,9 @@ class Told:
         self._truth_form: Form | None = None
         self._mark = recipe.split.field
         self._in_key = self._mark in recipe.rows.placeholders
-        keyed = data.target.key if isinstance(data.target, HashTarget) else recipe.rows.text
+        keyed = data.target.key if isinstance(data.target, FieldTarget) else recipe.rows.text
         self._mark_key = KeyTemplate(recipe.split.key or keyed)
+        self._marked = fields_at(recipe, self._mark_key.text, (str(self._mark),))
 
     def asked(self, keys: Sequence[str]) -> list[Asked]:
         """Return what is asked: the targets of all rows, and then their marks."""
@@ -248,7 +250,7 @@ class Told:
             self._truth_form = Form(str(commands[0][0]), *commands[0][2:])
         asked = [(self._truth_form, str(command[1])) for command in commands if self._truth_form is not None]
         if self._mark is not None and not self._in_key:
-            form = Form("HGET", self._mark)
+            form = self._marked.form
             asked += [(form, self._mark_key.fill(values)) for values in every]
         return asked
 
@@ -270,12 +272,13 @@ class Told:
     def _given(self, answer: Any, key: str) -> Any:
         if isinstance(answer, RedisError):
             raise Unmarked(f"{self._mark} of {shown(key)!r} cannot be read: {shown(answer)}", key=shown(key))
-        if answer is None:
+        (text,) = self._marked.texts(answer)
+        if text is None:
             raise Unmarked(
                 f"{shown(key)!r} has no field {self._mark!r} in {self._mark_key.text!r}, which parts the rows",
                 key=shown(key),
             )
-        return answer
+        return text
 
     def array(self, marks: Sequence[float]) -> NDArray[Any] | None:
         """Return marks as a table has them."""

@@ -11,10 +11,11 @@ from redis.exceptions import RedisError
 from models.errors import NotANumber, listed, shown
 from models.number_marks import cured
 from models.recipe import Recipe
-from models.recipe_data import Fielded, HashTarget, VectorTarget
+from models.recipe_data import Fielded, FieldTarget, VectorTarget
 from models.templates import KeyTemplate
 from models.tensors import numpy_dtype
 from models.values import number
+from trainer.datasets.fields import fields_of
 from trainer.errors import UnlabelledRow
 
 Truth = float | NDArray[Any]
@@ -36,16 +37,16 @@ class Targets(Protocol):
 
 
 class FieldTargets:
-    """Fields of a hash, each text read as the task wants it."""
+    """Fields of a hash or a document, each text read as the task wants it."""
 
-    def __init__(self, recipe: Recipe, target: HashTarget) -> None:
+    def __init__(self, recipe: Recipe, target: FieldTarget) -> None:
         self.recipe, self.target = recipe, target
         self.template = KeyTemplate(target.key)
-        self.fields = target.fields or (str(target.field),)
+        self.fields = fields_of(target)
 
     def command(self, placeholders: Mapping[str, str]) -> tuple[Any, ...]:
-        """Return HMGET of the fields."""
-        return ("HMGET", self.template.fill(placeholders), *self.fields)
+        """Return HMGET of the fields, or JSON.GET of their paths."""
+        return self.fields.form.of(self.template.fill(placeholders))
 
     def read(self, key: str, answer: Any) -> Truth:
         """Return a class number, a value, several of them, or one 0 or 1 a label.
@@ -53,12 +54,12 @@ class FieldTargets:
         Raises: UnlabelledRow, absent, a text the recipe does not know, or no number.
         """
         texts = []
-        for field, value in zip(self.fields, checked(answer, key), strict=True):
+        for field, value in zip(self.fields.names, self.fields.texts(checked(answer, key)), strict=True):
             if value is None:
                 raise UnlabelledRow(
                     f"{shown(key)!r} has no target: no field {field!r} in {self.target.key!r}", key=shown(key)
                 )
-            texts.append(value.decode("utf-8", "backslashreplace"))
+            texts.append(value)
         return truth_of(texts, key, self.recipe)
 
 
@@ -105,7 +106,7 @@ class NoTargets:
 def targets_of(recipe: Recipe) -> Targets:
     """Return how a recipe's targets are read."""
     target = recipe.data.target
-    if isinstance(target, HashTarget):
+    if isinstance(target, FieldTarget):
         return FieldTargets(recipe, target)
     return StepTargets(target) if isinstance(target, VectorTarget) else NoTargets()
 

@@ -1,6 +1,6 @@
 """Rows as a draft sees them, wherever they lie: facts of their fields, shapes of their arrays."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -53,6 +53,8 @@ class Looked:
     vectors: list[Vector] = field(default_factory=list)
     left_out: list[tuple[str, str]] = field(default_factory=list)
     every: bool = True
+    paths: Mapping[str, str] | None = None
+    """Of rows that are documents, the path of each field; None of rows in hashes and files."""
 
     @property
     def rows(self) -> int:

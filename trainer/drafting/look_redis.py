@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,14 +15,16 @@ from models.store import Client
 from models.templates import KeyTemplate
 from trainer.drafting.facts import Facts
 from trainer.drafting.look import Looked, Vector
+from trainer.drafting.look_json import Documents, Held
 from trainer.errors import BadData, NoRows
 from trainer.reading.columns import meant
 from trainer.sampling import evenly
 
 ROWS_SAMPLED = 5000
 KEYS_A_TRIP = 256
+DOCUMENTS_A_TRIP = 32
 LIST_STEPS = 64
-KINDS = {b"hash": "hash", b"string": "vector", b"list": "list"}
+KINDS = {b"hash": "hash", b"string": "vector", b"list": "list", b"ReJSON-RL": "json"}
 
 
 async def look_at_redis(redis: Client, match: str, target: str, name: str) -> Looked:
@@ -49,20 +52,24 @@ async def look_at_redis(redis: Client, match: str, target: str, name: str) -> Lo
     every, seen = len(sample) == len(found), len(sample)
     kind, sample = await of_one_kind(redis, sample)
     rows_there = round(len(found) * len(sample) / seen)
-    if kind == "hash":
-        columns = await hashes(redis, sample)
-        others = features(columns, target)
+    if kind in ("hash", "json"):
+        held = await (documents if kind == "json" else hashes)(redis, sample)
+        own = held.named(target)
         truth, at = (
-            (columns[target], key)
-            if target in columns
-            else await truth_beside(redis, sample, places, target, columns)
+            await truth_beside(redis, sample, places, target, held.columns)
+            if own is None
+            else (held.truth(own), held.where(key, own))
         )
-        return Looked(name, words, key, scaled(truth, rows_there), where(at, target), others, every=every)
+        others = features(held.columns, own)
+        looked = Looked(name, words, key, scaled(truth, rows_there), at, others, every=every)
+        return replace(looked, left_out=held.left_out, paths=held.paths)
     if kind not in ("vector", "list"):
-        raise BadData(f"the keys that match {match!r} are of type {kind}; rows are hashes, strings or lists")
+        raise BadData(
+            f"the keys that match {match!r} are of type {kind}; rows are hashes, JSON documents, strings or lists"
+        )
     truth, at = await truth_beside(redis, sample, places, target, {})
     vector = await (string_of if kind == "vector" else list_of)(redis, sample, name, key)
-    return Looked(name, words, key, scaled(truth, rows_there), where(at, target), [], [vector], every=every)
+    return Looked(name, words, key, scaled(truth, rows_there), at, [], [vector], every=every)
 
 
 async def of_one_kind(redis: Client, keys: Sequence[str]) -> tuple[str, list[str]]:
@@ -91,11 +98,6 @@ def suffix(key: str, rows: KeyTemplate) -> str | None:
     return None
 
 
-def where(key: str, field: str) -> dict[str, object]:
-    """Return the target as a recipe names it."""
-    return {"key": key, "as": "hash", "field": field}
-
-
 def scaled(facts: Facts, rows: int) -> Facts:
     """Return facts of a sample as they would be of all rows."""
     if facts.rows == rows or not facts.rows:
@@ -122,17 +124,30 @@ async def replies(redis: Client, commands: Sequence[tuple[Any, ...]]) -> list[An
     return result
 
 
-async def hashes(redis: Client, keys: Sequence[str]) -> dict[str, Facts]:
-    """Return the facts of every field of some hashes."""
+async def hashes(redis: Client, keys: Sequence[str]) -> Held:
+    """Return what some hashes hold."""
     rows = [fields_of(reply) for reply in await replies(redis, [("HGETALL", key) for key in keys])]
     names = list(dict.fromkeys(name for row in rows for name in row))
     facts = {name: Facts(name, stored=True) for name in names}
     for name in names:
         facts[name].add(pa.array([row.get(name) for row in rows], pa.string()))
-    return facts
+    return Held(facts)
 
 
-def features(columns: Mapping[str, Facts], target: str) -> list[Facts]:
+async def documents(redis: Client, keys: Sequence[str]) -> Held:
+    """Return what some JSON documents hold, a few at a time: one may be large.
+
+    Raises: BadData.
+    """
+    found = Documents()
+    for start in range(0, len(keys), DOCUMENTS_A_TRIP):
+        part = keys[start : start + DOCUMENTS_A_TRIP]
+        for reply in await replies(redis, [("JSON.GET", key) for key in part]):
+            found.add(reply)
+    return found.held()
+
+
+def features(columns: Mapping[str, Facts], target: str | None) -> list[Facts]:
     """Return the fields beside the target; of these only what is not there is missing."""
     others = [facts for field, facts in columns.items() if field != target]
     for facts in others:
@@ -153,8 +168,8 @@ def fields_of(reply: Any) -> dict[str, str]:
 
 async def truth_beside(
     redis: Client, keys: Sequence[str], places: Sequence[str], target: str, own: Mapping[str, Facts]
-) -> tuple[Facts, str]:
-    """Return the facts of the target, and the key that has it, among the hashes beside the rows.
+) -> tuple[Facts, dict[str, object]]:
+    """Return the facts of the target, and where a recipe says it is, among the hashes beside the rows.
 
     `places` are the templates of the rows' key and of those beside it, `own` the fields of the rows themselves.
 
@@ -163,12 +178,12 @@ async def truth_beside(
     seen = list(own)
     for place in places[1:]:
         after = place.removeprefix(places[0])
-        facts = await hashes(redis, [one + after for one in keys])
-        if target in facts:
-            return facts[target], place
-        seen += facts
+        held = await hashes(redis, [one + after for one in keys])
+        if target in held.columns:
+            return held.columns[target], held.where(place, target)
+        seen += held.columns
     cure = meant(target, seen) if seen else "; name one with --target"
-    raise BadData(f"no hash at {listed(places)} has a field {shown(target)!r}{cure}")
+    raise BadData(f"nothing at {listed(places)} has a field {shown(target)!r}{cure}")
 
 
 async def string_of(redis: Client, keys: Sequence[str], name: str, key: str) -> Vector:

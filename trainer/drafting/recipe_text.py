@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 
+from models.sources import json_path
 from trainer.drafting.draft import SMALL_IMAGE, Draft, Field
 from trainer.drafting.look import Vector
 
@@ -68,9 +69,13 @@ def features(draft: Draft) -> Iterator[str]:
         yield f"    - name: {word(fields_input(draft))}"
         yield "      sources:"
         yield f"        - key: {json.dumps(draft.looked.key)}"
-        yield "          as: hash"
-        yield noted("          fields:", "one hash a row; these fields are what the network reads")
-        yield from (noted(f"            - {field_text(one)}", one.note) for one in draft.fields)
+        form, kind = ("hash", "hash") if draft.looked.paths is None else ("json", "document")
+        yield f"          as: {form}"
+        yield noted("          fields:", f"one {kind} a row; these fields are what the network reads")
+        paths = draft.looked.paths or {}
+        yield from (
+            noted(f"            - {field_text(one, paths.get(one.name))}", one.note) for one in draft.fields
+        )
     for one in draft.looked.vectors:
         yield f"    - name: {word(one.name)}"
         if one.dtype != "float32":
@@ -103,11 +108,14 @@ def fields_input(draft: Draft) -> str:
     )
 
 
-def field_text(one: Field) -> str:
-    """Return a field as the view lists it."""
-    if not one.categories and one.default is None:
+def field_text(one: Field, path: str | None = None) -> str:
+    """Return a field as the view lists it; its path where its name does not say it."""
+    told = None if path in (None, json_path(one.name)) else path
+    if not one.categories and one.default is None and told is None:
         return word(one.name)
     options: dict[str, object] = {"name": one.name}
+    if told is not None:
+        options["path"] = told
     if one.categories:
         options["categories"] = list(one.categories)
     if one.default is not None:

@@ -12,6 +12,7 @@ from redis import Redis
 from models.assembly import Plan
 from models.recipe import Recipe
 from tests.integration.cli.conftest import Result
+from tests.servers import RedisServer
 from trainer.events import Journal
 from trainer.reading.rows import read_rows
 
@@ -111,6 +112,37 @@ def test_keys_in_redis_become_a_recipe(
     assert set(np.unique(table.targets).tolist()) == set(range(len(recipe.classes)))
 
 
+def test_documents_in_redis_become_a_recipe_that_reads_the_target_in_them(
+    insitu: Insitu, redis_server: Callable[..., RedisServer], tmp_path: Path
+) -> None:
+    server, path = redis_server(json=True), tmp_path / "drafted.yaml"
+    with server.connect() as client:
+        for row in range(60):
+            city = ("Rome", "Oslo")[row % 3 == 0]
+            document = {
+                "age": row % 9,
+                "at": {"city": city},
+                "vip": row % 2 == 0,
+                "about": {"left": row % 9 > 4},
+            }
+            document |= {"clinic": f"c{row % 7}", "tags": ["a"]}
+            client.execute_command("JSON.SET", f"user:{row}", "$", json.dumps(document))
+        client.execute_command("JSON.DEL", "user:7", "$.age")
+    words = ("--match", "user:*", "--target", "about.left", "--out", str(path), "--redis-url", server.url)
+
+    made = insitu("new", *words, "--json")
+    path.write_text(path.read_text() + "split: {group: clinic}\nfairness: {fields: [at.city], input: true}\n")
+
+    assert made.json["left_out"] == {"tags": "it is a list; a path such as $.NAME[0] reads one entry"}
+    recipe = Recipe.load(path)
+    assert recipe.labels == {"false": "false", "true": "true"}
+    table = read_rows(recipe, server.url, Journal())
+    assert (len(table), table.skipped, table.filled) == (60, {}, {"age": 1})
+    assert table.targets.tolist() == [int(key.split(":")[1]) % 9 > 4 for key in table.keys]
+    assert table.marks is not None
+    assert len(set(table.marks.tolist())) == 7
+
+
 def test_one_column_is_one(insitu: Insitu, tmp_path: Path) -> None:
     file = tmp_path / "rows.csv"
     file.write_text("age,left\n" + "".join(f"{20 + row % 40},{row % 2}\n" for row in range(60)))
@@ -125,7 +157,7 @@ def test_one_column_is_one(insitu: Insitu, tmp_path: Path) -> None:
     [
         (
             "diagnosi",
-            "no hash at user:{id}, user:{id}:truth has a field 'diagnosi'; did you mean 'diagnosis'?",
+            "nothing at user:{id}, user:{id}:truth has a field 'diagnosi'; did you mean 'diagnosis'?",
         ),
         ("agee", "did you mean 'age'?"),
         ("q", "has a field 'q'; it has age, diagnosis"),
