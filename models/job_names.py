@@ -14,7 +14,7 @@ LISTED_LIMIT = 1000  # jobs that one command shows
 PAGE = 1000  # names that Redis is asked for at once
 SERVER = "server"  # `host` of a job that any server may work on
 
-Facts = tuple[bytes | None, bytes | None, bytes | None]  # state, host, beat
+Facts = tuple[bytes | None, bytes | None, bool]  # state, host, whether some process works on it
 
 
 async def job_names(redis: Any, keys: Keys) -> list[str]:
@@ -108,15 +108,15 @@ class Waiting:
         async with connected(self._redis):
             pipeline = self._redis.pipeline(transaction=False)
             for name in names:
-                pipeline.hmget(self._keys.job(name), "state", "host", "beat")
-            found = zip(names, await replies_by_type(pipeline), strict=True)
+                pipeline.hmget(self._keys.job(name), "state", "host")
+                pipeline.exists(self._keys.job_working(name))
+            replies = iter(await replies_by_type(pipeline))
         # A key of another type is no job to be worked on; the others are.
-        return {name: facts for name, facts in found if facts is not None}
+        found = zip(names, replies, replies, strict=True)
+        return {name: (*facts, bool(attended)) for name, facts, attended in found if facts is not None}
 
 
 def waits(facts: Facts) -> bool:
     """Whether a job is open to every server, and no process works on it."""
-    state, host, beat = facts
-    if state != RUNNING.encode() or host != SERVER.encode():
-        return False
-    return time.time() - float(beat or 0) >= ledger.SILENT_SECONDS
+    state, host, attended = facts
+    return state == RUNNING.encode() and host == SERVER.encode() and not attended

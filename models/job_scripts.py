@@ -3,7 +3,8 @@
 States: running, done, failed, cancelled. What has ended is kept for a while, to be looked at.
 """
 
-# KEYS: job, parts, tallies, walker. ARGV: spec, now, group, alive after, begin anew or nothing, host, first walk.
+# KEYS: job, parts, tallies, walker, working. ARGV: spec, now, group, milliseconds a process may be silent, begin anew
+# or nothing, host, first walk.
 # Returns 1: begun, 0: it is there and goes on, -1: it is there and somebody works on it.
 # Begun twice, because the first reply was lost, it is begun once.
 BEGIN = """
@@ -11,12 +12,12 @@ local state = redis.call('HGET', KEYS[1], 'state')
 if state == 'running' and redis.call('HGET', KEYS[1], 'begun') == ARGV[2]
   and redis.call('HGET', KEYS[1], 'spec') == ARGV[1] then return 1 end
 if state == 'running' and ARGV[5] == '' then return 0 end
-if state == 'running' and (tonumber(redis.call('HGET', KEYS[1], 'beat')) or 0) > tonumber(ARGV[4]) then return -1 end
+if state == 'running' and redis.call('EXISTS', KEYS[5]) == 1 then return -1 end
 if state and ARGV[5] == '' then return 0 end
-redis.call('DEL', KEYS[1], KEYS[2], KEYS[3], KEYS[4])
+redis.call('DEL', unpack(KEYS))
 redis.call('HSET', KEYS[1], 'spec', ARGV[1], 'state', 'running', 'begun', ARGV[2], 'position', '', 'share', '0',
   'walk', ARGV[7], 'walked', '0', 'passed_over', '0', 'found', '0', 'host', ARGV[6])
-if ARGV[6] == '' then redis.call('HSET', KEYS[1], 'beat', ARGV[2]) end  -- whoever begins it works on it from here on
+if ARGV[6] == '' then redis.call('SET', KEYS[5], '1', 'PX', ARGV[4]) end  -- whoever begins it works on it from here on
 redis.call('XGROUP', 'CREATE', KEYS[2], ARGV[3], '0', 'MKSTREAM')
 return 1
 """

@@ -14,6 +14,7 @@
     insitu:{job:JOB}:parts        stream  rows that are not scored yet, in parts; group `scorers`
     insitu:{job:JOB}:tallies      hash    process -> what became of the rows it scored, as JSON
     insitu:{job:JOB}:walker       string  the process that finds the rows, while it lives
+    insitu:{job:JOB}:working      string  that some process works on it, while one lives
     insitu:appended:{SLOT}:JOB:BEGUN:STREAM  hash  what of each part a job has appended to a stream
 
 The braces are Redis Cluster's hash tag: every key of one model, and of one job, lies in one slot.
@@ -160,6 +161,10 @@ class Keys:
     def job_walker(self, name: str) -> str:
         """The process that finds the rows of a job."""
         return f"{self.job(name)}:walker"
+
+    def job_working(self, name: str) -> str:
+        """That some process works on a job, while one lives."""
+        return f"{self.job(name)}:working"
 
     def job_appended(self, name: str, begun: float, stream: str, tag: int) -> str:
         """Hash part -> which of its rows are in a stream; `tag` is a number that lies in the stream's slot."""

@@ -10,7 +10,7 @@ between any two of its instructions: what was not settled comes again, what was 
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from secrets import token_hex
 from typing import Any
 
@@ -51,9 +51,9 @@ class Standing:
 
     `share` of the rows was found, `waiting` parts of them are not settled; `passed_over` keys were
     found that the model does not read, `found` rows that it does. `host` is who may work on it: any
-    server, or whoever began it.
+    server, or whoever began it; `attended` says that some process works on it.
 
-    Units: begun, ended and beat, Unix seconds; ended 0 while it goes on.
+    Units: begun and ended, Unix seconds; ended 0 while it goes on.
     """
 
     name: str
@@ -65,7 +65,7 @@ class Standing:
     tally: Tally
     begun: float
     ended: float = 0.0
-    beat: float = 0.0
+    attended: bool = False
     reason: str = ""
     host: str = ""
     position: str = ""
@@ -83,7 +83,7 @@ class Standing:
     @property
     def alive(self) -> bool:
         """Whether some process works on it now."""
-        return self.state == RUNNING and time.time() - self.beat < SILENT_SECONDS
+        return self.state == RUNNING and self.attended
 
     @property
     def seconds(self) -> float:
@@ -103,6 +103,7 @@ class Ledger:
         self._redis, self._keys = redis, keys
         self._job, self._parts = keys.job(name), keys.job_parts(name)
         self._tallies, self._walker = keys.job_tallies(name), keys.job_walker(name)
+        self._working = keys.job_working(name)  # expires: clocks of machines differ, and are set
         self._kinds = {
             self._job: "hash",
             self._parts: "stream",
@@ -122,12 +123,13 @@ class Ledger:
             spec.model_dump_json(),
             now,
             GROUP,
-            now - SILENT_SECONDS,
+            silent_ms(),
             "anew" if anew else "",
             host,
             int(now * 1000),
         )
-        made = await self._run(BEGIN, (self._job, self._parts, self._tallies, self._walker), facts)
+        keys = (self._job, self._parts, self._tallies, self._walker, self._working)
+        made = await self._run(BEGIN, keys, facts)
         if made < 0:
             raise JobUnderWay(self.name)
         if made:
@@ -244,7 +246,7 @@ class Ledger:
         """
         async with connected(self._redis):
             if await self._redis.hget(self._job, "state") == RUNNING.encode():
-                await self._redis.hset(self._job, "beat", time.time())
+                await self._redis.set(self._working, 1, px=silent_ms())
             if entries:
                 await self._claim(entries)
 
@@ -269,7 +271,8 @@ class Ledger:
                 pipeline.hgetall(self._job)
                 pipeline.xlen(self._parts)
                 pipeline.hvals(self._tallies)
-                job, waiting, tallies = await pipeline.execute()
+                pipeline.exists(self._working)
+                job, waiting, tallies, attended = await pipeline.execute()
         except RedisRefused as error:
             if mistyped(error):
                 raise JobUnreadable(self.name, error) from error
@@ -279,7 +282,7 @@ class Ledger:
         tally = Tally()
         for one in tallies:
             tally.merge(Tally.from_json(one))
-        return standing(self.name, job, int(waiting), tally)
+        return replace(standing(self.name, job, int(waiting), tally), attended=bool(attended))
 
     async def end(self, state: str, reason: str = "", *, done: bool = False) -> bool:
         """End the job unfinished, with `done` also one whose rows are all done; false when it had ended before.
@@ -317,7 +320,6 @@ def standing(name: str, job: dict[bytes, bytes], waiting: int, tally: Tally) -> 
         tally=tally,
         begun=float(text["begun"]),
         ended=float(text.get("ended", 0)),
-        beat=float(text.get("beat", 0)),
         reason=text.get("reason", ""),
         host=text.get("host", ""),
         position=text["position"],

@@ -85,7 +85,7 @@ class Outcome:
         now.tally.merge(tally)
         self.by_process[row["process"]] += tally.rows
         share, passed_over = max(now.share, row["share"]), now.passed_over + row["passed_over"]
-        self.standing = replace(now, share=share, passed_over=passed_over, beat=time.time())
+        self.standing = replace(now, share=share, passed_over=passed_over)
         most = now.spec.max_errors
         if most is not None and now.tally.skipped.total() > most:
             raise TooManyErrors(now.tally, most)
@@ -103,7 +103,9 @@ async def begun(engine: Engine, build: Callable[[], Engine], spec: JobSpec, name
     if serving.plan is None:
         raise no_view(spec.model)
     fixed = settled(absolute(spec), serving.manifest)
-    return Job(build, Standing(name, fixed, RUNNING, 0.0, 0, 0, Tally(), time.time()), serving.plan)
+    return Job(
+        build, Standing(name, fixed, RUNNING, 0.0, 0, 0, Tally(), time.time(), attended=True), serving.plan
+    )
 
 
 def absolute(spec: JobSpec) -> JobSpec:

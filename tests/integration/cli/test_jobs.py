@@ -39,7 +39,7 @@ async def keep(redis_url: str) -> None:
             await one.settle(part, tally.to_json())
             if name == "done":
                 await one.walked()
-            await redis.hset(Keys().job(name), "beat", 1)
+            await redis.delete(Keys().job_working(name))
 
 
 async def end(redis_url: str, name: str) -> None:

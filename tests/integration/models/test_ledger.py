@@ -258,6 +258,27 @@ async def test_the_same_job_begins_anew_unless_somebody_works_on_it(redis: Redis
     assert now.walk > walk
 
 
+@pytest.mark.parametrize("ahead", [-3600.0, 3600.0])
+async def test_who_works_on_a_job_does_not_depend_on_the_clocks_of_machines(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch, ahead: float
+) -> None:
+    one, true = ledger(redis), time.time
+    monkeypatch.setattr("time.time", lambda: true() + ahead)  # of the machine that began it
+    await one.begin(SPEC, host=SERVER)
+    await one.beat([])
+    monkeypatch.undo()
+    monkeypatch.setattr(ledger_module, "SILENT_SECONDS", 0.2)
+
+    assert (await one.look()).alive
+    assert await Waiting(redis, Keys()).names() == []
+    with pytest.raises(JobUnderWay):
+        await ledger(redis, "b").begin(SPEC)
+    await asyncio.sleep(0.25)  # and now its process is dead
+    assert not (await one.look()).alive
+    assert await Waiting(redis, Keys()).names() == ["job"]
+    assert await ledger(redis, "b").begin(SPEC)
+
+
 async def test_a_job_that_cannot_be_listed_is_not_begun(redis: Redis) -> None:
     await redis.set("insitu:jobs", "no list")
 

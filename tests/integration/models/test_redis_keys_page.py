@@ -60,6 +60,7 @@ def test_the_table_has_every_key_that_the_code_builds_and_no_other() -> None:
     ]
     built += [keys.jobs(), keys.job("nightly")]
     built += [keys.job_parts("nightly"), keys.job_tallies("nightly"), keys.job_walker("nightly")]
+    built += [keys.job_working("nightly")]
     built += [keys.job_appended("nightly", 1.5, "scores", 9)]
     methods = [one for name, one in vars(Keys).items() if not name.startswith("_") and callable(one)]
     methods = [one for one in methods if signature(one).return_annotation is str]  # that build one

@@ -197,7 +197,7 @@ async def test_a_job_that_a_command_began_and_left_is_begun_anew(client: Client,
     await ledger(redis, made["job"]).beat([])
 
     alive = await client.post(PATH, json={"job": "nightly"})
-    await redis.hset(Keys().job("nightly"), "beat", 1)
+    await redis.delete(Keys().job_working("nightly"))
     left = await client.post(PATH, json={"job": "nightly"})
 
     assert (alive.status_code, left.status_code) == (409, 201)

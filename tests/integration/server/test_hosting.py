@@ -317,7 +317,7 @@ async def test_a_job_whose_processes_die_at_once_is_given_up(
 async def test_a_job_that_a_command_began_is_left_to_it(redis: Redis, hopeless: Hosting) -> None:
     one = Ledger(redis, Keys(), "own", "test")
     await one.begin(JobSpec(model="churn", version=1))
-    await redis.hset(Keys().job("own"), "beat", 1)  # the command has died long ago
+    await redis.delete(Keys().job_working("own"))  # the command has died long ago
 
     hopeless.start()
     await asyncio.sleep(1.5)

@@ -32,6 +32,7 @@ def test_every_key_is_known_as_one_of_ours(prefix: str) -> None:
     own = [keys.models(), keys.events(), keys.jobs(), keys.model("m"), keys.aliases("m"), keys.versions("m")]
     own += [keys.manifest("m", 1), keys.card("m", 1), keys.refused("m", 1), keys.chunk("m", 1, 0)]
     own += [keys.job("j"), keys.job_parts("j"), keys.job_tallies("j"), keys.job_walker("j")]
+    own += [keys.job_working("j")]
     own += [keys.job_appended("j", 1.5, "s", 7), f"{prefix}:{{key}}"]
 
     assert [key for key in own if not keys.owns(key)] == []
