@@ -26,13 +26,23 @@ class ServerClient:
     """One server; close it, or use it in a `with`."""
 
     def __init__(self, url: str, token: str | None = None) -> None:
+        """Take the address of a server; nothing is sent yet.
+
+        Raises: WrongUsage, it is none.
+        """
         self.url = url
         timeout = httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS)
         self.headers = {"authorization": f"Bearer {token}"} if token else {}
         # A proxy of the environment has no business between two programs of one machine.
-        self._http = httpx.Client(
-            base_url=url, timeout=timeout, headers=self.headers, trust_env=False, verify=trust(url)
-        )
+        try:
+            self._http = httpx.Client(
+                base_url=url, timeout=timeout, headers=self.headers, trust_env=False, verify=trust(url)
+            )
+        except httpx.InvalidURL as error:
+            raise WrongUsage(
+                f"the server's address {shown(url)!r} is none ({error}); it is written as http://HOST:8000, an IPv6 "
+                "address in brackets, http://[::1]:8000"
+            ) from error
 
     @classmethod
     def of(cls, settings: Settings) -> Self:

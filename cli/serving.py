@@ -23,13 +23,14 @@ from cli.signals import unwind_on_signals
 from cli.terminal import Terminal
 from models.errors import InsituError, RedisRefused
 from server.settings import ServerSettings
-from server.workers.listeners import DOORS, PortRefused
+from server.workers.listeners import DOORS, PortRefused, place
 from server.workers.opening import fault_of_certificate
 
 OWN_OPTIONS = ("redis_url",)  # serve and up say themselves which Redis it is
 PORT_CURES = {
     errno.EADDRINUSE: "another program listens there; end it, or take another --port (0 takes a free one)",
     errno.EACCES: "this user may not listen there; take a --port over 1023",
+    errno.EINVAL: "an address of one link goes with its interface, as in --host fe80::1%eth0",
     errno.EADDRNOTAVAIL: "this machine has no such address; name one of its own with --host",
 }
 # Looked for where they are not imported.
@@ -168,7 +169,7 @@ def run(settings: ServerSettings, started: Started) -> None:
             raise
         if error.errno == errno.EADDRINUSE and answers_there(settings):
             cure = INSITU_THERE
-        where = f"{settings.host}:{settings.port}"
+        where = place(settings.host, settings.port)
         raise CannotListen(
             f"the server cannot listen on {where} ({os.strerror(error.errno or 0)}): {cure}",
             host=settings.host,
@@ -188,7 +189,7 @@ def port_refused(settings: ServerSettings, error: PortRefused) -> CannotListen:
     cure = PORT_CURES.get(error.errno or 0, "take another --port").replace("--port", f"--{error.door}-port")
     spoken, why = DOORS[error.door], os.strerror(error.errno or 0)
     return CannotListen(
-        f"the server cannot listen on {settings.host}:{error.port} for {spoken} ({why}): "
+        f"the server cannot listen on {place(settings.host, error.port)} for {spoken} ({why}): "
         f"{cure}; -1 serves none",
         host=settings.host,
         port=error.port,
@@ -219,7 +220,7 @@ def answers_there(settings: ServerSettings) -> bool:
     from cli.client import is_alive
 
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104  # compared, not bound
-    return is_alive(f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}")
+    return is_alive(f"http://{place(host, settings.port)}")
 
 
 def options(redis_url: RedisUrl, data_dir: DataDir) -> str:

@@ -87,7 +87,7 @@ def named(url: str) -> Named:
             address = Named(Kind.CLUSTER if kind else Kind.ONE, f"{plain}://{rest}")
         for one in (address.redis, *address.sentinels):
             checked(Redis.from_url(one))
-        check_database(address.redis)
+        check_path(address.redis)
     return address
 
 
@@ -98,12 +98,18 @@ def is_cut(rest: str) -> bool:
     return "@" in rest and "@" not in place and ":" in place and not port.isdigit() and not port.endswith("]")
 
 
-def check_database(url: str) -> None:
-    """Refuse the URL of one server whose database is no number.
+def check_path(url: str) -> None:
+    """Refuse the URL of one server whose database is no number, or whose socket is not named from the root.
 
     Raises: ValueError.
     """
     parts = urlsplit(url)
+    if (
+        parts.scheme == "unix" and parts.hostname
+    ):  # redis-py would pass over it, and look for the rest at the root
+        raise ValueError(
+            "its path does not begin at the root; give it whole, as in unix:///run/redis/redis.sock"
+        )
     if parts.scheme != "unix" and not DATABASE.fullmatch(parts.path):
         # not said again: a password with a slash in it would be a part of it
         raise ValueError("its database is no number; give one, as in redis://HOST:6379/0")

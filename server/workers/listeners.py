@@ -12,7 +12,7 @@ import socket
 import struct
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Self
+from typing import Any, Self
 
 log = logging.getLogger(__name__)
 
@@ -131,16 +131,27 @@ def place(host: str, port: int) -> str:
 
 def bound(host: str, port: int, *, shared: bool = False) -> socket.socket:
     """Return a socket that is bound to an address and does not listen yet."""
-    one = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    family, address = resolved(host, port)
+    one = socket.socket(family)
     try:
         one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # the last server's connections linger
         if shared:
             one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        one.bind((host, port))
+        one.bind(address)
     except OSError:
         one.close()
         raise
     return one
+
+
+def resolved(host: str, port: int) -> tuple[socket.AddressFamily, Any]:
+    """Return which family an address is of, and what a socket is bound to: of a name IPv4 where it has that.
+
+    Raises: OSError, no such name is known.
+    """
+    found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    family, *_, address = min(found, key=lambda one: one[0] != socket.AF_INET)
+    return family, address
 
 
 def steer(one: socket.socket, chosen: Sequence[int]) -> None:

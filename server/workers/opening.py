@@ -8,7 +8,7 @@ from typing import Protocol
 
 from models.errors import REASON_CHARACTERS, shown
 from models.tls_files import unreadable
-from server.workers.listeners import place
+from server.workers.listeners import place, resolved
 
 BACKLOG = 2048
 
@@ -48,12 +48,13 @@ class Listening:
 
         Raises: OSError.
         """
-        one = socket.socket(socket.AF_INET6 if ":" in self.host else socket.AF_INET)
+        family, address = resolved(self.host, self.port)
+        one = socket.socket(family)
         try:
             one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             one.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            one.bind((self.host, self.port))
+            one.bind(address)
             one.listen(BACKLOG)
         except OSError:
             one.close()

@@ -197,6 +197,38 @@ def test_a_host_that_is_no_name_of_this_machine_is_named_with_the_cure(insitu: I
     )
 
 
+@pytest.mark.parametrize(
+    ("host", "told"),
+    [
+        (
+            "2001:db8::7",
+            "cannot listen on [2001:db8::7]:8123 (Cannot assign requested address): this machine has",
+        ),
+        (
+            "fe80::1",
+            "cannot listen on [fe80::1]:8123 (Invalid argument): an address of one link goes with its inter",
+        ),
+    ],
+)
+def test_an_ipv6_address_that_cannot_be_listened_on_is_named_as_urls_have_it(
+    insitu: Insitu, host: str, told: str
+) -> None:
+    if not socket.has_dualstack_ipv6():
+        missing("no IPv6 here")
+    refused = insitu("serve", "--host", host, "--port", "8123", "--allow-anonymous", "--log-level", "error")
+
+    assert refused.code == 1
+    assert told in refused.error
+
+
+def test_an_address_of_a_server_that_is_none_is_told_with_the_rule(insitu: Insitu) -> None:
+    refused = insitu("predict", "m", "k:1", "--url", "http://::1:8000")
+
+    assert refused.code == 2
+    assert "the server's address 'http://::1:8000' is none" in refused.error
+    assert "an IPv6 address in brackets, http://[::1]:8000" in refused.error
+
+
 def test_every_address_of_this_machine_is_listened_on_by_every_door(running: Start) -> None:
     if not socket.has_dualstack_ipv6():
         missing("no IPv6 here")

@@ -8,7 +8,7 @@ from contextlib import ExitStack, closing
 
 import pytest
 
-from server.workers.listeners import Listeners
+from server.workers.listeners import Listeners, resolved
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere workers share one socket")
 
@@ -105,3 +105,22 @@ def test_the_port_is_free_when_they_are_closed() -> None:
 
     with closing(Listeners.reserve(HOST, port, 2)) as again:
         assert again.sockets[1].getsockname() == (HOST, port)
+
+
+@pytest.mark.parametrize(("families", "chosen"), [("6", "6"), ("64", "4"), ("4", "4")])
+def test_a_name_may_be_that_of_an_ipv6_address(
+    monkeypatch: pytest.MonkeyPatch, families: str, chosen: str
+) -> None:
+    known = {
+        "4": (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("10.0.0.7", 80)),
+        "6": (socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("fd00::7", 80, 0, 0)),
+    }
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **_how: [known[one] for one in families])
+
+    assert resolved("inside", 80) == (known[chosen][0], known[chosen][4])
+
+
+def test_an_address_of_one_link_is_listened_on_with_its_interface() -> None:
+    family, address = resolved("fe80::1%lo", 80)
+
+    assert (family, address[3]) == (socket.AF_INET6, socket.if_nametoindex("lo"))

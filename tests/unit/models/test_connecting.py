@@ -77,6 +77,11 @@ def test_what_is_no_url_of_redis_is_refused_with_the_rule(url: str) -> None:
         ("redis://h/features", "is not a valid URL: its database is no number; give one, as in redis"),
         ("redis://h/1/2", "is not a valid URL: its database is no number; give one, as in redis"),
         ("rediss+cluster://h/%31", "is not a valid URL: its database is no number; give one, as in redis"),
+        ("unix://run/redis.sock", "is not a valid URL: its path does not begin at the root; give it whole"),
+        (
+            "unix://./redis.sock?db=1",
+            "is not a valid URL: its path does not begin at the root; give it whole",
+        ),
         ("redis+sentinel://h/features/x", "is not a valid URL: its database is no number; give one"),
     ],
 )
