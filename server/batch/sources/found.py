@@ -1,12 +1,14 @@
 """Keys that an index of Redis' search finds."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 from redis.asyncio.cluster import RedisCluster
 
-from models.errors import BadRequest, RedisRefused, listed, shown
+from models.errors import BadRequest, InsituError, RedisRefused, listed, shown
 from models.redis_failures import connected
 from models.scanning import ENDED, CursorsLost
 from models.shards import asked
@@ -18,15 +20,20 @@ from server.batch.sources.positions import written
 
 READ_COUNT = 1000  # rows Redis finds per call: it answers nobody else meanwhile
 DIALECT = 2
-CURSOR_LOST = "cursor not found"  # what Redis says of one that idled too long, or of a process before
+IDLE_SECONDS = (
+    30.0  # then a row of a cursor is read: Redis drops one that idles for five minutes, as it comes
+)
+# What Redis says of a cursor that idled too long, or of a process before, and of one whose index was dropped.
+CURSOR_LOST = ("cursor not found", "dropped while the cursor")
 
 
 class FoundKeys:
     """FT.AGGREGATE with a cursor.
 
     A cursor gives each row once and cannot be turned back: a walk that is taken up, or whose cursor
-    Redis has dropped (it idled for minutes, Redis was restarted), begins anew. What an index that is
-    being built has not read yet is not found.
+    Redis has dropped (Redis was restarted, the index made anew under its alias), begins anew. While
+    nobody takes what was found, the cursor is kept alive, or a slow job would begin anew for ever. What
+    an index that is being built has not read yet is not found.
     """
 
     strict = True
@@ -68,8 +75,29 @@ class FoundKeys:
             if not cursor:
                 yield Step(Part(keys), ENDED, 1.0)
                 return
-            yield Step(Part(keys), written(seen=seen), min(1.0, seen / total))
-            rows, cursor = await self._next(node, cursor)
+            taken = asyncio.Event()
+            alive = asyncio.create_task(self._kept_alive(node, cursor, taken))
+            try:
+                yield Step(Part(keys), written(seen=seen), min(1.0, seen / total))
+            finally:
+                taken.set()
+            rows, cursor = await alive
+            if cursor:
+                more, cursor = await self._next(node, cursor)
+                rows += more
+
+    async def _kept_alive(self, node: Any, cursor: int, taken: asyncio.Event) -> tuple[list[Any], int]:
+        """Read a row now and then until `taken`, and return them and the cursor, 0 at the end of the rows."""
+        rows: list[Any] = []
+        while cursor and not taken.is_set():
+            try:
+                async with asyncio.timeout(IDLE_SECONDS):
+                    await taken.wait()
+            except TimeoutError:
+                with suppress(CursorsLost, InsituError):  # whoever reads on is told
+                    more, cursor = await self._next(node, cursor, 1)
+                    rows += more
+        return rows, cursor
 
     async def _node(self) -> Any:
         """Return the node that keeps the cursor: any one, None without a cluster."""
@@ -99,11 +127,19 @@ class FoundKeys:
                 f"this Redis has no search that can be read from ({said}); it takes Redis 8, or the search "
                 "module of Redis Stack; or name the keys by a pattern, a set or a file"
             )
-        if "index" in str(said).lower() and self._index not in names:
+        if "index" in str(said).lower() and not await self._is_there(node):
             return BadRequest(f"there is no index {shown(self._index)!r}; there are: {listed(names)}")
         return BadRequest(
             f"the query {shown(self._query)!r} on index {shown(self._index)!r} is refused: {said}"
         )
+
+    async def _is_there(self, node: Any) -> bool:
+        """Whether there is such an index, or alias of one."""
+        try:
+            await asked(self._redis, node, "FT.INFO", self._index)
+        except RedisRefused:
+            return False
+        return True
 
     async def _first(self, node: Any) -> tuple[list[Any], int]:
         # TIMEOUT 0: by default Redis ends a query after half a second and says nothing of the rest.
@@ -111,12 +147,12 @@ class FoundKeys:
         command = ("FT.AGGREGATE", self._index, self._query, "LOAD", 1, "@__key", *options)
         return rows_of(await asked(self._redis, node, *command))
 
-    async def _next(self, node: Any, cursor: int) -> tuple[list[Any], int]:
-        command = ("FT.CURSOR", "READ", self._index, cursor, "COUNT", READ_COUNT)
+    async def _next(self, node: Any, cursor: int, count: int | None = None) -> tuple[list[Any], int]:
+        command = ("FT.CURSOR", "READ", self._index, cursor, "COUNT", count or READ_COUNT)
         try:
             return rows_of(await asked(self._redis, node, *command))
         except RedisRefused as error:
-            if CURSOR_LOST in str(error).lower():
+            if any(words in str(error).lower() for words in CURSOR_LOST):
                 raise CursorsLost from error
             raise
 

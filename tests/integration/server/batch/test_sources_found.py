@@ -1,5 +1,6 @@
 """Keys that an index finds; a cursor that is lost begins the walk anew."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from redis.asyncio import Redis
 from models.connecting import connect
 from models.errors import BadRequest, RedisUnavailable
 from models.jobs import Found
+from server.batch.sources import found as found_module
 from server.batch.sources.opening import open_source
 from tests.conftest import missing
 from tests.integration.server.batch.walks import PLAN, dropped_after, found, steps_of
@@ -111,6 +113,57 @@ async def test_a_cursor_that_is_lost_begins_the_walk_anew(redis_server: Start) -
     assert not first.anew
     assert [step.anew for step in rest] == [True] + [False] * (len(rest) - 1)
     assert found(rest) == KEYS
+
+
+async def test_a_cursor_lives_while_nobody_takes_what_it_found(
+    client: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(found_module, "IDLE_SECONDS", 0.02)
+    before = await client.execute_command("FT.CONFIG", "GET", "CURSOR_MAX_IDLE")
+    await client.execute_command("FT.CONFIG", "SET", "CURSOR_MAX_IDLE", 100)
+    try:
+        walk = open_source(Found(index="colours"), client, PLAN).steps("")
+        steps = [await anext(walk)]
+        await asyncio.sleep(0.3)
+        await client.execute_command("FT.CURSOR", "GC", "colours", 0)
+        steps += [step async for step in walk]
+    finally:
+        await client.execute_command("FT.CONFIG", "SET", "CURSOR_MAX_IDLE", value_of(before))
+
+    assert not any(step.anew for step in steps)
+    assert sorted(key for step in steps for key in step.part.keys) == sorted(KEYS)
+
+
+def value_of(reply: Any) -> bytes:
+    value: bytes = next(iter(reply.values())) if isinstance(reply, dict) else reply[0][1]
+    return value
+
+
+async def test_an_alias_that_is_moved_to_another_index_is_walked_anew(redis_server: Start) -> None:
+    server = redis_server(search=True)
+    filled(server)
+    async with connect(server.url) as client:
+        await client.execute_command("FT.ALIASADD", "all", "colours")
+        walk = open_source(Found(index="all"), client, PLAN).steps("")
+        await anext(walk)
+        await client.execute_command("FT.CREATE", "newer", "PREFIX", 1, "k:9", "SCHEMA", "a", "NUMERIC")
+        await client.execute_command("FT.ALIASUPDATE", "all", "newer")
+        await client.execute_command("FT.DROPINDEX", "colours")
+        rest = [step async for step in walk]
+
+    assert rest[0].anew
+    assert found(rest) <= {key for key in KEYS if key.startswith(b"k:9")}
+
+
+async def test_a_query_on_an_alias_that_is_none_is_refused_as_such(redis_server: Start) -> None:
+    server = redis_server(search=True)
+    filled(server)
+    async with connect(server.url) as client:
+        await client.execute_command("FT.ALIASADD", "all", "colours")
+        with pytest.raises(
+            BadRequest, match=r"the query '@index:\[' on index 'all' is refused: Syntax error"
+        ):
+            await steps_of(Found(index="all", query="@index:["), client)
 
 
 async def test_an_unknown_index_is_refused_with_those_there_are(client: Redis) -> None:
