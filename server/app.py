@@ -46,7 +46,8 @@ GC_THRESHOLDS = (20_000, 10, 10)  # Python's 700 is reached with the requests of
 class Place:
     """What a server is given where it is one of several on a port.
 
-    `hosts` says whether scoring jobs are worked on from here: one of several does.
+    `hosts` says whether scoring jobs are worked on from here: one of several does. Where it `follows` another that
+    has its models loaded, it takes the place with them or not at all.
 
     Units: wait_seconds, how long the doors stay closed for the stored models.
     """
@@ -55,6 +56,7 @@ class Place:
     metrics: Path | None = None
     wait_seconds: float = FIRST_SECONDS
     hosts: bool = True
+    follows: bool = False
 
 
 ALONE = Place()
@@ -77,7 +79,8 @@ def quietly(_url: str, _beside: Mapping[str, str]) -> None:
 async def serve(settings: ServerSettings, started: Started = quietly, place: Place = ALONE) -> None:
     """Serve until SIGTERM, SIGINT or SIGHUP; `started` gets the addresses once requests are answered.
 
-    Raises: OSError, the port is taken; ProviderUnavailable; BadName; RedisRefused.
+    Raises: OSError, the port is taken; ProviderUnavailable; BadName; RedisRefused; RedisUnavailable, a server that
+            follows another cannot load its models.
     """
     begun = time.perf_counter()
     engine = build_engine(settings, place.metrics)
@@ -88,6 +91,8 @@ async def serve(settings: ServerSettings, started: Started = quietly, place: Pla
     log.info("serving %s", without_password(settings.redis_url))
     try:
         await engine.start(place.wait_seconds)
+        if place.follows and engine.fault is not None:
+            raise engine.fault
         if place.hosts:
             hosting.start()
         await open_beside(settings, engine, held, doors)

@@ -53,7 +53,7 @@ def serve(number: int, listener: socket.socket, channel: socket.socket) -> int:
     alone = threading.Event()
     threading.Thread(target=end_when_alone, args=(channel, task, alone), daemon=True).start()
     wait = FIRST_SECONDS if task.wait_seconds is None else task.wait_seconds
-    place = app.Place(listener, task.metrics, wait, hosts=number == HOSTING)
+    place = app.Place(listener, task.metrics, wait, hosts=number == HOSTING, follows=task.follows)
 
     def started(url: str, _beside: Mapping[str, str]) -> None:
         tell(channel, answers(url))

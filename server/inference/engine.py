@@ -122,6 +122,11 @@ class Engine:
         followed = self._reason is None or (self._preloaded and bool(self._reader.lacking))
         return followed and self._reader.reason is None
 
+    @property
+    def fault(self) -> InsituError | None:
+        """Why Redis did not answer last; None where it did, or was not asked yet."""
+        return self._fault
+
     def ready(self) -> tuple[bool, str]:
         """Whether predictions can be asked for, and why not.
 

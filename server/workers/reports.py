@@ -1,6 +1,6 @@
 """What a supervisor and a worker tell each other: one JSON object a line over their channel.
 
-    supervisor -> worker   {"settings": {...}, "metrics": PATH, "wait_seconds": SECONDS or null}
+    supervisor -> worker   {"settings": {...}, "metrics": PATH, "wait_seconds": SECONDS or null, "follows": BOOLEAN}
     worker -> supervisor   {"answers": URL}
                            {"alive": true}   again and again, once it answers
                            {"kind": NAME, "code": CODE, "message": TEXT, "details": {...}}   it cannot serve
@@ -26,7 +26,7 @@ class WorkerFailed(InsituError):
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What a worker is to serve.
+    """What a worker is to serve; one that `follows` takes the place of another that answers, and has to be as able.
 
     Units: wait_seconds, how long it may load before it answers; None leaves that to the server.
     """
@@ -34,6 +34,7 @@ class Task:
     settings: ServerSettings
     metrics: Path
     wait_seconds: float | None = None
+    follows: bool = False
 
     def line(self) -> bytes:
         """Return the task as it is sent."""
@@ -41,6 +42,7 @@ class Task:
             "settings": self.settings.model_dump(mode="json"),
             "metrics": str(self.metrics),
             "wait_seconds": self.wait_seconds,
+            "follows": self.follows,
         }
         return json.dumps(told).encode() + b"\n"
 
@@ -49,7 +51,7 @@ class Task:
         """Return the task that was sent."""
         told = json.loads(line)
         settings = ServerSettings.model_validate(told["settings"])
-        return cls(settings, Path(told["metrics"]), told["wait_seconds"])
+        return cls(settings, Path(told["metrics"]), told["wait_seconds"], told["follows"])
 
 
 def answers(url: str) -> bytes:

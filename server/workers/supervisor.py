@@ -135,9 +135,9 @@ class Supervisor:
                     why = f"cannot be started: {error}"
                     self._try_again(slot, f"worker {slot.number} {why}", in_vain(why, slot))
 
-    def _new(self, slot: Slot) -> Worker:
+    def _new(self, slot: Slot, *, follows: bool = False) -> Worker:
         others = any(one.answering for one in self._slots)
-        task = Task(self._task.settings, self._task.metrics, LOAD_SECONDS if others else None)
+        task = Task(self._task.settings, self._task.metrics, LOAD_SECONDS if others else None, follows)
         worker = Worker.start(slot.number, self._listeners.sockets[slot.number - 1], task)
         self._selector.register(worker.channel, selectors.EVENT_READ, worker)
         log.info("%s starts", worker)
@@ -261,7 +261,7 @@ class Supervisor:
             return
         slot = self._to_renew.popleft()
         try:
-            slot.successor = self._new(slot)
+            slot.successor = self._new(slot, follows=True)
         except OSError as error:
             self._to_renew.clear()
             log.warning("worker %d cannot be replaced: %s; those that are there stay", slot.number, error)

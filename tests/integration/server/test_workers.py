@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from http.client import HTTPConnection, HTTPException
 from json import dumps, loads
 from pathlib import Path
@@ -25,6 +25,10 @@ from redis.asyncio import Redis
 
 from models.store import ModelStore
 from server.cores import available_cores
+from server.settings import ServerSettings
+from server.workers.listeners import Listeners
+from server.workers.processes import Worker
+from server.workers.reports import Task
 from tests.graphs import bundle, constant
 from tests.integration.server.conftest import Serve
 from tests.integration.server.processes import resident_bytes
@@ -438,6 +442,21 @@ def test_a_restart_one_after_the_other_fails_no_request(serve: Serve, stored: st
     assert set(told) == {200}
     assert sum(told.values()) > 50
     assert {one.pid for one in callers(server.url, 16)} == set(workers_of(server.pid))
+
+
+def test_a_worker_that_cannot_load_its_models_takes_the_place_of_none(tmp_path: Path) -> None:
+    settings = ServerSettings(redis_url=f"unix://{tmp_path}/away.sock", grpc_port=-1, resp_port=-1, workers=2)
+    with closing(Listeners.reserve("127.0.0.1", 0, 1)) as listeners:
+        worker = Worker.start(1, listeners.sockets[0], Task(settings, tmp_path, 10.0, follows=True))
+        try:
+            wait_until(worker.ended, "it serves without a model")
+        finally:
+            worker.process.kill()
+            worker.process.wait()
+            worker.channel.close()
+
+    assert not worker.answering
+    assert worker.why().startswith("Redis does not answer")
 
 
 @pytest.mark.timeout(600)

@@ -21,7 +21,7 @@ class OnlyThere(InsituError):
 def test_a_task_arrives_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INSITU_PORT", "1")
     settings = ServerSettings(port=8001, tokens=(f"admin:{'a' * 64}",), tls_cert=Path("c"), tls_key=Path("k"))
-    task = Task(settings, Path("/metrics"), 30.0)
+    task = Task(settings, Path("/metrics"), 30.0, follows=True)
 
     assert Task.parse(task.line()) == task
     assert task.line().count(b"\n") == 1
