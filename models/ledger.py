@@ -87,8 +87,8 @@ class Standing:
 
     @property
     def seconds(self) -> float:
-        """How long it has gone on."""
-        return (self.ended or time.time()) - self.begun
+        """How long it has gone on; 0 where the clock of whoever asks is behind that of whoever began it."""
+        return max(0.0, (self.ended or time.time()) - self.begun)
 
 
 class Ledger:

@@ -161,8 +161,8 @@ def check_host(host: str) -> None:
     name = urlsplit(f"//{host}").hostname if is_netloc(host) else None
     if name is None or not is_local(name):
         raise Forbidden(
-            "this server is open to its own machine only and was asked under another name; use "
-            "http://127.0.0.1, or configure INSITU_TOKENS",
+            "this server is open to its own machine only and was asked under another name; ask "
+            "it as localhost, 127.0.0.1 or [::1], whichever it listens on, or configure INSITU_TOKENS",
             host=host[:128],
         )
 
