@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from models import documents, errors, features, sources, templates, tensors
+from models import decoding, documents, errors, features, sources, templates, tensors
 from models.assembly import Assembled, Plan
 from models.errors import BadFeatureView, FeatureError
 from models.features import FeatureView
@@ -144,7 +144,7 @@ def test_every_error_of_a_row_is_in_the_table() -> None:
     listed = set(re.findall(r"^\| `(\w+)` \|", SECTIONS["Errors"], re.MULTILINE))
     known = {
         found
-        for found in vars(errors).values()
+        for found in (*vars(errors).values(), *vars(decoding).values())
         if isinstance(found, type) and issubclass(found, FeatureError)
     }
 
