@@ -22,6 +22,7 @@ from server.resp.wire.scanning import Scanner
 ASKED_BYTES = 1 << 30  # of the replies to what is asked for together
 KEPT_BYTES = 1 << 16  # of which note is taken
 REPLY_SECONDS = 5.0  # in which something more has to come, or be taken of what was sent
+READ_SECONDS = 0.05  # in which what has come by then is read
 CLIENTS_SECONDS = 30.0  # the same, of transactions and scripts of clients: Redis may be at work on them
 
 
@@ -63,10 +64,11 @@ class Asked:
 class Patience:
     """How long something is waited for between looks, and what of all that was sent Redis had not taken at the last."""
 
-    __slots__ = ("next", "seconds", "unsent")
+    __slots__ = ("next", "over", "seconds", "unsent")
 
     def __init__(self, seconds: float, unsent: int) -> None:
         self.seconds, self.unsent = seconds, unsent
+        self.over = False  # but for what may lie there unread
         self.next: asyncio.TimerHandle | None = None
 
     def ended(self) -> None:
@@ -225,8 +227,12 @@ class Upstream(asyncio.Protocol):
             return
         before, patience.unsent = patience.unsent, self.transport.get_write_buffer_size()
         if self._quiet or self._came or patience.unsent < before:
-            self._came = False
+            self._came = patience.over = False
             self._look_later(heard, patience)
+            return
+        if not patience.over:  # a loop that stood still looks at its clocks before it reads what has come
+            patience.over = True
+            patience.next = asyncio.get_running_loop().call_later(READ_SECONDS, self._late, heard, patience)
             return
         heard.set_exception(RedisUnavailable(f"no reply within {patience.seconds:g} s"))
         self.transport.abort()
