@@ -20,6 +20,8 @@ from server.resp.commands.model_parsing import NO_BACKEND, Wanted, parse_modelse
 from server.resp.commands.model_storing import UNPOINT, let_go, put, take
 from server.resp.commands.stored_models import manifest_of
 from server.resp.refusals import Refused, refused
+from server.resp.wire.frames import END
+from server.resp.wire.long_replies import put_together
 from server.resp.wire.replies import OK, array, bulk, integer
 
 GET_WORDS = 3  # at most, after the name
@@ -114,7 +116,9 @@ async def told(caller: Caller, args: Words, manifest: Manifest) -> bytes:
         return array(facts)
     onnx = (await caller.engine.store.load(manifest.name, manifest.version)).onnx
     file = in_chunks(onnx, caller.configuration.model_chunk_bytes)
-    return array([*facts, bulk("blob"), file]) if meta or not blob else file
+    if blob and not meta:
+        return await put_together(file)
+    return await put_together((b"*%d\r\n" % (len(facts) + 2), *facts, bulk("blob"), *file))
 
 
 def facts_of(manifest: Manifest, serving: Serving | None) -> list[bytes]:
@@ -146,16 +150,21 @@ def tag_of(manifest: Manifest) -> bytes:
     return bytes_of(manifest.execution.tag) if manifest.execution else b""
 
 
-def in_chunks(onnx: bytes, most: int) -> bytes:
-    """Return a file as one string, or as several where it is longer than one may be.
+def in_chunks(onnx: bytes, most: int) -> list[bytes | memoryview]:
+    """Return the pieces of a file as one string, or as several where it is longer than one may be.
 
     As many as RedisAI makes of it: the last one is empty where the length is a multiple of theirs. They are longer
     where they would be too many to be written: each costs a hundred bytes of memory, however short.
     """
     most = max(most, len(onnx) // CHUNKS_MOST + 1)
     if len(onnx) <= most:
-        return bulk(onnx)
-    return array([bulk(onnx[at : at + most]) for at in range(0, len(onnx) + 1, most)])
+        return [b"$%d\r\n" % len(onnx), onnx, END]
+    view, starts = memoryview(onnx), range(0, len(onnx) + 1, most)
+    pieces: list[bytes | memoryview] = [b"*%d\r\n" % len(starts)]
+    for at in starts:
+        chunk = view[at : at + most]
+        pieces += (b"$%d\r\n" % len(chunk), chunk, END)
+    return pieces
 
 
 async def modeldel(caller: Caller, args: Words) -> bytes:

@@ -39,6 +39,7 @@ from server.resp.commands.tensor_values import (
 )
 from server.resp.refusals import WRONG_TYPE, Refused, refused
 from server.resp.wire.frames import END
+from server.resp.wire.long_replies import PART_BYTES, put_together
 from server.resp.wire.replies import OK, Encoder, array, bulk, error, integer
 
 DIM_DIGITS = 19  # of a 64-bit number
@@ -48,7 +49,6 @@ META, BLOB, VALUES = b"META", b"BLOB", b"VALUES"
 # More is looked for by a script and set by a command: Lua makes copies and keeps the memory of them, which Redis
 # does not count. Whoever puts something else at the key between the two is overwritten, as by SET.
 SCRIPT_BYTES = 1 << 20
-PART_BYTES = 1 << 20  # of a long tensor that are put into its reply before others have their turn
 
 
 class TensorGet(NamedTuple):
@@ -173,13 +173,7 @@ async def replied(
         return reply.getvalue()
     if wanted.form is None or len(tensor.data) <= PART_BYTES:
         return tensor_reply(tensor, wanted)
-    reply, data = BytesIO(), memoryview(tensor.data)
-    reply.write(blob_head(tensor, wanted))
-    for first in range(0, len(data), PART_BYTES):
-        reply.write(data[first : first + PART_BYTES])
-        await asyncio.sleep(0)
-    reply.write(END)
-    return reply.getvalue()
+    return await put_together((blob_head(tensor, wanted), tensor.data, END))
 
 
 def tensor_reply(tensor: StoredTensor, wanted: TensorGet) -> bytes:

@@ -47,3 +47,28 @@ async def test_a_model_that_is_stored_is_let_go_before_it_is_loaded(
     assert len(held) == 1
     assert held[0] < 0.5 * len(file)
     assert most < 2.6 * len(file)  # what comes, with room to spare, and its words
+
+
+@pytest.mark.parametrize("chunk_bytes", [1 << 29, 1 << 20])
+async def test_a_model_that_is_got_is_copied_once(open_door: OpenDoor, chunk_bytes: int) -> None:
+    door, file = await open_door(), graphs.heavy(1.0, SIZE)
+    client = door.client()
+    await client.execute_command("AI.CONFIG", "MODEL_CHUNK_SIZE", chunk_bytes)
+    await client.execute_command("AI.MODELSTORE", "m", "ONNX", "CPU", "BLOB", file)
+    whole = await client.execute_command("AI.MODELGET", "m", "BLOB")
+    one = await door.line()
+    await one.ask(command("PING"), b"+PONG\r\n")
+    tracemalloc.start()
+    try:
+        await one.say(command("AI.MODELGET", "m"))
+        left = len(file)
+        while left > 0:
+            part = await one.reader.read(1 << 16)
+            assert part
+            left -= len(part)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert (whole if chunk_bytes > len(file) else b"".join(whole)) == file
+    assert most < 2.5 * len(file)

@@ -39,10 +39,12 @@ async def test_a_long_tensor_is_copied_once(open_door: OpenDoor, words: tuple[st
         await one.say(command("AI.TENSORGET", "t", *words))
         first = await one.line()
         while first != b"$%d\r\n" % size:
+            assert first
             first = await one.line()
         left = size
         while left:
             part = await one.reader.read(min(left, MIB))
+            assert part
             at = size - left
             assert part == data[at : at + len(part)]
             left -= len(part)
@@ -62,7 +64,9 @@ async def test_elements_one_by_one_are_held_as_their_reply_alone(open_door: Open
         assert await one.line() == b"*%d\r\n" % count
         left = reply
         while left:
-            left -= len(await one.reader.read(min(left, MIB // 8)))
+            part = await one.reader.read(min(left, MIB // 8))
+            assert part
+            left -= len(part)
 
     assert held[0] < 1.8 * reply
 
