@@ -1,9 +1,10 @@
 """Every Redis key of the product, built in one place; docs/redis-keys.md shows the same table.
 
     insitu:models                 set     names: a hint for listing, never the truth
-    insitu:{NAME}                 hash    next_version, created, description, previous:ALIAS, traffic, deleted
+    insitu:{NAME}                 hash    next_version, created, description, previous:ALIAS, traffic
     insitu:{NAME}:aliases         hash    alias -> version
     insitu:{NAME}:versions        set     numbers of the stored versions
+    insitu:{NAME}:deleted         string  a word of the last deletion, for a minute
     insitu:{NAME}:vN:manifest     string  Manifest as JSON
     insitu:{NAME}:vN:onnx:I       string  ONNX bytes in 64 MiB chunks, I from 0
     insitu:{NAME}:vN:card         string  the model card as HTML, where there is one
@@ -125,6 +126,10 @@ class Keys:
     def versions(self, name: str) -> str:
         """Set of the numbers of the stored versions."""
         return f"{self.model(name)}:versions"
+
+    def deleted(self, name: str) -> str:
+        """A word of the last deletion, by which one that is sent again knows that it was done; it expires."""
+        return f"{self.model(name)}:deleted"
 
     def manifest(self, name: str, version: int) -> str:
         """Manifest of one version, JSON text."""

@@ -138,7 +138,7 @@ redis.call('HSET', KEYS[1], 'traffic', ARGV[1])
 return 0
 """
 
-# KEYS: model, aliases, versions, then every key of the version.
+# KEYS: model, aliases, versions, deleted, then every key of the version.
 # ARGV: version, 1 where the aliases that point to it go too, a word that no other deletion has.
 # Returns what keeps it, {aliases that point to it, whether it has traffic}, or how many it was:
 # 1 deleted, 0 not there. Traffic ends where production goes.
@@ -147,7 +147,7 @@ DELETE = (
     SETTLE
     + TAKE
     + """
-if redis.call('HGET', KEYS[1], 'deleted') == ARGV[3] then return 1 end
+if redis.call('GET', KEYS[4]) == ARGV[3] then return 1 end
 local users, production = {}, false
 local all = redis.call('HGETALL', KEYS[2])
 for i = 1, #all, 2 do
@@ -162,8 +162,8 @@ local ends = ARGV[2] == '1'
 if #users > 0 and not ends or shared and not (ends and production) then return {users, shared and 1 or 0} end
 local there = redis.call('SREM', KEYS[3], ARGV[1])
 for i = 1, #users do take(KEYS[1], KEYS[2], users[i]) end
-for i = 4, #KEYS do redis.call('UNLINK', KEYS[i]) end
-if there == 1 then redis.call('HSET', KEYS[1], 'deleted', ARGV[3]) end
+for i = 5, #KEYS do redis.call('UNLINK', KEYS[i]) end
+if there == 1 then redis.call('SET', KEYS[4], ARGV[3], 'EX', 60) end
 return there
 """
 )

@@ -362,8 +362,8 @@ class ModelStore:
         Raises: BadName, ModelNotFound, VersionNotFound, VersionInUse, RedisUnavailable,
                 RedisRefused.
         """
-        model = (self.keys.model(name), self.keys.aliases(name), self.keys.versions(name))
-        keys = (*model, *await self._version_keys(name, version))
+        of = (self.keys.model, self.keys.aliases, self.keys.versions, self.keys.deleted)
+        keys = (*(key(name) for key in of), *await self._version_keys(name, version))
         async with connected(self.redis):
             found = await self.redis.eval(DELETE, len(keys), *keys, version, int(with_aliases), token_hex(8))
         if isinstance(found, list):

@@ -128,7 +128,8 @@ async def live(redis: Any) -> tuple[list[str], dict[str, Any]]:
         heard = []
         while (message := await channel.get_message(timeout=0.2)) is not None:
             heard.append(message["data"].decode())
-    return heard, {key.decode(): await stored(redis, key) async for key in redis.scan_iter()}
+    lasting = [key async for key in redis.scan_iter() if await redis.ttl(key) < 0]
+    return heard, {key.decode(): await stored(redis, key) for key in lasting}
 
 
 async def stored(redis: Any, key: bytes) -> dict[str, Any]:
