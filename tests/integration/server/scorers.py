@@ -34,5 +34,11 @@ async def working(url: str) -> asyncio.subprocess.Process:
 async def scoring(process: asyncio.subprocess.Process) -> None:
     """Wait until a process has scored rows."""
     assert process.stdout is not None
-    while not int(await process.stdout.readline()):
-        pass
+    assert process.stderr is not None
+    rows = b"0"
+    while not int(rows):
+        rows = await process.stdout.readline()
+        if not rows:
+            raise AssertionError(
+                f"it ended before it scored a row:\n{(await process.stderr.read()).decode()}"
+            )
