@@ -1,9 +1,5 @@
 """What a long tensor takes that is got: as it came from Redis, and as its reply; one by one, its reply alone."""
 
-import tracemalloc
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import numpy as np
 import pytest
 from redis.exceptions import ResponseError
@@ -12,20 +8,9 @@ from server.resp import answering
 from server.resp.commands import tensor_values, tensors
 from tests.integration.resp.conftest import OpenDoor
 from tests.integration.resp.doors import command
+from tests.memory import peak
 
 MIB = 1 << 20
-
-
-@contextmanager
-def peak() -> Iterator[list[int]]:
-    """Note the most bytes that were held at once beside those that are held already."""
-    told: list[int] = []
-    tracemalloc.start()
-    try:
-        yield told
-        told.append(tracemalloc.get_traced_memory()[1])
-    finally:
-        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("words", [("BLOB",), ("META", "BLOB")])

@@ -2,9 +2,6 @@
 
 import gzip
 import json
-import tracemalloc
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -12,6 +9,7 @@ import pytest
 from models.store import ModelStore
 from tests.graphs import bundle, model, node, value
 from tests.integration.rest.conftest import Client, StartDoor
+from tests.memory import peak
 
 PATH = "/v2/models/greatest/infer"
 LENGTH = "inference-header-content-length"
@@ -44,18 +42,6 @@ def large() -> tuple[bytes, dict[str, str]]:
     }
     text = json.dumps({"inputs": [one]}).encode()
     return text + np.arange(WIDTH, dtype="<f4").tobytes(), {LENGTH: str(len(text))}
-
-
-@contextmanager
-def peak() -> Iterator[list[int]]:
-    """Note the most bytes that were held at once beside those that are held already."""
-    told: list[int] = []
-    tracemalloc.start()
-    try:
-        yield told
-        told.append(tracemalloc.get_traced_memory()[1])
-    finally:
-        tracemalloc.stop()
 
 
 async def test_a_large_tensor_is_received_once_and_not_copied_again(open_wide: Client) -> None:
