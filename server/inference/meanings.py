@@ -77,9 +77,6 @@ class Meanings:
         self._met: dict[str, Meaning] = {}
         self._refreshing: dict[str, Refreshing] = {}
         self._overtaken: dict[str, asyncio.Event] = {}  # of the refresh that is under way
-        self._away: dict[
-            str, tuple[float, str]
-        ] = {}  # when a look last found Redis away, time.monotonic, and why
         self._warming: dict[str, asyncio.Task[None]] = {}
 
     def names(self) -> KeysView[str]:
