@@ -119,8 +119,7 @@ class Connection(Coming, asyncio.Protocol):
             self._waiting.cancel()
         self.let_go()
         self.take_back()
-        for task in self._tasks:
-            task.cancel()
+        self.service.give_up(self._tasks)
         if self.upstream is not None:
             self.upstream.leave()
             self.upstream = None

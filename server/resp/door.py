@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Self
 
 from server.access import Access
@@ -21,6 +22,7 @@ from server.resp.specials.table import specials
 from server.workers.opening import BACKLOG, Listening
 
 END_SECONDS = 0.02  # between looks whether the last connection has ended
+ORDER_SECONDS = 1.0  # to put in order what was under way for clients that are ended
 BESIDE_MODEL_BYTES = 1 << 20  # that storing a model takes beside its file
 LONGEST_AT_ONCE = 2  # commands, and replies of a client, as long as they may be, of all clients
 
@@ -69,13 +71,20 @@ class Door:
         self._server.close()
         for one in [*self._service.open]:
             one.leave()
-        try:
-            async with asyncio.timeout(self._grace):
-                while self._service.open:  # noqa: ASYNC110  # connections end one by one, and nobody tells
-                    await asyncio.sleep(END_SECONDS)
-        except TimeoutError:
+        if not await self._empty(self._grace):
             for one in [*self._service.open]:
                 one.drop()
+            await self._empty(ORDER_SECONDS)
+            self._service.give_up([*self._service.left_over])
+
+    async def _empty(self, seconds: float) -> bool:
+        """Wait so long for the last connection to end, with what is put in order behind it; whether that came."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self._service.open or self._service.left_over:  # noqa: ASYNC110  # one by one, and nobody tells
+                    await asyncio.sleep(END_SECONDS)
+                return True
+        return False
 
     async def close(self) -> None:
         """End, and wait until that is done."""

@@ -1,7 +1,7 @@
 """What the connections of one door share."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -53,3 +53,12 @@ class Service:
     configuration: Configuration = field(default_factory=Configuration)
     scripts: Scripts = field(default_factory=Scripts)
     open: set[Leaving] = field(default_factory=set)
+    left_over: set[asyncio.Task[None]] = field(default_factory=set)
+    """What is put in order behind clients that have left."""
+
+    def give_up(self, tasks: Iterable["asyncio.Task[None]"]) -> None:
+        """Cancel what was done for a client that has left; the door waits for what they put in order then."""
+        for task in tasks:
+            task.cancel()
+            self.left_over.add(task)
+            task.add_done_callback(self.left_over.discard)

@@ -716,3 +716,29 @@ async def test_a_client_that_leaves_while_its_model_is_loaded_leaves_no_version(
         one.writer.transport.abort()
         while await store.stored():
             pass
+
+
+async def test_a_door_that_closes_waits_for_what_is_put_in_order_behind_a_client(
+    door: OpenedDoor, store: ModelStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, done = asyncio.Event(), asyncio.Event()
+
+    async def kept_waiting(*_: Any) -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await store.redis.blpop(["nobody"], 0.3)
+            done.set()
+
+    monkeypatch.setattr(model_storing, "loaded", kept_waiting)
+    one = await door.line()
+    await one.say(said("AI.MODELSTORE", "m", "ONNX", "CPU", "BLOB", graphs.constant(1.0)))
+    async with asyncio.timeout(10):
+        await begun.wait()
+        one.writer.transport.abort()
+        await asyncio.sleep(0.05)  # the server hears of it
+        await door.door.close()
+
+    assert done.is_set()
+    assert await store.stored() == {}
