@@ -115,16 +115,7 @@ def check_settings(settings: Settings, given: dict[str, str | bool | None]) -> N
     Raises: WrongUsage.
     """
     server = server_settings(settings.redis_url or "redis://to.be.known", given)
-    if server.tls_cert is not None and server.tls_key is not None:
-        check_certificate(server.tls_cert, server.tls_key)
-
-
-def check_certificate(certificate: Path, key: Path) -> None:
-    """Stop on files that no TLS can be spoken with: the doors open only after the models are loaded.
-
-    Raises: WrongUsage, naming the file and what is wrong with it.
-    """
-    if fault := fault_of_certificate(certificate, key):
+    if fault := fault_of_certificate(server.tls_cert, server.tls_key):
         raise WrongUsage(fault)
 
 

@@ -104,9 +104,8 @@ def check_path(url: str) -> None:
     Raises: ValueError.
     """
     parts = urlsplit(url)
-    if (
-        parts.scheme == "unix" and parts.hostname
-    ):  # redis-py would pass over it, and look for the rest at the root
+    if parts.scheme == "unix" and parts.hostname:
+        # redis-py would pass over it, and look for the rest at the root
         raise ValueError(
             "its path does not begin at the root; give it whole, as in unix:///run/redis/redis.sock"
         )

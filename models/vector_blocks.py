@@ -20,9 +20,8 @@ TOGETHER_BYTES = 1 << 18
 # Of one MGET of a block: Valkey 9 answers a pipeline of these half as fast again, Redis 7 as fast.
 BLOCK_KEYS = 16
 GROUPS = 8  # times as many as may come together are a portion: they leave as fast as they are worked off
-REFUSED_SHARE = (
-    4  # more than 1 row in 4 whose MGET was refused, for it or for one beside it: GET refuses it alone
-)
+# Where the MGET of more than 1 row in 4 was refused, for it or for one beside it, GET refuses each alone.
+REFUSED_SHARE = 4
 MAGIC_BYTES = np.frombuffer(MAGIC, np.uint8)
 LENGTH_BYTES = 24  # no bulk string says its length in more
 

@@ -15,6 +15,7 @@ from typing import Any
 import uvloop
 
 from models.connecting import REPLY_SECONDS
+from models.denials import of_every_write
 from models.errors import BadRequest, InsituError, RedisRefused, RedisUnavailable
 from models.job_errors import JobNotFound
 from models.ledger import FAILED, Ledger, Standing
@@ -33,8 +34,6 @@ END_SECONDS = 3.0  # after the server has died: then this process ends as it is
 LATELY_SECONDS = 0.2  # several times as long as a server takes to tell
 ORDERS, REPORTS = 0, 1  # descriptors of standard input and output
 DONE, GONE = 0, 1
-# How Redis refuses every write: no memory or disk is left, no replica is there to take it, or it is one itself.
-FULL = ("when used memory > 'maxmemory'", "MISCONF", "NOREPLICAS", "read only replica")
 
 
 def main() -> None:
@@ -114,7 +113,7 @@ async def outcome_of(engine: Engine, ledger: Ledger, others: Callable[[], bool])
 
 def for_now(error: InsituError) -> bool:
     """Whether Redis takes no write for now, which whoever runs it can mend: the job goes on then."""
-    return isinstance(error, RedisRefused) and any(said in str(error.details["reason"]) for said in FULL)
+    return isinstance(error, RedisRefused) and of_every_write(str(error.details["reason"]))
 
 
 async def failed(ledger: Ledger, reason: str) -> str:

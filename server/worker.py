@@ -78,8 +78,7 @@ def check_certificate(settings: ServerSettings) -> None:
 
     Raises: WorkerFailed, naming the file and what is wrong with it.
     """
-    certificate, key = settings.tls_cert, settings.tls_key
-    if certificate is not None and key is not None and (fault := fault_of_certificate(certificate, key)):
+    if fault := fault_of_certificate(settings.tls_cert, settings.tls_key):
         raise WorkerFailed(fault)
 
 

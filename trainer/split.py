@@ -71,13 +71,20 @@ def split(table: Table, recipe: Recipe) -> Split:
         check_varied(table.targets)
     shares = Shares(recipe.training.validation, recipe.training.test)
     parts = part(table, recipe, shares)
-    if isinstance(recipe.data.target, FollowingTarget):
-        parts = spaced(parts, table.keys, recipe.data.target, shares)
     check_taught(table, classes, parts.train)
     return parts
 
 
 def part(table: Table, recipe: Recipe, shares: Shares) -> Split:
+    """Part a table as its recipe says; of windows of series those are left out that share steps to come.
+
+    Raises: NotEnoughRows.
+    """
+    parts, target = parted_by_rule(table, recipe, shares), recipe.data.target
+    return spaced(parts, table.keys, target, shares) if isinstance(target, FollowingTarget) else parts
+
+
+def parted_by_rule(table: Table, recipe: Recipe, shares: Shares) -> Split:
     """Part a table by chance, group or time, or as its marks say.
 
     Raises: NotEnoughRows.
@@ -146,10 +153,15 @@ def by_time(marks: NDArray[Any], ranks: Ranks, shares: Shares, name: str) -> Spl
     """
     if len(np.unique(marks)) < 2:
         raise NotEnoughRows(f"split.time: {name} is the same in every row; choose another field")
-    order = np.lexsort((-np.arange(len(marks)), ranks, marks))  # of one series the newest window comes first
+    order = oldest_first(marks, ranks)
     validation, held = shares.counts(len(marks))
     first = len(order) - held - validation
     return Split(*map(np.sort, (order[:first], order[first : len(order) - held], order[len(order) - held :])))
+
+
+def oldest_first(marks: NDArray[Any], ranks: Ranks) -> Indices:
+    """Return the order of rows by time, those of one time by rank; of one series the newest window comes last."""
+    return np.lexsort((-np.arange(len(marks)), ranks, marks))  # in a table it comes first
 
 
 def as_marked(table: Table, recipe: Recipe, shares: Shares) -> Split:

@@ -22,8 +22,8 @@ from server.resp.wire.scanning import Scanner
 ASKED_BYTES = 1 << 30  # of the replies to what is asked for together
 KEPT_BYTES = 1 << 16  # of which note is taken
 REPLY_SECONDS = 5.0  # in which something more has to come, or be taken of what was sent
-READ_SECONDS = 0.05  # in which what has come by then is read
 CLIENTS_SECONDS = 30.0  # the same, of transactions and scripts of clients: Redis may be at work on them
+READ_SECONDS = 0.05  # in which what has come by then is read
 
 
 class Owner(Protocol):
@@ -86,9 +86,8 @@ class Upstream(asyncio.Protocol):
         self.scanner = Scanner()
         self.pieces: list[bytes] = []  # of what has come in part, and is handed on whole
         self._pile = 0  # bytes of the pieces of a reply to us
-        self._long: BytesIO | None = (
-            None  # what there is of one that is long: joined as it comes, not in the end
-        )
+        # What there is of one that is long: joined as it comes, not in the end.
+        self._long: BytesIO | None = None
         self._came = False  # something for us has, since that was looked at
         self.astray = False  # the database that the client is to be in could not be chosen yet
         self._left = False
@@ -203,15 +202,14 @@ class Upstream(asyncio.Protocol):
         self._asked.append(Asked(len(commands), heard))
         self.write(data)
         patience = Patience(seconds or REPLY_SECONDS, self.transport.get_write_buffer_size())
-        self._look_later(heard, patience)
+        self._look_in(patience.seconds, heard, patience)
         try:
             return await heard
         finally:
             patience.ended()
 
-    def _look_later(self, heard: "asyncio.Future[list[bytes]]", patience: "Patience") -> None:
-        later = asyncio.get_running_loop().call_later
-        patience.next = later(patience.seconds, self._late, heard, patience)
+    def _look_in(self, seconds: float, heard: "asyncio.Future[list[bytes]]", patience: Patience) -> None:
+        patience.next = asyncio.get_running_loop().call_later(seconds, self._late, heard, patience)
 
     def check(self) -> None:
         """Go on where it is up.
@@ -221,18 +219,18 @@ class Upstream(asyncio.Protocol):
         if self._left:
             raise RedisUnavailable(self._reason or "the connection to Redis was lost")
 
-    def _late(self, heard: "asyncio.Future[list[bytes]]", patience: "Patience") -> None:
+    def _late(self, heard: "asyncio.Future[list[bytes]]", patience: Patience) -> None:
         """Give up waiting for Redis, unless it is the client who does not read, or something moves either way."""
         if heard.done():
             return
         before, patience.unsent = patience.unsent, self.transport.get_write_buffer_size()
         if self._quiet or self._came or patience.unsent < before:
             self._came = patience.over = False
-            self._look_later(heard, patience)
+            self._look_in(patience.seconds, heard, patience)
             return
         if not patience.over:  # a loop that stood still looks at its clocks before it reads what has come
             patience.over = True
-            patience.next = asyncio.get_running_loop().call_later(READ_SECONDS, self._late, heard, patience)
+            self._look_in(READ_SECONDS, heard, patience)
             return
         heard.set_exception(RedisUnavailable(f"no reply within {patience.seconds:g} s"))
         self.transport.abort()

@@ -172,11 +172,8 @@ class Exchanges:
                 break
             messages.put_nowait(body[at:end])
             at = end
-        else:
-            exchange.body = without(body, at)
-            return
         exchange.body = without(body, at)
-        if exchange.over:
+        if exchange.over and messages.qsize() < UNREAD:
             exchange.over = False
             cut = Refused(grpc.StatusCode.INVALID_ARGUMENT, "a message is cut off") if exchange.body else None
             messages.put_nowait(cut)

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from models.errors import REASON_CHARACTERS, shown
 from models.tls_files import unreadable
-from server.workers.listeners import place, resolved
+from server.workers.listeners import bound, place
 
 BACKLOG = 2048
 
@@ -48,13 +48,9 @@ class Listening:
 
         Raises: OSError.
         """
-        family, address = resolved(self.host, self.port)
-        one = socket.socket(family)
+        one = bound(self.host, self.port, shared=True)
         try:
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             one.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            one.bind(address)
             one.listen(BACKLOG)
         except OSError:
             one.close()
@@ -75,8 +71,10 @@ class Listening:
         return context
 
 
-def fault_of_certificate(certificate: Path, key: Path) -> str:
-    """Return what is wrong with files that TLS is to be spoken with, empty where nothing is."""
+def fault_of_certificate(certificate: Path | None, key: Path | None) -> str:
+    """Return what is wrong with files that TLS is to be spoken with, empty where nothing is, or there are none."""
+    if certificate is None or key is None:
+        return ""
     files = (("tls_cert", certificate), ("tls_key", key))
     for name, path in files:
         if fault := unreadable(path):

@@ -9,6 +9,7 @@ from models.encoding import Form
 from models.recipe import Recipe
 from models.recipe_data import FieldTarget, JsonTarget
 from models.sources import JsonSource, json_path
+from models.text_sources import first
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ def matches(reply: Any, paths: Sequence[str]) -> list[str | None]:
     """Return the first match of each path in a reply to JSON.GET as a text, None without one."""
     found = read(reply) if isinstance(reply, bytes | str) else {}
     found = {paths[0]: found} if isinstance(found, list) else found
-    return [text_of(found.get(path)) for path in paths]
+    return [text_of(first(found.get(path))) for path in paths]
 
 
 def read(reply: bytes | str) -> Any:
@@ -50,9 +51,8 @@ def read(reply: bytes | str) -> Any:
         return {}
 
 
-def text_of(every: Sequence[Any] | None) -> str | None:
-    """Return the first match of a path as a text, None without one."""
-    value = every[0] if every else None
+def text_of(value: Any) -> str | None:
+    """Return a value of a document as a text, None for none."""
     return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 

@@ -24,7 +24,7 @@ from trainer.fitting.fit import raw_outputs
 from trainer.fitting.rows import Rows
 from trainer.fitting.starting import Start, begun_task
 from trainer.judging.questions import Scores
-from trainer.split import Shares, Split, check_taught, groups, part, ranked, spaced
+from trainer.split import Shares, check_taught, groups, oldest_first, part, ranked
 from trainer.table import Indices, Table
 from trainer.tasks.task import Task
 
@@ -68,7 +68,7 @@ def scored(
 ) -> tuple[Task, Scores]:
     """Fit a network to some rows and score it on others; its best epoch is chosen on the former."""
     known, asked = rows
-    parts = inner(known, recipe)
+    parts = part(known, recipe, Shares(recipe.training.validation, 0))
     check_taught(known, recipe.classes if recipe.task == "classification" else (), parts.train)
     train, validation = known.take(parts.train), known.take(parts.validation)
     task = begun_task(recipe, train, start)
@@ -76,17 +76,6 @@ def scored(
     network, _ = fitted(recipe, learning, silent, Beginning(start=start))
     answers = task.answer(raw_outputs(network, Rows.of(asked, device)))
     return task, evaluate(task, answers.cpu().numpy(), asked.targets)
-
-
-def inner(known: Table, recipe: Recipe) -> Split:
-    """Part the rows that a fold's network knows into those that it learns from and those that choose its epoch.
-
-    Raises: NotEnoughRows.
-    """
-    shares = Shares(recipe.training.validation, 0)
-    parts = part(known, recipe, shares)
-    target = recipe.data.target
-    return spaced(parts, known.keys, target, shares) if isinstance(target, FollowingTarget) else parts
 
 
 def folds(table: Table, recipe: Recipe, count: int) -> Iterator[tuple[Indices, Indices]]:
@@ -180,8 +169,7 @@ def by_group(table: Table, recipe: Recipe, count: int) -> Indices:
 def by_time(table: Table, recipe: Recipe, count: int) -> Indices:
     """Return the stretch of time of each row, 0 the oldest, which is only learned from."""
     marks: NDArray[np.float64] = np.zeros(0) if table.marks is None else table.marks
-    ranks = ranked(table.keys, recipe.training.seed)
-    order = np.lexsort((-np.arange(len(table)), ranks, marks))  # of one series the newest window comes first
+    order = oldest_first(marks, ranked(table.keys, recipe.training.seed))
     numbers = np.zeros(len(table), np.int64)
     numbers[order] = np.arange(len(table)) * (count + 1) // len(table)
     if len(np.unique(numbers)) < count + 1:

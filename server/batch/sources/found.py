@@ -20,9 +20,8 @@ from server.batch.sources.positions import written
 
 READ_COUNT = 1000  # rows Redis finds per call: it answers nobody else meanwhile
 DIALECT = 2
-IDLE_SECONDS = (
-    30.0  # then a row of a cursor is read: Redis drops one that idles for five minutes, as it comes
-)
+# Then a row of a cursor is read: Redis drops one that idles for five minutes, as it comes.
+IDLE_SECONDS = 30.0
 # What Redis says of a cursor that idled too long, or of a process before, and of one whose index was dropped.
 CURSOR_LOST = ("cursor not found", "dropped while the cursor")
 

@@ -239,9 +239,8 @@ def words_of(data: Bytes, one: Cut, most: int = WORDS_LIMIT) -> list[bytes]:
 def words_from(data: Bytes, at: int, count: int) -> tuple[list[bytes], int]:
     """Return so many words that are there, and where they end."""
     words: list[bytes] = []
-    view = (
-        memoryview(data) if isinstance(data, bytearray) else data
-    )  # a part of which is copied once, not twice
+    # A part of a bytearray would be copied twice.
+    view = memoryview(data) if isinstance(data, bytearray) else data
     for _ in range(count):
         line = data.index(END, at)
         end = line + 2 + int(data[at + 1 : line])

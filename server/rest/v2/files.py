@@ -24,6 +24,7 @@ from server.rest.wire import decode
 SMALL_BYTES = 1 << 20  # a larger body brings a file
 PIECE_BYTES = 1 << 20  # of a file that are read at once: a multiple of four
 STAND_IN_BYTES = 16
+PADDING = ord("=")
 BEGINNING = b'"file:'
 HEAD = re.compile(rb'"file:[^"\\]*"\s*:\s*"')
 
@@ -135,9 +136,7 @@ def decoded(body: bytearray, start: int, end: int) -> bytes | None:
         for at in range(start, end, PIECE_BYTES):
             piece = whole[at : min(at + PIECE_BYTES, end)]
             try:
-                if (
-                    at + PIECE_BYTES < end and b"=" in piece[-1:].tobytes()
-                ):  # what ends may only end the last one
+                if at + PIECE_BYTES < end and piece[-1] == PADDING:  # which may only end the last one
                     return None
                 file.write(a2b_base64(piece, strict_mode=True))
             except BinasciiError:

@@ -4,7 +4,8 @@ import asyncio
 import json
 import resource
 import signal
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -473,16 +474,23 @@ async def test_redis_that_stays_away_ends_the_work_and_keeps_the_job(
         assert len(list(client.scan_iter("score:*", 1000))) == 200
 
 
-@WAYS
-async def test_redis_without_memory_is_told(engine: StartEngine, redis_server: Start, model: Bundle) -> None:
-    server = redis_server()
-    async with Redis.from_url(server.url) as client:
+@asynccontextmanager
+async def begun_in_full_redis(
+    engine: StartEngine, url: str, model: Bundle
+) -> AsyncIterator[tuple[Engine, Ledger, Redis]]:
+    """A job of ten rows that is begun; then Redis has no memory."""
+    async with Redis.from_url(url) as client:
         await fill(client, 10)
         await ModelStore(client).publish(model)
-        running = await engine(redis_url=server.url)
+        running = await engine(redis_url=url)
         job = await begun(running)
         await client.config_set("maxmemory", 1)
+        yield running, job, client
 
+
+@WAYS
+async def test_redis_without_memory_is_told(engine: StartEngine, redis_server: Start, model: Bundle) -> None:
+    async with begun_in_full_redis(engine, redis_server().url, model) as (running, job, _):
         with pytest.raises(RedisRefused, match="maxmemory"):
             await score(running, job, quietly)
         assert (await job.look()).state == RUNNING
@@ -492,14 +500,7 @@ async def test_redis_without_memory_is_told(engine: StartEngine, redis_server: S
 async def test_a_job_of_a_server_waits_while_redis_has_no_memory(
     engine: StartEngine, redis_server: Start, model: Bundle
 ) -> None:
-    server = redis_server()
-    async with Redis.from_url(server.url) as client:
-        await fill(client, 10)
-        await ModelStore(client).publish(model)
-        running = await engine(redis_url=server.url)
-        job = await begun(running)
-        await client.config_set("maxmemory", 1)
-
+    async with begun_in_full_redis(engine, redis_server().url, model) as (running, job, client):
         told = await outcome_of(running, job, bool)
         waiting = (await job.look()).state
         await client.config_set("maxmemory", 0)

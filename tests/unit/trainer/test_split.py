@@ -11,10 +11,10 @@ from models.recipe import Recipe
 from tests.unit.trainer.tables import CLOUDS, LINE, clouds, keys, line, recipe
 from trainer.errors import NotEnoughRows
 from trainer.events import Journal
-from trainer.split import parted, split
+from trainer.split import Shares, part, parted, split
 from trainer.table import Table, Values
 from trainer.training import as_windows
-from trainer.trying.folds import cross_validate, folds, inner
+from trainer.trying.folds import cross_validate, folds
 
 
 def test_every_row_is_in_exactly_one_part() -> None:
@@ -328,7 +328,7 @@ def test_folds_that_leave_nothing_to_learn_from_say_what_to_take() -> None:
 def test_the_windows_that_choose_the_epoch_of_a_fold_share_no_step_with_those_learned_from() -> None:
     table = unmarked(1, 60)
 
-    parts = inner(table, ahead(4, validation=0.2))
+    parts = part(table, ahead(4, validation=0.2), Shares(0.2, 0))
 
     assert (parts.validation.tolist(), parts.train.tolist()) == ([*range(12)], [*range(15, 60)])
     assert as_windows(split(table, ahead(4, test=0.2, validation=0.2))).tolist() == [
