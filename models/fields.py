@@ -4,6 +4,7 @@ Columns of well-formed text are read at once; whatever is irregular goes value b
 is filled in or refused by name. Both ways give the same numbers.
 """
 
+from array import array as packed
 from collections.abc import Sequence
 from itertools import chain
 from typing import Any
@@ -19,6 +20,8 @@ from models.values import BOUNDS, INTEGERS, Fills, Place, Raw, array, as_text, n
 
 PLAIN_CHARACTERS = b"0123456789+-.eE,"
 LISTS = {list}
+# An array of these takes what is too large as infinite, without a warning.
+CODES = {"float32": "f", "float64": "d"}
 IRREGULAR = (TypeError, ValueError, KeyError, OverflowError)
 
 
@@ -126,14 +129,14 @@ class FieldsReader:
         self.fields = [FieldReader(field, dtype) for field in fields]
         self._alike = not any(field.categories for field in fields)
         self._widths = {len(fields)}
+        self._code = CODES.get(dtype)
 
     def columns(self, rows: Sequence[Any]) -> Tensor | None:
         """Read many rows at once, (B, fields); None when any value of them is irregular."""
         if set(map(type, rows)) != LISTS or set(map(len, rows)) != self._widths:
             return None
         try:
-            with np.errstate(over="ignore"):
-                result = self._read(rows)
+            result = self._read(rows)
         except IRREGULAR:
             return None
         return result if result.dtype.kind != "f" or all_finite(result) else None
@@ -142,9 +145,14 @@ class FieldsReader:
         dtype = numpy_dtype(self.dtype)
         if self._alike:
             flat = list(chain.from_iterable(rows)) if len(rows) > 1 else rows[0]
-            return np.fromiter(regular_numbers(flat, self.dtype), dtype, len(flat)).reshape(len(rows), -1)
-        every = (one.column([row[at] for row in rows]) for at, one in enumerate(self.fields))
-        return np.ascontiguousarray(np.array(list(every), dtype).T)
+            numbers = regular_numbers(flat, self.dtype)
+            if self._code is not None:
+                return np.frombuffer(packed(self._code, numbers), dtype).reshape(len(rows), -1)
+            with np.errstate(over="ignore"):
+                return np.fromiter(numbers, dtype, len(flat)).reshape(len(rows), -1)
+        every = [one.column([row[at] for row in rows]) for at, one in enumerate(self.fields)]
+        with np.errstate(over="ignore"):
+            return np.ascontiguousarray(np.array(every, dtype).T)
 
     def row(self, values: Sequence[Raw], key: str, fills: Fills) -> Tensor:
         """Read one row value by value, (fields,); None among the values is filled in.

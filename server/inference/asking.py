@@ -1,7 +1,6 @@
 """What a door asks of the core, and what it gets; no transport, no wire."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, overload
 
@@ -10,12 +9,11 @@ from models.tensors import Tensor
 from models.values import Missing
 
 
-@dataclass(slots=True)
 class Ask:
     """One request: rows of one model, named by keys, by instances or by tensors.
 
-    Nobody changes one; it is not frozen because that costs more than all the rest of it. A door may
-    ask for several callers at once: then there is a row for each, and they are counted as so many.
+    Nobody changes one. Made once a request: a dataclass, whose making is not compiled, would cost three times as
+    much. A door may ask for several callers at once: then there is a row for each, and they are counted as so many.
     `apart` are the errors after which that door asks for each caller alone: they are counted then, and
     not before. `share` is the version that a traffic rule gives all its keys, where the door has
     looked already.
@@ -26,19 +24,44 @@ class Ask:
            `priorities`; 0 names none.
     """
 
-    model: str
-    reference: str | int | None = None
-    keys: Sequence[str] | None = None
-    instances: Sequence[Mapping[str, Any]] | None = None
-    inputs: Mapping[str, Any] | None = None
-    missing: Missing = None
-    raw: bool = False
-    deadline: float | None = None
-    callers: int = 1
-    apart: tuple[type[Exception], ...] = ()
-    share: int | None = None
-    tensors: bool = False
-    priority: int = 0
+    __slots__ = (
+        "apart",
+        "callers",
+        "deadline",
+        "inputs",
+        "instances",
+        "keys",
+        "missing",
+        "model",
+        "priority",
+        "raw",
+        "reference",
+        "share",
+        "tensors",
+    )
+
+    def __init__(  # noqa: PLR0913  # all that can be asked
+        self,
+        model: str,
+        reference: str | int | None = None,
+        keys: Sequence[str] | None = None,
+        *,
+        instances: Sequence[Mapping[str, Any]] | None = None,
+        inputs: Mapping[str, Any] | None = None,
+        missing: Missing = None,
+        raw: bool = False,
+        deadline: float | None = None,
+        callers: int = 1,
+        apart: tuple[type[Exception], ...] = (),
+        share: int | None = None,
+        tensors: bool = False,
+        priority: int = 0,
+    ) -> None:
+        self.model, self.reference = model, reference
+        self.keys, self.instances, self.inputs = keys, instances, inputs
+        self.missing, self.raw, self.deadline = missing, raw, deadline
+        self.callers, self.apart, self.share = callers, apart, share
+        self.tensors, self.priority = tensors, priority
 
     def asked_apart(self, error: Exception) -> bool:
         """Whether each caller is asked for alone after an error, which is then nobody's answer."""
@@ -91,14 +114,15 @@ class UnsaidRows(Sequence[Row]):
         return self._rows[at]
 
 
-@dataclass(slots=True)
 class Answer:
     """Rows in the order of the request, and the version that answered them.
 
     Shape: outputs[name] (rows, ...), the graph's own, where the request asked for tensors.
     """
 
-    model: str
-    version: int
-    rows: Sequence[Row]
-    outputs: Mapping[str, Tensor] | None = None
+    __slots__ = ("model", "outputs", "rows", "version")
+
+    def __init__(
+        self, model: str, version: int, rows: Sequence[Row], outputs: Mapping[str, Tensor] | None = None
+    ) -> None:
+        self.model, self.version, self.rows, self.outputs = model, version, rows, outputs

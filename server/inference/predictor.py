@@ -245,17 +245,20 @@ class Predictor:
         if error is not None and request.ask.asked_apart(error):
             request.done(error)
             return
-        if request.waited is not None:
-            request.serving.metrics.waited(request.waited, request.callers)
-        if error is None:
-            answer = self._answer(request)
-            request.done(answer)
-            route = request.route
-            if route is not None and route.shadow is not None:
-                self._shadows.beside(request.ask, route.shadow, answer)
+        if error is not None:
+            self._count_waited(request)
+            self._count_failed(request, error)
+            request.done(error)
             return
-        self._count_failed(request, error)
-        request.done(error)
+        seconds = time.monotonic() - request.asked
+        manifest = (request.parts or (request,))[0].serving.manifest
+        answer = Answer(manifest.name, manifest.version, request.rows, request.outputs)
+        request.done(answer)
+        self._count_waited(request)  # now that it has left
+        self._count_answered(request, seconds)
+        route = request.route
+        if route is not None and route.shadow is not None:
+            self._shadows.beside(request.ask, route.shadow, answer)
 
     def _count_failed(self, request: Request, error: Exception) -> None:
         """Count a request that failed whole, by a fault of ours too: nobody else would."""
@@ -269,9 +272,13 @@ class Predictor:
         if meant is not None:
             meant.metrics.failed(time.monotonic() - request.asked, request.callers)
 
-    def _answer(self, request: Request) -> Answer:
-        """Return the answer of a request, counted."""
-        seconds = time.monotonic() - request.asked
+    def _count_waited(self, request: Request) -> None:
+        """Count how long a request waited for its run, where that is not counted as it begins."""
+        if request.waited is not None:
+            request.serving.metrics.waited(request.waited, request.callers)
+
+    def _count_answered(self, request: Request, seconds: float) -> None:
+        """Count a request that was answered, and what is not well in it."""
         works: Sequence[Work] = request.parts or (request,)
         for work in works:
             callers = min(request.callers, len(work.rows))
@@ -284,8 +291,6 @@ class Predictor:
                     bad += self._count(row, work.serving)
             if bad and (callers == len(work.rows) or bad == len(work.rows)):
                 work.serving.metrics.unanswered(seconds, bad if callers > 1 else 1)
-        manifest = works[0].serving.manifest
-        return Answer(manifest.name, manifest.version, request.rows, request.outputs)
 
     def _count(self, row: Row, serving: Serving) -> bool:
         """Count a row that is not plainly well; whether it has no answer."""

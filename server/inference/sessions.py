@@ -174,11 +174,12 @@ class Session:
 
         Raises: RunFailed, with what ONNX Runtime said.
         """
+        names = self.outputs
         try:
-            results: list[Any] = self._run(self.outputs, feeds, stop)
+            results: list[Any] = self._run(names, feeds, stop)
         except Exception as error:
             raise RunFailed(self.manifest.name, self.manifest.version, reason_of(error)) from error
-        return dict(zip(self.outputs, results, strict=True))
+        return {names[0]: results[0]} if len(names) == 1 else dict(zip(names, results, strict=True))
 
 
 @dataclass(frozen=True, slots=True)

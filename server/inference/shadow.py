@@ -62,9 +62,17 @@ class Shadows:
         now = time.monotonic()
         shadow.used_at = now
         version, deadline = shadow.manifest.version, now + ANSWER_SECONDS
-        rows = (ask.keys, ask.instances, ask.inputs)
         again = Ask(
-            ask.model, version, *rows, ask.missing, ask.raw, deadline, ask.callers, tensors=ask.tensors
+            ask.model,
+            version,
+            ask.keys,
+            instances=ask.instances,
+            inputs=ask.inputs,
+            missing=ask.missing,
+            raw=ask.raw,
+            deadline=deadline,
+            callers=ask.callers,
+            tensors=ask.tensors,
         )
         self._submit(again, partial(self._count, shadow, answer))
 

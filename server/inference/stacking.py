@@ -1,7 +1,6 @@
 """Batches: rows that run together, whose they are, and how they are joined and parted; numpy only."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,13 +12,13 @@ Signature = tuple[object, ...]
 Span = tuple[Job, Sequence[int]]  # a job, and which of its rows
 
 
-@dataclass(slots=True)
 class Batch:
     """Rows of jobs as one tensor an input: feeds[input] is (rows, ...), the spans in order."""
 
-    feeds: Feeds
-    rows: int
-    spans: list[Span]
+    __slots__ = ("feeds", "rows", "spans")
+
+    def __init__(self, feeds: Feeds, rows: int, spans: list[Span]) -> None:
+        self.feeds, self.rows, self.spans = feeds, rows, spans
 
     @property
     def deadline(self) -> float:

@@ -5,7 +5,6 @@ rows.replies_of(wire, ..)  what it answered, one reply a row
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -79,12 +78,17 @@ async def raw_replies(engine: Engine, wire: Encoder, ask: Ask) -> list[bytes]:
     """
     if is_plain(engine, ask):
         try:
-            return replies_of(wire, await engine.predictor.predict(replace(ask, raw=False, tensors=True)))
+            return replies_of(wire, await engine.predictor.predict(of_whole(ask)))
         except OF_ROWS as error:
             if ask.keys is not None and len(ask.keys) == 1:
                 return [errors.within(error)]
     answer = await engine.predictor.predict(ask)
     return [await of_raw_row(engine, answer, row) for row in answer.rows]
+
+
+def of_whole(ask: Ask) -> Ask:
+    """Return the same request for keys, to be answered by tensors of all rows."""
+    return Ask(ask.model, ask.reference, ask.keys, missing=ask.missing, deadline=ask.deadline, tensors=True)
 
 
 def is_plain(engine: Engine, ask: Ask) -> bool:
