@@ -110,6 +110,8 @@ def held_out(recipe: Recipe, rows: HeldOut) -> dict[str, Any]:
         "seed": recipe.training.seed,
         "sha256": digest(rows.keys),
     }
+    if rows.windows is not None and (begins := rows.windows.begins()):
+        facts["begins"] = begins
     return facts | {"keys": list(rows.keys)} if len(rows.keys) <= KEYS_KEPT else facts
 
 

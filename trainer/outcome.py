@@ -6,6 +6,7 @@ from typing import Any
 
 from models.bundle import Bundle
 from trainer.baseline import Baseline
+from trainer.contest.windows import Windows
 from trainer.exporting.export import Exported
 from trainer.fitting.fit import History
 from trainer.judge import Judgement
@@ -18,10 +19,14 @@ from trainer.trying.trials import Trials
 
 @dataclass(frozen=True, slots=True)
 class HeldOut:
-    """The rows that nothing was fitted or chosen on: keys, and what is true of each where that is known."""
+    """The rows that nothing was fitted or chosen on: keys, and what is true of each where that is known.
+
+    `windows` are those of all series, where the rows are such.
+    """
 
     keys: tuple[str, ...]
     targets: tuple[Any, ...]
+    windows: Windows | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from trainer.attribute import attributions
 from trainer.baseline import Baseline, baseline, categories_of, mean_row
 from trainer.blueprints import blueprint_of
 from trainer.contest.unseen import unseen_by_all
+from trainer.contest.windows import Windows
 from trainer.datasets.series import Series
 from trainer.errors import NotEnoughRows, TrainingDiverged
 from trainer.evaluate import question_of
@@ -59,6 +60,7 @@ class Training:
         self.recipe, self.table, self.journal = recipe, table, journal
         self.beginning = beginning or Beginning()
         parts = split(table, recipe)
+        self.windows = Windows.of(recipe, table, parts)
         self.train, self.validation, self.held_out = parted(table, parts)
         self._left_out = len(parts.left_out)
         self._known = as_windows(parts) if isinstance(recipe.data.target, FollowingTarget) else None
@@ -79,7 +81,7 @@ class Training:
         outcome = Outcome(
             exported=exported,
             rows=self._counts(),
-            held_out=held_out(self.recipe, self.held_out),
+            held_out=held_out(self.recipe, self.held_out, self.windows),
             history=history,
             judgement=judgement,
             baseline=case.baseline,
@@ -169,7 +171,7 @@ class Training:
         start = self.beginning.start
         if start is None:
             return
-        known = int((~unseen_by_all(start.lineage, self.held_out.keys)).sum())
+        known = int((~unseen_by_all(start.lineage, self.held_out.keys, self.windows)).sum())
         who = f"{start} or one that it began with" if start.lineage.before.manifests else str(start)
         if known:
             yield (
@@ -322,13 +324,13 @@ def asked_of(recipe: Recipe, task: Task) -> Question:
     )
 
 
-def held_out(recipe: Recipe, table: Table) -> HeldOut:
+def held_out(recipe: Recipe, table: Table, windows: Windows | None) -> HeldOut:
     """Return the held-out rows with what is true of each."""
     if recipe.task == "anomaly":
         return HeldOut(table.keys, ())
     if recipe.task == "classification":
         return HeldOut(table.keys, tuple(recipe.classes[int(target)] for target in table.targets))
-    return HeldOut(table.keys, tuple(table.targets.tolist()))
+    return HeldOut(table.keys, tuple(table.targets.tolist()), windows)
 
 
 def device_name(device: torch.device) -> str:

@@ -105,11 +105,12 @@ async def new_to_both(
 
     Raises: RedisUnavailable, RedisRefused.
     """
-    keys = result.outcome.answered.keys
+    keys, windows = result.outcome.answered.keys, result.outcome.held_out.windows
     theirs = await lineage_of(store, champion)
     ours = (await lineage_of(store, result.bundle.manifest)).before
-    known = unseen_by(champion, keys)
-    new = known.mask & unseen_by_all(theirs.before, keys) & unseen_by_all(ours, keys)
+    known = unseen_by(champion, keys, windows)
+    before = unseen_by_all(theirs.before, keys, windows) & unseen_by_all(ours, keys, windows)
+    new = known.mask & before
     told = [known.how, *words_of(theirs.before, "it"), *words_of(ours, "the challenger")]
     return (
         new,

@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.errors import listed, shown
 from models.manifest import Manifest
 from models.recipe_training import Training
 from models.templates import KeyTemplate
+from trainer.contest.windows import Windows
 from trainer.fitting.lineage import Lineage
 from trainer.split import digest, ranked
 
@@ -30,16 +32,34 @@ class Unseen:
     how: str
 
 
-def unseen_by_all(lineage: Lineage, keys: Sequence[str]) -> NDArray[np.bool_]:
+def unseen_by_all(lineage: Lineage, keys: Sequence[str], windows: Windows | None = None) -> NDArray[np.bool_]:
     """Return which of the keys none of the versions of a lineage has learned from, as far as they can be read."""
     mask = np.ones(len(keys), bool)
     for manifest in lineage.manifests:
-        mask &= unseen_by(manifest, keys).mask
+        mask &= unseen_by(manifest, keys, windows).mask
     return mask
 
 
-def unseen_by(manifest: Manifest, keys: Sequence[str]) -> Unseen:
-    """Return which of the keys a model has not learned from itself, nor chosen its best epoch by."""
+def unseen_by(manifest: Manifest, keys: Sequence[str], windows: Windows | None = None) -> Unseen:
+    """Return which of some rows a model has not learned from itself, nor chosen its best epoch by.
+
+    `windows` are those of the rows, where they are windows of series.
+    """
+    known = by_key(manifest, keys)
+    begins = manifest.card.get("held_out", {}).get("begins")
+    if windows is None or not begins:
+        return known
+    parted = np.array([key in begins for key in keys], bool)
+    mask = np.where(parted, windows.newer(begins), known.mask)
+    series = listed(repr(shown(key)) for key in begins)
+    since = "it learned from what is older than the windows it held out"
+    if parted.any() and not mask[parted].any():
+        since = "which windows it held out is not known, the oldest is not found again: take more `windows`"
+    return Unseen(mask, f"{known.how}; of {series} {since}")
+
+
+def by_key(manifest: Manifest, keys: Sequence[str]) -> Unseen:
+    """Return what is known of rows by their keys alone."""
     if manifest.recipe is None or "held_out" not in manifest.card:
         return Unseen(
             np.ones(len(keys), bool), "it was not trained here, so what it learned from is not known"
@@ -47,8 +67,8 @@ def unseen_by(manifest: Manifest, keys: Sequence[str]) -> Unseen:
     held_out = manifest.card["held_out"]
     if held_out.get("sha256") == digest(keys):
         return Unseen(np.ones(len(keys), bool), "they are those that it held out")
-    listed = set(held_out.get("keys", ()))
-    known = np.array([key in listed for key in keys], bool) | of_other_rows(manifest, keys)
+    named = set(held_out.get("keys", ()))
+    known = np.array([key in named for key in keys], bool) | of_other_rows(manifest, keys)
     if parted_otherwise(manifest.recipe):
         return Unseen(known, "its card lists the rows it held out")
     return Unseen(known | below_border(manifest, keys), "its seed and share tell the rows it held out")

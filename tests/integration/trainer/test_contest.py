@@ -443,6 +443,74 @@ def test_an_ancestor_of_other_keys_has_learned_from_none_of_these_rows(points: s
     assert tuned.bundle.manifest.card["training"]["notes"] == []
 
 
+ONE_SERIES = WALKS.replace("epochs: 12", "epochs: 1")
+
+
+def grown(url: str, more: int) -> None:
+    """So many new steps at the end of one series."""
+    with plain_redis.Redis.from_url(url) as client:
+        steps = np.random.default_rng(client.llen("walk:0")).normal(size=more).astype("<f4")
+        client.rpush("walk:0", *(step.tobytes() for step in steps))
+
+
+@pytest.mark.parametrize("every", [1, 3])
+def test_windows_of_one_series_that_the_champion_learned_from_do_not_count(
+    redis_url: str, every: int
+) -> None:
+    grown(redis_url, 10 + 150 * every)
+    text = ONE_SERIES.replace("windows: 4", f"windows: 150, every: {every}")
+    longer = text.replace("test: 0.3", "test: 0.5")
+    champion, challenger = made(redis_url, text), made(redis_url, longer)
+
+    found = contest(redis_url, longer, challenger, champion.bundle)
+
+    assert found.comparison is not None
+    assert found.comparison.rows == len(champion.outcome.held_out.keys) == 45
+    assert "of 'walk:0' it learned from what is older than the windows it held out" in found.why
+
+
+@pytest.mark.parametrize(("more", "new"), [(7, 45), (40, 45), (200, 0)])
+def test_windows_that_came_to_one_series_since_are_new_to_the_champion(
+    redis_url: str, more: int, new: int
+) -> None:
+    """Unless none that it held out is read any more: then nobody knows how old those are that are read."""
+    grown(redis_url, 160)
+    text = ONE_SERIES.replace("windows: 4", "windows: 150")
+    champion = made(redis_url, text).bundle.manifest
+    grown(redis_url, more)
+    rows = made(redis_url, text).outcome.held_out
+
+    found = unseen_by(champion, rows.keys, rows.windows)
+
+    assert found.mask.sum() == new
+    assert ("the oldest is not found again" in found.how) == (new == 0)
+
+
+def test_one_series_is_told_apart_where_its_windows_are_more_than_a_card_lists(redis_url: str) -> None:
+    grown(redis_url, 160)
+    text = ONE_SERIES.replace("windows: 4", "windows: 150")
+    manifest, longer = made(redis_url, text).bundle.manifest, made(redis_url, text.replace("0.3", "0.5"))
+    held_out = {key: one for key, one in manifest.card["held_out"].items() if key != "keys"}
+    unlisted = manifest.model_copy(update={"card": manifest.card | {"held_out": held_out}})
+    rows = longer.outcome.held_out
+
+    mask = unseen_by(unlisted, rows.keys, rows.windows).mask
+
+    assert mask.tolist() == [True] * 45 + [False] * 30
+
+
+def test_a_training_that_begins_with_a_version_says_which_windows_of_one_series_that_knows(
+    redis_url: str,
+) -> None:
+    grown(redis_url, 160)
+    text = ONE_SERIES.replace("windows: 4", "windows: 150")
+    asyncio.run(published(redis_url, made(redis_url, text).bundle))
+
+    manifest = made(redis_url, text.replace("test: 0.3", "test: 0.5, from: walks")).bundle.manifest
+
+    assert "may have learned from 30 of the 75 rows held out" in manifest.card["training"]["notes"][1]
+
+
 async def published(url: str, bundle: Bundle) -> None:
     async with connect(url) as client:
         await ModelStore(client).publish(bundle)
