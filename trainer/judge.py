@@ -177,7 +177,8 @@ def part(asked: Asked, names: tuple[str, ...]) -> Part:
     numbers = sum(values.x.size for values in table.inputs.values())
     if numbers > ELEMENTS_MOST:
         rows = evenly(len(table), ELEMENTS_MOST * len(table) // numbers)
-        asked = Asked(table.take(rows), asked.answers[rows])
+        naive = None if asked.naive is None else asked.naive[rows]
+        asked = Asked(table.take(rows), asked.answers[rows], naive)
     return Part(flat_features(asked.table), asked.given, names)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from trainer.judging.evidence import Evidence
 from trainer.judging.findings import Finding
-from trainer.judging.questions import Array
+from trainer.judging.questions import Array, Floats
 
 GAP_LARGE = 0.05
 NOISE_DEVIATIONS = 2.0
@@ -22,6 +22,7 @@ def signs(evidence: Evidence) -> Iterator[Finding]:
     yield from overfitting(evidence)
     if not nothing:
         yield from underfitting(evidence)
+    yield from behind_the_last_value(evidence)
 
 
 def margin(evidence: Evidence) -> float:
@@ -64,6 +65,36 @@ def underfitting(evidence: Evidence) -> Iterator[Finding]:
             f"it knows its own rows less well ({evidence.own:.3f}) than {name} knows new ones ({best:.3f})",
             "take more epochs, a larger lr or network, or begin with standardize",
         )
+
+
+def behind_the_last_value(evidence: Evidence) -> Iterator[Finding]:
+    """Say when a forecast errs more on new rows than saying the last known value again, beyond chance."""
+    own, new = (scores.values.get("mase", nan) for scores in (evidence.on_train, evidence.on_held_out))
+    given = evidence.held_out.given
+    if not new > 1 + GAP_LARGE or given.naive is None:
+        return
+    more = errors_of(given.answers, given.truth) - errors_of(given.naive, given.truth)
+    if more.mean() <= NOISE_DEVIATIONS * more.std() / np.sqrt(len(more)):
+        return
+    told = f"on new rows it errs {new:.3g} times as much as saying the last known value again (mase)"
+    if own <= 1:
+        yield Finding(
+            "overfitting",
+            f"{told}, on rows it has seen {own:.3g} times",
+            "take more steps of the series (`last`, `windows`), a smaller network, or more dropout or weight_decay",
+        )
+    else:
+        yield Finding(
+            "underfitting",
+            told,
+            "take more epochs, a larger lr or network, or more steps of the series (`last`)",
+        )
+
+
+def errors_of(said: Array, truth: Array) -> Floats:
+    """Return the mean absolute error of each row of a forecast."""
+    apart: Floats = np.abs(said.astype(np.float64) - truth).reshape(len(truth), -1).mean(1)
+    return apart
 
 
 def no_signal(evidence: Evidence) -> Iterator[Finding]:

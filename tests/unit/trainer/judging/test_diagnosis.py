@@ -465,3 +465,32 @@ def test_a_data_curve_ends_with_all_rows_and_leaves_out_what_came_to_nothing() -
     assert sizes == (Size(25, 0.1), Size(100, 0.4), Size(200, 0.9))
     assert [size.rows for size in short] == [25, 50, 200]
     assert [size.rows for size in data_curve(Size(30, 0.9), lambda rows: rows / 60, 60, 1)] == [15, 30]
+
+
+def forecasts(error: float, naive: float, count: int = 200) -> Part:
+    """Forecasts of two steps that err so much, where the last known value errs so much."""
+    random = np.random.default_rng(5)
+    truth = random.normal(size=(count, 2, 1)).astype(np.float32)
+    said, last = (truth + size * random.choice([-1, 1], truth.shape) for size in (error, naive))
+    return Part(
+        rows(count), Answered(said, truth, naive=last, keys=tuple(map(str, range(count)))), tuple("abc")
+    )
+
+
+@pytest.mark.parametrize(
+    ("own", "new", "signs"),
+    [
+        (0.4, 0.4, set()),
+        (0.4, 0.51, set()),
+        (0.4, 0.6, {"overfitting"}),
+        (0.6, 0.6, {"underfitting"}),
+    ],
+)
+def test_a_forecast_that_errs_more_than_the_last_known_value_is_not_good(
+    own: float, new: float, signs: set[str]
+) -> None:
+    made = evidence(forecasts(own, 0.5), forecasts(new, 0.5), question=Question("forecast"), noise=0.2)
+
+    assert found(made) & {"overfitting", "underfitting"} == signs
+    told = f"it errs {new / 0.5:.3g} times as much as saying the last known value again"
+    assert (told in said(diagnose(made).findings)) == bool(signs)
