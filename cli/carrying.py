@@ -1,30 +1,17 @@
 """What of the version before holds for a new one of the same model, where the command line does not say it."""
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cli.connection import opened
 from cli.settings import Settings
-from models.errors import BadFeatureView, BadModelFile, BundleCorrupt, ManifestUnreadable, ModelNotFound
 
 if TYPE_CHECKING:
     from models.bundle import Bundle
     from models.composing import Wording
     from models.manifest import Manifest
 
-VIEW, LABELS = "reads features", "words its answers"
-SAYING = {
-    VIEW: "--features VIEW.yaml, or --features none to read no keys",
-    LABELS: "--labels A,B,..., or --task tensor to word none",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Carried:
-    """The wording of a new version, and what of it is that of the version before, for a person."""
-
-    wording: "Wording"
-    told: tuple[str, ...] = ()
+OTHER_VIEW = "--features VIEW.yaml, or --features none to read no keys"
+OTHER_LABELS = "--labels A,B,..., or --task tensor to word none"
 
 
 async def version_before(settings: Settings, name: str, alias: str | None) -> "Manifest | None":
@@ -32,27 +19,10 @@ async def version_before(settings: Settings, name: str, alias: str | None) -> "M
 
     Raises: BadName, RedisUnreachable, RedisUnavailable.
     """
+    from models import carrying
+
     async with opened(settings) as store:
-        try:
-            pointers, versions = await store.pointers(name), await store.versions(name)
-            return await store.manifest(name, pointers.aliases.get(alias or "", max(versions)))
-        except (ModelNotFound, BundleCorrupt, ManifestUnreadable):
-            return None
-
-
-def carried(said: "Wording", before: "Manifest", *, viewless: bool) -> Carried:
-    """Return a wording with the view and the labels of the version before, where it says none.
-
-    `viewless`: the new version shall read no keys.
-    """
-    told = []
-    if said.features is None and before.features is not None and not viewless:
-        said = replace(said, features=before.features)
-        told.append(VIEW)
-    if not said.labels and before.labels and said.task in (None, before.task):
-        said = replace(said, labels=before.labels, task=before.task, output=said.output or before.output)
-        told.append(LABELS)
-    return Carried(said, tuple(told))
+        return await carrying.version_before(store, name, alias)
 
 
 def composed_as_before(
@@ -60,22 +30,11 @@ def composed_as_before(
 ) -> "tuple[Bundle, str]":
     """Return the bundle of a new version, and what of it is as before, empty where nothing is.
 
+    `viewless`: the new version shall read no keys.
+
     Raises: BadModelFile, BadFeatureView, what is as before does not fit the file: with what to say then.
     """
-    from models.composing import compose_bundle
+    from models import carrying
 
-    taken = carried(said, before, viewless=viewless)
-    try:
-        return compose_bundle(onnx, before.name, taken.wording), " and ".join(taken.told)
-    except (BadModelFile, BadFeatureView) as error:
-        if taken.told:
-            compose_bundle(onnx, before.name, said)  # a fault of the file itself has another cure
-        raise type(error)(f"{error}{cure(taken, before)}", **error.details) from error
-
-
-def cure(taken: Carried, before: "Manifest") -> str:
-    """Return what to say where a new version cannot be as the one before."""
-    if not taken.told:
-        return ""
-    words = " and ".join(SAYING[one] for one in taken.told)
-    return f"; unless it is said, a new version {' and '.join(taken.told)} as version {before.version}: add {words}"
+    predecessor = carrying.Predecessor(before, OTHER_VIEW, OTHER_LABELS, viewless)
+    return carrying.composed_as_before(onnx, said, predecessor)

@@ -4,16 +4,18 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
+from models.bundle import Bundle
+from models.carrying import Predecessor, composed_as_before, version_before
 from models.composing import Wording, compose_bundle
-from models.errors import BundleCorrupt, ManifestUnreadable, ModelNotFound
 from models.graph import inspect_graph
-from models.manifest import Manifest
 from models.store import PRODUCTION, ModelStore
 from models.succession import inherited
 from server.inference.errors import Overloaded
 from server.inference.trials import Trials
 
 SLOT_SECONDS = 30.0
+OTHER_VIEW = "`features`, or `features=none` to read no keys"
+OTHER_LABELS = "`labels`, or `task=tensor` to word none"
 
 
 @asynccontextmanager
@@ -56,25 +58,35 @@ class Publisher:
         Raises: BadName, BadModelFile, BadFeatureView, ModelTooLarge, RedisUnavailable, RedisRefused.
         """
         bundle = await asyncio.to_thread(compose_bundle, onnx, name, wording, self._limit_bytes)
-        await self._trial.admit(bundle)
-        return (await self._store.publish(bundle, alias)).version
+        return await self._tried(bundle, alias)
+
+    async def follow(
+        self, name: str, onnx: bytes, wording: Wording, alias: str | None, *, viewless: bool
+    ) -> int:
+        """Publish a file as `publish` does, with the view and the labels of the version before where none are said.
+
+        That is the one that the alias points to, else the newest. `viewless`: the file shall read no keys.
+
+        Raises: as `publish`; BadFeatureView, BadModelFile, what is as before does not fit the file.
+        """
+        before = await version_before(self._store, name, alias)
+        if before is None:
+            return await self.publish(name, onnx, wording, alias)
+        predecessor = Predecessor(before, OTHER_VIEW, OTHER_LABELS, viewless)
+        bundle, _ = await asyncio.to_thread(composed_as_before, onnx, wording, predecessor, self._limit_bytes)
+        return await self._tried(bundle, alias)
 
     async def succeed(self, name: str, onnx: bytes) -> int:
         """Publish a file of which nothing is said: it goes on as the version that serves, where it fits.
 
         Raises: as `publish`.
         """
-        previous = await self._previous(name)
+        previous = await version_before(self._store, name, PRODUCTION)
         if previous is None:
             return await self.publish(name, onnx, Wording())
         graph = await asyncio.to_thread(inspect_graph, onnx, self._limit_bytes)
         return await self.publish(name, onnx, inherited(previous, graph))
 
-    async def _previous(self, name: str) -> Manifest | None:
-        """Return what production means, or the newest version; None where nothing readable is stored."""
-        try:
-            versions = await self._store.versions(name)
-            serving = (await self._store.aliases(name)).get(PRODUCTION, versions[-1])
-            return await self._store.manifest(name, serving)
-        except (ModelNotFound, ManifestUnreadable, BundleCorrupt):
-            return None
+    async def _tried(self, bundle: Bundle, alias: str | None) -> int:
+        await self._trial.admit(bundle)
+        return (await self._store.publish(bundle, alias)).version

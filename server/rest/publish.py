@@ -23,10 +23,13 @@ from server.rest.wire import Json
 PATH = "/v1/models/{name}/versions"
 
 TEXTS: dict[str, tuple[dict[str, Any], str]] = {
-    "features": ({"type": "string"}, "Feature view, YAML or JSON; without one the model takes tensors only."),
+    "features": (
+        {"type": "string"},
+        "Feature view, YAML or JSON; that of the version before if not given, `none` for tensors only.",
+    ),
     "labels": (
         {"type": "string", "example": "stays,leaves"},
-        "Labels in the order of the columns: a,b or a JSON list.",
+        "Labels in the order of the columns: a,b or a JSON list; those of the version before if not given.",
     ),
     "task": (
         {"type": "string", "enum": list(get_args(Task))},
@@ -91,7 +94,9 @@ def create_router(engine: Engine, access: Access) -> APIRouter:
         check_name(name)
         async with engine.publisher.turn(name):
             upload = await read_upload(request)
-            version = await engine.publisher.publish(name, upload.onnx, upload.wording, upload.alias)
+            version = await engine.publisher.follow(
+                name, upload.onnx, upload.wording, upload.alias, viewless=upload.viewless
+            )
         facts = await version_detail(engine, name, version)
         return Json(facts, 201, {"Location": f"/v1/models/{name}/versions/{version}"})
 

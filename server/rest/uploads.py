@@ -24,16 +24,18 @@ from server.rest.wire import check_plain
 FORM = "multipart/form-data"
 RAW = "application/octet-stream"
 FIELDS = ("model", "features", "labels", "task", "output", "description", "alias")
+NONE = "none"  # in place of a feature view
 TEXT_LIMIT = 65_536  # characters of a text field
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A model file and what was said of it."""
+    """A model file and what was said of it; `viewless` that it reads no keys."""
 
     onnx: bytes
     wording: Wording
     alias: str | None
+    viewless: bool = False
 
 
 async def read_upload(request: Request) -> Upload:
@@ -47,7 +49,7 @@ async def read_upload(request: Request) -> Upload:
     if kind == RAW:
         said = texts(request.query_params.multi_items(), FIELDS[1:])
         wording, alias = worded(said), the_alias(said)
-        return Upload(await received(request), wording, alias)
+        return Upload(await received(request), wording, alias, is_viewless(said))
     if kind != FORM:
         raise MediaTypeRefused(
             given or "nothing",
@@ -99,7 +101,7 @@ async def of_form(form: FormData) -> Upload:
             field="model",
         )
     wording, alias = worded(said), the_alias(said)
-    return Upload(await model[0].read(), wording, alias)
+    return Upload(await model[0].read(), wording, alias, is_viewless(said))
 
 
 async def content(name: str, value: UploadFile | str) -> str:
@@ -143,12 +145,17 @@ def worded(said: Mapping[str, str]) -> Wording:
     """
     features = said.get("features")
     return Wording(
-        features=FeatureView.parse(features) if features else None,
+        features=FeatureView.parse(features) if features and not is_viewless(said) else None,
         labels=the_labels(said.get("labels", "")),
         task=the_task(said.get("task") or None),
         output=said.get("output") or None,
         description=said.get("description", ""),
     )
+
+
+def is_viewless(said: Mapping[str, str]) -> bool:
+    """Whether the new version shall read no keys."""
+    return said.get("features", "").strip() == NONE
 
 
 def the_labels(text: str) -> list[str]:

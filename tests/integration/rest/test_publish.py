@@ -6,6 +6,7 @@ import tracemalloc
 from collections.abc import AsyncIterator
 from typing import Any
 
+import numpy as np
 import pytest
 
 from models.store import ModelStore
@@ -65,6 +66,51 @@ async def test_versions_are_counted_up(client: Client) -> None:
     versions = [(await client.post(PATH, files={"model": CHURN})).json()["version"] for _ in range(3)]
 
     assert versions == [1, 2, 3]
+
+
+async def test_a_new_version_reads_and_answers_as_the_one_before(client: Client) -> None:
+    await client.post(PATH, data={**WORDS, "features": VIEW}, files={"model": CHURN})
+
+    again = (await client.post(PATH, data={"alias": "canary"}, files={"model": CHURN})).json()
+    bare = await client.post(PATH, data={"features": "none", "task": "tensor"}, files={"model": CHURN})
+
+    assert (again["version"], again["keys"], again["labels"]) == (2, ["customer:{id}"], ["stays", "leaves"])
+    assert (bare.json()["version"], bare.json()["features"], bare.json()["task"]) == (3, None, "tensor")
+
+
+async def test_the_version_before_is_the_one_that_the_alias_points_to(client: Client) -> None:
+    await client.post(PATH, data={**WORDS, "features": VIEW, "alias": "canary"}, files={"model": CHURN})
+    await client.post(PATH, data={"features": "none", "task": "tensor"}, files={"model": CHURN})
+
+    canary = (await client.post(PATH, data={"alias": "canary"}, files={"model": CHURN})).json()
+    production = (await client.post(PATH, files={"model": CHURN})).json()
+
+    assert (canary["keys"], canary["task"]) == (["customer:{id}"], "classification")
+    assert (production["features"], production["task"]) == (None, "tensor")
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "code", "cure"),
+    [
+        (3, 2, "bad_feature_view", "as version 1: add `features`, or `features=none` to read no keys"),
+        (
+            2,
+            3,
+            "bad_model_file",
+            "as version 1: add `features`, or `features=none` to read no keys and `labels`",
+        ),
+    ],
+)
+async def test_what_the_version_before_had_and_does_not_fit_is_refused_with_what_to_send(
+    client: Client, rows: int, columns: int, code: str, cure: str
+) -> None:
+    await client.post(PATH, data={**WORDS, "features": VIEW}, files={"model": CHURN})
+    other = linear(np.ones((rows, columns), np.float32), softmax=True)
+
+    response = await client.post(PATH, files={"model": other})
+
+    assert (response.status_code, response.json()["error"]["code"]) == (422, code)
+    assert cure in response.json()["error"]["message"]
 
 
 async def test_uploads_at_the_same_time_wait_for_one_another(client: Client) -> None:
