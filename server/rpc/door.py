@@ -1,7 +1,7 @@
 """The gRPC door: opened on a port once the engine has started, closed with time for the calls under way."""
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, Self
 
@@ -14,7 +14,7 @@ from server.rpc.calls import Calls
 from server.rpc.exchanges import Exchanges
 from server.rpc.guarding import guarded
 from server.rpc.health import Health
-from server.rpc.http2.connection import Connection
+from server.rpc.http2.connection import Connection, Open
 from server.rpc.http2.holding import Holding
 from server.rpc.messages import HEALTH, POOL, REFLECTION, SERVICE
 from server.rpc.reflecting import reflection_handler
@@ -32,10 +32,11 @@ OPEN_MESSAGES_BYTES = 64 << 20  # of calls that take no token, kept until all of
 ANSWERS_BYTES = 1 << 30  # that all clients together do not take; further ones are refused
 CONNECTION_ANSWERS_BYTES = 256 << 20  # of one connection
 STREAMS = 4096  # calls under way on one connection; more are refused
+ACCEPT_SECONDS = 0.02  # for connections that wait to be taken when the end begins
 END_SECONDS = 0.02  # between looks whether the last connection has ended
 INFER = "ModelInfer"
 ALPN = "h2"
-Ends = tuple[set[Connection], Streams, Health]  # what is told when a door ends
+Ends = tuple[Open, Streams, Health]  # what is told when a door ends
 
 
 class Door:
@@ -75,7 +76,7 @@ class Door:
             Holding(max(MESSAGES_BYTES, LARGEST_AT_ONCE * message_bytes)), Holding(OPEN_MESSAGES_BYTES),
             Holding(ANSWERS_BYTES),
         )  # fmt: skip
-        open_: set[Connection] = set()
+        open_ = Open()
         server = await asyncio.get_running_loop().create_server(
             lambda: Connection(
                 partial(Exchanges, service),
@@ -93,18 +94,19 @@ class Door:
         """Take no more calls, and let those under way end within their time."""
         if self._closing is None:
             self._health.end()
-            self._streams.end()
             self._closing = asyncio.create_task(self._ended())
 
     async def _ended(self) -> None:
+        await asyncio.sleep(ACCEPT_SECONDS)
         self._server.close()
-        for one in [*self._open]:
-            one.leave()
+        self._open.leave()
         try:
             async with asyncio.timeout(self._grace):
-                while self._open:  # noqa: ASYNC110  # connections end one by one, and nobody tells
-                    await asyncio.sleep(END_SECONDS)
+                await until(lambda: all(one.heard for one in self._open))
+                self._streams.end()
+                await until(lambda: not self._open)
         except TimeoutError:
+            self._streams.end()
             for one in [*self._open]:
                 one.transport.abort()
         await ended(self._service.tasks)
@@ -115,6 +117,12 @@ class Door:
         self.end()
         if self._closing is not None:
             await self._closing
+
+
+async def until(done: Callable[[], bool]) -> None:
+    """Wait until that is so."""
+    while not done():  # noqa: ASYNC110  # connections hear of the end and end one by one, and nobody tells
+        await asyncio.sleep(END_SECONDS)
 
 
 def services(calls: Calls, streams: Streams, health: Health) -> Iterator[tuple[str, Mapping[str, Any]]]:

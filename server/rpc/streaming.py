@@ -65,6 +65,9 @@ class Streams:
         reading = asyncio.create_task(self._read(requests, context, answers, room, ahead))
         self._reading.add(reading)
         reading.add_done_callback(self._reading.discard)
+        reading.add_done_callback(lambda _: answers.put_nowait(None))  # also where it never got to begin
+        if self._ended:
+            reading.cancel()
         try:
             while (answer := await answers.get()) is not None:
                 data = await answer
@@ -97,13 +100,10 @@ class Streams:
         ahead: "Ahead",
     ) -> None:
         """Begin to answer requests as they come, no more of them than may be under way."""
-        try:
-            async for data in requests:
-                await room.acquire()
-                await ahead.few.wait()
-                answers.put_nowait(asyncio.create_task(self._made(data, context.time_remaining(), ahead)))
-        finally:
-            answers.put_nowait(None)
+        async for data in requests:
+            await room.acquire()
+            await ahead.few.wait()
+            answers.put_nowait(asyncio.create_task(self._made(data, context.time_remaining(), ahead)))
 
     async def _made(self, data: bytes, seconds_left: float | None, ahead: "Ahead") -> bytes:
         """Return the message that answers one request, and take note that it waits to be sent."""

@@ -13,7 +13,7 @@ from server.rpc.http2 import frames
 from server.rpc.http2.frames import HEAD_BYTES
 from server.rpc.http2.headers import BadBlock, Decoder
 from server.rpc.http2.holding import Holding
-from server.rpc.http2.sending import WINDOW_BYTES, Sending
+from server.rpc.http2.sending import FAREWELL, WINDOW_BYTES, Sending
 from server.rpc.http2.streams import Fault, Handler, Stream, unpadded
 
 HEADERS_BYTES = 16 << 10
@@ -24,16 +24,29 @@ PREFACE_SECONDS = 10.0
 LOOK_SECONDS = 30.0  # between looks at what still comes
 
 
+class Open(set["Connection"]):
+    """The connections of a door that are open."""
+
+    leaving = False
+
+    def leave(self) -> None:
+        """Have every one end, also those that are still to come: they had been taken, or greeted, when this began."""
+        self.leaving = True
+        for one in self:
+            one.leave()
+
+
 class Connection(Sending, asyncio.Protocol):
     """A connection."""
 
     def __init__(
         self,
         handler: Callable[["Connection"], Handler],
-        open_: set["Connection"],
+        open_: "Open",
         streams: int,
         answers: Holding,
     ) -> None:
+        """Take where the connection stands while it is open, and whether all of those are to end."""
         super().__init__(answers)
         self._make = handler
         self._open = open_
@@ -62,6 +75,8 @@ class Connection(Sending, asyncio.Protocol):
             )
             + frames.window(0, CONNECTION_WINDOW_BYTES - frames.DEFAULT_WINDOW)
         )
+        if self._open.leaving:
+            self.leave()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Give every stream up."""
@@ -178,9 +193,7 @@ class Connection(Sending, asyncio.Protocol):
 
     def _control(self, kind: int, flags: int, number: int, payload: bytes) -> None:
         if kind == frames.PING:
-            check_frame(not number, len(payload) == frames.PING_BYTES, "a ping")
-            if not flags & frames.ACK:
-                self._write(frames.frame(frames.PING, frames.ACK, 0, payload))
+            self._ping(flags, number, payload)
         elif kind == frames.SETTINGS:
             self._settings(flags, number, payload)
         elif kind == frames.RST_STREAM:
@@ -194,6 +207,13 @@ class Connection(Sending, asyncio.Protocol):
             check_frame(number > 0, len(payload) == frames.PRIORITY_BYTES, "a priority")
         elif kind == frames.GOAWAY:
             check_frame(not number, len(payload) >= 2 * frames.NUMBER.size, "a farewell")
+
+    def _ping(self, flags: int, number: int, payload: bytes) -> None:
+        check_frame(not number, len(payload) == frames.PING_BYTES, "a ping")
+        if not flags & frames.ACK:
+            self._write(frames.frame(frames.PING, frames.ACK, 0, payload))
+        elif payload == FAREWELL:
+            self._hear()
 
     def _dead(self, stream: Stream) -> None:
         stream.closed = True
@@ -287,7 +307,7 @@ class Connection(Sending, asyncio.Protocol):
         if not number & 1:
             raise Fault(frames.PROTOCOL_ERROR, "a stream of an even number")
         self._last = number
-        if len(self._streams) >= self._most or self._leaving:
+        if len(self._streams) >= self._most or self.heard:
             self._count()
             self._write(frames.reset(number, frames.REFUSED_STREAM))
             return

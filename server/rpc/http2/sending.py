@@ -10,6 +10,9 @@ from server.rpc.http2.streams import Stream
 WINDOW_BYTES = 4 << 20  # of one stream that may wait here
 OUT_BYTES = 1 << 18  # that are gathered before they are written
 RESET_SECONDS = 1.0  # a client gets to read the answer before it is told to stop sending
+HEARD_SECONDS = 1.0  # it gets to say that it has heard of the end
+CLOSING_SECONDS = 1.0  # and, once all is answered, to end the connection itself
+FAREWELL = b"farewell"  # of the ping that asks whether it has heard
 
 
 class Sending:
@@ -28,7 +31,8 @@ class Sending:
         self._window = frames.DEFAULT_WINDOW
         self._initial = frames.DEFAULT_WINDOW
         self._frame = frames.DEFAULT_FRAME
-        self._leaving = False
+        self._leaving = False  # the client is to begin no more streams
+        self.heard = False  # and knows it: those that it begins are refused
         self.full = False  # what was written waits for the client to take it
         self._grown = False  # a window of every stream, since what waits was last sent
         self._draining: set[int] = set()  # answered before the client had ended them
@@ -129,9 +133,13 @@ class Sending:
         self._end_left()
 
     def _end_left(self) -> None:
-        """End a connection that takes no more streams, once there are none."""
-        if self._leaving and not self._streams:
-            asyncio.get_running_loop().call_soon(self.transport.close)
+        """End a connection that takes no more streams, once there are none.
+
+        Its client does so when it has read the last answer. Closed before, while it still says something, the
+        connection would be reset, and what it has not read yet is lost to it.
+        """
+        if self.heard and not self._streams:
+            asyncio.get_running_loop().call_later(CLOSING_SECONDS, self.transport.close)
 
     def _reset(self, number: int) -> None:
         """Tell a client to stop that still sends on a stream which has been answered."""
@@ -140,9 +148,20 @@ class Sending:
             self._write(frames.reset(number, frames.NO_ERROR))
 
     def leave(self) -> None:
-        """Take no more streams, and end when those there are have been answered."""
+        """Have the client begin no more streams, and end when those it has begun are answered.
+
+        Those that are on their way while it does not know yet have come when it answers a ping.
+        Source: RFC 9113, 6.8.
+        """
         if not self._leaving:
             self._leaving = True
+            self._write(frames.goaway(frames.LARGEST_STREAM, frames.NO_ERROR))
+            self._write(frames.frame(frames.PING, 0, 0, FAREWELL))
+            asyncio.get_running_loop().call_later(HEARD_SECONDS, self._hear)
+
+    def _hear(self) -> None:
+        """Take no more streams: the client has heard, or had its time for that."""
+        if self._leaving and not self.heard:
+            self.heard = True
             self._write(frames.goaway(self._last, frames.NO_ERROR))
-            if not self._streams:
-                self.transport.close()
+            self._end_left()

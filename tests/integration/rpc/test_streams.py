@@ -142,7 +142,9 @@ async def test_a_call_that_is_cancelled_while_the_server_ends_does_not_hold_up_t
             pass
         door.door.end()
         await line.until(frames.GOAWAY)
-        line.send(frames.reset(1, frames.CANCEL))
+        asks = (await line.until(frames.PING))[3]
+        line.send(frames.reset(1, frames.CANCEL), frames.frame(frames.PING, frames.ACK, 0, asks))
+        await line.until(frames.GOAWAY)
         async with asyncio.timeout(5):
             assert await line.reader.read() == b""
             await door.door.close()

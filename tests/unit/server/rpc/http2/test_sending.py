@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 
 from server.rpc.http2 import frames
-from server.rpc.http2.connection import Connection
+from server.rpc.http2.connection import Connection, Open
 from server.rpc.http2.headers import Header, encoded
 from server.rpc.http2.holding import Holding
 from server.rpc.http2.streams import Stream
@@ -56,7 +56,7 @@ class Answers:
 
 def asked(*answers: bytes, window: int) -> tuple[Connection, Wire]:
     """Return a connection whose client has asked, with so large a window, and what was written to it."""
-    connection = Connection(lambda one: Answers(one, answers), set(), 10, Holding(1 << 30))
+    connection = Connection(lambda one: Answers(one, answers), Open(), 10, Holding(1 << 30))
     wire = Wire()
     connection.connection_made(wire)
     both = frames.END_HEADERS | frames.END_STREAM
