@@ -8,7 +8,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ from server.workers.opening import Door, Listening
 log = logging.getLogger(__name__)
 
 Started = Callable[[str, Mapping[str, str]], None]  # the URL, and the addresses of the doors beside it
+NOTHING: Mapping[str, socket.socket] = {}
 KEEP_ALIVE_SECONDS = 75
 ACCEPT_SECONDS = 0.02
 DRAIN_SECONDS = 0.1
@@ -44,7 +45,7 @@ GC_THRESHOLDS = (20_000, 10, 10)  # Python's 700 is reached with the requests of
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What a server is given where it is one of several on a port.
+    """What a server is given where it is one of several on its ports: the sockets of HTTP and of the doors beside it.
 
     `hosts` says whether scoring jobs are worked on from here: one of several does. Where it `follows` another that
     has its models loaded, it takes the place with them or not at all.
@@ -53,6 +54,7 @@ class Place:
     """
 
     listener: socket.socket | None = None
+    beside: Mapping[str, socket.socket] = field(default_factory=dict)
     metrics: Path | None = None
     wait_seconds: float = FIRST_SECONDS
     hosts: bool = True
@@ -95,7 +97,7 @@ async def serve(settings: ServerSettings, started: Started = quietly, place: Pla
             raise engine.fault
         if place.hosts:
             hosting.start()
-        await open_beside(settings, engine, held, doors)
+        await open_beside(settings, engine, held, doors, place.beside)
         api = create_api(engine, access(settings), check_fits)
         server = Server(
             http_config(api, settings),
@@ -124,8 +126,14 @@ def leave(hosting: Hosting, doors: Iterable[Door]) -> None:
         door.end()
 
 
-async def open_beside(settings: ServerSettings, engine: Engine, held: Held, doors: dict[str, Door]) -> None:
-    """Open the doors beside HTTP, on the ports that are held here or by whoever started this worker.
+async def open_beside(
+    settings: ServerSettings,
+    engine: Engine,
+    held: Held,
+    doors: dict[str, Door],
+    given: Mapping[str, socket.socket] = NOTHING,
+) -> None:
+    """Open the doors beside HTTP, on the ports that are held here, or `given` sockets that listen already.
 
     They are put in `doors` as they open: where one cannot be, the others are still to be closed.
 
@@ -133,7 +141,12 @@ async def open_beside(settings: ServerSettings, engine: Engine, held: Held, door
     """
     for name, port in (settings.beside | held.ports).items():
         listening = Listening(
-            settings.host, port, settings.shutdown_seconds, settings.tls_cert, settings.tls_key
+            settings.host,
+            port,
+            settings.shutdown_seconds,
+            settings.tls_cert,
+            settings.tls_key,
+            given.get(name),
         )
         if name == "grpc":
             most = settings.max_grpc_message_bytes

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from typing import NamedTuple
 
 from server import app
 from server.inference.engine import FIRST_SECONDS
@@ -27,23 +28,37 @@ BEATS = 6  # reports in the time after which a silent worker is replaced
 HOSTING = 1  # the worker that works on scoring jobs
 
 
+class Sockets(NamedTuple):
+    """What a worker is handed: the sockets of its doors, and the channel of its supervisor."""
+
+    listener: socket.socket
+    channel: socket.socket
+    beside: Mapping[str, socket.socket]
+
+
 def main() -> None:
     """Serve until told to end.
 
-    The last arguments are the worker's number and the descriptors of its listening socket and its channel.
+    The arguments are where the code is, the worker's number, and the descriptors of the socket it listens on, of its
+    channel, and of those of the doors beside HTTP, each after the name of its door.
     """
-    number, *descriptors = map(int, sys.argv[-3:])
-    listener, channel = (socket.socket(fileno=one) for one in descriptors)
-    for one in (
-        listener,
-        channel,
-    ):  # a trial or a job that held the listener would keep it open when we have not
-        one.set_inheritable(False)
-    sys.exit(serve(number, listener, channel))
+    number, listener, channel, *beside = sys.argv[2:]
+    given = Sockets(
+        taken(listener), taken(channel), dict(zip(beside[::2], map(taken, beside[1::2]), strict=True))
+    )
+    sys.exit(serve(int(number), given))
 
 
-def serve(number: int, listener: socket.socket, channel: socket.socket) -> int:
+def taken(descriptor: str) -> socket.socket:
+    """Return a socket that was handed over; a trial or a job that had it would keep it open when we have not."""
+    one = socket.socket(fileno=int(descriptor))
+    one.set_inheritable(False)
+    return one
+
+
+def serve(number: int, given: Sockets) -> int:
     """Serve as the supervisor says, and return the status to end with."""
+    channel = given.channel
     with channel.makefile("rb") as lines:
         line = lines.readline()
     if not line:
@@ -53,7 +68,9 @@ def serve(number: int, listener: socket.socket, channel: socket.socket) -> int:
     alone = threading.Event()
     threading.Thread(target=end_when_alone, args=(channel, task, alone), daemon=True).start()
     wait = FIRST_SECONDS if task.wait_seconds is None else task.wait_seconds
-    place = app.Place(listener, task.metrics, wait, hosts=number == HOSTING, follows=task.follows)
+    place = app.Place(
+        given.listener, given.beside, task.metrics, wait, hosts=number == HOSTING, follows=task.follows
+    )
 
     def started(url: str, _beside: Mapping[str, str]) -> None:
         tell(channel, answers(url))

@@ -1,4 +1,4 @@
-"""Listeners: one listening socket a worker, all of them on one address.
+"""Listeners: one listening socket a worker for each door, those of a door on one address.
 
 The kernel deals connections out among the sockets, so that workers get about as many each. They are held
 here too: what waits at the socket of a worker that died is taken by the next one, and new connections go
@@ -92,8 +92,45 @@ class Listeners:
             one.close()
 
 
+class Doors:
+    """The listeners of every door: `http`, and those `beside` it by their names."""
+
+    def __init__(self, host: str, port: int, beside: Mapping[str, int], count: int) -> None:
+        """Listen on the ports of the doors, for so many workers; port 0 takes a free one.
+
+        Raises: OSError, the port of HTTP is taken or the address is none of this machine's; PortRefused, another one.
+        """
+        self.http = Listeners.reserve(host, port, count)
+        self.beside: dict[str, Listeners] = {}
+        for door, one in beside.items():
+            try:
+                self.beside[door] = Listeners.reserve(host, one, count)
+            except OSError as error:
+                self.close()
+                raise PortRefused(error.errno or 0, door, one) from error
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """The ports beside HTTP's by their doors."""
+        return {door: one.sockets[0].getsockname()[1] for door, one in self.beside.items()}
+
+    def of(self, index: int) -> tuple[socket.socket, dict[str, socket.socket]]:
+        """Return the sockets of one worker: HTTP's, and those beside it by their doors."""
+        return self.http.sockets[index], {door: one.sockets[index] for door, one in self.beside.items()}
+
+    def prefer(self, answering: Sequence[int]) -> None:
+        """Send new connections to the workers with these indices."""
+        for one in (self.http, *self.beside.values()):
+            one.prefer(answering)
+
+    def close(self) -> None:
+        """Stop listening here."""
+        for one in (self.http, *self.beside.values()):
+            one.close()
+
+
 class Held:
-    """Ports that are held for the doors beside HTTP, which open them themselves in every worker.
+    """Ports that are held for the doors beside HTTP until they are opened, where there is one process.
 
     Each is bound alone, as the first listener is, and only then opened to the others; nobody listens
     on these sockets.

@@ -27,7 +27,7 @@ class Door(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Listening:
-    """Where a door listens and how.
+    """Where a door listens and how; `given` is a socket that listens there already.
 
     Units: shutdown_seconds, what is under way gets to end.
     """
@@ -37,6 +37,7 @@ class Listening:
     shutdown_seconds: float
     certificate: Path | None = None
     key: Path | None = None
+    given: socket.socket | None = None
 
     @property
     def address(self) -> str:
@@ -48,7 +49,7 @@ class Listening:
 
         Raises: OSError.
         """
-        one = bound(self.host, self.port, shared=True)
+        one = self.given or bound(self.host, self.port, shared=True)
         try:
             one.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             one.listen(BACKLOG)

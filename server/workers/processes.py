@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from server.workers.reports import Task, refusal
 log = logging.getLogger(__name__)
 
 START_SECONDS = 120.0  # imports, and the first models of a machine that is busy
+NOTHING: Mapping[str, socket.socket] = {}
 GRACE_SECONDS = 5.0  # for one that said nothing: we may have been stopped ourselves, all of us together
 REPORT_BYTES = 1 << 16
 # Started so and not with -m: the folder a user happens to be in may have a `server` of its own.
@@ -45,14 +47,19 @@ class Worker:
     overdue: bool = False  # it has said nothing for so long
 
     @classmethod
-    def start(cls, number: int, listener: socket.socket, task: Task) -> "Worker":
-        """Start a process; it has a session of its own, so that Ctrl-C in a terminal is for us alone.
+    def start(
+        cls, number: int, listener: socket.socket, task: Task, beside: Mapping[str, socket.socket] = NOTHING
+    ) -> "Worker":
+        """Start a process that listens on these sockets, those `beside` HTTP's by their doors.
+
+        It has a session of its own, so that Ctrl-C in a terminal is for us alone.
 
         Raises: OSError, the system gives no more processes or files.
         """
         channel, theirs = socket.socketpair()
-        given = (listener.fileno(), theirs.fileno())
-        command = [sys.executable, "-P", "-c", PROGRAM, str(ROOT), str(number), *map(str, given)]
+        given = (listener.fileno(), theirs.fileno(), *(one.fileno() for one in beside.values()))
+        told = [str(one) for door in beside.items() for one in (door[0], door[1].fileno())]
+        command = [sys.executable, "-P", "-c", PROGRAM, str(ROOT), str(number), *map(str, given[:2]), *told]
         with theirs, ExitStack() as stack:
             stack.callback(channel.close)
             process = subprocess.Popen(

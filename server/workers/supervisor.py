@@ -20,7 +20,7 @@ from pathlib import Path
 from models.errors import InsituError
 from server.cores import worker_count
 from server.settings import ServerSettings
-from server.workers.listeners import DOORS, Held, Listeners, place
+from server.workers.listeners import DOORS, Doors, place
 from server.workers.processes import Worker
 from server.workers.reports import Task, WorkerFailed
 from server.workers.signals import ENDING, Signals, bury_strangers
@@ -45,13 +45,12 @@ def supervise(settings: ServerSettings, started: Started) -> None:
     """
     count = worker_count(settings)
     with (
-        closing(Listeners.reserve(settings.host, settings.port, count)) as listeners,
-        closing(Held(settings.host, settings.beside)) as held,
+        closing(Doors(settings.host, settings.port, settings.beside, count)) as doors,
         tempfile.TemporaryDirectory(prefix="insitu-metrics-", dir=memory_files()) as metrics,
         closing(Signals()) as signals,
     ):
-        task = Task(share_of(settings, count, held.ports), Path(metrics))
-        Supervisor(task, listeners, signals, started).run()
+        task = Task(share_of(settings, count, doors.ports), Path(metrics))
+        Supervisor(task, doors, signals, started).run()
 
 
 def memory_files() -> Path | None:
@@ -85,9 +84,9 @@ class Slot:
 class Supervisor:
     """The workers of one server."""
 
-    def __init__(self, task: Task, listeners: Listeners, signals: Signals, started: Started) -> None:
+    def __init__(self, task: Task, doors: Doors, signals: Signals, started: Started) -> None:
         self._task = task
-        self._listeners = listeners
+        self._doors = doors
         self._signals = signals
         self._tell = started
         self._slots = [Slot(number) for number in range(1, task.settings.workers + 1)]
@@ -138,7 +137,8 @@ class Supervisor:
     def _new(self, slot: Slot, *, follows: bool = False) -> Worker:
         others = any(one.answering for one in self._slots)
         task = Task(self._task.settings, self._task.metrics, LOAD_SECONDS if others else None, follows)
-        worker = Worker.start(slot.number, self._listeners.sockets[slot.number - 1], task)
+        listener, beside = self._doors.of(slot.number - 1)
+        worker = Worker.start(slot.number, listener, task, beside)
         self._selector.register(worker.channel, selectors.EVENT_READ, worker)
         log.info("%s starts", worker)
         return worker
@@ -159,7 +159,7 @@ class Supervisor:
                 self._succeed(slot)
         if self._stopping:
             return
-        self._listeners.prefer(slot.number - 1 for slot in self._slots if slot.answering)
+        self._doors.prefer([slot.number - 1 for slot in self._slots if slot.answering])
         if not self._started and all(slot.answering for slot in self._slots):
             self._all_answer()
 
@@ -191,7 +191,7 @@ class Supervisor:
             else:
                 worker.stop(self._task.settings.shutdown_seconds + CLOSE_SECONDS)
         self._stopping = True
-        self._listeners.close()
+        self._doors.close()
         for slot in self._slots:
             slot.due = None
 
