@@ -3,7 +3,7 @@
 redis://[user:password@]host:6379/0     rediss:// the same over TLS
 unix:///path/to/redis.sock?db=0
 redis+sentinel://host:26379,host:26379/SERVICE/0     the master that sentinels name; rediss+sentinel:// over TLS
-redis+cluster://host:6379               any node of a Redis Cluster; rediss+cluster:// over TLS
+redis+cluster://host:6379,host:6379     nodes of a Redis Cluster, any of them; rediss+cluster:// over TLS
 """
 
 import re
@@ -58,12 +58,13 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """What a URL names: the server itself, any node of the cluster, or the master that is to be found."""
+    """What a URL names: the server itself, nodes of the cluster, or the master that is to be found."""
 
     kind: Kind
     redis: str
     service: str = ""
     sentinels: tuple[str, ...] = ()
+    nodes: tuple[str, ...] = ()  # of a cluster, `redis` the first of them
 
 
 def named(url: str) -> Named:
@@ -83,12 +84,28 @@ def named(url: str) -> Named:
         if kind == "sentinel":
             found = guarded(url)
             address = Named(Kind.SENTINEL, found.master, found.service, found.sentinels)
+        elif kind:
+            nodes = each_host(plain, rest)
+            address = Named(Kind.CLUSTER, nodes[0], nodes=nodes)
         else:
-            address = Named(Kind.CLUSTER if kind else Kind.ONE, f"{plain}://{rest}")
-        for one in (address.redis, *address.sentinels):
+            address = Named(Kind.ONE, f"{plain}://{rest}")
+        for one in (address.redis, *address.sentinels, *address.nodes):
             checked(Redis.from_url(one))
         check_path(address.redis)
     return address
+
+
+def each_host(scheme: str, rest: str) -> tuple[str, ...]:
+    """Return a URL of one server for each of the hosts that a URL has between its commas.
+
+    Raises: ValueError, one is empty.
+    """
+    place = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    credentials, at, hosts = place.rpartition("@")
+    every = hosts.split(",")
+    if len(every) > 1 and any(not host or host.startswith(":") for host in every):
+        raise ValueError(f"a comma stands between two hosts; one is missing in {hosts!r}")
+    return tuple(f"{scheme}://{credentials}{at}{host}{rest[len(place) :]}" for host in every)
 
 
 def is_cut(rest: str) -> bool:
@@ -127,7 +144,7 @@ def connect(url: str, reply_seconds: float = REPLY_SECONDS) -> Client:
     }
     with refusing(url):
         if address.kind is Kind.CLUSTER:
-            return with_bytes(url, cluster_client(address.redis, **options))
+            return with_bytes(url, cluster_client(address.nodes, **options))
         if address.kind is Kind.SENTINEL:
             return with_bytes(url, checked(master_client(address, options)))
         return with_bytes(url, checked(Redis.from_url(address.redis, **options)))

@@ -39,7 +39,11 @@ def reaching(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme == "unix":
         return f"-s {parts.path}"
-    return '-c -u "${INSITU_REDIS_URL/+cluster/}"' if "+cluster" in parts.scheme else '-u "$INSITU_REDIS_URL"'
+    if "+cluster" not in parts.scheme:
+        return '-u "$INSITU_REDIS_URL"'
+    if "," in parts.netloc.rpartition("@")[2]:  # of which redis-cli takes one
+        return """-c -u "$(sed 's/+cluster//; s/,[^/?]*//' <<< "$INSITU_REDIS_URL")\""""
+    return '-c -u "${INSITU_REDIS_URL/+cluster/}"'
 
 
 def directory_text(tour: Tour) -> str:

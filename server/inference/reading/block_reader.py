@@ -74,6 +74,7 @@ class BlockReader:
         live, columns = await self._beside(self._blocks.keyed, keys)
         if not live:
             return {}, [], range(len(keys))
+        await self._reader.ready()
         await self._look(columns)
         found = await self._found(columns)
         feeds, good = await self._beside(self._blocks.feeds, found)

@@ -46,6 +46,11 @@ class BulkReader:
         """Whether keys lie on several nodes, so that no command may name two of them."""
         return self._cluster is not None
 
+    async def ready(self) -> None:
+        """Wait until it is known which node holds which keys, or nobody tells it."""
+        if self._cluster is not None:
+            await self._cluster.told()
+
     def shares(self, keys: Sequence[str]) -> list[Share]:
         """Return which keys are asked of which node."""
         if self._cluster is not None:

@@ -1,6 +1,6 @@
 """A Redis Cluster: one link a primary, keys to nodes by slot, the map kept true.
 
-Until the map is known every key is asked of the node in the URL, which says where it belongs. A
+What is asked before the map is known waits for it, as long as a node of the URL may still tell it. A
 node that is away fails its own keys; its neighbours are asked for the map until it is back or
 another owns its slots.
 """
@@ -15,9 +15,10 @@ from redis.exceptions import ResponseError
 from models.encoding import encoded
 from models.errors import InsituError
 from server.inference.ending import ended
+from server.inference.errors import Overloaded
 from server.inference.reading.errands import Errand
 from server.inference.reading.faults import fault_of
-from server.inference.reading.link import Fault, Link, Terms
+from server.inference.reading.link import RETRY_AFTER_SECONDS, Fault, Link, Terms
 from server.inference.reading.places import Place
 from server.inference.reading.reads import Done, awaited, tell
 from server.inference.reading.slots import SLOTS, Address, owners_in, target_of
@@ -25,6 +26,7 @@ from server.inference.reading.slots import SLOTS, Address, owners_in, target_of
 log = logging.getLogger(__name__)
 
 QUESTION = encoded(("CLUSTER", "SLOTS"))
+WAITING_READS = 1 << 14  # for the map
 LOOK_SECONDS = 0.2  # between two looks at the map
 TRY_AGAIN_SECONDS = 0.05  # a slot under way from one node to another, or nodes that do not agree whose it is
 
@@ -32,13 +34,17 @@ TRY_AGAIN_SECONDS = 0.05  # a slot under way from one node to another, or nodes 
 class Cluster:
     """The nodes of one cluster."""
 
-    def __init__(self, seed: Place, terms: Terms) -> None:
-        self._seed = seed
+    def __init__(self, seeds: Sequence[Place], terms: Terms) -> None:
+        """Take the nodes of the URL, one at least; any of them leads to the others."""
+        self._seeds = seeds
+        self._seed = seeds[0]
         self._terms = replace(terms, judge=fault_of, changed=self.doubt)
         self._links: dict[Address, Link] = {}
-        first = self._link((seed.host, seed.port))
+        first, *_ = [self._link((seed.host, seed.port)) for seed in seeds]
         self._owners = [first] * SLOTS
         self._doubt = asyncio.Event()
+        self._told = asyncio.Event()  # the map, or that nobody tells it
+        self._early: list[tuple[Sequence[bytes], Done]] = []  # what was asked before
         self._turn = 0
         self._learning: asyncio.Task[None] | None = None
         self._closed = False
@@ -72,10 +78,29 @@ class Cluster:
         """
         if self._learning is None:
             self.start()
-        if commands:
-            Errand(self, commands, done).run()
-        else:
+        if not commands:
             asyncio.get_running_loop().call_soon(tell, done, [])
+        elif self._told.is_set() or self._closed:
+            Errand(self, commands, done).run()
+        elif len(self._early) < WAITING_READS:
+            self._early.append((commands, done))
+        else:
+            raise Overloaded("the reader of features", len(self._early), RETRY_AFTER_SECONDS)
+
+    async def told(self) -> None:
+        """Wait until the map is known, or no node of the URL tells it."""
+        self.start()
+        await self._told.wait()
+
+    def _go_on(self) -> None:
+        """Send what waits for the map."""
+        self._told.set()
+        early, self._early = self._early, []
+        for commands, done in early:
+            try:
+                Errand(self, commands, done).run()
+            except InsituError as error:
+                tell(done, error)
 
     def busy(self) -> bool:
         """Whether one waits for what is under way: never, its nodes answer at different times."""
@@ -92,7 +117,7 @@ class Cluster:
         return self._owners[slot]
 
     def place(self, slot: int) -> Place:
-        """Return where the node listens that is asked for a slot, the one in the URL while it is not known."""
+        """Return where the node listens that is asked for a slot, the first in the URL while it is not known."""
         link = self._owners[slot]
         known = (self._seed.at(*address) for address, one in self._links.items() if one is link)
         return next(known, self._seed)
@@ -140,10 +165,13 @@ class Cluster:
                 self.doubt()
 
     async def _look(self) -> None:
-        """Ask one node that is up, another each time; when none is, try the one in the URL again."""
+        """Ask one node that is up, another each time; when none is, try those in the URL again."""
         up = [link for link in self._links.values() if link.up]
         if not up:
-            self._link((self._seed.host, self._seed.port)).start()
+            for seed in self._seeds:
+                self._link((seed.host, seed.port)).start()
+            if self.fault is not None:
+                self._go_on()
             return
         self._turn += 1
         link = up[self._turn % len(up)]
@@ -156,6 +184,7 @@ class Cluster:
             log.warning("the map of the Redis Cluster cannot be read: %s", reply)
         else:
             self._take_over(owners_in(reply, link.host))
+        self._go_on()
 
     def _take_over(self, owners: dict[Address, list[range]]) -> None:
         """Route by a new map; a slot that nobody owns is asked of any node, which will say so."""
@@ -179,6 +208,7 @@ class Cluster:
     async def close(self) -> None:
         """Take no more, let what is under way end in its time, fail the rest."""
         self._closed = True
+        self._go_on()
         if self._learning is not None:
             await ended([self._learning])
         while self._links or self._leaving:  # a reply that is followed meanwhile may make one more

@@ -84,9 +84,9 @@ def road(url: str, terms: Terms) -> Link | Master | Cluster:
     """
     address = named(url)
     with refusing(url):
-        place, *guards = [place_of(one) for one in (address.redis, *address.sentinels)]
+        place, *others = [place_of(one) for one in (address.redis, *address.sentinels, *address.nodes[1:])]
     if address.kind is Kind.CLUSTER:
-        return Cluster(place, terms)
+        return Cluster((place, *others), terms)
     if address.kind is Kind.SENTINEL:
-        return Master(Sentinels(guards, address.service, place, terms.timeout_seconds), terms)
+        return Master(Sentinels(others, address.service, place, terms.timeout_seconds), terms)
     return Link(place.itself, terms)

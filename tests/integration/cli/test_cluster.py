@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 
+from redis.cluster import RedisCluster
+
 from tests.integration.cli.conftest import Result
-from tests.servers import RedisNodes
+from tests.servers import RedisNodes, free_port
 
 Insitu = Callable[..., Result]
 
@@ -31,6 +33,21 @@ def test_models_are_published_listed_and_checked_in_a_cluster(
     assert published.code == 0, published.err
     assert [one["name"] for one in listed.json] == ["churn"]
     assert "churn version 1 (production) is whole, and runs" in checked.out
+
+
+def test_rows_are_scored_where_the_first_node_of_the_url_is_away(
+    insitu: Insitu, redis_cluster: RedisNodes, churn: tuple[str, str]
+) -> None:
+    model, view = churn
+    place = redis_cluster.url.replace("redis://", f"redis+cluster://127.0.0.1:{free_port()},")
+    with RedisCluster.from_url(redis_cluster.url) as client:
+        client.hset("customer:1", mapping={"age": 41, "spend": 12.5})
+
+    published = insitu("publish", model, "-n", "churn", "--features", view, INSITU_REDIS_URL=place)
+    scored = insitu("score", "churn", "--match", "customer:*", "--json", INSITU_REDIS_URL=place)
+
+    assert published.code == 0, published.err
+    assert scored.json["scored"] == 1, scored.err
 
 
 def test_a_user_who_may_not_ask_for_the_slots_is_told_the_right(

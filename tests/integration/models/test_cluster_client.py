@@ -1,4 +1,4 @@
-"""A client of a cluster asks another primary where the first is away."""
+"""A client of a cluster asks another node where the first is away, and does not wait for one that is silent."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -7,16 +7,20 @@ from typing import Any
 
 import pytest
 from redis.asyncio.cluster import ClusterNode
+from redis.crc import key_slot
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from models.cluster_client import CommandsOfAny, cluster_client
-from tests.servers import RedisServer, free_port
+from models.connecting import connect
+from models.errors import RedisUnavailable
+from models.redis_failures import connected
+from tests.servers import RedisNodes, RedisServer, free_port
 
 
 @asynccontextmanager
 async def of(*ports: int) -> AsyncIterator[tuple[CommandsOfAny, Any]]:
     """What asks the primaries at some ports, and what knows them."""
-    options = cluster_client(f"redis://127.0.0.1:{ports[0]}").nodes_manager.connection_kwargs
+    options = cluster_client([f"redis://127.0.0.1:{ports[0]}"]).nodes_manager.connection_kwargs
     nodes = [ClusterNode("127.0.0.1", port, **options) for port in ports]
     known: Any = SimpleNamespace(default_node=nodes[0], get_nodes_by_server_type=lambda _: nodes)
     yield CommandsOfAny(known), known
@@ -45,3 +49,40 @@ async def test_where_no_primary_answers_the_first_says_why() -> None:
     async with of(*ports) as (parser, known):
         with pytest.raises(RedisConnectionError, match=f"{ports[0]}"):
             await parser.initialize(known.default_node)
+
+
+async def test_any_node_of_the_url_leads_to_the_cluster(redis_cluster: RedisNodes) -> None:
+    away, silent, there = free_port(), *(node.port for node in redis_cluster.nodes[:2])
+    url = f"redis+cluster://127.0.0.1:{away},127.0.0.1:{silent},127.0.0.1:{there}"
+    key = next(key for key in map("k:{}".format, range(99)) if 5461 < key_slot(key.encode()) < 10922)
+    redis_cluster.nodes[0].pause()
+    client: Any = connect(url, 60)
+
+    async with connected(client):
+        await client.set(key, "1")
+    value = await client.get(key)
+
+    assert value == b"1"
+    await client.aclose()
+
+
+async def test_the_nodes_of_the_url_lead_to_a_cluster_that_has_moved(redis_cluster: RedisNodes) -> None:
+    client: Any = connect(redis_cluster.url.replace("redis://", "redis+cluster://"))
+    name = f"127.0.0.1:{redis_cluster.nodes[0].port}"
+    await client.initialize()
+    client.nodes_manager.nodes_cache.pop(name)
+
+    await client.nodes_manager.initialize()
+
+    assert name in client.nodes_manager.nodes_cache
+    await client.aclose()
+
+
+async def test_where_no_node_of_the_url_answers_the_first_is_named() -> None:
+    ports = free_port(), free_port()
+    client = connect("redis+cluster://" + ",".join(f"127.0.0.1:{port}" for port in ports))
+
+    with pytest.raises(RedisUnavailable, match=rf"{ports[0]}.* \(no node of the Redi"):
+        async with connected(client):
+            pass
+    await client.aclose()

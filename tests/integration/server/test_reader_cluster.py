@@ -334,6 +334,42 @@ async def test_closing_tells_whoever_waits_for_keys_that_are_apart(
     assert told[1] == b"1"
 
 
+async def test_any_node_of_the_url_tells_the_map(reader: MakeReader, steady: RedisNodes) -> None:
+    places = ",".join(f"127.0.0.1:{port}" for port in (free_port(), free_port(), steady.nodes[1].port))
+    one = reader(f"redis+cluster://{places}", 5.0)
+
+    assert await answers(one, *ASKS) == VALUES
+
+
+async def test_where_no_node_of_the_url_answers_what_waits_for_the_map_is_told(reader: MakeReader) -> None:
+    first = free_port()
+    one = reader(f"redis+cluster://127.0.0.1:{first},127.0.0.1:{free_port()}", 5.0)
+
+    with pytest.raises(RedisUnavailable, match=f"{first}"):
+        await answers(one, *ASKS)
+
+
+async def test_what_waits_for_the_map_is_told_of_the_end(reader: MakeReader, steady: RedisNodes) -> None:
+    one = reader(cluster_url(steady), 5.0)
+    tally = Tally(one)
+    tally.ask(*ASKS)
+
+    await one.close()
+
+    assert isinstance((await tally.all())[0], RedisUnavailable)
+
+
+async def test_no_more_waits_for_the_map_than_there_is_room(
+    reader: MakeReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clustering, "WAITING_READS", 1)
+    one = reader(f"redis+cluster://127.0.0.1:{free_port()}", 5.0)
+    one.ask(ASKS, lambda _: None)
+
+    with pytest.raises(Overloaded):
+        one.ask(ASKS, lambda _: None)
+
+
 # Nodes that go.
 
 

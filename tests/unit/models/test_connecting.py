@@ -10,7 +10,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from models.connecting import CONNECT_SECONDS, connect, without_password
+from models.connecting import CONNECT_SECONDS, Kind, connect, named, without_password
 from models.errors import BadName
 
 
@@ -42,10 +42,25 @@ def test_a_url_of_a_cluster_gives_a_cluster_client(url: str) -> None:
     assert isinstance(connect(url), RedisCluster)
 
 
+def test_a_url_of_a_cluster_names_any_number_of_its_nodes() -> None:
+    address = named("redis+cluster://u:p,w@a:7000,[::1]:7001,b?client_name=c")
+
+    nodes = tuple(f"redis://u:p,w@{place}?client_name=c" for place in ("a:7000", "[::1]:7001", "b"))
+    assert (address.kind, address.redis, address.nodes) == (Kind.CLUSTER, nodes[0], nodes)
+    client: Any = connect("redis+cluster://u:p@a:7000,[::1]:7001,b?client_name=c")
+    assert [one.name for one in client.nodes_manager.startup_nodes.values()] == [
+        "a:7000",
+        "::1:7001",
+        "b:6379",
+    ]
+    assert {one.connection_kwargs["username"] for one in client.startup_nodes} == {"u"}
+
+
 @pytest.mark.parametrize(
     "url",
     ["", "localhost:6379", "http://localhost", "redis:", "redis://", "redis://h:port", "redis://h:99999", "redis://h/x?db=x",
      "redis://h?socket_timeout=soon", "redis://h?no_such_option=1", "redis+cluster://h:port",
+     "redis+cluster://h,", "redis+cluster://h:1,:2,i", "redis+cluster://h,i:port",
      "redis+sentinel://h", "redis+sentinel://h/features?no_such_option=1", "rediss://h?ssl_cert_reqs=maybe"],
 )  # fmt: skip
 def test_what_is_no_url_of_redis_is_refused_with_the_rule(url: str) -> None:
@@ -114,6 +129,7 @@ def test_a_client_that_decodes_replies_is_refused(url: str) -> None:
         ("redis://h:1", "redis://h:1"),
         ("unix:///tmp/redis.sock", "unix:///tmp/redis.sock"),
         ("redis+cluster://u:secret@h", "redis+cluster://u:***@h"),
+        ("redis+cluster://u:secret@h:1,i:2/", "redis+cluster://u:***@h:1,i:2/"),
         ("redis://h?password=secret&db=1", "redis://h?password=***&db=1"),
         (
             "redis+sentinel://u:secret@a,b/features?sentinel_password=secret&db=1",
