@@ -107,6 +107,14 @@ def lie_apart(redis: Client) -> bool:
     return isinstance(redis, RedisCluster)
 
 
+def holder(redis: Client, key: str) -> str:
+    """Return which process holds a key, as far as the client knows; "" of one Redis."""
+    if not isinstance(redis, RedisCluster):
+        return ""
+    owners = redis.nodes_manager.slots_cache.get(redis.keyslot(key))
+    return owners[0].name if owners else ""
+
+
 async def slots_now(redis: Client) -> str | None:
     """Return `Shards.slots` as they are now.
 

@@ -13,7 +13,7 @@ from contextlib import suppress
 from models.errors import AliasNotFound, InsituError, RedisUnavailable, listed
 from models.keys import as_version
 from models.redis_failures import connected
-from models.shards import lie_apart
+from models.shards import holder, lie_apart
 from models.store import PRODUCTION, SHADOW, ModelStore
 from server.inference.ending import ended
 from server.inference.loading import Loader, LoadOptions, Serving
@@ -215,23 +215,30 @@ class Catalogue:
             log.warning("%s v%d was stored anew, as another version; that one serves now", *place)
 
     async def sync(self) -> None:
-        """Look at every model that was met; in a cluster not at one whose node is away.
+        """Look at every model that was met; in a cluster not at one whose node is away, which is found out once.
 
         Raises: RedisUnavailable.
         """
         left: list[str] = []
-        reason: object = ""
+        away: dict[str, object] = {}
         for name in list(self._meanings.names()):
-            try:
-                await self.changed(name)
-            except RedisUnavailable as error:
-                if not self._apart:
-                    raise
-                left.append(name)
-                reason = error.details["reason"]
+            if (node := self._holder(name)) not in away:
+                try:
+                    await self.changed(name)
+                    continue
+                except RedisUnavailable as error:
+                    if not self._apart:
+                        raise
+                    away[node] = error.details["reason"]
+            left.append(name)
+        reason = "; ".join(map(str, dict.fromkeys(away.values())))
         if left and left != self._left:
             log.warning("not looked at: %s; Redis does not answer: %s", listed(left), reason)
         self._left = left
+
+    def _holder(self, name: str) -> str:
+        """Return which process of Redis holds a model."""
+        return holder(self._store.redis, self._store.keys.model(name))
 
     async def preload(self, most: int) -> None:
         """Load what production means for the first models stored, while there is memory for them.
@@ -241,7 +248,8 @@ class Catalogue:
         Raises: RedisUnavailable.
         """
         names = iter((await self._stored())[:most])
-        works = [asyncio.ensure_future(self._preload(names)) for _ in range(PRELOADS_AT_ONCE)]
+        away: set[str] = set()
+        works = [asyncio.ensure_future(self._preload(names, away)) for _ in range(PRELOADS_AT_ONCE)]
         try:
             await asyncio.gather(*works)
         finally:
@@ -254,27 +262,41 @@ class Catalogue:
         """
         if not self._apart:
             return await self._store.names()
-        async with connected(self._store.redis):
+        async with in_time(LOOK_UP_SECONDS), connected(self._store.redis):
             return await self._store.hinted()
 
-    async def _preload(self, names: Iterator[str]) -> None:
-        """Load one model after the other."""
+    async def _preload(self, names: Iterator[str], away: set[str]) -> None:
+        """Load one model after the other, but none whose node others have found `away`."""
         evicted = self._loader.evicted
         for name in names:
-            try:
-                async with asyncio.timeout(PRELOAD_SECONDS):
-                    await self.get(name)
-            except TimeoutError:
-                log.warning("%s takes long to load; it is not waited for", name)
-            except RedisUnavailable as error:
-                if not self._apart:
-                    raise
-                log.warning("%s is not loaded: Redis does not answer: %s", name, error.details["reason"])
-            except InsituError as error:
-                log.warning("not loaded: %s", error)
+            node = self._holder(name)
+            if node in away:
+                log.warning("%s is not loaded: Redis does not answer: %s", name, node)
+            elif not await self._preload_one(name):
+                away.add(node)
             if self._loader.evicted > evicted:
                 log.info("the memory for models is full; the others are loaded when they are asked for")
                 return
+
+    async def _preload_one(self, name: str) -> bool:
+        """Load a model; return False where its node of a cluster is away.
+
+        Raises: RedisUnavailable.
+        """
+        try:
+            async with asyncio.timeout(PRELOAD_SECONDS):
+                await self.get(name)
+        except TimeoutError:
+            log.warning("%s takes long to load; it is not waited for", name)
+            return not self._apart or self.knows(name)  # where it is not known, its aliases did not come
+        except RedisUnavailable as error:
+            if not self._apart:
+                raise
+            log.warning("%s is not loaded: Redis does not answer: %s", name, error.details["reason"])
+            return False
+        except InsituError as error:
+            log.warning("not loaded: %s", error)
+        return True
 
     async def close(self) -> None:
         """Stop loading, and end what runs."""

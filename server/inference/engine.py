@@ -27,6 +27,7 @@ from models.events import LOAD, UNLOAD
 from models.keys import as_name
 from models.manifest import Manifest
 from models.redis_failures import connected
+from models.shards import lie_apart
 from models.store import ModelStore
 from server.inference.batch_limits import BatchLimits
 from server.inference.blocks import Blocks
@@ -113,13 +114,14 @@ class Engine:
         self._tasks: set[asyncio.Task[None]] = set()
         self._tried = asyncio.Event()  # whether Redis was asked at all by now
         self._preloaded = False
+        self._opened = False  # once predictions could be asked for, they can be
         self._fault: InsituError | None = None
         self._reason: str | None = "the stored models are not loaded yet"
 
     @property
     def redis_ok(self) -> bool:
         """Whether Redis answered last; of a cluster of which a part is away, whether another part does."""
-        followed = self._reason is None or (self._preloaded and bool(self._reader.lacking))
+        followed = self._reason is None or (self._opened and bool(self._reader.lacking))
         return followed and self._reader.reason is None
 
     @property
@@ -131,9 +133,10 @@ class Engine:
         """Whether predictions can be asked for, and why not.
 
         Once the stored models were loaded it stays ready while Redis is away: what needs no key
-        is answered. While a part of a cluster is away the reason names the nodes.
+        is answered. While a part of a cluster is away the reason names the nodes, and where that part
+        knows which models are stored, each is loaded when it is asked for.
         """
-        if self._preloaded:
+        if self._opened:
             if not self.redis_ok:
                 return True, f"Redis is away: {self._reason or self._reader.reason}"
             late = "" if self._reason is None else "; what changes about models is taken over later"
@@ -187,22 +190,37 @@ class Engine:
         return task
 
     async def _caught_up(self) -> str:
-        """Load what is stored, look at what was met, and return the place in the events to go on from."""
-        last = await self._last_event()
-        if not self._preloaded:
-            await self.catalogue.preload(self._preload)
+        """Load what is stored, look at what was met, and return the place in the events to go on from.
+
+        Where a node of a cluster that is away has the events, what is stored on the others is loaded all the same.
+        """
+        try:
+            last = await self._last_event()
+        except RedisUnavailable:
+            if lie_apart(self.store.redis):
+                await self._load()
+            raise
+        await self._load()
         await self.catalogue.sync()
         if self._reason is not None:
             log.info("Redis answers; %d versions loaded", len(self.catalogue.loaded()))
-        self._preloaded, self._fault, self._reason = True, None, None
+        self._opened, self._fault, self._reason = True, None, None
         self._tried.set()
         return last
+
+    async def _load(self) -> None:
+        """Load what is stored, once."""
+        if not self._preloaded:
+            await self.catalogue.preload(self._preload)
+            self._preloaded = True
 
     def _away(self, fault: InsituError) -> None:
         reason = str(fault.details.get("reason", fault))
         if self._reason != reason:
             log.warning("Redis is away: %s", reason)
         self._fault, self._reason = fault, reason
+        if self._reader.reason is None and self._reader.lacking:
+            self._opened = True
         self._tried.set()
 
     async def _last_event(self) -> str:

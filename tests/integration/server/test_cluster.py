@@ -10,11 +10,13 @@ from models.connecting import connect
 from models.errors import RedisUnavailable
 from models.jobs import JobSpec
 from models.ledger import DONE, Ledger
-from models.store import ModelStore
+from models.store import ModelStore, Pointers
 from server.batch.scoring import process_name, score
+from server.inference import catalogue as cataloguing
+from server.inference import meanings
 from server.inference.asking import Ask
 from tests.graphs import bundle, constant, dense, f32, scaled
-from tests.integration.server.conftest import StartEngine
+from tests.integration.server.conftest import StartEngine, until
 from tests.integration.server.scorers import scoring, working
 from tests.servers import RedisNodes
 
@@ -88,6 +90,90 @@ async def test_a_server_starts_and_serves_while_a_node_is_away(
     away = f"127.0.0.1:{redis_cluster.nodes[0].port} of the Redis Cluster away: keys and models there are not read"
     assert (running.redis_ok, running.ready()) == (True, (True, away))
     assert b"insitu_redis_up 0.0" in running.metrics.exposition()
+
+
+async def filled(nodes: RedisNodes, most: int) -> dict[int, list[str]]:
+    """Let the nodes go on without one another, and publish models on each; return their names by node."""
+    client = connect(nodes.url.replace("redis://", "redis+cluster://"))
+    found: dict[int, list[str]] = {at: [] for at in range(3)}
+    for name in map("m{}".format, range(99)):
+        if len(found[part_of(name)]) < most:
+            found[part_of(name)].append(name)
+            await ModelStore(client).publish(bundle(scaled(), name))
+    await client.aclose()
+    for node in nodes.nodes:
+        with node.connect() as one:
+            one.config_set("cluster-require-full-coverage", "no")
+    return found
+
+
+@pytest.mark.parametrize("key", ["insitu:models", "insitu:events"])
+async def test_a_server_starts_without_the_node_that_has_what_it_asks_first(
+    redis_cluster: RedisNodes, engine: StartEngine, key: str
+) -> None:
+    names = await filled(redis_cluster, 1)
+    gone = part_of(key)
+    redis_cluster.nodes[gone].kill()
+    places = ",".join(f"127.0.0.1:{node.port}" for node in redis_cluster.nodes)
+
+    running = await engine(redis_url=f"redis+cluster://{places}")
+    await until(lambda: running.ready()[0])
+    others = [name for at in range(3) if at != gone for name in names[at]]
+    served = [(await running.catalogue.get(name)).manifest.name for name in others]
+
+    assert served == others
+    assert running.redis_ok
+    away = f"127.0.0.1:{redis_cluster.nodes[gone].port} of the Redis Cluster away"
+    assert running.ready()[1].startswith(away)
+
+
+async def test_a_node_that_says_nothing_is_waited_for_once_however_many_models_it_has(
+    redis_cluster: RedisNodes, engine: StartEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = await filled(redis_cluster, 6)
+    silent = next(at for at in range(3) if at not in {part_of("insitu:models"), part_of("insitu:events")})
+    asked: list[str] = []
+    monkeypatch.setattr(cataloguing, "PRELOAD_SECONDS", 0.5)
+    monkeypatch.setattr(meanings, "LOOK_UP_SECONDS", 0.5)
+    pointers = ModelStore.pointers
+
+    async def noted(store: ModelStore, name: str) -> Pointers:
+        asked.append(name)
+        return await pointers(store, name)
+
+    monkeypatch.setattr(ModelStore, "pointers", noted)
+    redis_cluster.nodes[silent].pause()
+
+    places = ",".join(f"127.0.0.1:{node.port}" for node in redis_cluster.nodes)
+    running = await engine(redis_url=f"redis+cluster://{places}")
+    await until(lambda: running.ready()[0])
+
+    assert len(set(asked) & set(names[silent])) <= cataloguing.PRELOADS_AT_ONCE
+    there = {name for at in range(3) if at != silent for name in names[at]}
+    assert {one.manifest.name for one in running.catalogue.loaded()} == there
+
+
+async def test_a_node_that_has_gone_silent_is_waited_for_once_while_the_others_are_looked_at(
+    redis_cluster: RedisNodes, engine: StartEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = await filled(redis_cluster, 4)
+    silent = next(at for at in range(3) if at not in {part_of("insitu:models"), part_of("insitu:events")})
+    running = await engine(redis_url=redis_cluster.url.replace("redis://", "redis+cluster://"))
+    looked: list[str] = []
+    changed = running.catalogue.changed
+
+    async def noted(name: str) -> None:
+        looked.append(name)
+        await changed(name)
+
+    monkeypatch.setattr(running.catalogue, "changed", noted)
+    monkeypatch.setattr(cataloguing, "LOOK_UP_SECONDS", 0.5)
+    redis_cluster.nodes[silent].pause()
+
+    await running.catalogue.sync()
+
+    assert len(set(looked) & set(names[silent])) == 1
+    assert {name for at in range(3) if at != silent for name in names[at]} <= set(looked)
 
 
 async def test_processes_share_a_job_on_a_cluster(redis_cluster: RedisNodes, engine: StartEngine) -> None:
