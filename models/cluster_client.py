@@ -124,6 +124,16 @@ class CommandsOfAny(AsyncCommandsParser):
         self._last, self._nodes.default_node = self.node.name, self.node
 
 
+class ClusterOfAny(RedisCluster):
+    """The client itself."""
+
+    async def aclose(self) -> None:
+        """Close every connection; redis-py closes none after an error by which the map is to be learnt anew."""
+        await super().aclose()
+        for nodes in ("nodes_cache", "startup_nodes"):
+            await self.nodes_manager.aclose(nodes)
+
+
 def cluster_client(urls: Sequence[str], **options: Any) -> RedisCluster:
     """Return a client of the cluster that nodes' URLs lead to, which differ in host and port alone.
 
@@ -131,7 +141,7 @@ def cluster_client(urls: Sequence[str], **options: Any) -> RedisCluster:
     """
     places = [urlsplit(url) for url in urls[1:]]
     others = [ClusterNode(place.hostname or "", place.port or REDIS_PORT) for place in places]
-    client = RedisCluster.from_url(urls[0], startup_nodes=others, **options)
+    client = ClusterOfAny.from_url(urls[0], startup_nodes=others, **options)
     own = client.nodes_manager
     seeds = [client.startup_nodes[-1], *client.startup_nodes[:-1]]  # as the URL has them
     client.nodes_manager = NodesOfAny(seeds, own.require_full_coverage, own.connection_kwargs)

@@ -86,3 +86,22 @@ async def test_where_no_node_of_the_url_answers_the_first_is_named() -> None:
         async with connected(client):
             pass
     await client.aclose()
+
+
+async def test_a_client_that_lost_a_node_closes_its_connections_to_the_others(
+    redis_cluster: RedisNodes,
+) -> None:
+    client: Any = connect(redis_cluster.url.replace("redis://", "redis+cluster://"))
+    keys = {key_slot(key.encode()) * 3 // 16384: key for key in map("k:{}".format, range(99))}
+    for key in keys.values():
+        await client.set(key, "1")
+    redis_cluster.nodes[2].kill()
+    with pytest.raises(RedisConnectionError):
+        await client.get(keys[2])
+
+    await client.aclose()
+
+    nodes = [*client.nodes_manager.nodes_cache.values(), *client.nodes_manager.startup_nodes.values()]
+    held = [one for node in nodes for one in node._connections]  # noqa: SLF001  # redis-py tells them nowhere else
+    assert held
+    assert not any(one.is_connected for one in held)
