@@ -1,6 +1,5 @@
 """Routes of models, versions and aliases."""
 
-from bisect import bisect_right
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
@@ -13,7 +12,7 @@ from server.access import Access
 from server.inference.engine import Engine
 from server.inference.meanings import LOOK_UP_SECONDS, in_time
 from server.rest import asks, cards, refusals, traffic
-from server.rest.describing import detail, summaries, version_detail
+from server.rest.describing import detail, listing, version_detail
 from server.rest.documenting import body_of, failures
 from server.rest.guarding import KNOWN_QUERY, needs
 from server.rest.parameters import Alias, ModelName, Version, VersionNumber
@@ -50,12 +49,7 @@ def create_readers(engine: Engine, access: Access) -> APIRouter:
         after: Annotated[str, Query(max_length=128, description="`next` of the answer before.")] = "",
     ) -> Json:
         """List models by name, each with its versions, aliases and what is loaded."""
-        async with in_time(LOOK_UP_SECONDS):
-            names = await engine.store.names()
-        start = bisect_right(names, after)
-        page = names[start : start + limit]
-        more = page[-1] if start + limit < len(names) else None
-        return Json({"models": await summaries(engine, page), "next": more})
+        return Json(await listing(engine, limit, after))
 
     @router.get(
         MODEL,

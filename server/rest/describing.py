@@ -1,12 +1,15 @@
 """What is stored and what is loaded -> the answers of the catalogue routes."""
 
+from bisect import bisect_right
 from datetime import UTC, datetime
 from typing import Any
 
 from models.alias_reading import read_previous
-from models.errors import BadTraffic, InsituError
+from models.errors import BadTraffic, ModelNotFound, RedisUnavailable
 from models.features import FeatureView
 from models.manifest import Manifest
+from models.redis_failures import connected
+from models.shards import holder, lie_apart
 from models.store import PRODUCTION, Pointers
 from models.traffic import Traffic
 from server.inference.engine import Engine
@@ -142,13 +145,44 @@ def pointing(aliases: dict[str, int], version: int) -> list[str]:
     return sorted(alias for alias, target in aliases.items() if target == version)
 
 
-async def summaries(engine: Engine, names: list[str]) -> list[Facts]:
-    """Return the models of a list; one that is deleted meanwhile is left out."""
-    found = []
+async def listing(engine: Engine, limit: int, after: str) -> Facts:
+    """Return so many models by name, and where to go on; in a cluster also the names of those whose node is away.
+
+    Raises: RedisUnavailable, where a node tells nothing and is the only one, or has the names.
+    """
+    redis = engine.store.redis
+    async with in_time(LOOK_UP_SECONDS):
+        if lie_apart(redis):  # each model is known by its own node alone
+            async with connected(redis):
+                names = await engine.store.hinted()
+        else:
+            names = await engine.store.names()
+    start = bisect_right(names, after)
+    page = names[start : start + limit]
+    found, missing = await summaries(engine, page)
+    more = page[-1] if start + limit < len(names) else None
+    return {"models": found, "next": more, **({"missing": missing} if missing else {})}
+
+
+async def summaries(engine: Engine, names: list[str]) -> tuple[list[Facts], list[str]]:
+    """Return the models of a list, and the names of those whose node of a cluster is away, which is found out once.
+
+    One that is deleted meanwhile is left out.
+    """
+    found: list[Facts] = []
+    missing: list[str] = []
+    away: set[str] = set()
+    store = engine.store
     for name in names:
-        try:
-            found.append(await summary(engine, name))
-        except InsituError as error:
-            if error.code != "model_not_found":
-                raise
-    return found
+        if (node := holder(store.redis, store.keys.model(name))) not in away:
+            try:
+                found.append(await summary(engine, name))
+            except ModelNotFound:
+                pass
+            except RedisUnavailable:
+                if not lie_apart(store.redis):
+                    raise
+                away.add(node)
+        if node in away:
+            missing.append(name)
+    return found, missing

@@ -158,6 +158,9 @@ class ModelList(Strict):
     next: str | None
     """Give this as `after` to go on; null at the end."""
 
+    missing: list[str] = []
+    """Names between these of which nothing can be told: their node of a Redis Cluster is away; absent without any."""
+
 
 class VersionBrief(Strict):
     """One version in a list."""

@@ -42,9 +42,10 @@ function tile(title, value, below) {
 async function refreshList(list, count, refresh) {
   list.dataset.count = count;
   try {
-    const { models, next } = await ask("GET", `v1/models?limit=${count}`);
+    const { models, next, missing = [] } = await ask("GET", `v1/models?limit=${count}`);
     if (list.dataset.count !== String(count)) return;  // a larger one was asked for meanwhile
-    redraw(list, models.length ? drawModels(models) : empty(),
+    redraw(list, models.length || missing.length ? drawModels(models) : empty(),
+      missing.length && h("p", { class: "hint" }, `Their node of the Redis Cluster is away: ${missing.join(", ")}`),
       next && more(`The first ${count} models are shown.`, "GET /v1/models?after=… lists the rest.", count, MOST, PAGE, refresh));
   } catch (error) {
     if (!list.hasChildNodes()) throw error;

@@ -4,12 +4,15 @@ import asyncio
 
 import pytest
 from redis.asyncio import Redis
+from redis.crc import key_slot
 
 from models.bundle import Bundle
+from models.connecting import connect
 from models.store import ModelStore
 from server.rest.schemas import AliasAnswer, ModelDetail, ModelList, VersionDetail
 from tests.integration.rest.conftest import Client, StartDoor
 from tests.integration.rest.graphs import churn, embed, price
+from tests.servers import RedisNodes
 
 CPU = "CPUExecutionProvider"
 
@@ -266,3 +269,38 @@ async def test_a_promotion_that_is_none_is_refused(
 
     assert (response.status_code, response.json()["error"]["code"]) == (status, code)
     assert (await client.get("/v1/models/churn")).json()["aliases"]["production"] == 1
+
+
+async def test_models_of_the_other_nodes_are_listed_while_one_is_away(
+    start: StartDoor, redis_cluster: RedisNodes
+) -> None:
+    names = {at: f"m{at}" for at in range(40)}
+    nodes = {name: redis_cluster.nodes[key_slot(name.encode()) * 3 // 16384] for name in names.values()}
+    hint = redis_cluster.nodes[key_slot(b"insitu:models") * 3 // 16384]
+    gone = next(node for node in redis_cluster.nodes if node is not hint)
+    first = next(name for name in nodes if nodes[name] is gone)
+    others = sorted(name for name in nodes if nodes[name] is not gone)[:3]
+    places = ",".join(f"127.0.0.1:{node.port}" for node in redis_cluster.nodes)
+    for node in redis_cluster.nodes:
+        with node.connect() as one:
+            one.config_set("cluster-require-full-coverage", "no")
+    redis = connect(f"redis+cluster://{places}")
+    for name in (first, *others):
+        await ModelStore(redis).publish(price(name=name))
+    await redis.aclose()
+    client = await start(redis_url=f"redis+cluster://{places}")
+    whole = (await client.get("/v1/models")).json()
+    gone.kill()
+
+    answer = await client.get("/v1/models")
+    rest = await client.get("/v1/models", params={"limit": 2})
+    hint.kill()
+    unknown = await client.get("/v1/models")
+
+    assert "missing" not in whole
+    assert answer.status_code == 200
+    assert [one["name"] for one in answer.json()["models"]] == others
+    assert answer.json()["missing"] == [first]
+    assert len(rest.json()["models"]) + len(rest.json().get("missing", [])) == 2
+    assert ModelList.model_validate(answer.json()).missing == [first]
+    assert unknown.status_code == 503
