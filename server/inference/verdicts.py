@@ -33,7 +33,7 @@ class Verdict:
     """What a trial found.
 
     `reason` says why the bundle cannot be loaded, `wording` why it cannot be published as it is
-    worded: its rows would be answered with errors. Both are None when nothing is wrong.
+    worded, or fed by its view: its rows would be answered with errors. Both are None when nothing is wrong.
 
     `pads` says whether sequences are answered the same when they are padded to the length of others.
 
@@ -71,7 +71,7 @@ def judged(bundle: Bundle) -> Verdict:
         outputs = session.run(zeros(bundle.manifest.inputs, max(1, bundle.manifest.fixed_rows)))
     except RunFailed as error:
         return Verdict(memory_refusal(str(error.details["reason"])), None, rows, memory_bytes)
-    wording = wording_refusal(bundle.manifest, rows, outputs)
+    wording = view_refusal(bundle.manifest, rows) or wording_refusal(bundle.manifest, rows, outputs)
     return Verdict(None, wording, rows, memory_bytes, try_padding(session))
 
 
@@ -81,6 +81,22 @@ def memory_refusal(reason: str) -> str | None:
     Made-up rows may be no input of this graph at all; real ones are judged one by one.
     """
     return f"one row of zeros {TOO_MUCH}: {reason}" if MEMORY.search(reason) else None
+
+
+def view_refusal(manifest: Manifest, rows: Rows) -> str | None:
+    """Return why a graph runs on no row of its feature view, None when it may: a view gives one row at a time."""
+    if manifest.features is None or rows != "whole":
+        return None
+    for spec in manifest.inputs:
+        first = spec.shape[0] if spec.shape else 0
+        if isinstance(first, int) and first != 1:
+            takes = f"a first axis of {first}" if spec.shape else "no first axis"
+            return (
+                f"input {spec.name!r} has {takes} in the graph, whose outputs have no row for each row of the inputs, "
+                "but a feature view gives one row at a time: export the graph with a free first axis in every input "
+                "and output, or publish it without a view and send tensors"
+            )
+    return None
 
 
 def wording_refusal(manifest: Manifest, rows: Rows, outputs: dict[str, Tensor]) -> str | None:

@@ -30,6 +30,8 @@ from tests.graphs import (
 )
 
 LABELS = ("low", "mid", "high")
+VIEW = {"inputs": [{"name": "x", "sources": [{"key": "r:{id}", "as": "hash", "fields": ["a", "b"]}]}]}
+ONE = {"inputs": [{"name": "x", "sources": [{"key": "r:{id}", "as": "hash", "fields": ["a"]}]}]}
 WEIGHTS = np.array([[3, 0, -3], [0, 2, 0]], np.float32)
 
 
@@ -62,6 +64,17 @@ def wider() -> Bundle:
     return bundle(onnx, labels=LABELS[:2])
 
 
+def averaged(rows: int | str, view: object = None) -> Bundle:
+    """y = the mean of all rows, one for a run."""
+    nodes = [node("ReduceMean", "x", "y", axes=[0], keepdims=1)]
+    return bundle(model(nodes, [value("x", [rows, 2])], [value("y", [1, 2])]), view=view)
+
+
+def squared(view: object = None) -> Bundle:
+    """y = x * x, of an input that has no axis at all."""
+    return bundle(model([node("Mul", "x x", "y")], [value("x", [])], [value("y", [])]), view=view)
+
+
 def unknown() -> Bundle:
     """An operator that ONNX knows in no version."""
     spec = TensorSpec(name="x", dtype="float32", shape=("rows", 2))
@@ -89,6 +102,11 @@ def unknown() -> Bundle:
         lambda: bundle(looping(3)),
         picky,
         lambda: bundle(looked_up(np.eye(1, dtype=np.float32))),
+        lambda: averaged(3),
+        lambda: averaged(1, VIEW),
+        lambda: averaged("rows", VIEW),
+        lambda: bundle(scaled(rows=4), view=VIEW),
+        squared,
     ],
 )
 def test_a_file_that_can_be_served_is_admitted(good: Callable[[], Bundle]) -> None:
@@ -108,6 +126,11 @@ def test_a_file_that_can_be_served_is_admitted(good: Callable[[], Bundle]) -> No
         (lambda: bundle(positions(), task="regression", output="y"), "first axis is the batch"),
         (lambda: bundle(passed(TEXT, ["rows", 1]), task="regression", output="y"), "holds no numbers"),
         (wider, "3 values a row for 2 labels"),
+        (
+            lambda: averaged(3, VIEW),
+            "input 'x' has a first axis of 3 in the graph, whose outputs have no row",
+        ),
+        (lambda: squared(ONE), "input 'x' has no first axis in the graph"),
     ],
 )
 def test_a_file_that_cannot_is_refused_with_the_reason(bad: Callable[[], Bundle], told: str) -> None:
