@@ -211,7 +211,7 @@ def answers_there(settings: ServerSettings) -> bool:
     from cli.client import is_alive
 
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104  # compared, not bound
-    return is_alive(f"http://{place(host, settings.port)}")
+    return any(is_alive(f"{scheme}://{place(host, settings.port)}") for scheme in ("http", "https"))
 
 
 def options(redis_url: RedisUrl, data_dir: DataDir) -> str:

@@ -149,6 +149,21 @@ def test_a_server_with_a_certificate_of_ones_own_is_asked_where_its_authority_is
     assert checked.json["findings"][-1]["cure"].startswith("set SSL_CERT_FILE to ")
 
 
+def test_a_port_with_a_server_of_ours_that_speaks_tls_is_told_as_such(
+    insitu: Insitu, running: Start, published: None, tmp_path: Path
+) -> None:
+    if which("openssl") is None:
+        missing("no openssl to make certificates with")
+    made = make_certificates(tmp_path)
+    tls = ("--tls-cert", str(made.certificate("server")), "--tls-key", str(made.key("server")))
+    url = running("serve", "--port", "0", "--log-level", "error", "--json", *tls).told()["url"]
+
+    refused = insitu("serve", "--port", url.rpartition(":")[2], "--log-level", "warning")
+
+    assert refused.code == 1
+    assert "an Insitu server already answers there" in refused.error
+
+
 def test_no_server_is_code_3(insitu: Insitu) -> None:
     away = insitu("predict", "churn", "customer:1")
 
