@@ -3,12 +3,13 @@
 Source: https://redis.io/docs/latest/develop/reference/protocol-spec/, arrays of bulk strings.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 SHORT_BYTES = 128  # keys for which all that comes before them is kept ready
 BETWEEN = [b"\r\n$%d\r\n" % size for size in range(8 * SHORT_BYTES)]  # a key and a value of that many bytes
 
 Argument = str | bytes | int
+Parts = tuple[bytes, ...]  # of one argument that is too long to be copied
 Command = tuple[Argument, ...]
 
 
@@ -86,3 +87,20 @@ def encoded(command: Sequence[Argument]) -> bytes:
         data = argument if isinstance(argument, bytes) else str(argument).encode()
         parts += (b"$%d\r\n" % len(data), data, b"\r\n")
     return b"".join(parts)
+
+
+def pieces(commands: Iterable[Sequence[Argument | Parts]]) -> list[bytes]:
+    """Return commands as Redis takes them, in pieces to be sent one after the other: what is in parts is not joined."""
+    made: list[bytes] = []
+    short: list[bytes] = []
+    for command in commands:
+        short.append(b"*%d\r\n" % len(command))
+        for argument in command:
+            if isinstance(argument, tuple):
+                made += (b"%b$%d\r\n" % (b"".join(short), sum(map(len, argument))), *argument)
+                short = [b"\r\n"]
+                continue
+            data = argument if isinstance(argument, bytes) else str(argument).encode()
+            short += (b"$%d\r\n" % len(data), data, b"\r\n")
+    made.append(b"".join(short))
+    return made

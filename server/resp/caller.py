@@ -7,11 +7,12 @@ from typing import Any
 
 from redis.exceptions import NoScriptError, ResponseError
 
+from models.encoding import Argument, Parts
 from server.inference.engine import Engine
 from server.resp.configuration import Configuration
 from server.resp.wire.replies import RESP2, Encoder
 
-Word = bytes | str | int
+Word = Argument | Parts
 Redis = Callable[[Sequence[Sequence[Word]]], Awaitable[list[Any]]]
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from io import BytesIO
 from typing import Any, Protocol
 
-from models.encoding import encoded
+from models.encoding import pieces
 from models.errors import RedisUnavailable
 from server.resp.caller import Word
 from server.resp.commands.many_words import MANY_WORDS
@@ -196,11 +196,12 @@ class Upstream(asyncio.Protocol):
         Units:  seconds, in which something more has to come; REPLY_SECONDS where none are given.
         Raises: RedisUnavailable.
         """
-        data = await encoded_by(commands)
+        data = await pieces_by(commands)
         self.check()
         heard: asyncio.Future[list[bytes]] = asyncio.get_running_loop().create_future()
         self._asked.append(Asked(len(commands), heard))
-        self.write(data)
+        for piece in data:
+            self.write(piece)
         patience = Patience(seconds or REPLY_SECONDS, self.transport.get_write_buffer_size())
         self._look_in(patience.seconds, heard, patience)
         try:
@@ -287,13 +288,8 @@ def too_long(size: int) -> Refused:
     return refused(told)
 
 
-async def encoded_by(commands: Sequence[Sequence[Word]]) -> bytes:
+async def pieces_by(commands: Sequence[Sequence[Word]]) -> list[bytes]:
     """Return commands as Redis takes them; those of very many words are written beside the event loop."""
     if sum(map(len, commands)) <= MANY_WORDS:
-        return joined(commands)
-    return await asyncio.to_thread(joined, commands)
-
-
-def joined(commands: Sequence[Sequence[Word]]) -> bytes:
-    """Return commands as Redis takes them."""
-    return b"".join(map(encoded, commands))
+        return pieces(commands)
+    return await asyncio.to_thread(pieces, commands)

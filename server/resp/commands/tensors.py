@@ -21,9 +21,10 @@ from models.tensor_strings import (
     StoredTensor,
     glimpsed,
     pack,
+    trailer_of,
     unpack,
 )
-from server.resp.caller import Caller
+from server.resp.caller import Caller, Word
 from server.resp.commands.command import Command, Queued, Words
 from server.resp.commands.many_words import read_by
 from server.resp.commands.tensor_heads import Heads
@@ -49,6 +50,7 @@ META, BLOB, VALUES = b"META", b"BLOB", b"VALUES"
 # More is looked for by a script and set by a command: Lua makes copies and keeps the memory of them, which Redis
 # does not count. Whoever puts something else at the key between the two is overwritten, as by SET.
 SCRIPT_BYTES = 1 << 20
+COPIED_BYTES = 1 << 16  # of a tensor that is put together with its trailer
 
 
 class TensorGet(NamedTuple):
@@ -226,10 +228,10 @@ async def store_tensors(caller: Caller, pairs: Sequence[tuple[bytes, StoredTenso
 
     Raises: Refused; RedisUnavailable.
     """
-    keys, values = await read_by(packed, pairs)
     if not pairs:
         return
-    if sum(map(len, values)) <= SCRIPT_BYTES:
+    keys, values, size = await read_by(packed, pairs)
+    if size <= SCRIPT_BYTES:
         allowed(await caller.script(STORE, keys, values))
         return
     allowed(await caller.script(CHECK, keys))
@@ -239,9 +241,17 @@ async def store_tensors(caller: Caller, pairs: Sequence[tuple[bytes, StoredTenso
     allowed(reply)
 
 
-def packed(pairs: Sequence[tuple[bytes, StoredTensor]]) -> tuple[list[bytes], list[bytes]]:
-    """Return keys, and the tensors for them as they are stored."""
-    return [key for key, _ in pairs], [pack(tensor) for _, tensor in pairs]
+def packed(pairs: Sequence[tuple[bytes, StoredTensor]]) -> tuple[list[bytes], list[Word], int]:
+    """Return keys, the tensors for them as they are stored, long ones in parts, and how many bytes those have."""
+    values: list[Word] = []
+    size = 0
+    for _, tensor in pairs:
+        trailer = trailer_of(tensor.dtype, tensor.shape)
+        size += len(tensor.data) + len(trailer)
+        values.append(
+            (tensor.data, trailer) if len(tensor.data) > COPIED_BYTES else b"".join((tensor.data, trailer))
+        )
+    return [key for key, _ in pairs], values, size
 
 
 def allowed(reply: Any) -> None:

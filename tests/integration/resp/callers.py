@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import hiredis
 from redis.exceptions import ResponseError
 
-from models.encoding import encoded
+from models.encoding import pieces
 from models.replies import parsed
 from server.inference.engine import Engine
 from server.resp import refusals
@@ -42,7 +42,7 @@ class OwnConnection:
         """Send commands and return a reply each; a text that is no UTF-8 keeps its bytes as surrogates do."""
         async with self._lock, asyncio.timeout(REPLY_SECONDS):
             reader, writer = self._streams = self._streams or await self._connected()
-            writer.write(b"".join([encoded([as_sent(word) for word in words]) for words in commands]))
+            writer.writelines(pieces([as_sent(word) for word in words] for words in commands))
             self.trips, self.sent = self.trips + 1, self.sent + len(commands)
             return [await self._reply(reader) for _ in commands]
 
@@ -65,7 +65,7 @@ class OwnConnection:
             await self._streams[1].wait_closed()
 
 
-def as_sent(word: Word) -> bytes | int:
+def as_sent(word: Word) -> Word:
     """A word as a connection writes it."""
     return word.encode("utf-8", "surrogateescape") if isinstance(word, str) else word
 
@@ -96,7 +96,7 @@ class Asker:
 def as_bytes(word: Word) -> bytes:
     """A word as a command gets it."""
     sent = as_sent(word)
-    return sent if isinstance(sent, bytes) else b"%d" % sent
+    return sent if isinstance(sent, bytes) else str(sent).encode()
 
 
 async def connected(engine: Engine, url: str, wire: Encoder = RESP2, db: int = 0) -> AsyncIterator[Caller]:

@@ -1,4 +1,4 @@
-"""What a long tensor takes that is got: as it came from Redis, and as its reply; one by one, its reply alone."""
+"""What a long tensor takes: set or got, as it came and as it goes on; got one by one, its reply alone."""
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ from tests.integration.resp.doors import command
 from tests.memory import peak
 
 MIB = 1 << 20
+TRAILER_BYTES = 12  # of one axis
 
 
 @pytest.mark.parametrize("words", [("BLOB",), ("META", "BLOB")])
@@ -36,6 +37,20 @@ async def test_a_long_tensor_is_copied_once(open_door: OpenDoor, words: tuple[st
 
     assert await one.hear(2) == b"\r\n"
     assert held[0] < 2.6 * size
+
+
+async def test_a_long_tensor_is_sent_as_it_came(open_door: OpenDoor) -> None:
+    size = 32 * MIB
+    data = np.arange(size // 4, dtype="<f4").tobytes()
+    said = command("AI.TENSORSET", "t", "FLOAT", size // 4, "BLOB", data)
+    one = await (await open_door()).line()
+
+    with peak() as held:
+        await one.ask(said, b"+OK\r\n")
+
+    assert held[0] < 2.5 * size
+    await one.ask(b"GETRANGE t %d %d\r\n" % (size - 4, size - 1), b"$4\r\n%b\r\n" % data[-4:])
+    await one.ask(b"STRLEN t\r\n", b":%d\r\n" % (size + TRAILER_BYTES))
 
 
 async def test_elements_one_by_one_are_held_as_their_reply_alone(open_door: OpenDoor) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from redis.connection import PythonRespSerializer
 
 from models.assembly import Plan
-from models.encoding import Form, Setting, encoded
+from models.encoding import Form, Setting, encoded, pieces
 from models.features import FeatureView
 from tests.unit.models.views import plan
 
@@ -77,3 +77,18 @@ def test_values_are_set_as_redis_clients_set_them(ttl: int | None, long: tuple[s
 
     after = () if ttl is None else ("EX", ttl)
     assert written == [encoded(("SET", key, value, *after)) for key, value in zip(keys, values, strict=True)]
+
+
+@given(commands=st.lists(st.lists(ARGUMENTS, min_size=1, max_size=6), max_size=6))
+def test_commands_in_pieces_are_the_same_bytes(commands: list[list[Any]]) -> None:
+    assert b"".join(pieces(commands)) == b"".join(map(encoded, commands))
+
+
+def test_what_is_in_parts_is_not_joined() -> None:
+    long, trailer = bytes(1000), b"trailer"
+
+    sent = pieces([("MSET", "k", (long, trailer), "l", b"short"), ("PING",)])
+
+    assert sent[1] is long
+    whole = encoded(("MSET", "k", long + trailer, "l", b"short")) + encoded(("PING",))
+    assert b"".join(sent) == whole
