@@ -6,10 +6,19 @@ JobSpec > RowSource (which rows) + Target (where to), as JSON in Redis and over 
 """
 
 import os
+from collections.abc import Mapping
 from hashlib import sha256
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictInt,
+    ValidationError,
+    model_validator,
+)
 
 from models.errors import BadRequest, shown
 from models.faults import explain
@@ -28,6 +37,26 @@ HOW = {"ttl_seconds", "max_entries"}  # of a target: what says nothing of the pl
 Key = Annotated[str, Field(min_length=1, max_length=KEY_LIMIT)]
 FilePath = Annotated[str, Field(min_length=1, max_length=PATH_LIMIT)]
 Column = Annotated[str, Field(min_length=1, max_length=512)]
+
+
+def stand_ins(value: Any) -> Any:
+    """Refuse what stands in for no absent value, as a prediction does: neither truth values nor texts are numbers.
+
+    Raises: ValueError.
+    """
+    if value is None or is_number(value):
+        return value
+    if isinstance(value, Mapping):
+        odd = [name for name, one in value.items() if not is_number(one) and not isinstance(one, str)]
+        if not odd:
+            return value
+        raise ValueError(f"should have a number or a text for {shown(odd[0])!r}")
+    raise ValueError('should be a number, or values by field such as {"age": 0}')
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value of JSON is a number."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 class Strict(BaseModel):
@@ -198,7 +227,7 @@ class JobSpec(Strict):
     label: Annotated[str, Field(max_length=512)] | None = None
     """The label whose probability is a row's number; the second of two, or the likeliest, when not given."""
 
-    missing: float | dict[str, float | str] | None = None
+    missing: Annotated[float | dict[str, float | str] | None, BeforeValidator(stand_ins)] = None
     """What stands in for absent values: one number for all, or a value by name."""
 
     outputs: bool = False

@@ -22,12 +22,22 @@ def test_a_job_is_every_key_into_strings_unless_said_otherwise() -> None:
     assert JobSpec.parse(plain.model_dump_json()) == plain
 
 
+@pytest.mark.parametrize("missing", [None, 0, 2.5, {}, {"age": 1, "plan": "free"}])
+def test_what_stands_in_for_absent_values_is_a_number_or_values_by_name(missing: Any) -> None:
+    assert spec(missing=missing).missing == missing
+
+
 @pytest.mark.parametrize(
     ("facts", "said"),
     [
         ({"rows": {"kind": "match", "patern": "a"}}, "patern"),
         ({"rows": {"kind": "sql"}}, "kind"),
         ({"to": []}, "to"),
+        ({"missing": True}, r"missing: should be a number, or values by field such as .* \(got True\)"),
+        ({"missing": "5"}, r"missing: should be a number, or values by field such as .* \(got '5'\)"),
+        ({"missing": [1]}, "missing: should be a number"),
+        ({"missing": {"age": True}}, "missing: should have a number or a text for 'age'"),
+        ({"missing": {"plan": "free", "age": None}}, "missing: should have a number or a text for 'age'"),
         ({"to": [{"kind": "zset"}]}, "key"),
         ({"to": [{"kind": "hash", "key": "a"}, {"kind": "hash", "key": "a"}]}, "named twice"),
         ({"to": [{"kind": "stream", "key": "a"}, {"kind": "stream", "key": "a", "max_entries": 9}]}, "twice"),
