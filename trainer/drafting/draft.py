@@ -7,7 +7,7 @@ from models.errors import listed, shown
 from models.number_marks import CURE
 from models.sources import FIELDS_LIMIT, TEXT_LIMIT
 from trainer.drafting.facts import Facts, by_count, stand_in
-from trainer.drafting.look import Looked
+from trainer.drafting.look import Looked, storable
 from trainer.errors import BadData
 
 CLASSES_MOST = 200
@@ -221,10 +221,17 @@ def useless(facts: Facts, key: str) -> str:
         ),
         (
             texts and (many or facts.longest > TEXT_LIMIT),
-            f"it is free text, such as {shown(facts.odd, ODD_SHOWN)!r}",
+            f"it is free text, such as {shown(facts.odd, ODD_SHOWN)!r}{could_name(facts, key)}",
         ),
     )
     return next((reason for holds, reason in reasons if holds), "")
+
+
+def could_name(facts: Facts, key: str) -> str:
+    """Return how a column of a file becomes the key of its rows, nothing where it cannot."""
+    if facts.stored or not (facts.unlike and facts.name.isidentifier() and storable(facts)):
+        return ""
+    return f"; if it names the rows, let it be their key: {key.rpartition(':')[0]}:{{{facts.name}}}"
 
 
 def field_of(facts: Facts, every: bool) -> Field:

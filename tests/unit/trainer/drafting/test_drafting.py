@@ -87,6 +87,17 @@ def test_a_column_that_teaches_nothing_is_left_out_with_its_reason(
     assert f"#   z: {reason}" in text
 
 
+def test_a_text_that_is_another_in_every_row_may_be_their_key(tmp_path: Path) -> None:
+    hint = "; if it names the rows, let it be their key: rows:{z}"
+    _, named = draft(tmp_path, z=[f"C{row}" for row in range(COUNT)])
+    _, alike = draft(tmp_path, z=[f"C{row // 2}" for row in range(COUNT)])
+    _, parted = draft(tmp_path, z=[f"C:{row}" for row in range(COUNT)])
+
+    assert f"#   z: it is free text, such as 'C0'{hint}" in named
+    assert hint not in alike
+    assert hint not in parted
+
+
 def test_an_answer_that_scoring_wrote_into_the_rows_is_no_feature(tmp_path: Path) -> None:
     some = np.arange(COUNT)
     answers: dict[str, Any] = {
