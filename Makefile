@@ -47,10 +47,12 @@ PIP_INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --progres
 
 # Exits 0 on a Python that can run us.
 SUITS := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
+# The same for two commands of one Python.
+IDENTITY := import sys; print(sys.version.split()[0], "of", sys.base_prefix)
 # One line for every package large enough to be waited for.
 PROGRESS := /Downloading .*[0-9] [MG]B\)/ { split($$2, name, "-"); print "  " name[1] " " $$(NF - 1) " " $$NF; fflush() }
 
-.PHONY: help demo install test check format e2e compiled test-compiled bench bench-models clean
+.PHONY: help demo install asked-python test check format e2e compiled test-compiled bench bench-models clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -131,7 +133,15 @@ $(VENV)/bin/python:
 	echo "Making $(VENV) with $$("$$found" --version)"; \
 	"$$found" -m venv $(VENV)
 
-$(STAMP): pyproject.toml constraints.txt | $(VENV)/bin/python
+# An environment keeps the Python that it was made with: another one that is asked for is not taken in silence.
+asked-python: $(VENV)/bin/python
+	@if [ -n "$(PYTHON)" ] && [ "$$("$(PYTHON)" -c '$(IDENTITY)' 2>&1)" != "$$($< -c '$(IDENTITY)')" ]; then \
+	  echo "$(VENV) has Python $$($< -c '$(IDENTITY)'), which is not $(PYTHON);" >&2; \
+	  echo "\`make clean\` removes it, and then \`make install PYTHON=$(PYTHON)\` makes another" >&2; \
+	  exit 1; \
+	fi
+
+$(STAMP): pyproject.toml constraints.txt | asked-python
 	@set -o pipefail; start=$$SECONDS; \
 	echo "Installing insitu[$(EXTRAS)] into $(VENV); PyTorch is the large one (a few minutes, log: $(VENV)/install.log)"; \
 	if ! $(PIP_INSTALL) -e '.[$(EXTRAS)]' 2>&1 \
