@@ -49,8 +49,10 @@ PIP_INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --progres
 SUITS := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 # The same for two commands of one Python.
 IDENTITY := import sys; print(sys.version.split()[0], "of", sys.base_prefix)
-# One line for every package large enough to be waited for.
-PROGRESS := /Downloading .*[0-9] [MG]B\)/ { split($$2, name, "-"); print "  " name[1] " " $$(NF - 1) " " $$NF; fflush() }
+# One line for every package large enough to be waited for, and one where what is waited for is an index that is away.
+PROGRESS := /Downloading .*[0-9] [MG]B\)/ { split($$2, name, "-"); print "  " name[1] " " $$(NF - 1) " " $$NF; fflush() } \
+    /WARNING: Retrying / && !told { told = 1; \
+        print "  a package index does not answer; pip asks it five times more for each package"; fflush() }
 
 .PHONY: help demo install asked-python test check format e2e compiled test-compiled bench bench-models clean
 
