@@ -46,7 +46,6 @@ def work(name: str, line: str) -> int:
     if not line:
         return GONE  # the server is gone already
     stand_back()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which tells this one
     settings = alone(ServerSettings.model_validate(json.loads(line)))
     configure_logs(settings.log_level, settings.log_format)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -22,7 +22,14 @@ from server.settings import ServerSettings
 
 # Started so and not with -m: the folder a user happens to be in may have a `server` of its own.
 ROOT = Path(__file__).parents[2]
-PROGRAM = "import sys; sys.path.append(sys.argv[1]); from server.job_process import main; main()"
+# Ctrl-C is for the server, which tells this one; a terminal sends it to both, also while this one still imports.
+PROGRAM = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+sys.path.append(sys.argv[1])
+from server.job_process import main
+main()
+"""
 
 
 @dataclass(frozen=True, slots=True)

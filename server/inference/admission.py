@@ -27,8 +27,10 @@ MAYBE_MEMORY = {-signal.SIGKILL: ", out of memory most likely"}
 # Started so and not with -m: the folder a user happens to be in may have a `server` of its own.
 ROOT = Path(__file__).parents[2]
 # One thread: a fork of a process with several is not whole, and a trial needs no more.
+# Ctrl-C is for who starts it, also while it still imports: a terminal sends it to the whole group.
 PROGRAM = """
-import os, sys
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_IGN)
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 sys.path.append(sys.argv[1])
 from server.inference.{module} import main
