@@ -73,7 +73,8 @@ def behind_the_last_value(evidence: Evidence) -> Iterator[Finding]:
     given = evidence.held_out.given
     if not new > 1 + GAP_LARGE or given.naive is None:
         return
-    more = errors_of(given.answers, given.truth) - errors_of(given.naive, given.truth)
+    naive = np.broadcast_to(given.naive, given.truth.shape)
+    more = errors_of(given.answers, given.truth) - errors_of(naive, given.truth)
     if more.mean() <= NOISE_DEVIATIONS * more.std() / np.sqrt(len(more)):
         return
     told = f"on new rows it errs {new:.3g} times as much as saying the last known value again (mase)"
@@ -93,7 +94,8 @@ def behind_the_last_value(evidence: Evidence) -> Iterator[Finding]:
 
 def errors_of(said: Array, truth: Array) -> Floats:
     """Return the mean absolute error of each row of a forecast."""
-    apart: Floats = np.abs(said.astype(np.float64) - truth).reshape(len(truth), -1).mean(1)
+    rows = len(truth)
+    apart: Floats = np.abs(said.reshape(rows, -1).astype(np.float64) - truth.reshape(rows, -1)).mean(1)
     return apart
 
 
