@@ -16,6 +16,8 @@ from trainer.reading.cells import is_number, is_text, texts
 from trainer.reading.files import is_number_text
 
 VALUES_KEPT = 10_000
+SPOILT_MOST = 0.1  # of the cells of a column of numbers may be something else
+NUMBERS_LEAST = 10  # different ones; with fewer they may be codes
 NO_VALUES = ("NA", "N/A", "n/a", "na", "NaN", "nan", "null", "NULL", "None", "none", "?", "-")
 DATES = re.compile(r"\d{1,2}([./-])\d{1,2}\1(\d{4}|\d{2})(\D.*)?")
 ID_NAMES = re.compile(r"(^|_)(id|key|uuid|guid|nr|no|index)$|^unnamed: ?0$|^$", re.IGNORECASE)
@@ -144,6 +146,14 @@ class Facts:
     def endless(self) -> bool:
         """Whether its texts are numbers, some of them not finite."""
         return not self.numbers and all(is_number_text(text) for text in (*(self.values or ()), self.odd))
+
+    @property
+    def spoilt(self) -> int:
+        """Cells that are no numbers, where nearly all are; 0 where the column is of another kind."""
+        if self.numbers or self.values is None or len(self.values) <= NUMBERS_LEAST:
+            return 0
+        odd = sum(count for text, count in self.values.items() if not is_plain(text))
+        return odd if odd <= SPOILT_MOST * self.known else 0
 
     @property
     def marked(self) -> bool:

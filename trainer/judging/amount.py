@@ -6,6 +6,7 @@ import numpy as np
 
 from trainer.judging.evidence import Evidence
 from trainer.judging.findings import Finding
+from trainer.judging.questions import said_labels
 
 HELD_OUT_FEW = 50  # below this one row is worth 2 points of accuracy or more
 ROWS_PER_CLASS_FEW = 20
@@ -72,6 +73,7 @@ def imbalance(evidence: Evidence) -> Iterator[Finding]:
     rare, most = int(counts.argmin()), int(counts.argmax())
     # Of many labels each is rare: what matters is that one is rarer than another.
     if counts[rare] > RARE * counts.sum() or counts[most] < TIMES_RARER * counts[rare]:
+        yield from one_label(evidence)
         return
     label, often = question.labels[rare], question.labels[most]
     found = (evidence.decided or evidence.on_held_out).classes[label]["recall"]
@@ -81,4 +83,23 @@ def imbalance(evidence: Evidence) -> Iterator[Finding]:
         f"{label!r} is {counts[rare] / counts.sum():.1%} of the rows, so saying always {often!r} would be right in "
         f"{evidence.constant:.1%}; of the held-out rows that are {label!r} it finds {found:.0%}",
         "judge by pr_auc and balanced_accuracy, not by accuracy" + (cure if found < RECALL_POOR else ""),
+    )
+
+
+def one_label(evidence: Evidence) -> Iterator[Finding]:
+    """Say when every row held out is given the same label: its accuracy says nothing then."""
+    said = np.unique(said_labels(evidence.question, evidence.held_out.given.answers))
+    if len(said) > 1 or evidence.decided is not None:
+        return
+    area = evidence.on_held_out.values.get("roc_auc")
+    order = (
+        ""
+        if area is None
+        else f"; how its probabilities order them has an area under the ROC curve of {area:.3f}"
+    )
+    yield Finding(
+        "imbalanced labels",
+        f"every row held out is answered {evidence.question.labels[said[0]]!r}, so that its accuracy is that of "
+        f"saying so always{order}",
+        "judge by pr_auc and balanced_accuracy, not by accuracy; set class weights, or a decision with a cost",
     )

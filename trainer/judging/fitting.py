@@ -7,7 +7,7 @@ import numpy as np
 
 from trainer.judging.evidence import Evidence
 from trainer.judging.findings import Finding
-from trainer.judging.questions import Array, Floats
+from trainer.judging.questions import Array, Floats, Scores
 
 GAP_LARGE = 0.05
 NOISE_DEVIATIONS = 2.0
@@ -65,6 +65,32 @@ def underfitting(evidence: Evidence) -> Iterator[Finding]:
             f"it knows its own rows less well ({evidence.own:.3f}) than {name} knows new ones ({best:.3f})",
             "take more epochs, a larger lr or network, or begin with standardize",
         )
+    else:
+        yield from out_of_order(evidence)
+
+
+def out_of_order(evidence: Evidence) -> Iterator[Finding]:
+    """Say when it puts rows of a label before others no oftener than by chance, and a simple model does."""
+    if evidence.question.kind != "classification":
+        return
+    chance = NOISE_DEVIATIONS * deviation_of_area(evidence.held_out.given.truth)
+    rivals = [("the linear baseline", area_of(evidence.baseline))]
+    if evidence.forest is not None:
+        rivals.append(("a forest", area_of(evidence.forest)))
+    own, (name, best) = area_of(evidence.on_held_out), max(rivals, key=lambda rival: rival[1])
+    if own - 0.5 <= chance < min(best - 0.5, best - own):
+        yield Finding(
+            "underfitting",
+            f"it orders new rows hardly better than chance (area under the ROC curve {own:.3f}), {name} does "
+            f"({best:.3f})",
+            "take more epochs, a larger lr or network, or begin with standardize",
+        )
+
+
+def area_of(scores: Scores) -> float:
+    """Return the area under the ROC curve, that of chance where it is not known."""
+    area = scores.values.get("roc_auc", nan)
+    return area if isfinite(area) else 0.5
 
 
 def behind_the_last_value(evidence: Evidence) -> Iterator[Finding]:
@@ -130,8 +156,7 @@ def ranked(evidence: Evidence) -> bool:
     """
     if evidence.question.kind != "classification":
         return False
-    areas = (scores.values.get("roc_auc", nan) for scores in evidence.tried)
-    best = max((area for area in areas if isfinite(area)), default=0.0)
+    best = max(map(area_of, evidence.tried))
     return best - 0.5 > NOISE_DEVIATIONS * deviation_of_area(evidence.held_out.given.truth)
 
 

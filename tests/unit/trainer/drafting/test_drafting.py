@@ -66,6 +66,10 @@ def test_a_number_of_few_values_is_a_label_in_its_order(tmp_path: Path) -> None:
         ([f"{row % 20},5" for row in range(COUNT)], f"it holds '0,5', which is no number; {CURE}"),
         ([f"1,{row:03}.50" for row in range(COUNT)], f"it holds '1,000.50', which is no number; {CURE}"),
         ([f"{row} %" for row in range(COUNT)], f"it holds '0 %', which is no number; {CURE}"),
+        (
+            [f"{row}.5" for row in range(COUNT - 1)] + ["abc"],
+            f"1 of its {COUNT} values is no number, such as 'abc'; correct that, or leave such a cell empty; codes are",
+        ),
         (["short", "long" * 200] * (COUNT // 2), "it is free text, such as 'short'"),
         (["same"] * COUNT, "it is always same"),
         ([None] * COUNT, "it is empty"),
@@ -85,6 +89,19 @@ def test_a_column_that_teaches_nothing_is_left_out_with_its_reason(
 
     assert list(fields(recipe)) == ["a"]
     assert f"#   z: {reason}" in text
+
+
+def test_codes_of_which_many_are_texts_are_categories(tmp_path: Path) -> None:
+    recipe, _ = draft(tmp_path, z=[f"{row % 12}" if row % 4 else "x" for row in range(COUNT)])
+
+    assert fields(recipe)["z"].categories[-1] == "x"
+
+
+def test_a_target_of_numbers_with_a_text_among_them_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(
+        BadData, match=f"'z': 1 of its {COUNT} values is no number, such as 'abc'; correct that"
+    ):
+        draft(tmp_path, "z", z=["abc", *(f"{row % 20}.5" for row in range(COUNT - 1))])
 
 
 def test_a_text_that_is_another_in_every_row_may_be_their_key(tmp_path: Path) -> None:

@@ -73,6 +73,22 @@ def test_answers_that_only_rank_rows_are_a_signal_where_their_order_is_no_chance
     assert (diagnose(ranks).verdict, diagnose(guesses).verdict) == ("good", "no signal")
 
 
+def test_a_network_that_orders_rows_by_chance_where_a_simple_model_does_not_is_underfitted() -> None:
+    blind, level = (
+        evidence(
+            on_train=ranked(0.75, own),
+            on_held_out=ranked(0.75, own),
+            baseline=ranked(0.75, 0.75),
+            constant=0.75,
+        )
+        for own in (0.51, 0.7)
+    )
+
+    told = said(diagnose(blind).findings)
+    assert (diagnose(blind).verdict, diagnose(level).verdict) == ("underfitting", "good")
+    assert "than chance (area under the ROC curve 0.510), the linear baseline does (0.750)" in told
+
+
 def ranked(accuracy: float, area: float) -> Scores:
     return Scores(
         {"accuracy": accuracy, "roc_auc": area}, classes={label: {"recall": 0.5} for label in LABELS.labels}
@@ -213,6 +229,19 @@ def test_a_rare_label_is_told_with_what_always_saying_the_other_would_reach() ->
     assert "'yes' is 2." in told
     assert "of the held-out rows that are 'yes' it finds 0%" in told
     assert "set class weights, or a decision with a cost" in told
+
+
+def test_a_label_that_is_answered_for_every_row_is_told() -> None:
+    x = rows(200)
+    truth = labels(x)
+    always = np.tile([0.6, 0.4], (200, 1))
+    one = part(x, truth, always)
+
+    told = said(amount.imbalance(evidence(one, one)))
+
+    assert "every row held out is answered 'no', so that its accuracy is that of saying so always" in told
+    assert "has an area under the ROC curve of 0.500" in told
+    assert not list(amount.imbalance(evidence(one, one, decided=scored(0.7))))
 
 
 def test_labels_that_are_many_or_nearly_even_are_not_imbalanced() -> None:
