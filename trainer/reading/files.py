@@ -21,6 +21,10 @@ BUFFER_BYTES = 1 << 20
 BEGINNING_BYTES = 1 << 16  # enough for a line of names
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 PATH_CHARACTERS = 240
+CURES = {
+    "utf-?8": "save it as UTF-8",
+    r"Expected \d+ columns": "give every row as many cells as the first line, and quotes to those with a separator",
+}
 NO_ARRAYS: Mapping[str, Tensor] = MappingProxyType({})
 
 
@@ -40,7 +44,9 @@ def reading(path: Path, kind: str) -> Iterator[None]:
         ) from error
     except (pa.ArrowException, ValueError) as error:
         why = str(error).replace("\n", " ")[:240]
-        cure = "; save it as UTF-8" if re.search("utf-?8", why, re.IGNORECASE) else ""
+        cure = next(
+            (f"; {words}" for sign, words in CURES.items() if re.search(sign, why, re.IGNORECASE)), ""
+        )
         raise BadData(f"{name} cannot be read as {kind}: {why}{cure}", path=name) from error
     except OSError as error:
         why = error.strerror or str(error).replace("\n", " ")[:240]

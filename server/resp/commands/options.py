@@ -87,7 +87,9 @@ def deadline_of(given: Given) -> float | None:
     milliseconds = number_of(given, "TIMEOUT")
     if not 0 < milliseconds <= MILLISECONDS_MOST:
         raise BadRequest(
-            f"TIMEOUT is {shown(given['TIMEOUT'])}; send a number of milliseconds over 0", field="TIMEOUT"
+            f"TIMEOUT is {shown(given['TIMEOUT'])}; send a number of milliseconds over 0, "
+            f"at most {MILLISECONDS_MOST:,}",
+            field="TIMEOUT",
         )
     return time.monotonic() + milliseconds / 1000
 

@@ -91,7 +91,12 @@ CSV_CASES: list[tuple[Pairs, Write, type[InsituError], str]] = [
         BadData,
         r"has one column, .* between ','; set data\.separator: ';'",
     ),
-    ((), text(CHURN_CSV + "10,5,free\n"), BadData, r"cannot be read as CSV: .*Expected 4 columns, got 3"),
+    (
+        (),
+        text(CHURN_CSV + "10,5,free\n"),
+        BadData,
+        r"cannot be read as CSV: .*Expected 4 columns, got 3: 10,5,free; give every row as many cells",
+    ),
     (
         (),
         raw(CHURN_CSV.encode().replace(b"free", b"\xff\xfe")),

@@ -53,7 +53,11 @@ def test_missing_is_a_number_that_stands_in() -> None:
     ("line", "told"),
     [
         ("m k:1 TIMEOUT soon", "TIMEOUT is 'soon'; send a number"),
-        ("m k:1 TIMEOUT 0", "TIMEOUT is 0; send a number of milliseconds over 0"),
+        ("m k:1 TIMEOUT 0", "TIMEOUT is 0; send a number of milliseconds over 0, at most 1,000,000,000"),
+        (
+            "m k:1 TIMEOUT 1e30",
+            "TIMEOUT is 1e30; send a number of milliseconds over 0, at most 1,000,000,000",
+        ),
         ("m k:1 TIMEOUT inf", "TIMEOUT is 'inf'; send a number"),
         ("m k:1 MISSING nan", "MISSING is 'nan'; send a number"),
         ("m k:1 MISSING none", "MISSING is 'none'; send a number"),
