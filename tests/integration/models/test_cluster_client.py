@@ -70,7 +70,7 @@ async def test_the_nodes_of_the_url_lead_to_a_cluster_that_has_moved(redis_clust
     client: Any = connect(redis_cluster.url.replace("redis://", "redis+cluster://"))
     name = f"127.0.0.1:{redis_cluster.nodes[0].port}"
     await client.initialize()
-    client.nodes_manager.nodes_cache.pop(name)
+    await client.nodes_manager.nodes_cache.pop(name).disconnect()
 
     await client.nodes_manager.initialize()
 
