@@ -5,8 +5,10 @@ comes meanwhile is ours, but for what is pushed.
 """
 
 import asyncio
+import os
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from io import BytesIO
 from typing import Any, Protocol
 
@@ -23,6 +25,7 @@ ASKED_BYTES = 1 << 30  # of the replies to what is asked for together
 KEPT_BYTES = 1 << 16  # of which note is taken
 REPLY_SECONDS = 5.0  # in which something more has to come, or be taken of what was sent
 CLIENTS_SECONDS = 30.0  # the same, of transactions and scripts of clients: Redis may be at work on them
+LAST_READS, READ_BYTES = 16, 1 << 16  # of what lies unread when a connection is lost
 READ_SECONDS = 0.05  # in which what has come by then is read
 
 
@@ -271,15 +274,34 @@ class Upstream(asyncio.Protocol):
         self.transport.abort()
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Tell whoever waits."""
-        left, self._left = self._left, True
+        """Tell whoever waits, of what Redis has said last first: a write that fails leaves it unread."""
+        left, late = self._left, list[bytes]()
+        if error is not None and not (left or self._quiet):
+            late += unread(self.transport)
+        for data in late:
+            self.data_received(data)
+        self._left = True
         self._reason = reason = self._reason or f"the connection was lost{f': {error}' if error else ''}"
         while self._asked:
             heard = self._asked.popleft().heard
             if not heard.done():
                 heard.set_exception(RedisUnavailable(reason))
-        if not left:
+        if not left and late:  # who waited for that has its turn first
+            asyncio.get_running_loop().call_soon(self._owner.lost, reason)
+        elif not left:
             self._owner.lost(reason)
+
+
+def unread(transport: Any) -> Iterator[bytes]:
+    """Give what has come over a connection in clear that is lost and not closed yet, and was not read."""
+    if transport.get_extra_info("ssl_object") is not None:
+        return
+    descriptor = transport.get_extra_info("socket").fileno()
+    with suppress(OSError):
+        for _ in range(LAST_READS):
+            if not (data := os.read(descriptor, READ_BYTES)):
+                return
+            yield data
 
 
 def too_long(size: int) -> Refused:
