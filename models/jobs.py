@@ -22,6 +22,7 @@ from pydantic import (
 
 from models.errors import BadRequest, shown
 from models.faults import explain
+from models.json_values import is_number
 from models.keys import Keys, check_job
 
 KEY_LIMIT = 1024
@@ -52,11 +53,6 @@ def stand_ins(value: Any) -> Any:
             return value
         raise ValueError(f"should have a number or a text for {shown(odd[0])!r}")
     raise ValueError('should be a number, or values by field such as {"age": 0}')
-
-
-def is_number(value: Any) -> bool:
-    """Whether a value of JSON is a number."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 class Strict(BaseModel):

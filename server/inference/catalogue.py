@@ -222,7 +222,7 @@ class Catalogue:
         left: list[str] = []
         away: dict[str, object] = {}
         for name in list(self._meanings.names()):
-            if (node := self._holder(name)) not in away:
+            if (node := self.holder(name)) not in away:
                 try:
                     await self.changed(name)
                     continue
@@ -236,7 +236,7 @@ class Catalogue:
             log.warning("not looked at: %s; Redis does not answer: %s", listed(left), reason)
         self._left = left
 
-    def _holder(self, name: str) -> str:
+    def holder(self, name: str) -> str:
         """Return which process of Redis holds a model."""
         return holder(self._store.redis, self._store.keys.model(name))
 
@@ -247,7 +247,7 @@ class Catalogue:
         node is away is left to its first request.
         Raises: RedisUnavailable.
         """
-        names = iter((await self._stored())[:most])
+        names = iter((await self.stored())[:most])
         away: set[str] = set()
         works = [asyncio.ensure_future(self._preload(names, away)) for _ in range(PRELOADS_AT_ONCE)]
         try:
@@ -255,7 +255,7 @@ class Catalogue:
         finally:
             await ended(works)
 
-    async def _stored(self) -> list[str]:
+    async def stored(self) -> list[str]:
         """Return the models that are stored; in a cluster those that may be, as each is known by its own node alone.
 
         Raises: RedisUnavailable, RedisRefused.
@@ -269,7 +269,7 @@ class Catalogue:
         """Load one model after the other, but none whose node others have found `away`."""
         evicted = self._loader.evicted
         for name in names:
-            node = self._holder(name)
+            node = self.holder(name)
             if node in away:
                 log.warning("%s is not loaded: Redis does not answer: %s", name, node)
             elif not await self._preload_one(name):

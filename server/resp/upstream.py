@@ -275,9 +275,8 @@ class Upstream(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         """Tell whoever waits, of what Redis has said last first: a write that fails leaves it unread."""
-        left, late = self._left, list[bytes]()
-        if error is not None and not (left or self._quiet):
-            late += unread(self.transport)
+        left = self._left
+        late = () if error is None or left or self._quiet else (*unread(self.transport),)
         for data in late:
             self.data_received(data)
         self._left = True

@@ -1,6 +1,5 @@
 """A predict request of HTTP -> Ask: its shape is checked by hand, its rows are the core's business."""
 
-import math
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -10,6 +9,7 @@ from typing import Any
 import orjson
 
 from models.errors import BadName, BadRequest, shown
+from models.json_values import is_number
 from models.values import Missing
 from server.inference.asking import Ask
 
@@ -208,11 +208,6 @@ def of_text(name: str, text: str | None) -> Any:
         return None if text is None else orjson.loads(text)
     except orjson.JSONDecodeError as error:
         raise BadRequest(f"parameter {name!r} is {shown(text)!r}, which is no number", field=name) from error
-
-
-def is_number(value: Any) -> bool:
-    """Whether a JSON value is a finite number; a truth value is none."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def kind(value: Any) -> str:

@@ -8,8 +8,7 @@ from models.alias_reading import read_previous
 from models.errors import BadTraffic, ModelNotFound, RedisUnavailable
 from models.features import FeatureView
 from models.manifest import Manifest
-from models.redis_failures import connected
-from models.shards import holder, lie_apart
+from models.shards import lie_apart
 from models.store import PRODUCTION, Pointers
 from models.traffic import Traffic
 from server.inference.engine import Engine
@@ -150,13 +149,8 @@ async def listing(engine: Engine, limit: int, after: str) -> Facts:
 
     Raises: RedisUnavailable, where a node tells nothing and is the only one, or has the names.
     """
-    redis = engine.store.redis
     async with in_time(LOOK_UP_SECONDS):
-        if lie_apart(redis):  # each model is known by its own node alone
-            async with connected(redis):
-                names = await engine.store.hinted()
-        else:
-            names = await engine.store.names()
+        names = await engine.catalogue.stored()
     start = bisect_right(names, after)
     page = names[start : start + limit]
     found, missing = await summaries(engine, page)
@@ -172,15 +166,14 @@ async def summaries(engine: Engine, names: list[str]) -> tuple[list[Facts], list
     found: list[Facts] = []
     missing: list[str] = []
     away: set[str] = set()
-    store = engine.store
     for name in names:
-        if (node := holder(store.redis, store.keys.model(name))) not in away:
+        if (node := engine.catalogue.holder(name)) not in away:
             try:
                 found.append(await summary(engine, name))
             except ModelNotFound:
                 pass
             except RedisUnavailable:
-                if not lie_apart(store.redis):
+                if not lie_apart(engine.store.redis):
                     raise
                 away.add(node)
         if node in away:

@@ -131,8 +131,8 @@ def choose_task(draft: Draft) -> None:
             f"{shown(target.odd)!r} the first that is no number; a target is a number (with a decimal point), or a "
             f"label of at most {CLASSES_MOST}"
         )
-    if target.spoilt:
-        raise BadData(f"{target.name!r}: {spoilt(target)}")
+    if odd := spoilt(target):
+        raise BadData(f"{target.name!r}: {odd}")
     if target.longest > TEXT_LIMIT:
         raise BadData(
             f"{target.name!r} holds a text of {target.longest} characters; a label has {TEXT_LIMIT} at most"
@@ -195,7 +195,7 @@ def scored(looked: Looked) -> dict[str, str]:
 
 def useless(facts: Facts, key: str) -> str:
     """Return why a column is no feature, nothing when it may be one."""
-    texts = not facts.numbers
+    texts, odd = not facts.numbers, spoilt(facts)
     many = facts.distinct > min(CATEGORIES_MOST, max(2, facts.known // 3))
     reasons = (
         (f"{{{facts.name}}}" in key, "it is the key of the row"),
@@ -221,7 +221,7 @@ def useless(facts: Facts, key: str) -> str:
             facts.marked and facts.distinct > NUMBER_CLASSES_MOST,
             f"it holds {shown(facts.odd, ODD_SHOWN)!r}, which is no number; {CURE}",
         ),
-        (facts.spoilt > 0, f"{spoilt(facts)}; codes are listed as `categories`"),
+        (bool(odd), f"{odd}; codes are listed as `categories`"),
         (
             texts and (many or facts.longest > TEXT_LIMIT),
             f"it is free text, such as {shown(facts.odd, ODD_SHOWN)!r}{could_name(facts, key)}",
@@ -231,8 +231,11 @@ def useless(facts: Facts, key: str) -> str:
 
 
 def spoilt(facts: Facts) -> str:
-    """Return what keeps a column of numbers from being one, and the cure."""
-    told = f"{facts.spoilt} of its {facts.known} values {'is' if facts.spoilt == 1 else 'are'} no number, such as "
+    """Return what keeps a column of numbers from being one, and the cure; nothing of any other."""
+    odd = facts.spoilt
+    if not odd:
+        return ""
+    told = f"{odd} of its {facts.known} values {'is' if odd == 1 else 'are'} no number, such as "
     cure = UNSTORED if facts.stored else "leave such a cell empty"
     return f"{told}{shown(facts.odd, ODD_SHOWN)!r}; correct that, or {cure}"
 

@@ -1,6 +1,6 @@
 """Whether a network learned too much, too little or nothing at all, with chance taken into account."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from math import isfinite, nan
 
 import numpy as np
@@ -55,10 +55,7 @@ def rose(evidence: Evidence) -> str:
 
 def underfitting(evidence: Evidence) -> Iterator[Finding]:
     """Say what to do about a network that knows neither its own rows nor new ones as a simple model knows new ones."""
-    rivals = [("the linear baseline", evidence.plain)]
-    if evidence.forest is not None:
-        rivals.append(("a forest", evidence.forest.values[evidence.metric]))
-    name, best = max(rivals, key=lambda rival: rival[1])
+    name, best = best_rival(evidence, lambda scores: scores.values.get(evidence.metric, nan))
     if max(evidence.own, evidence.new) < best - margin(evidence):
         yield Finding(
             "underfitting",
@@ -74,10 +71,7 @@ def out_of_order(evidence: Evidence) -> Iterator[Finding]:
     if evidence.question.kind != "classification":
         return
     chance = NOISE_DEVIATIONS * deviation_of_area(evidence.held_out.given.truth)
-    rivals = [("the linear baseline", area_of(evidence.baseline))]
-    if evidence.forest is not None:
-        rivals.append(("a forest", area_of(evidence.forest)))
-    own, (name, best) = area_of(evidence.on_held_out), max(rivals, key=lambda rival: rival[1])
+    own, (name, best) = area_of(evidence.on_held_out), best_rival(evidence, area_of)
     if own - 0.5 <= chance < min(best - 0.5, best - own):
         yield Finding(
             "underfitting",
@@ -85,6 +79,14 @@ def out_of_order(evidence: Evidence) -> Iterator[Finding]:
             f"({best:.3f})",
             "take more epochs, a larger lr or network, or begin with standardize",
         )
+
+
+def best_rival(evidence: Evidence, value: Callable[[Scores], float]) -> tuple[str, float]:
+    """Return the simple model that has the most of a score on new rows, in words, and how much."""
+    rivals = [("the linear baseline", value(evidence.baseline))]
+    if evidence.forest is not None:
+        rivals.append(("a forest", value(evidence.forest)))
+    return max(rivals, key=lambda rival: rival[1])
 
 
 def area_of(scores: Scores) -> float:

@@ -10,7 +10,7 @@ from shutil import which
 import httpx
 import pytest
 
-from tests.certificates import make_certificates, openssl
+from tests.certificates import Certificates, make_certificates, openssl
 from tests.conftest import missing
 from tests.integration.cli.conftest import Result, Running, processes_about
 from tests.servers import bundled_server, free_port, wait_until
@@ -129,14 +129,19 @@ def test_files_that_no_tls_can_be_spoken_with_are_told_before_anything_is_loaded
         assert told in wrong.error
 
 
+def over_tls(running: Start, folder: Path) -> tuple[str, Certificates]:
+    """Start a server that speaks TLS; return where it answers, and the certificates made for it."""
+    if which("openssl") is None:
+        missing("no openssl to make certificates with")
+    made = make_certificates(folder)
+    tls = ("--tls-cert", str(made.certificate("server")), "--tls-key", str(made.key("server")))
+    return running("serve", "--port", "0", "--log-level", "error", "--json", *tls).told()["url"], made
+
+
 def test_a_server_with_a_certificate_of_ones_own_is_asked_where_its_authority_is_named(
     insitu: Insitu, running: Start, published: None, tmp_path: Path
 ) -> None:
-    if which("openssl") is None:
-        missing("no openssl to make certificates with")
-    made = make_certificates(tmp_path)
-    tls = ("--tls-cert", str(made.certificate("server")), "--tls-key", str(made.key("server")))
-    url = running("serve", "--port", "0", "--log-level", "error", "--json", *tls).told()["url"]
+    url, made = over_tls(running, tmp_path)
 
     asked = insitu("predict", "churn", "customer:1", "--url", url, SSL_CERT_FILE=str(made.authority))
     stranger = insitu("predict", "churn", "customer:1", "--url", url)
@@ -152,11 +157,7 @@ def test_a_server_with_a_certificate_of_ones_own_is_asked_where_its_authority_is
 def test_a_port_with_a_server_of_ours_that_speaks_tls_is_told_as_such(
     insitu: Insitu, running: Start, published: None, tmp_path: Path
 ) -> None:
-    if which("openssl") is None:
-        missing("no openssl to make certificates with")
-    made = make_certificates(tmp_path)
-    tls = ("--tls-cert", str(made.certificate("server")), "--tls-key", str(made.key("server")))
-    url = running("serve", "--port", "0", "--log-level", "error", "--json", *tls).told()["url"]
+    url, _ = over_tls(running, tmp_path)
 
     refused = insitu("serve", "--port", url.rpartition(":")[2], "--log-level", "warning")
 

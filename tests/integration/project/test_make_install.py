@@ -1,60 +1,27 @@
 """`make install`: it says what it waits for, and keeps no other Python than the one that is asked for."""
 
-import os
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.serving import ROOT
+from tests.integration.project.made import make, project_in, script
 
 RETRYING = "WARNING: Retrying (Retry(total={left})) after connection broken by 'NewConnectionError': /whl/cpu/{name}/"
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """What `make install` reads, and an environment of the Python that runs this, nothing installed in it."""
-    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
-        shutil.copy(ROOT / name, tmp_path / name)
-    (tmp_path / ".venv/bin").mkdir(parents=True)
-    script(tmp_path / ".venv/bin/python", f'exec {sys.executable} "$@"')
-    return tmp_path
-
-
-def script(path: Path, text: str) -> Path:
-    path.write_text(f"#!/bin/sh\n{text}\n")
-    path.chmod(0o755)
-    return path
-
-
-def install(project: Path, *settings: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [
-            shutil.which("make") or "make",
-            "--no-print-directory",
-            "-C",
-            project,
-            "install",
-            "EXTRAS=dev",
-            *settings,
-        ],
-        env={"PATH": os.environ["PATH"], "HOME": str(project)},
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
+    return project_in(tmp_path)
 
 
 def test_an_environment_of_another_python_is_not_kept_in_silence(project: Path) -> None:
     (project / ".venv/.installed-dev").touch()
     other = script(project / "other", "echo 3.11.0 of /opt/other")
 
-    refused = install(project, f"PYTHON={other}")
-    same = install(project, f"PYTHON={sys.executable}")
-    any_python = install(project)
+    refused = make(project, "install", f"PYTHON={other}")
+    same = make(project, "install", f"PYTHON={sys.executable}")
+    any_python = make(project, "install")
 
     assert refused.returncode != 0
     assert (
@@ -72,7 +39,7 @@ def test_an_index_that_does_not_answer_is_told_once(project: Path) -> None:
     script(project / ".venv/bin/python", f'cat "{project}/said"')
     (project / "said").write_text("\n".join([*lines, ""]))
 
-    done = install(project)
+    done = make(project, "install")
 
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("a package index does not answer") == 1

@@ -1,14 +1,11 @@
 """`make test`: what failed beside others is run once more by itself, and what fails again has failed."""
 
-import os
-import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.serving import ROOT
+from tests.integration.project.made import make, project_in
 
 ALONE = "import pytest\n\n\n@pytest.mark.alone\ndef test_alone():\n    pass\n"
 ONCE = """
@@ -32,36 +29,16 @@ TWICE = "\n\ndef test_that_fails():\n    assert not 'always'\n"
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A project of two files of tests that is made as ours is, its environment installed."""
-    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
-        shutil.copy(ROOT / name, tmp_path / name)
-    for room in ("tests", ".venv/bin"):
-        (tmp_path / room).mkdir(parents=True)
-    (tmp_path / "tests/test_alone.py").write_text(ALONE)
-    python = tmp_path / ".venv/bin/python"
-    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
-    python.chmod(0o755)
-    (tmp_path / ".venv/.installed-dev").touch()
-    return tmp_path
+    project = project_in(tmp_path)
+    (project / "tests").mkdir()
+    (project / "tests/test_alone.py").write_text(ALONE)
+    (project / ".venv/.installed-dev").touch()
+    return project
 
 
 def made(project: Path, tests: str) -> subprocess.CompletedProcess[str]:
     (project / "tests/test_some.py").write_text(tests)
-    return subprocess.run(
-        [
-            shutil.which("make") or "make",
-            "--no-print-directory",
-            "-C",
-            project,
-            "test",
-            "EXTRAS=dev",
-            "JOBS=2",
-        ],
-        env={"PATH": os.environ["PATH"], "HOME": str(project)},
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
+    return make(project, "test", "JOBS=2")
 
 
 def test_what_failed_once_is_run_again_and_nothing_else_is(project: Path) -> None:

@@ -36,6 +36,7 @@ def test_what_stands_in_for_absent_values_is_a_number_or_values_by_name(missing:
         ({"missing": True}, r"missing: should be a number, or values by field such as .* \(got True\)"),
         ({"missing": "5"}, r"missing: should be a number, or values by field such as .* \(got '5'\)"),
         ({"missing": [1]}, "missing: should be a number"),
+        ({"missing": float("nan")}, "missing: should be a number"),
         ({"missing": {"age": True}}, "missing: should have a number or a text for 'age'"),
         ({"missing": {"plan": "free", "age": None}}, "missing: should have a number or a text for 'age'"),
         ({"to": [{"kind": "zset"}]}, "key"),
