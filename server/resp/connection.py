@@ -240,6 +240,7 @@ class Connection(Coming, asyncio.Protocol):
             return self._forbidden(data, start, one)
         if not self.open():
             return start
+        self.session.skip &= one.words > 0  # to Redis an empty line is the next command
         at, count = start, 0
         while one.end > 0:
             at = one.end
@@ -310,6 +311,8 @@ class Connection(Coming, asyncio.Protocol):
             self.tell(PONG)
         elif one.words:
             self.fail(self.session.refusal("admin"))
+        else:
+            self.session.skip = False
         return one.end
 
     def _mistaken(self, error: Malformed) -> None:

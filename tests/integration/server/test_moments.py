@@ -189,7 +189,7 @@ async def beside(own: RedisServer, engine: StartEngine) -> tuple[Engine, Turns]:
     async def found() -> bool:
         [turn] = asked(turns, "v:1")
         near = running.reading()
-        while turn.reply is None:
+        while turn.reply is None:  # noqa: ASYNC110  # nobody tells a test, and it is not to sleep
             await asyncio.sleep(0)
         return near
 
