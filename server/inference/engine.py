@@ -106,6 +106,8 @@ class Engine:
         """Commands of one key each, in one round trip with everybody else's; see `Reader.ask`."""
         self.reading, self.after_reading = parts.reader.busy, parts.reader.after
         """Whether features are on their way, and what is done when they are there; see `Reader.busy`."""
+        self.follow_master = parts.reader.follow
+        """Hear every second which master is read, where sentinels name it; see `Reader.follow`."""
         self._reader = parts.reader
         self.trial = parts.trial
         self._pool = parts.pool

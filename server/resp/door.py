@@ -55,6 +55,7 @@ class Door:
             Room(LONGEST_AT_ONCE * most), Room(LONGEST_AT_ONCE * REPLIES_BYTES),
             Joined(engine), JoinedDags(engine, each), configuration=Configuration(engine.shared),
         )  # fmt: skip
+        engine.follow_master(service.moved)
         known = specials(commands)
         server = await asyncio.get_running_loop().create_server(
             lambda: Connection(service, known), sock=listening.listener(),

@@ -205,6 +205,12 @@ class Passing:
         upstream.leave()
         self.finish()
 
+    def moved(self, place: str) -> None:
+        """End with a connection to where Redis is no more."""
+        upstream = self.upstream
+        if upstream is not None and upstream.place != place:
+            upstream.end(f"{upstream.place} was replaced by {place}")
+
     async def connected(self) -> Upstream:
         """Return the client's connection to Redis, made when it is first needed.
 

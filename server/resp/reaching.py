@@ -52,7 +52,7 @@ async def opened(service: Service, session: Session, owner: Owner) -> Upstream:
     try:
         async with service.connecting, asyncio.timeout(service.connect_seconds):
             place = await service.place()
-            upstream = await place.reached(lambda: Upstream(owner))
+            upstream = await place.reached(lambda: Upstream(owner, place.name))
             await greeted(upstream, place, service.home, session)
     except TimeoutError:
         raise RedisUnavailable(f"no reply within {service.connect_seconds:g} s") from None

@@ -27,6 +27,9 @@ class Leaving(Protocol):
     def drop(self) -> None:
         """End now."""
 
+    def moved(self, place: str) -> None:
+        """End where the connection to Redis leads to another place."""
+
 
 @dataclass(eq=False, slots=True)
 class Service:
@@ -55,6 +58,11 @@ class Service:
     open: set[Leaving] = field(default_factory=set)
     left_over: set[asyncio.Task[None]] = field(default_factory=set)
     """What is put in order behind clients that have left."""
+
+    def moved(self, master: Place) -> None:
+        """Redis is there now: who is connected to where it was is let go, as it may never say anything again."""
+        for one in [*self.open]:
+            one.moved(master.name)
 
     def give_up(self, tasks: Iterable["asyncio.Task[None]"]) -> None:
         """Cancel what was done for a client that has left; the door waits for what they put in order then."""

@@ -83,8 +83,9 @@ class Patience:
 class Upstream(asyncio.Protocol):
     """A connection to Redis that is up."""
 
-    def __init__(self, owner: Owner) -> None:
+    def __init__(self, owner: Owner, place: str = "") -> None:
         self._owner = owner
+        self.place = place  # where it leads
         self._asked: deque[Asked] = deque()
         self.scanner = Scanner()
         self.pieces: list[bytes] = []  # of what has come in part, and is handed on whole
@@ -109,8 +110,7 @@ class Upstream(asyncio.Protocol):
             try:
                 self._take(data)
             except Malformed as error:
-                self._reason = str(error)
-                self.transport.abort()
+                self.end(str(error))
         else:
             self._owner.replied(data)
 
@@ -267,6 +267,11 @@ class Upstream(asyncio.Protocol):
     def resume_writing(self) -> None:
         """Let the client go on."""
         self._owner.let()
+
+    def end(self, reason: str) -> None:
+        """End it as if it had broken for a reason."""
+        self._reason = reason
+        self.transport.abort()
 
     def leave(self) -> None:
         """End it: the client has left."""

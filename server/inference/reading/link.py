@@ -178,6 +178,10 @@ class Link:
         """
         self._after[work] = None
 
+    def leads_to(self, place: Place) -> bool:
+        """Whether there is a connection that has been answered, and leads there."""
+        return self.up and place == self._place
+
     def move(self, place: Place) -> None:
         """Go to another place if the connection leads elsewhere; what is under way is asked again there."""
         if self._connection is not None and place != self._place:

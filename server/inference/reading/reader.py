@@ -7,7 +7,7 @@ from models.errors import listed
 from server.inference.moments import Moment
 from server.inference.reading.cluster import Cluster
 from server.inference.reading.link import Link, Terms, unobserved
-from server.inference.reading.places import place_of
+from server.inference.reading.places import Place, place_of
 from server.inference.reading.reads import Done
 from server.inference.reading.sentinels import Master, Sentinels
 
@@ -67,6 +67,11 @@ class Reader:
         """Which nodes of a cluster are away while others are read; empty where none is."""
         away = [] if self.cluster is None else self.cluster.away
         return f"{listed(away)} of the Redis Cluster away: keys and models there are not read" if away else ""
+
+    def follow(self, hear: Callable[[Place], None]) -> None:
+        """Have the master that is read told every second, where sentinels name it."""
+        if isinstance(self._road, Master):
+            self._road.hearers.append(hear)
 
     def start(self) -> None:
         """Begin to connect; the first ask does so too."""

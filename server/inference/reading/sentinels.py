@@ -5,7 +5,7 @@ A master that is replaced while it is well would go on answering, with what is s
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from redis.exceptions import ResponseError
@@ -29,6 +29,8 @@ class Master:
         self._sentinels = sentinels
         self._link = Link(self._find, terms)
         self._watching: asyncio.Task[None] | None = None
+        self.hearers: list[Callable[[Place], None]] = []
+        """Told of the master that is read, now and then: who keeps connections of their own ends those to another."""
         self.ask, self.start = self._link.ask, self._link.start
         self.busy, self.after = self._link.busy, self._link.after
 
@@ -47,7 +49,11 @@ class Master:
         while True:
             await asyncio.sleep(WATCH_SECONDS)
             try:
-                self._link.move(await self._sentinels.master())
+                place = await self._sentinels.master()
+                self._link.move(place)
+                if self._link.leads_to(place):  # it has said that it is the master
+                    for hear in self.hearers:
+                        hear(place)
             except InsituError:
                 continue  # none of them is there: who asks for features is told
             except Exception:  # whatever it is: looking must go on, or a stale master stays
