@@ -1,5 +1,6 @@
 """Redis' failures as the domain's errors: it does not answer, or it says no."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -92,6 +93,19 @@ async def connected(redis: Any) -> AsyncIterator[None]:  # Redis or RedisCluster
         if isinstance(redis, RedisCluster):
             await redis.initialize()
         yield
+
+
+@asynccontextmanager
+async def in_time(seconds: float) -> AsyncIterator[None]:
+    """Bound a look-up: a Redis that hangs counts as away.
+
+    Raises: RedisUnavailable.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError as error:
+        raise RedisUnavailable(f"no reply within {seconds:g} s") from error
 
 
 @asynccontextmanager

@@ -14,10 +14,10 @@ from functools import partial
 from models.errors import InsituError
 from models.job_names import Waiting
 from models.ledger import FAILED, RUNNING, Ledger, Standing
+from models.redis_failures import in_time
 from models.store import ModelStore
 from server.batch.hosted import HostedJob
 from server.inference.ending import ended
-from server.inference.meanings import in_time
 from server.metrics import Metrics
 from server.settings import ServerSettings
 

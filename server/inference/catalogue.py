@@ -10,14 +10,15 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 
-from models.errors import AliasNotFound, InsituError, RedisUnavailable, listed
+from models.errors import AliasNotFound, InsituError, RedisUnavailable
 from models.keys import as_version
-from models.redis_failures import connected
-from models.shards import holder, lie_apart
+from models.nodes_away import Walk, names_to_walk
+from models.redis_failures import in_time
+from models.shards import lie_apart
 from models.store import PRODUCTION, SHADOW, ModelStore
 from server.inference.ending import ended
 from server.inference.loading import Loader, LoadOptions, Serving
-from server.inference.meanings import LOOK_UP_SECONDS, Meanings, in_time
+from server.inference.meanings import LOOK_UP_SECONDS, Meanings
 from server.inference.routing import Route, Split
 
 log = logging.getLogger(__name__)
@@ -219,26 +220,12 @@ class Catalogue:
 
         Raises: RedisUnavailable.
         """
-        left: list[str] = []
-        away: dict[str, object] = {}
+        walk = Walk(self._store)
         for name in list(self._meanings.names()):
-            if (node := self.holder(name)) not in away:
-                try:
-                    await self.changed(name)
-                    continue
-                except RedisUnavailable as error:
-                    if not self._apart:
-                        raise
-                    away[node] = error.details["reason"]
-            left.append(name)
-        reason = "; ".join(map(str, dict.fromkeys(away.values())))
-        if left and left != self._left:
-            log.warning("not looked at: %s; Redis does not answer: %s", listed(left), reason)
-        self._left = left
-
-    def holder(self, name: str) -> str:
-        """Return which process of Redis holds a model."""
-        return holder(self._store.redis, self._store.keys.model(name))
+            await walk.at(name, self.changed)
+        if walk.left and walk.left != self._left:
+            log.warning("not looked at: %s", walk.told)
+        self._left = walk.left
 
     async def preload(self, most: int) -> None:
         """Load what production means for the first models stored, while there is memory for them.
@@ -248,38 +235,34 @@ class Catalogue:
         Raises: RedisUnavailable.
         """
         names = iter((await self.stored())[:most])
-        away: set[str] = set()
-        works = [asyncio.ensure_future(self._preload(names, away)) for _ in range(PRELOADS_AT_ONCE)]
+        walk = Walk(self._store)
+        works = [asyncio.ensure_future(self._preload(names, walk)) for _ in range(PRELOADS_AT_ONCE)]
         try:
             await asyncio.gather(*works)
         finally:
             await ended(works)
+        if walk.left:
+            log.warning("not loaded: %s", walk.told)
 
     async def stored(self) -> list[str]:
-        """Return the models that are stored; in a cluster those that may be, as each is known by its own node alone.
+        """Return the models to walk along; see `names_to_walk`.
 
         Raises: RedisUnavailable, RedisRefused.
         """
-        if not self._apart:
-            return await self._store.names()
-        async with in_time(LOOK_UP_SECONDS), connected(self._store.redis):
-            return await self._store.hinted()
+        async with in_time(LOOK_UP_SECONDS):
+            return await names_to_walk(self._store)
 
-    async def _preload(self, names: Iterator[str], away: set[str]) -> None:
-        """Load one model after the other, but none whose node others have found `away`."""
+    async def _preload(self, names: Iterator[str], walk: Walk) -> None:
+        """Load one model after the other, but none whose node others have found away."""
         evicted = self._loader.evicted
         for name in names:
-            node = self.holder(name)
-            if node in away:
-                log.warning("%s is not loaded: Redis does not answer: %s", name, node)
-            elif not await self._preload_one(name):
-                away.add(node)
+            await walk.at(name, self._preload_one)
             if self._loader.evicted > evicted:
                 log.info("the memory for models is full; the others are loaded when they are asked for")
                 return
 
-    async def _preload_one(self, name: str) -> bool:
-        """Load a model; return False where its node of a cluster is away.
+    async def _preload_one(self, name: str) -> None:
+        """Load a model, or say why it is not loaded.
 
         Raises: RedisUnavailable.
         """
@@ -287,16 +270,13 @@ class Catalogue:
             async with asyncio.timeout(PRELOAD_SECONDS):
                 await self.get(name)
         except TimeoutError:
+            if self._apart and not self.knows(name):  # its aliases did not come
+                raise RedisUnavailable(f"no reply within {PRELOAD_SECONDS:g} s") from None
             log.warning("%s takes long to load; it is not waited for", name)
-            return not self._apart or self.knows(name)  # where it is not known, its aliases did not come
-        except RedisUnavailable as error:
-            if not self._apart:
-                raise
-            log.warning("%s is not loaded: Redis does not answer: %s", name, error.details["reason"])
-            return False
+        except RedisUnavailable:
+            raise
         except InsituError as error:
             log.warning("not loaded: %s", error)
-        return True
 
     async def close(self) -> None:
         """Stop loading, and end what runs."""

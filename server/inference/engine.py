@@ -26,7 +26,7 @@ from models.errors import (
 from models.events import LOAD, UNLOAD
 from models.keys import as_name
 from models.manifest import Manifest
-from models.redis_failures import connected
+from models.redis_failures import connected, in_time
 from models.shards import lie_apart
 from models.store import ModelStore
 from server.inference.batch_limits import BatchLimits
@@ -35,7 +35,6 @@ from server.inference.catalogue import Catalogue
 from server.inference.ending import ended
 from server.inference.errors import code_of
 from server.inference.explaining.explainer import Explainer
-from server.inference.meanings import in_time
 from server.inference.moments import Moment
 from server.inference.predictor import Predictor
 from server.inference.publishing import Publisher

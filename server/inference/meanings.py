@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from models.errors import BadTraffic, InsituError, ModelNotFound, RedisUnavailable
+from models.redis_failures import in_time
 from models.store import PRODUCTION, SHADOW, ModelStore, Pointers
 from models.traffic import Traffic
 from server.inference.ending import ended
@@ -305,16 +306,3 @@ async def done_before(work: Coroutine[Any, Any, Any], overtaken: asyncio.Event |
 def too_large(versions: Iterable[int]) -> str:
     """Return what keeps versions from being loaded together."""
     return f"the memory for models does not hold versions {', '.join(map(str, versions))} together"
-
-
-@asynccontextmanager
-async def in_time(seconds: float) -> AsyncIterator[None]:
-    """Bound a look-up: a Redis that hangs counts as away.
-
-    Raises: RedisUnavailable.
-    """
-    try:
-        async with asyncio.timeout(seconds):
-            yield
-    except TimeoutError as error:
-        raise RedisUnavailable(f"no reply within {seconds:g} s") from error

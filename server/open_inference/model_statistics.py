@@ -5,11 +5,12 @@ from collections.abc import Set as AbstractSet
 from typing import Any
 
 from models.keys import as_version
+from models.redis_failures import in_time
 from server.counting.version_statistics import NOTHING, BatchStatistics, Spent, Statistics
 from server.inference.catalogue import Reference
 from server.inference.engine import Engine
 from server.inference.loading import Serving
-from server.inference.meanings import LOOK_UP_SECONDS, in_time
+from server.inference.meanings import LOOK_UP_SECONDS
 from server.open_inference.signatures import versions_of
 
 COMPUTE = ("compute_input", "compute_infer", "compute_output")

@@ -11,9 +11,10 @@ from typing import Any
 from models.errors import BadRequest, InsituError, ModelNotFound, listed, shown
 from models.events import LOAD, UNLOAD
 from models.keys import check_name
+from models.redis_failures import in_time
 from server.inference.catalogue import Reference
 from server.inference.engine import Engine
-from server.inference.meanings import LOOK_UP_SECONDS, in_time
+from server.inference.meanings import LOOK_UP_SECONDS
 from server.open_inference.given_config import check_config
 
 READY, LOADING, UNAVAILABLE = "READY", "LOADING", "UNAVAILABLE"

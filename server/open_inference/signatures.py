@@ -9,9 +9,10 @@ from models.assembly import Plan
 from models.errors import RedisUnavailable
 from models.keys import as_version
 from models.manifest import Manifest
+from models.redis_failures import in_time
 from models.store import PRODUCTION
 from server.inference.engine import Engine
-from server.inference.meanings import LOOK_UP_SECONDS, in_time
+from server.inference.meanings import LOOK_UP_SECONDS
 from server.open_inference.infer import Reference
 
 

@@ -6,8 +6,9 @@ from fastapi import APIRouter, Request, Response
 
 from models import errors as domain
 from models.errors import shown
+from models.redis_failures import in_time
 from server.inference.engine import Engine
-from server.inference.meanings import LOOK_UP_SECONDS, in_time
+from server.inference.meanings import LOOK_UP_SECONDS
 from server.rest import asks, refusals
 from server.rest.documenting import failures, parameter
 from server.rest.pages import SAFE

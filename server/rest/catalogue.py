@@ -8,9 +8,10 @@ from pydantic import ValidationError
 from models import errors as domain
 from models.faults import explain
 from models.keys import check_name
+from models.redis_failures import in_time
 from server.access import Access
 from server.inference.engine import Engine
-from server.inference.meanings import LOOK_UP_SECONDS, in_time
+from server.inference.meanings import LOOK_UP_SECONDS
 from server.rest import asks, cards, refusals, traffic
 from server.rest.describing import detail, listing, version_detail
 from server.rest.documenting import body_of, failures

@@ -2,18 +2,20 @@
 
 from bisect import bisect_right
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from models.alias_reading import read_previous
-from models.errors import BadTraffic, ModelNotFound, RedisUnavailable
+from models.errors import BadTraffic, ModelNotFound
 from models.features import FeatureView
 from models.manifest import Manifest
-from models.shards import lie_apart
+from models.nodes_away import Walk
+from models.redis_failures import in_time
 from models.store import PRODUCTION, Pointers
 from models.traffic import Traffic
 from server.inference.engine import Engine
 from server.inference.loading import Serving
-from server.inference.meanings import LOOK_UP_SECONDS, in_time
+from server.inference.meanings import LOOK_UP_SECONDS
 
 Facts = dict[str, Any]
 
@@ -153,29 +155,18 @@ async def listing(engine: Engine, limit: int, after: str) -> Facts:
         names = await engine.catalogue.stored()
     start = bisect_right(names, after)
     page = names[start : start + limit]
-    found, missing = await summaries(engine, page)
+    walk = Walk(engine.store)
+    found = [one for name in page if (one := await walk.at(name, partial(there, engine))) is not None]
     more = page[-1] if start + limit < len(names) else None
-    return {"models": found, "next": more, **({"missing": missing} if missing else {})}
+    return {"models": found, "next": more, **({"missing": walk.left} if walk.left else {})}
 
 
-async def summaries(engine: Engine, names: list[str]) -> tuple[list[Facts], list[str]]:
-    """Return the models of a list, and the names of those whose node of a cluster is away, which is found out once.
+async def there(engine: Engine, name: str) -> Facts | None:
+    """Return one model of the list, None where it is deleted meanwhile.
 
-    One that is deleted meanwhile is left out.
+    Raises: BadName, RedisUnavailable.
     """
-    found: list[Facts] = []
-    missing: list[str] = []
-    away: set[str] = set()
-    for name in names:
-        if (node := engine.catalogue.holder(name)) not in away:
-            try:
-                found.append(await summary(engine, name))
-            except ModelNotFound:
-                pass
-            except RedisUnavailable:
-                if not lie_apart(engine.store.redis):
-                    raise
-                away.add(node)
-        if node in away:
-            missing.append(name)
-    return found, missing
+    try:
+        return await summary(engine, name)
+    except ModelNotFound:
+        return None

@@ -10,9 +10,10 @@ from pydantic import ValidationError
 from models import errors as domain
 from models.faults import explain
 from models.keys import check_name
+from models.redis_failures import in_time
 from models.traffic import EXAMPLE, Traffic
 from server.inference.engine import Engine
-from server.inference.meanings import LOOK_UP_SECONDS, in_time
+from server.inference.meanings import LOOK_UP_SECONDS
 from server.rest import refusals
 from server.rest.documenting import body_of, failures
 from server.rest.parameters import ModelName
