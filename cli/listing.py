@@ -3,12 +3,16 @@
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
+from cli.connection import ANSWER_SECONDS
 from cli.terminal import Terminal, count_text, size_text
 from models.errors import BadTraffic, BundleCorrupt, ManifestUnreadable, ModelNotFound, VersionNotFound
 from models.features import FeatureView
 from models.manifest import Manifest
+from models.nodes_away import Walk, names_to_walk
+from models.redis_failures import in_time
 from models.refusals import Refusal
 from models.scores import four_digits
 from models.sources import InlineSource
@@ -32,6 +36,7 @@ class Stored:
     refusals: dict[int, Refusal] = field(default_factory=dict)
     percent: dict[int, float] = field(default_factory=dict)
     rule_fault: str = ""
+    away: str = ""  # why the node of a cluster that has it does not answer
 
     @property
     def shown(self) -> Manifest | None:
@@ -52,12 +57,30 @@ class Stored:
 
 
 async def every_model(store: ModelStore) -> list[Stored]:
-    """Read all models, each with the one manifest that stands for it; one that is deleted meanwhile is left out."""
+    """Read all models, each with the one manifest that stands for it; one that is deleted meanwhile is left out.
+
+    Of one whose node of a cluster is away nothing but that is told; it may be deleted.
+
+    Raises: RedisUnavailable, where the node has the names, or is the only one; RedisRefused.
+    """
     found = []
-    for name in await store.names():
+    walk = Walk(store)
+    async with in_time(ANSWER_SECONDS):
+        names = await names_to_walk(store)
+    for name in names:
         with suppress(ModelNotFound):
-            found.append(await read_model(store, name, whole=False))
+            one = await walk.at(name, partial(read_in_time, store))
+            found.append(one or Stored(name, {}, [], away=walk.reason))
     return found
+
+
+async def read_in_time(store: ModelStore, name: str) -> Stored:
+    """Read one model of the list.
+
+    Raises: BadName, ModelNotFound, RedisUnavailable, RedisRefused.
+    """
+    async with in_time(ANSWER_SECONDS):
+        return await read_model(store, name, whole=False)
 
 
 async def one_model(store: ModelStore, name: str) -> Stored:
@@ -115,6 +138,8 @@ def show_models(terminal: Terminal, found: list[Stored]) -> None:
 
 def model_row(stored: Stored) -> list[object]:
     """Return one model's line of the table."""
+    if stored.away:
+        return [stored.name, "-", "-", "away", "", f"Redis does not answer: {stored.away}"]
     head = [stored.name, stored.aliases.get(PRODUCTION, "-"), len(stored.versions)]
     manifest = stored.shown
     if manifest is None:
@@ -242,6 +267,7 @@ def as_data(stored: Stored) -> dict[str, Any]:
         "manifests": versions,
         "unreadable": {str(version): fault for version, fault in stored.faults.items()},
         "refused": {str(version): asdict(refusal) for version, refusal in stored.refusals.items()},
+        **({"away": stored.away} if stored.away else {}),
     }
 
 

@@ -1,10 +1,15 @@
 """The stored models: every version that an alias points to is whole, and ONNX Runtime runs it."""
 
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 
 from cli.checks.findings import Finding, fail, ok, warn
+from cli.connection import ANSWER_SECONDS
 from cli.trial import tried
-from models.errors import InsituError
+from models.errors import InsituError, ModelNotFound
+from models.nodes_away import Walk, names_to_walk
+from models.redis_failures import in_time
 from models.store import ModelStore
 
 AREA = "models"
@@ -14,14 +19,24 @@ Progress = Callable[[int, int], None]
 
 
 async def check_models(store: ModelStore, progress: Progress) -> list[Finding]:
-    """Look at the models one by one; `progress` gets how many are done of how many."""
-    names = await store.names()
+    """Look at the models one by one; `progress` gets how many are done of how many.
+
+    Raises: RedisUnavailable, RedisRefused.
+    """
+    async with in_time(ANSWER_SECONDS):
+        names = await names_to_walk(store)
     if not names:
         return [ok(AREA, "none are stored yet; `insitu demo` makes three")]
     findings = []
+    walk = Walk(store)
     for done, name in enumerate(names[:MODELS_LIMIT]):
         progress(done, min(len(names), MODELS_LIMIT))
-        findings += await check_model(store, name)
+        with suppress(ModelNotFound):  # deleted meanwhile
+            aliases = await walk.at(name, partial(aliases_of, store))
+            findings += [] if aliases is None else await check_model(store, name, aliases)
+    if walk.left:
+        cure = "start the node that has them again, or let a replica take its place"
+        findings.append(fail(AREA, f"not looked at: {walk.told}", cure))
     if len(names) > MODELS_LIMIT:
         findings.append(
             warn(AREA, f"the first {MODELS_LIMIT} of {len(names)} were looked at", "look at the rest")
@@ -29,9 +44,20 @@ async def check_models(store: ModelStore, progress: Progress) -> list[Finding]:
     return findings
 
 
-async def check_model(store: ModelStore, name: str) -> list[Finding]:
+async def aliases_of(store: ModelStore, name: str) -> dict[str, int]:
+    """Return what the aliases of a model point to.
+
+    Raises: BadName, ModelNotFound, RedisUnavailable, RedisRefused.
+    """
+    async with in_time(ANSWER_SECONDS):
+        aliases = await store.aliases(name)
+        if not aliases:
+            await store.versions(name)
+    return aliases
+
+
+async def check_model(store: ModelStore, name: str, aliases: dict[str, int]) -> list[Finding]:
     """Look at the versions of one model that aliases point to."""
-    aliases = await store.aliases(name)
     if not aliases:
         cure = f"`insitu promote {name} VERSION` sets production; until then requests must name a version"
         return [warn(AREA, f"{name} has no alias", cure)]

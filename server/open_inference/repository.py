@@ -6,12 +6,15 @@ beside the same Redis, workers included, is asked to do the same. One that is aw
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from models.errors import BadRequest, InsituError, ModelNotFound, listed, shown
 from models.events import LOAD, UNLOAD
 from models.keys import check_name
+from models.nodes_away import Walk
 from models.redis_failures import in_time
+from models.shards import lie_apart
 from server.inference.catalogue import Reference
 from server.inference.engine import Engine
 from server.inference.meanings import LOOK_UP_SECONDS
@@ -19,6 +22,7 @@ from server.open_inference.given_config import check_config
 
 READY, LOADING, UNAVAILABLE = "READY", "LOADING", "UNAVAILABLE"
 NOT_YET = "not loaded yet: the first request loads it"
+AWAY = "its node of the Redis Cluster is away: what else is stored of it is not known"
 UNLOADED = "unloaded: the next request, or a load, loads it again"
 CONFIG, FILE = "config", "file:"
 
@@ -29,14 +33,48 @@ Place = tuple[str, int]
 async def index(engine: Engine, ready_only: bool = False) -> list[Entry]:
     """Return every stored version with its state here, by name and number; with `ready_only` what is loaded.
 
-    Raises: RedisUnavailable, RedisRefused; not with `ready_only`, which needs no Redis.
+    Raises: RedisUnavailable, where no Redis, or of a cluster not the node that has the names, answers; RedisRefused;
+            none with `ready_only`, which needs no Redis.
     """
     if ready_only:
         loaded = (one.manifest for one in engine.catalogue.loaded())
         return [entry((one.name, one.version), READY) for one in loaded]
+    if lie_apart(engine.store.redis):
+        return await index_of_nodes(engine)
     async with in_time(LOOK_UP_SECONDS):
         stored = await engine.store.stored()
     places = [(name, version) for name, versions in stored.items() for version in versions]
+    told = await problems(engine, [place for place in places if engine.catalogue.find(*place) is None])
+    return [stated(engine, place, told.get(place, "")) for place in places]
+
+
+async def index_of_nodes(engine: Engine) -> list[Entry]:
+    """Return the index of a cluster, model by model; one whose node is away has an entry that says so, of no version.
+
+    Raises: RedisUnavailable, RedisRefused.
+    """
+    found: list[Entry] = []
+    walk = Walk(engine.store)
+    for name in await engine.catalogue.stored():
+        entries = await walk.at(name, partial(entries_of, engine))
+        if entries is None:
+            loaded = [one for one in engine.catalogue.loaded() if one.manifest.name == name]
+            entries = [entry((name, one.manifest.version), READY) for one in loaded]
+            entries.append(entry((name, ""), UNAVAILABLE, AWAY))
+        found += entries
+    return found
+
+
+async def entries_of(engine: Engine, name: str) -> list[Entry]:
+    """Return the entries of one model, none where it is deleted.
+
+    Raises: RedisUnavailable, RedisRefused.
+    """
+    try:
+        async with in_time(LOOK_UP_SECONDS):
+            places = [(name, version) for version in await engine.store.versions(name)]
+    except ModelNotFound:
+        return []
     told = await problems(engine, [place for place in places if engine.catalogue.find(*place) is None])
     return [stated(engine, place, told.get(place, "")) for place in places]
 
@@ -61,7 +99,7 @@ def stated(engine: Engine, place: Place, problem: str) -> Entry:
     return entry(place, UNAVAILABLE, problem or (UNLOADED if engine.catalogue.unloaded(name) else NOT_YET))
 
 
-def entry(place: Place, state: str, reason: str = "") -> Entry:
+def entry(place: tuple[str, int | str], state: str, reason: str = "") -> Entry:
     """Return one line of the index."""
     return {"name": place[0], "version": str(place[1]), "state": state, "reason": reason}
 

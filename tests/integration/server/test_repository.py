@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
+from models.connecting import connect
 from models.errors import (
     BadModelFile,
     BadName,
@@ -19,11 +20,12 @@ from models.store import ModelStore
 from server.inference.asking import Ask
 from server.inference.engine import Engine
 from server.inference.errors import ModelNotLoadable
-from server.open_inference.repository import NOT_YET, UNLOADED, index, load, ready, unload
+from server.open_inference.repository import AWAY, NOT_YET, UNLOADED, index, load, ready, unload
+from tests.away import node_of, without_full_coverage
 from tests.graphs import bundle, constant, dense, f32, looping
 from tests.integration.server.conftest import WAIT_SECONDS, StartEngine, until
 from tests.integration.server.test_catalogue import unloadable
-from tests.servers import RedisServer
+from tests.servers import RedisNodes, RedisServer
 
 FILE = "file:1/model.onnx"
 VIEW = {"inputs": [{"name": "x", "sources": [{"key": "k:{id}", "as": "hash", "fields": ["a", "b"]}]}]}
@@ -64,6 +66,47 @@ async def test_the_index_lists_every_stored_version_with_its_state(
         {"name": "other", "version": "1", "state": "UNAVAILABLE", "reason": NOT_YET},
     ]
     assert loaded == every[1:2]
+
+
+async def test_the_index_of_a_cluster_tells_of_the_other_nodes_while_one_is_away(
+    redis_cluster: RedisNodes, engine: StartEngine
+) -> None:
+    without_full_coverage(redis_cluster)
+    url = f"redis+cluster://{','.join(f'127.0.0.1:{node.port}' for node in redis_cluster.nodes)}"
+    hint = node_of(redis_cluster, "insitu:models")
+    gone = next(node for node in redis_cluster.nodes if node is not hint)
+    names = [f"m{at:02}" for at in range(40)]
+    held_here, unheld, *_ = (name for name in names if node_of(redis_cluster, name) is gone)
+    there, deleted, *_ = (name for name in names if node_of(redis_cluster, name) is not gone)
+    client = connect(url)
+    await ModelStore(client).publish(bundle(constant(1), there))
+    await ModelStore(client).publish(bundle(constant(1), held_here))
+    await client.sadd("insitu:models", deleted)
+    running = await engine(redis_url=url)
+    await ModelStore(client).publish(bundle(constant(1), unheld))
+    whole = await index(running)
+    gone.kill()
+
+    told = await index(running)
+    hint.kill()
+    with pytest.raises(RedisUnavailable):
+        await index(running)
+    await client.aclose()
+
+    def entry(name: str, state: str, version: str = "1", reason: str = "") -> dict[str, str]:
+        return {"name": name, "version": version, "state": state, "reason": reason}
+
+    every = {held_here: "READY", unheld: "UNAVAILABLE", there: "READY"}
+    assert {one["name"]: one["state"] for one in whole} == every
+    assert sorted(told, key=lambda one: (one["name"], one["state"])) == sorted(
+        [
+            entry(held_here, "READY"),
+            entry(held_here, "UNAVAILABLE", "", AWAY),
+            entry(unheld, "UNAVAILABLE", "", AWAY),
+            entry(there, "READY"),
+        ],
+        key=lambda one: (one["name"], one["state"]),
+    )
 
 
 async def test_the_index_of_nothing_is_empty(store: ModelStore, engine: StartEngine) -> None:
