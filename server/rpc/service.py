@@ -11,7 +11,8 @@ from server.access import Access, Scope
 from server.rpc.gathered import Gathered
 from server.rpc.guarding import admit
 from server.rpc.heads import Heads
-from server.rpc.http2.headers import Header
+from server.rpc.http2.connection import HEADERS_BYTES
+from server.rpc.http2.headers import Header, size_of
 from server.rpc.http2.holding import Holding
 from server.rpc.wire import CONTENT, Limit, Refused, seconds_of
 
@@ -78,7 +79,8 @@ class Service:
                 found = Asked(refused=refused)
             if len(self.known) >= KEPT:
                 self.known.clear()
-            self.known[headers] = found
+            if size_of(headers) <= HEADERS_BYTES:
+                self.known[headers] = found
         return found
 
     def read(self, headers: tuple[Header, ...]) -> Asked:
@@ -89,6 +91,7 @@ class Service:
         said = dict(headers)
         if said.get(b":method") != b"POST" or not said.get(b"content-type", b"").startswith(CONTENT):
             return Asked(grpc=False)
+        check_size(headers)
         path = said.get(b":path", b"")
         handler = self.methods.get(path)
         if handler is None:
@@ -118,4 +121,20 @@ class Service:
             plain=path == self.infer_path,
             known=known,
             aside=aside,
+        )
+
+
+def check_size(headers: tuple[Header, ...]) -> None:
+    """Refuse a call whose headers are too large.
+
+    Raises: Refused.
+    """
+    size = size_of(headers)
+    if size > HEADERS_BYTES:
+        name, value = max(headers, key=lambda one: len(one[0]) + len(one[1]))
+        told = name[:128].decode("utf-8", "backslashreplace")
+        raise Refused(
+            grpc.StatusCode.RESOURCE_EXHAUSTED,
+            f"the headers of the call have {size} bytes, the limit is {HEADERS_BYTES}; the largest is {told!r} with "
+            f"{len(value)}: send less of it",
         )

@@ -16,7 +16,8 @@ from server.rpc.http2.holding import Holding
 from server.rpc.http2.sending import FAREWELL, WINDOW_BYTES, Sending
 from server.rpc.http2.streams import Fault, Handler, Stream, unpadded
 
-HEADERS_BYTES = 16 << 10
+HEADERS_BYTES = 16 << 10  # that a client is told; what becomes of a call with more its handler says
+BLOCK_BYTES = 256 << 10  # that are read for the table's sake, also inflated; more end the connection
 FRAME_BYTES = 1 << 20  # that a client may send at once
 CONNECTION_WINDOW_BYTES = 64 << 20
 IDLE_FRAMES = 4000  # a second that carry nothing: more than any client has a use for
@@ -51,7 +52,7 @@ class Connection(Sending, asyncio.Protocol):
         self._make = handler
         self._open = open_
         self._most = streams
-        self._decoder = Decoder(HEADERS_BYTES)
+        self._decoder = Decoder(BLOCK_BYTES)
         self._buffer = b""
         self._preface = False
         self._block: tuple[int, int, bytearray] | None = None
@@ -278,7 +279,7 @@ class Connection(Sending, asyncio.Protocol):
             self._block = (number, flags, bytearray(payload))
 
     def _check_block(self, block: bytes | bytearray) -> None:
-        if len(block) > HEADERS_BYTES:
+        if len(block) > BLOCK_BYTES:
             raise Fault(frames.ENHANCE_YOUR_CALM, "too many bytes of headers")
 
     def _continued(self, flags: int, number: int, payload: bytes) -> None:

@@ -9,6 +9,8 @@ from hpack.hpack import encode_integer
 Header = tuple[bytes, bytes]
 TABLE_BYTES = 4096
 KEPT = 256  # blocks whose meaning is kept while the table stays as it is
+KEPT_BYTES = 16 << 10  # of a block; none is kept that is longer
+ENTRY_BYTES = 32  # that a header counts beside its name and value
 UNKEPT = b"\x00"  # a header that neither refers to the table nor adds to it
 
 
@@ -43,7 +45,7 @@ class Decoder:
         size_now, count_now, newest_now = self._table()
         if (size_now, count_now) != (size, count) or newest_now is not newest:
             self._kept.clear()
-        elif len(self._kept) < KEPT:
+        elif len(self._kept) < KEPT and len(block) <= KEPT_BYTES:
             self._kept[block] = found
         return found
 
@@ -52,6 +54,14 @@ class Decoder:
         table = self._read.header_table
         entries = table.dynamic_entries
         return table.maxsize, len(entries), entries[0] if entries else None
+
+
+def size_of(headers: tuple[Header, ...]) -> int:
+    """Return the bytes of headers, as a limit on them counts.
+
+    Source: RFC 9113, 6.5.2.
+    """
+    return sum(len(name) + len(value) + ENTRY_BYTES for name, value in headers)
 
 
 def encoded(headers: list[Header]) -> bytes:

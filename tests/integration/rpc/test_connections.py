@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import grpc
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,13 +18,13 @@ from hypothesis import strategies as st
 from models.store import ModelStore
 from server.rpc import door as doors
 from server.rpc.http2 import connection, frames
-from server.rpc.http2.connection import FRAME_BYTES, IDLE_FRAMES
+from server.rpc.http2.connection import BLOCK_BYTES, FRAME_BYTES, HEADERS_BYTES, IDLE_FRAMES
 from server.rpc.http2.headers import Decoder, encoded
 from server.rpc.http2.sending import WINDOW_BYTES
 from server.rpc.messages import HEALTH, REFLECTION, SERVICE, message
 from server.rpc.wire import prefixed
 from tests.graphs import bundle, dense, passed
-from tests.integration.rpc.calling import Caller, infer_request, outputs_of
+from tests.integration.rpc.calling import Caller, infer_request, outputs_of, refused
 from tests.integration.rpc.conftest import OpenDoor
 from tests.integration.rpc.tensors import ONNX
 
@@ -179,11 +180,12 @@ MISTAKES: dict[str, tuple[bytes, int]] = {
     ),
     "a continuation of nothing": (frames.frame(frames.CONTINUATION, 0, 1, LIVE), frames.PROTOCOL_ERROR),
     "headers without end": (
-        frames.frame(frames.HEADERS, 0, 1, b"") + frames.frame(frames.CONTINUATION, 0, 1, b"\0" * 9000) * 2,
+        frames.frame(frames.HEADERS, 0, 1, b"")
+        + frames.frame(frames.CONTINUATION, 0, 1, b"\0" * (BLOCK_BYTES // 2 + 1)) * 2,
         frames.ENHANCE_YOUR_CALM,
     ),
     "headers of a frame too large": (
-        frames.frame(frames.HEADERS, frames.END_HEADERS, 1, b"\x20" * 17_000 + b"\x3f\xe1\x1f" + LIVE),
+        frames.frame(frames.HEADERS, frames.END_HEADERS, 1, b"\x20" * BLOCK_BYTES + b"\x3f\xe1\x1f" + LIVE),
         frames.ENHANCE_YOUR_CALM,
     ),
     "headers of no stream": (
@@ -234,6 +236,33 @@ async def test_a_connection_ends_at_what_is_no_http2(door: Caller, mistake: str)
     async with connected(door, data) as line:
         assert (await line.ends())[0] == code
     assert (await door.call("ServerLive")).live
+
+
+@pytest.mark.parametrize("size", [HEADERS_BYTES, BLOCK_BYTES // 2])
+async def test_too_large_headers_end_one_call_and_no_other(
+    store: ModelStore, door: Caller, size: int
+) -> None:
+    await store.publish(bundle(passed(ONNX["FP32"], ["rows", 2]), "two"))
+    request = infer_request("two", {"x": np.ones((1, 2), np.float32)}).SerializeToString()
+    go = asyncio.Event()
+
+    async def requests() -> AsyncIterator[bytes]:
+        yield request
+        await go.wait()
+        yield request
+
+    answers = aiter(door.stream(requests()))
+    await anext(answers)
+    for number in range(2):  # the second refers to what the first added to the table, as the call after it
+        error = await refused(door.call("ServerLive", metadata=[("baggage", str(number) + "x" * size)]))
+        assert error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert f"the limit is {HEADERS_BYTES}; the largest is 'baggage' with {size + 1}" in str(
+            error.details()
+        )
+    assert (await door.call("ServerLive")).live
+    go.set()
+
+    assert len([one async for one in answers]) == 1
 
 
 async def test_rapid_resets_end_a_connection(door: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
