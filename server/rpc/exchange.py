@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 import grpc
@@ -17,10 +18,15 @@ class Context:
     """What a handler may ask about its call."""
 
     def __init__(
-        self, metadata: tuple[tuple[str, str], ...], deadline: float | None, answers: Holding
+        self,
+        metadata: tuple[tuple[str, str], ...],
+        deadline: float | None,
+        answers: Holding,
+        whole: Callable[[], bool],
     ) -> None:
-        """Take where answers count that its client has not taken yet."""
+        """Take where answers count that its client has not taken yet, and whether all that it sends has come."""
         self.answers = answers
+        self.whole = whole
         self._metadata = metadata
         self._deadline = deadline
 

@@ -268,13 +268,15 @@ class Exchanges:
     async def _unary(self, stream: Stream, exchange: Exchange, data: bytes) -> None:
         handler = exchange.asked.handler
         request = decoded(handler, data)
-        answer = await handler.unary_unary(request, self._context(exchange))
+        answer = await handler.unary_unary(request, self._context(stream, exchange))
         self._reply(
             stream, exchange, handler.response_serializer(answer) if handler.response_serializer else answer
         )
 
-    def _context(self, exchange: Exchange) -> Context:
-        return Context(exchange.asked.metadata, exchange.deadline, self._connection.answers)
+    def _context(self, stream: Stream, exchange: Exchange) -> Context:
+        return Context(
+            exchange.asked.metadata, exchange.deadline, self._connection.answers, lambda: stream.ended
+        )
 
     def _reply(self, stream: Stream, exchange: Exchange, answer: bytes) -> None:
         """Write the only answer of a call."""
@@ -307,7 +309,7 @@ class Exchanges:
         """Write the answers of a call that has many."""
         handler = exchange.asked.handler
         many = handler.stream_stream or handler.unary_stream
-        async with aclosing(many(request, self._context(exchange))) as answers:
+        async with aclosing(many(request, self._context(stream, exchange))) as answers:
             await self._written(stream, exchange, answers)
         if not stream.closed:
             self._release(exchange)

@@ -37,15 +37,19 @@ class Streams:
     def __init__(self, calls: Calls, access: Access) -> None:
         self._calls = calls
         self._access = access
-        self._reading: set[asyncio.Task[None]] = set()
+        self._reading: dict[asyncio.Task[None], Any] = {}  # and the contexts of their calls
         self._leaving: set[asyncio.Task[None]] = set()
         self._ended = False
 
     def end(self) -> None:
-        """Take no more requests: each stream ends when what it has asked for is answered."""
+        """Take no more requests than have come: each stream ends when what it has asked for is answered.
+
+        Of one whose client may still ask that is what was begun, of the others all.
+        """
         self._ended = True
-        for one in self._reading:
-            one.cancel()
+        for reading, context in self._reading.items():
+            if not context.whole():
+                reading.cancel()
 
     async def left(self) -> None:
         """Wait until nothing is at work for streams that have ended."""
@@ -63,10 +67,10 @@ class Streams:
         ahead = Ahead(context.answers)
         room = asyncio.Semaphore(UNDER_WAY)
         reading = asyncio.create_task(self._read(requests, context, answers, room, ahead))
-        self._reading.add(reading)
-        reading.add_done_callback(self._reading.discard)
+        self._reading[reading] = context
+        reading.add_done_callback(self._reading.pop)
         reading.add_done_callback(lambda _: answers.put_nowait(None))  # also where it never got to begin
-        if self._ended:
+        if self._ended and not context.whole():
             reading.cancel()
         try:
             while (answer := await answers.get()) is not None:
@@ -74,7 +78,7 @@ class Streams:
                 ahead.leave(len(data))
                 yield data
                 room.release()
-            if self._ended:
+            if reading.cancelled():
                 await refuse(context, Stopping())
             await reading  # what kept it from reading on ends the call
         finally:

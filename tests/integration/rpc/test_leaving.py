@@ -80,7 +80,7 @@ async def test_a_stream_that_begins_as_the_door_ends_does_not_hold_up_the_end(
         await asyncio.Event().wait()
         yield b""
 
-    answers = streams.infer(none_come(), Context((), None, Holding(1 << 20)))
+    answers = streams.infer(none_come(), Context((), None, Holding(1 << 20), lambda: False))
     first = asyncio.ensure_future(anext(answers))
     for _ in range(turns):
         await asyncio.sleep(0)

@@ -18,10 +18,12 @@ from server.rpc.http2 import frames
 from server.rpc.http2.holding import Holding
 from server.rpc.messages import HEALTH, REFLECTION, SERVICE, message
 from server.rpc.streaming import UNDER_WAY, Streams
+from server.rpc.wire import prefixed
 from tests.graphs import bundle, looping, scaled
 from tests.integration.rpc.calling import SECONDS, Caller, infer_request, refused
 from tests.integration.rpc.test_connections import call, connected
 
+TURNS = 20_000  # of a loop: some milliseconds
 X = {"x": np.ones((1, 2), np.float32)}
 Answers = list[Any]
 
@@ -98,7 +100,7 @@ async def test_a_stream_that_is_cancelled_again_leaves_nothing_behind(
         await stay.wait()
 
     async def written() -> None:
-        async for _ in streams.infer(requests(), Context((), None, answers)):
+        async for _ in streams.infer(requests(), Context((), None, answers, lambda: False)):
             pass
 
     stream = asyncio.create_task(written())
@@ -132,6 +134,31 @@ async def test_an_open_stream_does_not_hold_up_the_end(store: ModelStore, door: 
     error = await refused(anext(answers))
     assert error.code() == grpc.StatusCode.UNAVAILABLE
     assert "this server ends" in (error.details() or "")
+
+
+async def test_a_stream_that_its_client_has_ended_is_answered_whole_while_the_server_ends(
+    store: ModelStore, door: Caller
+) -> None:
+    await store.publish(bundle(looping(), "loop"))
+    slow = {"x": np.ones((1, 1), np.float32), "turns": np.array([TURNS])}
+    request = prefixed(infer_request("loop", slow).SerializeToString())
+    opened = frames.frame(frames.HEADERS, frames.END_HEADERS, 1, call("ModelStreamInfer"))
+    body = b""
+
+    async with connected(door, opened) as line:
+        line.send(frames.frame(frames.DATA, frames.END_STREAM, 1, request * 4 * UNDER_WAY))
+        while True:
+            kind, flags, _, payload = await line.until(frames.DATA, frames.HEADERS, frames.PING)
+            if kind == frames.DATA:
+                body += payload
+                door.door.end()
+            elif kind == frames.PING:
+                line.send(frames.frame(frames.PING, frames.ACK, 0, payload))
+            elif flags & frames.END_STREAM:
+                break
+
+    assert dict(line.decoder.headers(payload))[b"grpc-status"] == b"0"
+    assert body.count(b"loop") == 4 * UNDER_WAY
 
 
 async def test_a_call_that_is_cancelled_while_the_server_ends_does_not_hold_up_the_end(door: Caller) -> None:
