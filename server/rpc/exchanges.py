@@ -246,7 +246,12 @@ class Exchanges:
     def _start(self, stream: Stream, exchange: Exchange, work: Work) -> None:
         task = exchange.task = asyncio.get_running_loop().create_task(self._guarded(stream, exchange, work))
         self._service.tasks.add(task)
-        task.add_done_callback(self._service.tasks.discard)
+        task.add_done_callback(partial(self._done, exchange))
+
+    def _done(self, exchange: Exchange, task: asyncio.Task[None]) -> None:
+        """Forget a task: its cancellation holds its frames, and so the call with its messages until a collection."""
+        exchange.task = None
+        self._service.tasks.discard(task)
 
     async def _guarded(self, stream: Stream, exchange: Exchange, work: Work) -> None:
         """Answer a call within its time; what goes wrong ends it with a status."""

@@ -1,8 +1,11 @@
 """What is kept for clients is bounded: answers that they do not take, and messages that are not whole."""
 
 import asyncio
+import gc
 import socket
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,13 +15,14 @@ import pytest
 from models.store import ModelStore
 from server.rpc import door as doors
 from server.rpc import exchanges
+from server.rpc.exchange import Exchange
 from server.rpc.http2 import connection, frames
 from server.rpc.http2.holding import Holding
 from server.rpc.messages import HEALTH, REFLECTION, message
 from server.rpc.wire import prefixed
-from tests.graphs import bundle, dense
+from tests.graphs import bundle, dense, looping
 from tests.integration.rest.test_access import READER, digest
-from tests.integration.rpc.calling import Caller, infer_request
+from tests.integration.rpc.calling import SECONDS, Caller, infer_request
 from tests.integration.rpc.conftest import OpenDoor
 from tests.integration.rpc.test_connections import Line, call, connected
 
@@ -279,3 +283,36 @@ async def test_a_message_of_a_stream_that_stops_coming_ends_it(
     assert trailers[b"grpc-status"] == b"4"
     assert b"no more of the message came" in trailers[b"grpc-message"]
     assert other[b"grpc-status"] == b"0"
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Let no collection run."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("name", ["ModelInfer", "ModelStreamInfer"])
+async def test_a_call_that_is_cancelled_is_forgotten_without_a_collection(
+    store: ModelStore, door: Caller, name: str
+) -> None:
+    await store.publish(bundle(looping(), "loop"))
+    slow = {"x": np.ones((1, 1), np.float32), "turns": np.array([1 << 60])}
+    request = prefixed(infer_request("loop", slow).SerializeToString())
+    opened = frames.frame(frames.HEADERS, frames.END_HEADERS, 1, call(name))
+
+    def kept() -> bool:
+        return any(isinstance(one, Exchange) for one in gc.get_objects())
+
+    with uncollected():
+        async with connected(door, opened, frames.frame(frames.DATA, frames.END_STREAM, 1, request)) as line:
+            async with asyncio.timeout(SECONDS):
+                while not door.engine.predictor.under_way:  # noqa: ASYNC110  # nobody tells a test
+                    await asyncio.sleep(0.01)
+                line.send(frames.reset(1, frames.CANCEL))
+                while kept():  # noqa: ASYNC110  # nobody tells a test
+                    await asyncio.sleep(0.01)
