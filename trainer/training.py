@@ -103,7 +103,8 @@ class Training:
         known = self.table.slice(0, len(self.train) + len(self.validation))
         if self._known is not None:
             known = known.take(self._known)
-        return cross_validate(self.recipe, known, self.device, self.journal, self.beginning.start)
+        learning = self._learning(self.train)
+        return cross_validate(self.recipe, known, learning, self.journal, self.beginning)
 
     def _exported(self, network: Fitted, served: Served) -> Exported:
         """Return the file that is published; a score's threshold is known once there is one."""

@@ -1,8 +1,8 @@
 """Checkpoint: one training's state in one file, replaced whole, so that a kill at any moment leaves one to go on from.
 
 It is written between two epochs and holds weights, optimizer, schedule, random numbers and history,
-and what it is a checkpoint of; after each trial of a search those that are done. Knows no network and
-no recipe: both come as plain data. Reading one runs no code that a file could bring (`weights_only`).
+and what it is a checkpoint of; after each trial of a search, and each fold, those that are done. Knows no
+network and no recipe: both come as plain data. Reading one runs no code that a file could bring (`weights_only`).
 """
 
 import os
@@ -39,6 +39,8 @@ class Checkpoint:
     """The networks of an ensemble that are done; `found` is of the one after them."""
     searched: State | None = None
     """A search: the `facts` that it is of, the `trials` that are done, and whether it has `ended`."""
+    folded: State | None = None
+    """A cross-validation: the `facts` that it is of, and the `folds` that are done."""
     running: bool = False
     """Whether epochs are being run, so that `stop` is heard."""
     _facts: Mapping[str, Any] = field(default_factory=dict)
@@ -62,6 +64,32 @@ class Checkpoint:
         self.searched = {**before, "facts": dict(facts)}
         return self.searched
 
+    def begin_folds(self, facts: Mapping[str, Any]) -> State:
+        """Read what there is of the cross-validation of the same recipe and rows, and return it as `folded`.
+
+        Raises: as `begin`.
+        """
+        saved = self._opened()
+        self._facts = facts
+        before: State = {"folds": []}
+        if saved is not None:
+            known = saved["folded"]
+            if known is not None or not self._of_search(saved):
+                check_same((known or saved)["facts"], facts, self.path)
+            before = known or before
+        self.folded = {**before, "facts": dict(facts)}
+        return self.folded
+
+    def scored(self, fold: State) -> None:
+        """Keep a fold that is done.
+
+        Raises: BadCheckpoint, the file cannot be written.
+        """
+        if self.folded is None:
+            raise RuntimeError("no cross-validation has begun")
+        self.folded["folds"].append(fold)
+        self.write(None)
+
     def tried(self, trial: State | None) -> None:
         """Keep a trial that is done; None, the search is.
 
@@ -84,10 +112,13 @@ class Checkpoint:
         saved = self._opened()
         self._facts = facts
         self._written = time.monotonic()
-        of_search = self.searched is not None and saved is not None and saved["state"] is None
-        if saved is not None and not of_search:
+        if saved is not None and not self._of_search(saved):
             check_same(saved["facts"], facts, self.path)
             self.found, self.finished = saved["state"], saved["finished"]
+
+    def _of_search(self, saved: State) -> bool:
+        """Whether a file was written during this search, before anything that follows from its best values."""
+        return self.searched is not None and saved["folded"] is None and saved["state"] is None
 
     def _opened(self) -> State | None:
         """Return what the file holds, read once; without one, that it can be written is seen."""
@@ -118,7 +149,8 @@ class Checkpoint:
         try:
             with beside.open("wb") as file:
                 held = {"facts": dict(self._facts), "state": state, "finished": self.finished}
-                torch.save({"format": FORMAT, "searched": self.searched, **held}, file)
+                done = {"searched": self.searched, "folded": self.folded}
+                torch.save({"format": FORMAT, **done, **held}, file)
                 file.flush()
                 os.fsync(file.fileno())
             beside.replace(self.path)
@@ -160,7 +192,7 @@ def read(path: Path) -> dict[str, Any]:
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)
         known = {"facts": saved["facts"], "state": saved["state"], "finished": saved.get("finished", [])}
-        known["searched"] = saved.get("searched")
+        known |= {"searched": saved.get("searched"), "folded": saved.get("folded")}
         read_as = saved["format"]
     except UNREADABLE as error:
         raise unreadable(path, str(error)) from error

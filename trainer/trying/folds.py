@@ -5,8 +5,9 @@ the rows it happened to be given. Groups stay whole; by time each fold is scored
 trained on the rows before it. Windows that share steps to come with those of a fold are not learned from.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import torch
@@ -18,15 +19,15 @@ from models.scores import four_digits
 from trainer.blueprints import blueprint_of
 from trainer.errors import NotEnoughRows
 from trainer.evaluate import evaluate
-from trainer.events import Journal, silent
-from trainer.fitting.beginning import Beginning, Learning, fitted
+from trainer.events import Journal, Noticed, silent
+from trainer.fitting.beginning import Beginning, Learning, facts_of, fitted
+from trainer.fitting.checkpoints import Checkpoint
 from trainer.fitting.fit import raw_outputs
 from trainer.fitting.rows import Rows
 from trainer.fitting.starting import Start, begun_task
 from trainer.judging.questions import Scores
 from trainer.split import Shares, check_taught, groups, oldest_first, part, ranked
 from trainer.table import Indices, Table
-from trainer.tasks.task import Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,31 +42,44 @@ class Folds:
 
 
 def cross_validate(
-    recipe: Recipe, table: Table, device: torch.device, journal: Journal, start: Start | None = None
+    recipe: Recipe, table: Table, learning: Learning, journal: Journal, beginning: Beginning | None = None
 ) -> Folds | None:
     """Score a network on each fold of a table, begun as the published one is; None when the recipe asks for no folds.
 
-    Raises: NotEnoughRows, fewer rows, groups or times than folds.
+    `learning` is what the published one is fitted to. With a checkpoint every fold is kept when it is done.
+
+    Raises: NotEnoughRows, fewer rows, groups or times than folds; BadCheckpoint, CheckpointMismatch.
     """
-    count = recipe.split.folds
+    count, begin = recipe.split.folds, beginning or Beginning()
     if count is None:
         return None
+    checkpoint, metric = begin.checkpoint, learning.task.metric
+    rows, scores = known_scores(checkpoint, facts_of(recipe, learning, begin.start))
     with journal.stage("folds", count) as stage:
-        rows, scores, metric = [], [], ""
-        for number, (known, asked) in enumerate(folds(table, recipe, count), 1):
-            task, found = scored(recipe, (table.take(known), table.take(asked)), device, start)
-            metric = task.metric
+        if scores:
+            journal.events(Noticed(f"goes on after fold {len(scores)} of {count}"))
+            stage.advance(len(scores))
+        for known, asked in islice(folds(table, recipe, count), len(scores), None):
+            found = scored(recipe, (table.take(known), table.take(asked)), learning.device, begin.start)
             rows.append(len(asked))
             scores.append(found.values[metric])
-            stage.advance(number)
+            if checkpoint is not None:
+                checkpoint.scored({"rows": rows[-1], "score": scores[-1]})
+            stage.advance(len(scores))
         mean, deviation = float(np.mean(scores)), float(np.std(scores, ddof=1))
         stage.result = f"{metric} {four_digits(mean)} ± {four_digits(deviation)} over {count} folds"
     return Folds(metric, tuple(rows), tuple(scores), mean, deviation)
 
 
+def known_scores(checkpoint: Checkpoint | None, facts: Mapping[str, object]) -> tuple[list[int], list[float]]:
+    """Return the rows and the score of each fold that a checkpoint has."""
+    done = [] if checkpoint is None else checkpoint.begin_folds(facts)["folds"]
+    return [fold["rows"] for fold in done], [fold["score"] for fold in done]
+
+
 def scored(
     recipe: Recipe, rows: tuple[Table, Table], device: torch.device, start: Start | None = None
-) -> tuple[Task, Scores]:
+) -> Scores:
     """Fit a network to some rows and score it on others; its best epoch is chosen on the former."""
     known, asked = rows
     parts = part(known, recipe, Shares(recipe.training.validation, 0))
@@ -75,7 +89,7 @@ def scored(
     learning = Learning(blueprint_of(recipe), train, validation, task, device)
     network, _ = fitted(recipe, learning, silent, Beginning(start=start))
     answers = task.answer(raw_outputs(network, Rows.of(asked, device)))
-    return task, evaluate(task, answers.cpu().numpy(), asked.targets)
+    return evaluate(task, answers.cpu().numpy(), asked.targets)
 
 
 def folds(table: Table, recipe: Recipe, count: int) -> Iterator[tuple[Indices, Indices]]:

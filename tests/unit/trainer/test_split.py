@@ -5,16 +5,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from models.recipe import Recipe
 from tests.unit.trainer.tables import CLOUDS, LINE, clouds, keys, line, recipe
 from trainer.errors import NotEnoughRows
-from trainer.events import Journal
 from trainer.split import Shares, part, parted, split
 from trainer.table import Table, Values
 from trainer.training import as_windows
-from trainer.trying.folds import cross_validate, folds
+from trainer.trying.folds import folds
 
 
 def test_every_row_is_in_exactly_one_part() -> None:
@@ -363,27 +361,3 @@ def test_a_fold_of_time_is_asked_what_comes_after_what_is_known() -> None:
 def test_more_folds_than_there_is_to_part_are_refused(table: Table, how: str, said: str) -> None:
     with pytest.raises(NotEnoughRows, match=said):
         folds_of(table, by(how) if how else recipe(), 7)
-
-
-@pytest.mark.parametrize(("text", "table"), [(CLOUDS, clouds()), (LINE, line())], ids=["label", "value"])
-def test_folds_are_scored_each_by_a_network_of_its_own(text: str, table: Table) -> None:
-    made = Recipe.model_validate(recipe(text, epochs=20).as_data() | {"split": {"folds": 3}})
-
-    found = cross_validate(made, table, torch.device("cpu"), Journal())
-
-    assert found is not None
-    assert found.rows == (40, 40, 40)
-    assert found.mean == pytest.approx(np.mean(found.scores))
-    assert found.deviation == pytest.approx(np.std(found.scores, ddof=1))
-    assert (found.mean > 0.9) if text == CLOUDS else (found.mean < 60)
-
-
-@pytest.mark.parametrize("marks", [[0], [0, 0, 0, 1]], ids=["trained on", "some validate"])
-def test_folds_need_no_row_that_says_it_is_held_out(marks: list[int]) -> None:
-    table = replace(clouds(), marks=np.repeat(np.resize(np.array(marks, np.int8), 60), 2))
-    made = Recipe.model_validate(recipe(epochs=20).as_data() | {"split": {"part": "field", "folds": 3}})
-
-    found = cross_validate(made, table, torch.device("cpu"), Journal())
-
-    assert found is not None
-    assert found.rows == (40, 40, 40)
