@@ -149,19 +149,20 @@ def choose_labels(draft: Draft, values: Counter[str]) -> None:
     target = draft.looked.target
     kept = [(text, count) for text, count in by_count(values) if count >= CLASS_ROWS_LEAST]
     rare = {text: count for text, count in values.items() if count < CLASS_ROWS_LEAST}
+    reasons = [f"{target.missing} rows have no {target.name}"] if target.missing else []
+    if rare:
+        reasons.append(f"too few rows have {listed(f'{text} ({rare[text]})' for text in sorted(rare))}")
     if len(kept) < 2:
-        raise BadData(
-            f"{target.name!r} has {len(kept)} labels that {CLASS_ROWS_LEAST} rows or more have; "
-            "two are needed to tell apart"
-            + (f"; {shown(target.odd)!r} is the first that is no number" if target.odd else "")
-        )
+        # Where texts are alike they are labels, and none of them is a number gone wrong.
+        odd = f"{shown(target.odd)!r} is the first that is no number" if target.odd and not kept else ""
+        enough = f"{'1 label' if kept else '0 labels'} that {CLASS_ROWS_LEAST} rows or more have"
+        told = "".join(f", {shown(text)!r}" for text, _ in kept)
+        beside = "".join(f"; {reason}" for reason in (*reasons, odd) if reason)
+        raise BadData(f"{target.name!r} has {enough}{told}{beside}; two labels are needed to tell apart")
     draft.labels = tuple(kept)
     draft.task_note = f"{target.name} has {len(kept)} different values"
     if target.numbers:
         draft.task_note += "; if they are amounts, say regression and take the labels out"
-    reasons = [f"{target.missing} rows have no {target.name}"] if target.missing else []
-    if rare:
-        reasons.append(f"too few rows have {listed(f'{text} ({rare[text]})' for text in sorted(rare))}")
     share_of_bad(draft, target.missing + sum(rare.values()), "; ".join(reasons))
 
 

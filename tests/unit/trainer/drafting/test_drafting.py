@@ -285,7 +285,16 @@ def test_an_array_has_a_network_of_its_kind(tmp_path: Path, array: Any, kind: ty
             "y",
             "there are 4098 columns to learn from, .* put the numbers of a row into a column of lists",
         ),
-        ({"y": ["same"] * COUNT}, "y", "has 1 labels that 3 rows or more have"),
+        (
+            {"y": ["same"] * COUNT},
+            "y",
+            "'y' has 1 label that 3 rows or more have, 'same'; two labels are needed to tell apart",
+        ),
+        (
+            {"y": ["a"] * 30 + ["b"] + [None] * (COUNT - 31)},
+            "y",
+            r"'y' has 1 label that 3 rows or more have, 'a'; 29 rows have no y; too few rows have b \(1\); two labels",
+        ),
         ({"y": ["a"] * 5 + [None] * (COUNT - 5)}, "y", "5 rows have a value of 'y', 10 are needed"),
         ({"a": ["same"] * COUNT}, "y", r"nothing to learn from beside the target \(a: it is always same\)"),
     ],
