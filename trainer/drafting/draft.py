@@ -206,6 +206,7 @@ def useless(facts: Facts, key: str) -> str:
             f"it is always {next(iter(facts.values or ('the same',)))}",
         ),
         (facts.names_rows, "it names the row"),
+        (bool(facts.named_again), named_again(facts)),
         (facts.timed, "it is a time; make numbers of it, or part the rows by it: split: {time: ...}"),
         (not facts.name, "it has no name"),
         (
@@ -229,6 +230,14 @@ def useless(facts: Facts, key: str) -> str:
         ),
     )
     return next((reason for holds, reason in reasons if holds), "")
+
+
+def named_again(facts: Facts) -> str:
+    """Return how many rows have the name of another one, and the cure."""
+    return (
+        f"it names the row, though {facts.named_again} of {facts.known} rows have the name of another one; "
+        f"take out what is there twice, or keep it in one part: split: {{group: {facts.name}}}"
+    )
 
 
 def spoilt(facts: Facts) -> str:

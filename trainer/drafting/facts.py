@@ -18,6 +18,7 @@ from trainer.reading.files import is_number_text
 VALUES_KEPT = 10_000
 SPOILT_MOST = 0.1  # of the cells of a column of numbers may be something else
 NUMBERS_LEAST = 10  # different ones; with fewer they may be codes
+UNLIKE_LEAST = 0.9  # of the cells of a column of names are there once, where rows are there twice by mistake
 NO_VALUES = ("NA", "N/A", "n/a", "na", "NaN", "nan", "null", "NULL", "None", "none", "?", "-")
 DATES = re.compile(r"\d{1,2}([./-])\d{1,2}\1(\d{4}|\d{2})(\D.*)?")
 ID_NAMES = re.compile(r"(^|_)(id|key|uuid|guid|nr|no|index)$|^unnamed: ?0$|^$", re.IGNORECASE)
@@ -133,8 +134,18 @@ class Facts:
     @property
     def names_rows(self) -> bool:
         """Whether it says which row it is, and nothing about it."""
-        named = ID_NAMES.search(self.name) is not None
-        return self.unlike and (self.numbered or (named and (self.whole or not self.numbers)))
+        return self.unlike and (self.numbered or self._named)
+
+    @property
+    def named_again(self) -> int:
+        """Cells that name the row of another cell, where nearly every cell names a row of its own; else 0."""
+        again = 0 if self.values is None else self.known - self.distinct
+        return again if self._named and self.known > 2 and self.distinct >= UNLIKE_LEAST * self.known else 0
+
+    @property
+    def _named(self) -> bool:
+        """Whether it is called as names of rows are, and may be one."""
+        return ID_NAMES.search(self.name) is not None and (self.whole or not self.numbers)
 
     @property
     def timed(self) -> bool:

@@ -130,10 +130,12 @@ def identifiers(part: Part) -> Iterator[Finding]:
     """Say when a feature only numbers the rows."""
     numbers = np.array([key_number(key) for key in part.given.keys])
     for name, column in zip(part.names, part.features.T, strict=True):
-        if numbered(column) or same_as_key(column, numbers):
+        counts = "a whole number that no two rows share" if numbered(column) else ""
+        seen = counts or ("the number in the row's own key" if same_as_key(column, numbers) else "")
+        if seen:
             yield Finding(
                 "identifier",
-                f"feature {name} is a whole number that no two rows share and looks like an identifier",
+                f"feature {name} is {seen} and looks like an identifier",
                 "take it out: what is learned from it holds for no new row",
             )
 

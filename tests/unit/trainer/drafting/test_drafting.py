@@ -91,6 +91,17 @@ def test_a_column_that_teaches_nothing_is_left_out_with_its_reason(
     assert f"#   z: {reason}" in text
 
 
+def test_names_of_rows_of_which_some_are_there_twice_are_no_feature(tmp_path: Path) -> None:
+    names = [*range(7, 4 + COUNT), 7, 8, 9]
+    recipe, text = draft(tmp_path, id=names, z=names)
+
+    assert list(fields(recipe)) == ["a", "z"]
+    assert (
+        f"#   id: it names the row, though 3 of {COUNT} rows have the name of another one; take out" in text
+    )
+    assert "keep it in one part: split: {group: id}" in text
+
+
 def test_codes_of_which_many_are_texts_are_categories(tmp_path: Path) -> None:
     recipe, _ = draft(tmp_path, z=[f"{row % 12}" if row % 4 else "x" for row in range(COUNT)])
 

@@ -370,6 +370,15 @@ def test_a_feature_that_numbers_the_rows_is_an_identifier() -> None:
     assert not list(leakage.identifiers(part(with_column(x, counted**2), labels(x))))
 
 
+def test_a_feature_that_is_the_number_in_the_key_is_not_said_to_be_another_in_every_row() -> None:
+    x, as_key = rows(100), 1000 - 7.0 * np.arange(100)
+    as_key[:5] = 50
+
+    told = said(leakage.identifiers(part(with_column(x, as_key), labels(x))))
+
+    assert "feature d is the number in the row's own key and looks like an identifier" in told
+
+
 def test_a_key_without_a_number_is_no_identifier() -> None:
     assert np.isnan(leakage.key_number("user:ada"))
     assert leakage.key_number("user:17") == 17
