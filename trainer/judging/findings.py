@@ -14,6 +14,7 @@ Sign = Literal[
     "learning rate too high",
     "imbalanced labels",
     "noisy labels",
+    "far targets",
     "identifier",
     "time",
     "perfect score",

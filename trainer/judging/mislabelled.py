@@ -1,4 +1,7 @@
-"""Hints that targets are wrong: mistakes where the model is as sure as anywhere, and outlying values."""
+"""Hints that targets are wrong: mistakes where the model is as sure as anywhere, and outlying values.
+
+Values of which a few are many times as large as the others are not wrong, but badly learned as they are.
+"""
 
 from collections.abc import Iterator
 
@@ -16,6 +19,8 @@ TELLS_MISTAKES = 0.62  # area under the curve; overlapping labels give about 0.8
 SURE_AND_WRONG = 0.03  # share of mistakes among the surer half
 DEVIATIONS = 8.0
 OUTLYING_MOST = 0.05
+FAR = 0.95  # the quantile of the targets that is held against their median
+FAR_TIMES = 10.0  # incomes of a country: 3 to 5; a log-normal of deviation 1.4 or more
 CONFLICTS_SHARE = 0.01
 SHOWN = 3
 
@@ -26,7 +31,7 @@ def signs(evidence: Evidence) -> Iterator[Finding]:
         yield from conflicts(evidence)
         yield from sure_mistakes(evidence)
     elif evidence.question.kind == "regression":
-        yield from outlying(evidence)
+        yield from far_targets(evidence) or outlying(evidence)
 
 
 def sure_mistakes(evidence: Evidence) -> Iterator[Finding]:
@@ -65,6 +70,24 @@ def conflicts(evidence: Evidence) -> Iterator[Finding]:
             f"{torn} of {len(digests)} training rows have a twin with the same features and another label",
             "check these labels, or add the feature that tells them apart",
         )
+
+
+def far_targets(evidence: Evidence) -> list[Finding]:
+    """Say when a few targets, all above 0, are so far above the others that they alone are learned."""
+    truth = evidence.train.given.truth
+    if truth.size != len(truth) or not truth.min() > 0:
+        return []
+    middle, far = np.quantile(truth, [0.5, FAR])
+    if far < FAR_TIMES * middle:
+        return []
+    return [
+        Finding(
+            "far targets",
+            f"half of the targets are below {middle:.3g} and {1 - FAR:.0%} above {far:.3g}, up to {truth.max():.3g}: "
+            "the squared errors of these few are nearly all that is learned and scored",
+            "learn the logarithm, a target of its own, and take the exponential of the answers",
+        )
+    ]
 
 
 def outlying(evidence: Evidence) -> Iterator[Finding]:

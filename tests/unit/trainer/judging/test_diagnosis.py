@@ -461,6 +461,21 @@ def test_a_target_far_off_from_all_others_is_named() -> None:
     assert told(truth) == ""
 
 
+def test_targets_of_which_a_few_are_many_times_the_others_are_told_to_be_learned_as_logarithms() -> None:
+    x = rows(400)
+
+    def told(targets: Array) -> str:
+        whole = part(x, targets, targets[:, None] * 0)
+        return said(mislabelled.signs(evidence(whole, whole, question=VALUES)))
+
+    far = told(np.exp(2.0 * x.sum(1)))
+    assert "half of the targets are below" in far
+    assert "learn the logarithm" in far
+    assert "check the targets" not in far
+    assert "logarithm" not in told(np.exp(0.5 * x.sum(1)))
+    assert "logarithm" not in told(np.exp(2.0 * x.sum(1)) - 0.01)
+
+
 def test_rows_that_chose_the_best_epoch_count_as_new() -> None:
     checked = part(rows(50, seed=8), labels(rows(50, seed=8)))
 
