@@ -11,7 +11,7 @@ from models.recipe import Recipe
 from trainer.baseline import Baseline, flat_features
 from trainer.fitting.fit import History
 from trainer.judging.calibration import TEMPERED, Tempering
-from trainer.judging.columns import column_names
+from trainer.judging.columns import column_names, defaults
 from trainer.judging.confidence import confidence
 from trainer.judging.diagnosis import Diagnosis, diagnose
 from trainer.judging.evidence import Course, Evidence, Part, Size, constant_loss, constant_score
@@ -120,7 +120,12 @@ def summary(case: Case, seen: Evidence) -> dict[str, Any]:
     every = [values.x.reshape(len(table), -1) for values in table.inputs.values()]
     whole = len(every) == 1 and all(values.lengths is None for values in table.inputs.values())
     columns = every[0] if whole else seen.train.features  # a table is not copied for its summary
-    told: dict[str, Any] = {"features": features(columns, seen.train.names, missing)}
+    stands = {
+        privacy.alias(name): number
+        for view in case.recipe.features.inputs
+        for name, number in defaults(view).items()
+    }
+    told: dict[str, Any] = {"features": features(columns, seen.train.names, missing, stands)}
     told["left_out"] = max(0, len(seen.train.names) - FEATURES_KEPT)
     if case.question.kind == "classification":
         truth = {part: table.targets for part, table in tables.items()}

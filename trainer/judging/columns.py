@@ -29,3 +29,14 @@ def last_axis(view: InputView) -> list[str]:
         else:
             names += [f"{view.name}[{len(names) + at}]" for at in range(source.shape[-1])]
     return names
+
+
+def defaults(view: InputView) -> dict[str, float]:
+    """Return the number that stands in for each field of numbers that may be missing, by the field's name."""
+    return {
+        field.name: float(field.default)
+        for source in view.sources
+        if isinstance(source, HashSource | JsonSource | InlineSource)
+        for field in source.fields
+        if isinstance(field.default, int | float) and not field.categories
+    }
