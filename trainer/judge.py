@@ -18,7 +18,7 @@ from trainer.judging.evidence import Course, Evidence, Part, Size, constant_loss
 from trainer.judging.fairness import Audit, audit
 from trainer.judging.forest import forest_scores
 from trainer.judging.honesty import Calibration, Decided, calibration, decided
-from trainer.judging.intervals import Interval
+from trainer.judging.intervals import Interval, deviation_of_share
 from trainer.judging.questions import Answered, Array, Kind, Question, Scores
 from trainer.judging.scoring import HEADLINES, score
 from trainer.judging.summary import FEATURES_KEPT, features, labels, target
@@ -143,10 +143,13 @@ def decision(case: Case) -> Decided | None:
     return decided(rule, case.question.positive, checked.given, case.held_out.given)
 
 
-def noise_of(found: Mapping[str, Interval], kind: Kind) -> float:
+def noise_of(found: Mapping[str, Interval], kind: Kind, on_held_out: Scores, rows: int) -> float:
     """Return how far chance moves the headline score on the held-out rows, 0 where nobody knows."""
     headline = found.get(HEADLINES[kind])
-    return headline.deviation if headline is not None and np.isfinite(headline.deviation) else 0.0
+    noise = headline.deviation if headline is not None and np.isfinite(headline.deviation) else 0.0
+    if kind != "classification":
+        return noise
+    return max(noise, deviation_of_share(on_held_out.values["accuracy"], rows))
 
 
 def evidence(
@@ -166,7 +169,7 @@ def evidence(
         on_train=score(case.question, case.train.given),
         on_held_out=on_held_out,
         baseline=case.baseline.scores,
-        noise=noise_of(found, case.question.kind),
+        noise=noise_of(found, case.question.kind, on_held_out, len(case.held_out.given)),
         course=course_of(case.history, constant_loss(case.question, truth)),
         forest=forest_scores(case.question, train, held_out),
         checked=None if case.validation is None else part(case.validation, names),

@@ -154,3 +154,12 @@ def interval(drawn: Floats, shrink: float = 1.0) -> Interval:
         float(middle + shrink * (high - middle)),
         float(shrink * values.std()),
     )
+
+
+def deviation_of_share(share: float, rows: int) -> float:
+    """Return how far chance moves a share of so many rows; where none of few is wrong, a bootstrap says not at all.
+
+    Source: Agresti and Coull 1998, two more rows of either kind.
+    """
+    seen = (share * rows + 2) / (rows + 4)
+    return float(np.sqrt(seen * (1 - seen) / (rows + 4)))

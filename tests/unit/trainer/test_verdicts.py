@@ -12,6 +12,7 @@ from server.inference.answers import bodies
 from tests.unit.trainer.tables import keys
 from trainer.exporting.export import session
 from trainer.judge import Asked, part
+from trainer.judging.intervals import deviation_of_share
 from trainer.judging.page import page
 from trainer.outcome import Outcome, TrainResult
 from trainer.run import train_on
@@ -245,6 +246,17 @@ def test_a_rare_label_whose_rows_are_found_in_order_is_a_signal() -> None:
 
     assert made.scores.values["roc_auc"] > 0.8
     assert "no signal" not in signs(made)
+
+
+def test_few_rows_without_a_mistake_leave_room_for_chance() -> None:
+    x = np.random.default_rng(0).normal(size=(300, 2))
+    made = outcome(x, (x[:, 0] > 0).astype(np.int64), training="lr: 0.05, epochs: 60, batch: 32, test: 0.1")
+
+    assert made.scores.values["accuracy"] > 0.95
+    assert made.diagnosis.noise == pytest.approx(
+        deviation_of_share(made.scores.values["accuracy"], 30), abs=1e-4
+    )
+    assert made.diagnosis.noise > 0.03
 
 
 def test_private_names_stand_neither_on_the_card_nor_in_a_finding() -> None:
