@@ -54,6 +54,8 @@ def compose_bundle(
     if said.output is not None:
         check_output(graph, said.output)
     output = None if task == "tensor" else said.output or choose_output(graph, said)
+    if task == "classification":
+        check_order(graph, said.labels, output)
     features = bind(said.features, graph.inputs) if said.features else None
     try:
         manifest = Manifest(
@@ -85,6 +87,23 @@ def check_output(graph: GraphSummary, name: str) -> None:
     names = [spec.name for spec in graph.outputs]
     if name not in names:
         raise BadModelFile(f"the graph has no output {shown(name)!r}, it has {listed(names)}")
+
+
+def check_order(graph: GraphSummary, labels: Sequence[str], output: str | None) -> None:
+    """Stop on labels that a classifier of the graph has in another order: each column would be called another's.
+
+    An output that is the class itself, as its text, has no columns to be called.
+
+    Raises: BadModelFile.
+    """
+    said = tuple(labels)
+    columns = any(spec.name == output and spec.dtype in FLOATS for spec in graph.outputs)
+    other = next((names for names in graph.classes if sorted(names) == sorted(said)), said)
+    if columns and other != said and said not in graph.classes:
+        raise BadModelFile(
+            f"labels {listed(said)} are not in the order of the output's columns: the graph itself calls them "
+            f"{listed(other)}; give them in that order"
+        )
 
 
 def choose_output(graph: GraphSummary, said: Wording) -> str:

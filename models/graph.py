@@ -5,7 +5,7 @@ outside the sets below, versions this product was not tried with, inputs or outp
 tensors. Constants: ONNX Runtime 1.32 and onnx 1.23, their release notes.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import onnx
@@ -58,6 +58,7 @@ class GraphSummary:
     opset: dict[str, int]
     ir_version: int
     producer: str
+    classes: tuple[tuple[str, ...], ...] = ()  # that classifiers in it name, in the order of their columns
 
 
 def inspect_graph(data: bytes, limit_bytes: int = MODEL_LIMIT_BYTES) -> GraphSummary:
@@ -87,7 +88,9 @@ def summary(model: ModelProto) -> GraphSummary:
         if len(set(names)) < len(names):
             raise BadModelFile(f"two inputs or outputs of the graph have one name: {listed(sorted(names))}")
     producer = f"{model.producer_name} {model.producer_version}".strip()
-    return GraphSummary(tuple(inputs), tuple(outputs), opset, model.ir_version, shown(producer))
+    return GraphSummary(
+        tuple(inputs), tuple(outputs), opset, model.ir_version, shown(producer), class_names(model)
+    )
 
 
 def parsed(data: bytes) -> ModelProto:
@@ -143,6 +146,24 @@ def every_node(model: ModelProto) -> Iterator[NodeProto]:
     yield from nodes(model.graph.node)
     for function in model.functions:
         yield from nodes(function.node)
+
+
+def class_names(model: ModelProto) -> tuple[tuple[str, ...], ...]:
+    """Return the texts by which each classifier of the graph calls its classes, in the order of their columns.
+
+    Source: ai.onnx.ml, `classlabels_strings`; skl2onnx takes those of other models out of a tensor of texts.
+    """
+    texts = {
+        tensor.name: tensor.string_data
+        for tensor in model.graph.initializer
+        if tensor.data_type == TensorProto.STRING
+    }
+    found: list[Sequence[bytes]] = []
+    for node in every_node(model):
+        found += [named.strings for named in node.attribute if named.name == "classlabels_strings"]
+        if node.op_type == "ArrayFeatureExtractor" and node.input and node.input[0] in texts:
+            found.append(texts[node.input[0]])
+    return tuple(tuple(name.decode(errors="replace") for name in names) for names in found if names)
 
 
 def tensors(model: ModelProto) -> Iterator[TensorProto]:

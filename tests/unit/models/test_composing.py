@@ -2,8 +2,9 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
-from onnx import TensorProto
+from onnx import TensorProto, helper, load_model_from_string, numpy_helper
 
 from models.composing import Wording, compose_bundle
 from models.errors import BadFeatureView, BadModelFile, BadName, ModelTooLarge
@@ -45,6 +46,63 @@ def test_an_output_of_one_value_or_one_a_label_fits(shape: tuple[Any, ...]) -> N
     )
 
     assert compose_bundle(data, "churn", Wording(labels=["a", "b"])).manifest.output == "y"
+
+
+def classifier(names: list[str], *, as_tensor: bool = False) -> bytes:
+    """As skl2onnx makes one: the class as a text, and a column of probabilities a class."""
+    if as_tensor:  # of models that ai.onnx.ml has no operator for, such as a perceptron's
+        nodes = [
+            helper.make_node("Identity", ["x"], ["y"]),
+            helper.make_node("ArgMax", ["x"], ["best"], axis=1, keepdims=0),
+            helper.make_node("ArrayFeatureExtractor", ["names", "best"], ["label"], domain="ai.onnx.ml"),
+        ]
+    else:
+        weights, offsets = [1.0] * (3 * len(names)), [0.0] * len(names)
+        nodes = [
+            helper.make_node(
+                "LinearClassifier",
+                ["x"],
+                ["label", "y"],
+                domain="ai.onnx.ml",
+                classlabels_strings=names,
+                coefficients=weights,
+                intercepts=offsets,
+            )
+        ]
+    return onnx_bytes(
+        nodes=nodes,
+        initializer=[numpy_helper.from_array(np.array(names, object), "names")] * as_tensor,
+        outputs=[value("label", ("batch",), TensorProto.STRING), value("y", ("batch", len(names)))],
+        opsets=[("", 20), ("ai.onnx.ml", 3)],
+    )
+
+
+@pytest.mark.parametrize("as_tensor", [False, True])
+def test_labels_in_another_order_than_the_classifier_has_them_are_refused(as_tensor: bool) -> None:
+    data = classifier(["leaves", "mid", "stays"], as_tensor=as_tensor)
+
+    with pytest.raises(BadModelFile, match="the graph itself calls them leaves, mid, stays; give them in"):
+        compose_bundle(data, "churn", Wording(labels=["stays", "leaves", "mid"]))
+
+    for labels, output in (
+        (("leaves", "mid", "stays"), "y"),
+        (("goes", "waits", "remains"), "y"),  # other words for the same classes
+        (("stays", "leaves", "mid"), "label"),  # the class itself as its text
+    ):
+        said = Wording(labels=labels, output=output)
+        assert compose_bundle(data, "churn", said).manifest.labels == labels
+
+
+def test_labels_that_one_of_several_classifiers_has_in_their_order_are_taken() -> None:
+    twice = classifier(["leaves", "stays"]), classifier(["stays", "leaves"])
+    first, second = (load_model_from_string(data) for data in twice)
+    second.graph.node[0].output[:] = ["", "z"]
+    first.graph.node.extend(second.graph.node)
+    first.graph.output.append(value("z", ("batch", 2)))
+
+    for labels in (("leaves", "stays"), ("stays", "leaves")):
+        said = Wording(labels=labels, output="z")
+        assert compose_bundle(first.SerializeToString(), "churn", said).manifest.labels == labels
 
 
 def test_a_view_is_fitted_to_the_graph() -> None:
