@@ -130,7 +130,10 @@ def delete(
     version: Annotated[int, typer.Argument(metavar="VERSION", min=1, help="Version number.")],
     *,
     with_aliases: Annotated[
-        bool, typer.Option("--with-aliases", help="Take the aliases that point to it away too.")
+        bool,
+        typer.Option(
+            "--with-aliases", help="Take the aliases that point to it away too, production and shadow alike."
+        ),
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     as_json: AsJson = False,
@@ -138,7 +141,11 @@ def delete(
     data_dir: DataDir = None,
     prefix: Prefix = None,
 ) -> None:
-    """Delete a version for good; refused while an alias points to it."""
+    """Delete a version for good; refused while an alias or traffic leads to it.
+
+    A shadow is an alias too. Where production goes with --with-aliases the traffic rule ends with it; otherwise a
+    version with a share keeps its aliases: end the rule with `insitu traffic NAME --clear`, or set one without it.
+    """
     settings = read_settings(redis_url=redis_url, data_dir=data_dir, prefix=prefix)
     terminal = Terminal(as_json=as_json)
     if not yes:
@@ -153,16 +160,21 @@ def delete(
 
 
 async def check_deletable(store: "ModelStore", name: str, version: int, *, with_aliases: bool) -> None:
-    """Stop where a version is not stored, or an alias points to it that is not to go.
+    """Stop where a version is not stored, or has an alias or a share of the traffic that is not to go.
 
-    Raises: BadName, ModelNotFound, VersionNotFound, VersionInUse, RedisUnavailable, RedisRefused.
+    Raises: BadName, ModelNotFound, VersionNotFound, VersionInUse, BadTraffic, RedisUnavailable,
+            RedisRefused.
     """
+    from models.store import PRODUCTION
+
     versions = await store.versions(name)
     if version not in versions:
         raise VersionNotFound(name, version, versions)
     pointing = sorted(alias for alias, means in (await store.aliases(name)).items() if means == version)
-    if pointing and not with_aliases:
-        raise VersionInUse(name, version, pointing, False)
+    rule = await store.traffic(name)
+    shared = rule is not None and version in rule.weights
+    if (pointing and not with_aliases) or (shared and not (with_aliases and PRODUCTION in pointing)):
+        raise VersionInUse(name, version, pointing, shared)
 
 
 def confirm(terminal: Terminal, question: str) -> None:
@@ -206,6 +218,6 @@ COMMANDS = (
         MODELS,
         delete,
         ("insitu delete breast_cancer 2", "insitu delete breast_cancer 2 --yes --json"),
-        "0 deleted; 1 no such version, or an alias points to it",
+        "0 deleted; 1 no such version, or an alias or traffic leads to it",
     ),
 )

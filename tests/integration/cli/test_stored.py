@@ -244,6 +244,19 @@ def test_the_only_version_of_a_model_is_deleted_with_its_aliases(insitu: Insitu,
     assert insitu("models", "--json").json == []
 
 
+def test_the_traffic_rule_ends_with_production_where_that_is_deleted(
+    insitu: Insitu, published: None, redis_url: str
+) -> None:
+    asyncio.run(publish(redis_url, graphs.churn()))
+    insitu("traffic", "churn", "1=50", "2=50")
+
+    done = insitu("delete", "churn", "2", "--yes", "--with-aliases")
+
+    assert done.code == 0
+    assert insitu("traffic", "churn", "--json").json["percent"] is None
+    assert insitu("models", "churn", "--json").json["aliases"] == {}
+
+
 def test_a_version_with_traffic_keeps_its_aliases(insitu: Insitu, published: None, redis_url: str) -> None:
     asyncio.run(publish(redis_url, graphs.churn()))
     insitu("promote", "churn", "1", "--alias", "canary")
@@ -262,11 +275,23 @@ def test_a_version_with_traffic_keeps_its_aliases(insitu: Insitu, published: Non
         (("churn", "9"), "model 'churn' has no version 9"),
         (("nope", "1"), "model 'nope' is not stored"),
         (("churn", "1"), "production points to"),
+        (
+            ("churn", "2"),
+            "version 2 of model 'churn' has a share of the traffic; `insitu traffic churn --clear`",
+        ),
+        (
+            ("churn", "2", "--with-aliases"),
+            "has a share of the traffic; `insitu traffic churn --clear` first",
+        ),
     ],
 )
 def test_nobody_is_asked_about_a_version_that_cannot_be_deleted(
-    insitu: Insitu, published: None, words: tuple[str, str], told: str
+    insitu: Insitu, published: None, redis_url: str, words: tuple[str, ...], told: str
 ) -> None:
+    asyncio.run(publish(redis_url, graphs.churn()))
+    insitu("promote", "churn", "1")
+    insitu("traffic", "churn", "1=50", "2=50")
+
     refused = insitu("delete", *words)
 
     assert refused.code == 1
