@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from cli.errors import WrongUsage
-from cli.made import MANIFEST, read, read_file
+from cli.made import MANIFEST, PATH_CHARACTERS, read, read_file
 from cli.manual import MODELS, Command
 from cli.options import AsJson, DataDir, Prefix, RedisUrl
 from cli.settings import Settings, read_settings
@@ -120,6 +120,12 @@ def trained(folder: Path, said: Said) -> "Bundle":
 
     Raises: WrongUsage, BadModelFile.
     """
+    if not (folder / MANIFEST).exists():
+        place = shown(str(folder / MANIFEST), PATH_CHARACTERS)
+        raise WrongUsage(
+            f"{place} cannot be read: No such file or directory; a folder is one that `insitu train` wrote, "
+            "of another give the ONNX file: insitu publish FOLDER/1/model.onnx --name NAME"
+        )
     needless = [f"--{option.name}" for option in fields(said) if getattr(said, option.name) is not None]
     if needless:
         raise WrongUsage(

@@ -133,6 +133,17 @@ def test_a_folder_without_a_model_is_not_published(
     assert told in wrong.error
 
 
+def test_a_folder_of_another_server_is_told_to_give_the_file(insitu: Insitu, tmp_path: Path) -> None:
+    (tmp_path / "1").mkdir()
+    (tmp_path / "config.pbtxt").write_text('platform: "onnxruntime_onnx"')
+
+    wrong = insitu("publish", str(tmp_path), "--name", "churn")
+
+    assert wrong.code == 2
+    assert "No such file" in wrong.error
+    assert "give the ONNX file: insitu publish FOLDER/1/model.onnx --name NAME" in wrong.error
+
+
 def test_a_challenger_is_promoted_only_if_it_is_better(insitu: Insitu, tmp_path: Path) -> None:
     weak = tmp_path / "weak.yaml"
     text = (resources.files("models") / "recipes" / "breast_cancer.yaml").read_text()
