@@ -59,6 +59,11 @@ def complete_alias(context: typer.Context, incomplete: str) -> list[str]:
     return [word for word in complete_reference(context, incomplete) if not word.isdecimal()]
 
 
+def complete_number(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the versions that begin as typed, the newest first, of the model that the line names before."""
+    return [word for word in complete_reference(context, incomplete) if word.isdecimal()]
+
+
 def named_before(context: typer.Context) -> str:
     """Return the model of a line that is being typed, empty where it names none yet.
 

@@ -15,6 +15,7 @@ from cli.options import (
     ModelName,
     Prefix,
     RedisUrl,
+    complete_number,
     complete_reference,
     complete_version,
 )
@@ -127,7 +128,9 @@ def moved(terminal: Terminal, name: str, alias: str, version: int) -> None:
 
 def delete(
     name: ModelName,
-    version: Annotated[int, typer.Argument(metavar="VERSION", min=1, help="Version number.")],
+    version: Annotated[
+        int, typer.Argument(metavar="VERSION", min=1, help="Version number.", autocompletion=complete_number)
+    ],
     *,
     with_aliases: Annotated[
         bool,

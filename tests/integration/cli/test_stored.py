@@ -115,6 +115,7 @@ def test_a_reader_that_went_ends_a_command_without_a_word(
         ("promote churn 1 --alias ", ["canary", "production"]),
         ("rollback churn --alias c", ["canary"]),
         ("predict churn --version p", ["production"]),
+        ("delete churn ", ["1"]),
         ("promote nope ", []),
         ("promote churn 1 --al", ["--alias"]),
         ("serve --provider ", ["auto", "cpu", "cuda"]),
