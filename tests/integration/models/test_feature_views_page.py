@@ -4,10 +4,14 @@ import json
 import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
+from redis import Redis as Synchronous
 from redis.asyncio import Redis
 
 from models import decoding, documents, errors, features, sources, templates, tensors
@@ -120,7 +124,7 @@ async def test_a_section_does_what_it_shows(name: str, server: Any) -> None:
 
 
 def test_every_section_with_a_view_is_run() -> None:
-    assert len(RUNNING) == 9
+    assert len(RUNNING) == 10
 
 
 def test_the_view_that_is_wrong_is_told_as_the_page_says() -> None:
@@ -174,3 +178,23 @@ def test_every_link_on_the_page_leads_somewhere() -> None:
     }
 
     assert set(re.findall(r"\]\(#([\w-]+)\)", PAGE)) <= headings
+
+
+async def test_rows_of_a_feast_source_become_the_hashes_that_a_view_reads(
+    redis: Redis, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = [datetime(2026, 11, day, 9, tzinfo=UTC) for day in (22, 21, 22)]
+    rows = {"driver_id": [1, 1, 2], "conv_rate": [0.25, 0.5, None], "event_timestamp": at}
+    parquet.write_table(pa.table(rows), tmp_path / "driver_stats.parquet")
+    monkeypatch.chdir(tmp_path)
+    await redis.hset("driver_stats:2", "conv_rate", "0.75")
+    (code,) = re.findall(r"^```python\n(.*?)^```$", SECTIONS["Features of Feast"], re.MULTILINE | re.DOTALL)
+
+    with Synchronous.from_url(redis_url) as client:
+        exec(code.replace("redis.Redis()", "client"), {"client": client})  # noqa: S102, the page's own code
+
+    assert await redis.hget("driver_stats:1", "conv_rate") == b"0.25"
+    assert await redis.hgetall("driver_stats:2") == {
+        b"driver_id": b"2",
+        b"event_timestamp": b"2026-11-22 09:00:00+00:00",
+    }
