@@ -89,7 +89,8 @@ async function showState() {
   try {
     const health = await ask("GET", "health/ready", undefined, PATIENCE_MS);
     state("server-state", "good", "Server ready");
-    state("redis-state", health.redis ? "good" : "bad", health.redis ? "Redis up" : "Redis away", health.reason);
+    const [kind, text] = redisState(health);
+    state("redis-state", kind, text, health.reason);
     if (health.redis && page.failed && (page.failed.status === 0 || page.failed.status >= 500)) show();
   } catch (error) {
     const away = error.status === 0;
@@ -97,6 +98,12 @@ async function showState() {
     state("redis-state", "unknown", "Redis unknown");
   }
   document.getElementById("token-button").textContent = token.get() ? "Token ✓" : "Token";
+}
+
+/** Redis may answer and yet have a reason: some nodes of its cluster are away. */
+function redisState({ redis, reason }) {
+  if (!redis) return ["bad", "Redis away"];
+  return reason ? ["part", "Redis in part"] : ["good", "Redis up"];
 }
 
 function state(id, kind, text, title = "") {

@@ -8,6 +8,7 @@ import { ask } from "./service.js";
 const PAGE = 100;
 const MOST = 1000;  // in one answer
 const READ_MS = 5000;
+const NAMED = 10;  // of the models that are away
 
 /** Draw the page into `main`; returns what to do when there is a new reading. */
 export async function overview(main, telemetry) {
@@ -44,8 +45,7 @@ async function refreshList(list, count, refresh) {
   try {
     const { models, next, missing = [] } = await ask("GET", `v1/models?limit=${count}`);
     if (list.dataset.count !== String(count)) return;  // a larger one was asked for meanwhile
-    redraw(list, models.length || missing.length ? drawModels(models) : empty(),
-      missing.length && h("p", { class: "hint" }, `Their node of the Redis Cluster is away: ${missing.join(", ")}`),
+    redraw(list, missing.length && away(missing), models.length || missing.length ? drawModels(models) : empty(),
       next && more(`The first ${count} models are shown.`, "GET /v1/models?after=… lists the rest.", count, MOST, PAGE, refresh));
   } catch (error) {
     if (!list.hasChildNodes()) throw error;
@@ -54,6 +54,13 @@ async function refreshList(list, count, refresh) {
     return;
   }
   list.classList.remove("stale");
+}
+
+/** Which models are not in the list because nobody can read them; before it, where a long list hides nothing. */
+function away(names) {
+  const [few, rest] = [names.slice(0, NAMED), names.length - NAMED];
+  return h("p", { class: "caution" }, "Not listed, because their node of the Redis Cluster is away: ",
+    h("b", {}, few.join(", ")), rest > 0 && ` and ${rest} more`);
 }
 
 function drawModels(models) {
