@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from models.answer_parts import median_elements, part_of, usual_element
 from models.errors import BadRequest, listed, shown
 from models.manifest import Manifest
-from models.tensors import FLOATS
+from models.tensors import FLOATS, numpy_dtype
+from server.inference.answers import said
 from server.inference.errors import NotExplainable, RunFailed
 from server.inference.explaining.asking import Wish
 
@@ -63,7 +64,10 @@ def target_of(manifest: Manifest, wish: Wish, outputs: Outputs) -> Target:
 
 
 def of_label(manifest: Manifest, label: str | None, outputs: Outputs) -> Target:
-    """Return the probability of a label, of the most probable one when none is named."""
+    """Return the probability of a label, of the one that is predicted when none is named.
+
+    Of several labels at once that is the likeliest.
+    """
     output, labels = str(manifest.output), manifest.labels
     probabilities = numbers(manifest, output, outputs)
     sigmoid = len(labels) == EVEN and probabilities.size == 1
@@ -72,8 +76,17 @@ def of_label(manifest: Manifest, label: str | None, outputs: Outputs) -> Target:
     if probabilities.size != len(labels):
         found = f"{probabilities.size} values a row where {len(labels)} belong"
         raise RunFailed(manifest.name, manifest.version, f"output {output!r} gave {found}")
-    at = int(probabilities.argmax()) if label is None else place_of(label, labels)
+    at = predicted(manifest, probabilities) if label is None else place_of(label, labels)
     return Target(output, 0 if sigmoid else at, labels[at], sigmoid and at == 0)
+
+
+def predicted(manifest: Manifest, probabilities: Numbers) -> int:
+    """Return the number of the label that a prediction says of a row with these probabilities."""
+    if manifest.task != "classification":
+        return int(probabilities.argmax())
+    spec = manifest.spec(str(manifest.output))
+    exactly = probabilities[None] if spec is None else probabilities[None].astype(numpy_dtype(spec.dtype))
+    return said(manifest, exactly)[0]  # a threshold is compared in the type of the graph
 
 
 def place_of(label: str, labels: Sequence[str]) -> int:

@@ -151,13 +151,15 @@ function drawRow(row, why) {
     why);
 }
 
-// A number can be explained: a label's probability, or a value alone.
+// A number can be explained: a label's probability, a value alone, or an anomaly score.
 function explainable(row) {
-  return !row.error && (row.probabilities !== undefined || typeof row.value === "number");
+  return !row.error && (row.probabilities !== undefined || typeof (row.value ?? row.anomaly_score) === "number");
 }
 
+// The predicted label, which need not be the likeliest where a mistake has its cost, and then the others by probability.
 function labelsOf(row) {
-  return Object.entries(row.probabilities ?? {}).sort((a, b) => b[1] - a[1]).map(([label]) => label);
+  const others = Object.entries(row.probabilities ?? {}).filter(([label]) => label !== row.label).sort((a, b) => b[1] - a[1]);
+  return [...(row.label === undefined ? [] : [row.label]), ...others.map(([label]) => label)];
 }
 
 // The request for one of its rows.

@@ -6,6 +6,7 @@ from onnx import TensorProto
 
 from models.errors import BadRequest
 from models.manifest import Manifest
+from server.inference.answers import bodies
 from server.inference.errors import NotExplainable, RunFailed
 from server.inference.explaining.asking import Wish
 from server.inference.explaining.targets import Target, target_of
@@ -24,6 +25,21 @@ def two_outputs() -> Manifest:
 def test_the_most_probable_label_is_explained() -> None:
     assert target_of(THREE, Wish(), {"y": [0.2, 0.5, 0.3]}) == Target("y", 1, "b")
     assert target_of(SEVERAL, Wish(), {"y": [0.9, 0.8, 0.1]}) == Target("y", 0, "a")
+
+
+@pytest.mark.parametrize("width", [1, 2], ids=["one number", "two numbers"])
+@pytest.mark.parametrize("chance", [0.29, 0.3, 0.31, 0.9])
+def test_the_label_that_is_predicted_under_a_threshold_is_explained(width: int, chance: float) -> None:
+    graph = dense(np.eye(width, dtype=np.float32), "Sigmoid")
+    manifest = bundle(graph, labels=("stays", "leaves")).manifest.model_copy(update={"threshold": 0.3})
+    output = np.array([[1 - chance, chance][-width:]], np.float32)
+
+    target = target_of(manifest, Wish(), {"y": output[0].tolist()})
+
+    assert [target.label] == [
+        one["label"] for one in bodies(manifest, {"y": output}) if isinstance(one, dict)
+    ]
+    assert target.label == ("leaves" if chance >= 0.3 else "stays")
 
 
 def test_an_element_is_explained_without_a_label() -> None:
