@@ -191,7 +191,7 @@ async def test_rows_of_a_feast_source_become_the_hashes_that_a_view_reads(
     (code,) = re.findall(r"^```python\n(.*?)^```$", SECTIONS["Features of Feast"], re.MULTILINE | re.DOTALL)
 
     with Synchronous.from_url(redis_url) as client:
-        exec(code.replace("redis.Redis()", "client"), {"client": client})  # noqa: S102, the page's own code
+        exec(code.replace("redis.Redis()", "client"), {"client": client})  # noqa: S102  # the page is ours
 
     assert await redis.hget("driver_stats:1", "conv_rate") == b"0.25"
     assert await redis.hgetall("driver_stats:2") == {
