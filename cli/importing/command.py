@@ -1,6 +1,7 @@
 """import redisai: models and tensors of RedisAI, from its files or the running server, into our layout."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Sequence, Set
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 GROUP = "import"
 DATABASES = 1 << 20
+HOST_AND_PORT = re.compile(r"[\w.-]+:\d{1,5}")
 
 
 class NothingFound(InsituError):
@@ -157,7 +159,10 @@ async def opened_source(said: str) -> AsyncIterator[tuple["Source", "Asked | Non
         try:
             yield FileSource(Path(said)), None
         except OSError as error:
-            raise WrongUsage(f"{shown(said)} cannot be read: {error.strerror}") from error
+            server = f"; for a running server give its URL, redis://{shown(said)}" * bool(
+                HOST_AND_PORT.fullmatch(said)
+            )
+            raise WrongUsage(f"{shown(said)} cannot be read: {error.strerror}{server}") from error
         return
     from cli.connection import check_answer
     from models.connecting import connect
@@ -209,7 +214,8 @@ async def moved(
 
 def nothing(chosen: Chosen, inventory: "Inventory") -> NothingFound:
     """Return why there is nothing to import."""
-    where = shown(chosen.source if "://" not in chosen.source else "the server")
+    live = "://" in chosen.source
+    where = "the server" if live else shown(chosen.source)
     if inventory.found:
         databases = sorted({one.db for one in inventory.found})
         return NothingFound(
@@ -218,7 +224,8 @@ def nothing(chosen: Chosen, inventory: "Inventory") -> NothingFound:
         )
     looked_at = f" among {count_text(inventory.keys, 'key')}" if inventory.keys else ""
     return NothingFound(
-        f"{where} has no tensor, model or script of RedisAI{looked_at}; is it the file of the right server?",
+        f"{where} has no tensor, model or script of RedisAI{looked_at}; "
+        f"is it {'the right server' if live else 'the file of the right server'}?",
         keys=inventory.keys,
     )
 

@@ -330,6 +330,7 @@ def test_a_key_that_is_no_text_moves_in(insitu: Insitu, redis_url: str, tmp_path
     ("source", "code", "told"),
     [
         ("/nowhere/dump.rdb", 2, "/nowhere/dump.rdb cannot be read: No such file or directory"),
+        ("localhost:6379", 2, "for a running server give its URL, redis://localhost:6379"),
         ("README.md", 1, "is no file of Redis"),
         ("tests", 1, "a directory with 0 AOF manifests"),
         ("redis://127.0.0.1:1", 3, "does not answer"),
@@ -374,4 +375,4 @@ def test_a_server_without_redisai_has_nothing_to_import(insitu: Insitu, redis_ur
     nothing = insitu("import", "redisai", redis_url)
 
     assert nothing.code == 1
-    assert "the server has no tensor, model or script of RedisAI" in nothing.error
+    assert "the server has no tensor, model or script of RedisAI; is it the right server?" in nothing.error
