@@ -203,6 +203,9 @@ class VersionDetail(VersionBrief):
     answer: AnswerSpec | None = None
     """What several values are, and the threshold of a score; left out where the task says it all."""
 
+    threshold: float | None = None
+    """The probability from which the second of two labels is said, or each of several; left out without."""
+
     inputs: list[TensorSpec]
     outputs: list[TensorSpec]
     features: FeatureView | None

@@ -8,6 +8,7 @@ from redis.crc import key_slot
 
 from models.bundle import Bundle
 from models.connecting import connect
+from models.manifest import Manifest
 from models.store import ModelStore
 from server.rest.schemas import AliasAnswer, ModelDetail, ModelList, VersionDetail
 from tests.integration.rest.conftest import Client, StartDoor
@@ -114,6 +115,19 @@ async def test_a_version_shows_everything_but_its_bytes(start: StartDoor) -> Non
     assert (answer["loaded"], answer["provider"], answer["problem"]) == (True, CPU, None)
     assert answer["card"]["verdict"] == "good"
     assert len(answer["digest"]) == 64
+
+
+async def test_a_version_shows_its_threshold_as_the_schema_has_it(client: Client, store: ModelStore) -> None:
+    found = churn()
+    await store.publish(Bundle(found.manifest.model_copy(update={"threshold": 0.25}), found.onnx))
+
+    answer = (await client.get("/v1/models/churn/versions/1")).json()
+
+    assert VersionDetail.model_validate(answer).threshold == 0.25
+
+
+def test_the_schema_of_a_version_has_every_fact_of_a_manifest() -> None:
+    assert {*Manifest.model_fields} - {*VersionDetail.model_fields} == {"format", "chunks"}
 
 
 @pytest.mark.usefixtures("stored")
