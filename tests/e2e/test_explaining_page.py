@@ -58,6 +58,7 @@ def test_the_predicted_label_is_explained_also_where_another_is_likelier(
     assert page.inner_text(".verdict") == "leaves"
     assert "leaves 2.9 % instead of 50.0 %" in told
     assert page.input_value(".why select") == "leaves"
+    assert page.locator("dd:has-text('leaves from 0.02 on')").count() == 1
     page.select_option(".why select", "stays")
     page.wait_for_selector(".why:has-text('stays 97.1 %')")
 

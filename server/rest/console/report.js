@@ -47,6 +47,7 @@ export function origin(version) {
     ["Version", `v${version.version}`],
     ["Created", moment(version.created)],
     ["Task", version.task],
+    ["Threshold", threshold(version)],
     ["Runs on", provider(version.provider) ?? "not loaded in this process"],
     ["Memory", version.memory_bytes === null ? null : `about ${bytes(version.memory_bytes)}`],
     ["Size", bytes(version.size_bytes)],
@@ -55,6 +56,12 @@ export function origin(version) {
     ["Made by", version.producer],
     ["Problem", version.problem],
   ]));
+}
+
+/** From which probability on a label is said, where that is not for the likeliest to decide. */
+function threshold({ threshold: least, labels, task }) {
+  if (least === undefined || least === null) return null;
+  return `${task === "multilabel" ? "each label" : labels[1]} from ${number(least)} on`;
 }
 
 function part(name, value, labels, depth) {
