@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from redis.asyncio import Redis
 
+from models.bundle import Bundle
 from models.store import ModelStore
 from tests.e2e.conftest import HOSTILE, OWNER, PHONE, READER
 from tests.integration.rest.graphs import churn, price
@@ -178,6 +179,25 @@ def test_a_metric_is_called_what_people_call_it(page: "Page", serve: Callable[..
     page.wait_for_selector(".numbers")
 
     assert page.locator(".numbers span").all_inner_texts() == ["Accuracy", "ROC AUC"]
+
+
+def test_each_finding_of_a_card_is_said_once(page: "Page", serve: Callable[..., str], redis_url: str) -> None:
+    says, change = "the groups differ by 0.18", "compare the groups"
+    signs = [{"sign": "unequal groups", "says": says, "change": change}]
+    card = {"diagnosis": {"verdict": "good", "findings": [f"{says}: {change}"], "signs": signs}}
+    url = serve()
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, published(redis_url, churn("judged", card=card))).result()
+
+    page.goto(f"{url}/#/models/judged")
+    page.wait_for_selector(".report")
+
+    assert page.inner_text(".report").count(says) == 1
+
+
+async def published(url: str, bundle: Bundle) -> None:
+    async with Redis.from_url(url) as redis:
+        await ModelStore(redis).publish(bundle)
 
 
 def test_a_prediction_is_explained_by_signed_bars(

@@ -66,6 +66,7 @@ function threshold({ threshold: least, labels, task }) {
 
 function part(name, value, labels, depth) {
   if (isEmpty(value) || depth > DEPTH) return null;
+  if (name === "signs") return null;  // the findings beside them say the same, in sentences
   if (name === "verdict") return h("p", { class: "line" }, h("span", {}, "Verdict"), h("b", { class: value === "good" ? "badge good" : "badge warn" }, String(value)));
   if (name === "attributions" && value.features) return looksAt(value);
   if (name === "intervals") return block(name, ranges(value));
