@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from models.errors import shown
 from server.rest.errors import answer
-from server.rest.refusals import BodyTooLarge, BodyTooSlow, Broken, Refusal
+from server.rest.refusals import BodyTooLarge, BodyTooSlow, Broken, MalformedRequest, Refusal
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +54,11 @@ class BoundedBodies:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        try:
+            check_head(scope)
+        except MalformedRequest as error:
+            await self.refuse(error, scope, receive, send)
+            return
         limit = self.limits.of(scope)
         told = content_length(scope)
         if told is not None and told > limit:
@@ -81,7 +86,8 @@ class BoundedBodies:
         head = {"status": response.status_code, "headers": response.raw_headers}
         await send({"type": "http.response.start", **head})
         await send({"type": "http.response.body", "body": response.body, "more_body": True})
-        if isinstance(refusal, BodyTooLarge) and not any(name == b"expect" for name, _ in scope["headers"]):
+        coming = isinstance(refusal, BodyTooLarge | MalformedRequest)
+        if coming and not any(name == b"expect" for name, _ in scope["headers"]):
             with suppress(TimeoutError):
                 async with asyncio.timeout(self.limits.linger_seconds):
                     while (await receive()).get("more_body", False):
@@ -140,6 +146,23 @@ class Replies:
             return
         self.started = True
         await self._send(message)
+
+
+def check_head(scope: Scope) -> None:
+    """Refuse a head of which another reader may think otherwise: whom it asks, and what its body is.
+
+    Raises: MalformedRequest.
+    Source: RFC 9112, 3.2 and 6.1.
+    """
+    hosts = sum(name == b"host" for name, _ in scope["headers"])
+    if hosts > 1 or (not hosts and scope.get("http_version") == "1.1"):
+        raise MalformedRequest(f"the request has {hosts} headers Host; a request of HTTP/1.1 has one")
+    codings = [value.strip() for name, value in scope["headers"] if name == b"transfer-encoding"]
+    if codings and [one.lower() for one in codings] != [b"chunked"]:
+        told = shown(b", ".join(codings))
+        raise MalformedRequest(
+            f"a body with Transfer-Encoding {told!r} is not read; send it as it is, or chunked"
+        )
 
 
 def content_length(scope: Scope) -> int | None:

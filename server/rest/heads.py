@@ -105,7 +105,9 @@ class Heads:
         target = LINE.fullmatch(line) or INFER_LINE.fullmatch(line)
         headers = dict(plain_headers(rest))
         length = LENGTH.fullmatch(headers.get(b"content-length", b""))
-        if target is None or length is None or b"" in headers or int(length[0]) > self._body_bytes:
+        if target is None or length is None or b"" in headers or b"host" not in headers:
+            return None
+        if int(length[0]) > self._body_bytes:
             return None
         infers = target.re is INFER_LINE
         if not infers and headers.get(b"content-type", KIND).lower() != KIND:

@@ -66,13 +66,14 @@ class CardNotFound(Refusal):
 
 
 class MalformedRequest(Refusal):
-    """Bytes that are no HTTP; what they were meant to be is not known."""
+    """Bytes that are no HTTP, or a head that others would read otherwise."""
 
     code = "malformed_request"
 
-    def __init__(self) -> None:
+    def __init__(self, why: str = "") -> None:
         super().__init__(
-            "this is no request of HTTP/1.1; in its path only ASCII may stand: name keys with other letters in the "
+            why
+            or "this is no request of HTTP/1.1; in its path only ASCII may stand: name keys with other letters in the "
             "body, or percent-encoded (curl -G --data-urlencode key=...)"
         )
 

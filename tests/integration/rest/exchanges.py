@@ -177,10 +177,15 @@ FIELDS: Exchanges = {
     "a compressed body": asked(KEYED, 415, "Content-Encoding: gzip"),
     "a body that is said to be as it is": asked(KEYED, 200, "Content-Encoding: Identity"),
     "a deadline for the hop": asked(KEYED, 200, "Keep-Alive: timeout=5", "TE: trailers"),
-    "no host": lined((403,), f"POST {PATH} HTTP/1.1", LENGTH, body=KEYED),
+    "no host": lined((400,), f"POST {PATH} HTTP/1.1", LENGTH, body=KEYED),
     "another host": lined((403,), f"POST {PATH} HTTP/1.1", "Host: evil.example", LENGTH, body=KEYED),
     "two hosts": lined(
-        (403,), f"POST {PATH} HTTP/1.1", "Host: evil.example", "Host: 127.0.0.1", LENGTH, body=KEYED
+        (400,), f"POST {PATH} HTTP/1.1", "Host: evil.example", "Host: 127.0.0.1", LENGTH, body=KEYED
+    ),
+    "two hosts, the known one first": asked(KEYED, 400, "Host: evil.example"),
+    "the same host twice": asked(KEYED, 400, "Host: 127.0.0.1"),
+    "two hosts of a route without rights": lined(
+        (400,), "GET /health/live HTTP/1.1", "Host: 127.0.0.1", "Host: evil.example"
     ),
     "a page of this origin": asked(KEYED, 200, "Origin: http://127.0.0.1", "Sec-Fetch-Site: same-origin"),
     "a page of another origin": asked(KEYED, 403, "Origin: https://evil.example"),
@@ -226,6 +231,10 @@ CONNECTIONS: Exchanges = {
     "chunks and a length": posted((400,), "Transfer-Encoding: chunked", LENGTH, body=chunked([KEYED])),
     "a length and chunks": posted((400,), LENGTH, "Transfer-Encoding: chunked", body=chunked([KEYED])),
     "an encoding that is not known": posted((400,), "Transfer-Encoding: gzip"),
+    "an encoding before chunks": posted((400,), "Transfer-Encoding: gzip, chunked", body=chunked([KEYED])),
+    "an encoding before chunks, on two lines": posted(
+        (400,), "Transfer-Encoding: gzip", "Transfer-Encoding: chunked", body=chunked([KEYED])
+    ),
     "an encoding after chunks": posted((400,), "Transfer-Encoding: chunked, gzip", body=chunked([KEYED])),
     "no encoding": posted((400,), "Transfer-Encoding: identity", LENGTH),
     "an encoding hidden by a tab": posted(
@@ -295,4 +304,7 @@ LOCKED: Exchanges = {
     "a body that is none, and no token": asked(b"{", 401),
     "a body that is too large, and no token": asked(b" " * (BODY_LIMIT + 1), 413, "Expect: 100-continue"),
     "another host": lined((401,), f"POST {PATH} HTTP/1.1", "Host: evil.example", LENGTH, body=KEYED),
+    "a token, and no host": lined(
+        (400,), f"POST {PATH} HTTP/1.1", f"Authorization: Bearer {READER}", LENGTH, body=KEYED
+    ),
 }
