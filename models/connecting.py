@@ -17,13 +17,13 @@ from urllib.parse import urlsplit
 from redis.asyncio import Redis
 from redis.asyncio.connection import SSLConnection, parse_url
 from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 from models.cluster_client import cluster_client
 from models.errors import BadName, shown
+from models.sentinel_client import MasterPool, SentinelsOfAny
 from models.sentinel_urls import guarded
 from models.store import Client
 from models.tls_files import fault_of_files
@@ -154,7 +154,7 @@ def master_client(address: Named, options: dict[str, Any]) -> Redis:
     """Return a client of the master that the sentinels name; it finds the new one after a failover."""
     sentinels = [connection_options(one) for one in address.sentinels]
     places = [(one.pop("host"), one.pop("port")) for one in sentinels]
-    sentinel: Any = Sentinel  # redis-py gives its constructor no types
+    sentinel: Any = SentinelsOfAny  # redis-py gives its constructor no types
     guards = sentinel(places, sentinel_kwargs={**sentinels[0], **options})
     master = connection_options(address.redis)
     del master["host"]
@@ -167,15 +167,6 @@ def connection_options(url: str) -> dict[str, Any]:
     options: dict[str, Any] = {**parse_url(url)}
     tls = options.pop("connection_class", None) is SSLConnection
     return {**options, "ssl": True} if tls else options
-
-
-class MasterPool(SentinelConnectionPool):
-    """Connections to the master; closing them closes those to the sentinels too."""
-
-    async def aclose(self) -> None:
-        """Close every connection."""
-        await super().aclose()
-        await self.sentinel_manager.aclose()
 
 
 def checked(client: Redis) -> Redis:

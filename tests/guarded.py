@@ -1,6 +1,7 @@
 """A master, its replica and sentinels that guard them: real processes, promoted when a test says so."""
 
 import shutil
+import signal
 import subprocess
 import tempfile
 from contextlib import ExitStack
@@ -61,6 +62,11 @@ class Sentinel:
     def connect(self) -> Redis:
         """Return a synchronous client; close it."""
         return Redis(port=self.port, socket_timeout=STOP_SECONDS, retry=Retry(NoBackoff(), 0))
+
+    def pause(self) -> None:
+        """Have it take connections and say nothing."""
+        if self.process is not None:
+            self.process.send_signal(signal.SIGSTOP)
 
     def kill(self) -> None:
         """End it as a crash would."""

@@ -53,3 +53,25 @@ async def test_a_service_that_no_sentinel_knows_is_unavailable(guard: Guard, bun
         await ModelStore(client).publish(bundle())
 
     await client.aclose()
+
+
+async def test_a_sentinel_that_says_nothing_holds_nobody_up(guard: Guard, bundle: MakeBundle) -> None:
+    guard.sentinels[0].pause()
+    client = connect(guard.url)
+
+    async with asyncio.timeout(10):  # less than a reply may take
+        await ModelStore(client).publish(bundle())
+
+    assert await ModelStore(client).versions("churn") == [1]
+    await client.aclose()
+
+
+async def test_sentinels_that_are_all_away_are_told_one_by_one(guard: Guard, bundle: MakeBundle) -> None:
+    for one in guard.sentinels:
+        one.kill()
+    client = connect(guard.url)
+
+    with pytest.raises(RedisUnavailable, match="No master found for 'features' : <"):
+        await ModelStore(client).publish(bundle())
+
+    await client.aclose()
