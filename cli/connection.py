@@ -17,6 +17,9 @@ from models.store import Client, ModelStore
 
 ANSWER_SECONDS = 5.0  # in which a Redis answers that is there
 LOG_IN = "put the right user and password into the URL, redis://USER:PASSWORD@HOST:6379"
+NO_MASTER = (
+    "start sentinels that watch a master of this name, or write theirs into the URL; a failover takes seconds"
+)
 CURES = (
     ("DB index is out of range", "name a database that it has, redis://HOST:6379/0"),
     ("unknown command 'SENTINEL'", "it is no sentinel: name one, or this Redis itself as redis://HOST:6379"),
@@ -36,7 +39,12 @@ CURES = (
         "- auth:",
         "log in to the sentinels: ?sentinel_password=PASSWORD, and sentinel_username where they have users",
     ),
-    ("No master found", "start sentinels that watch a master of this name, or write theirs into the URL"),
+    ("No master found", NO_MASTER),
+    ("loading the dataset", "wait until it has read its data; INFO persistence tells how far it is"),
+    (
+        "Link with MASTER is down",
+        "give the URL of its primary, or bring that back: this replica is to answer nobody without it",
+    ),
     (BUSY, "wait for the script, or end it with `redis-cli SCRIPT KILL`"),
     ("Connection reset by peer", "write rediss:// where it speaks TLS, redis:// where it speaks none"),
     ("SSL", "write redis:// where it speaks no TLS, or name its authority with ?ssl_ca_certs=FILE"),
@@ -94,7 +102,8 @@ async def check_answer(client: Client, url: str) -> None:
             raise refusal(url, str(refused)) from error
         place = shown(without_password(url))
         plain = ", write redis:// where it speaks no TLS" if url.startswith("rediss") else ""
-        cure = cure_for(str(error), f"start it{plain}, or set INSITU_REDIS_URL to another")
+        guarded = ", wait for its sentinels to replace it" if "+sentinel://" in url else ""
+        cure = cure_for(str(error), f"start it{guarded}{plain}, or set INSITU_REDIS_URL to another")
         said = str(error) or f"no reply within {ANSWER_SECONDS:g} s"
         reason, _, _ = said.partition(" : <")  # a sentinel client goes on with every client's options
         raise RedisUnreachable(f"Redis at {place} does not answer ({reason}); {cure}", url=place) from error

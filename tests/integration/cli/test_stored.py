@@ -431,6 +431,28 @@ def test_sentinels_that_are_away_are_told_in_one_short_line(insitu: Insitu) -> N
     assert len(away.error) < 250
 
 
+def test_a_replica_that_answers_nobody_without_its_primary_is_told_as_that(
+    insitu: Insitu, redis_server: Callable[..., RedisServer]
+) -> None:
+    server = redis_server(port=free_port())
+    with server.connect() as client:
+        client.config_set("replica-serve-stale-data", "no")
+        client.execute_command("REPLICAOF", "127.0.0.1", free_port())
+
+    done = insitu("models", "--redis-url", server.tcp_url)
+
+    assert done.code == 3
+    assert "give the URL of its primary, or bring that back" in done.error
+
+
+@pytest.mark.parametrize(
+    ("said", "cure"),
+    [("Redis is loading the dataset in memory", "wait until it has read its data"), ("Refused", "start it")],
+)
+def test_a_redis_that_reads_its_data_is_waited_for(said: str, cure: str) -> None:
+    assert connection.cure_for(said, "start it").startswith(cure)
+
+
 async def test_a_redis_that_a_script_keeps_busy_is_told_with_what_ends_it(
     redis_server: Callable[..., RedisServer],
 ) -> None:
