@@ -1,5 +1,6 @@
 """The master as sentinels name it to a client of redis-py; one of them that says nothing holds nobody up."""
 
+from contextlib import suppress
 from typing import Any
 
 from redis.asyncio.sentinel import MasterNotFoundError, Sentinel, SentinelConnectionPool
@@ -32,14 +33,13 @@ class SentinelsOfAny(Sentinel):
                 raise MasterNotFoundError(service_name)
             named[sentinel] = state["ip"], state["port"]
 
-        try:
+        with suppress(*SILENT):  # what sentinels refuse is not what the master does, and no cause of that
             first = await first_to_answer(self.sentinels, ask)
-        except SILENT as error:
-            told = f" : {', '.join(faults)}" if faults else ""  # as redis-py says it
-            raise MasterNotFoundError(f"No master found for {service_name!r}{told}") from error
-        self.sentinels.remove(first)
-        self.sentinels.insert(0, first)
-        return named[first]
+            self.sentinels.remove(first)
+            self.sentinels.insert(0, first)
+            return named[first]
+        told = f" : {', '.join(faults)}" if faults else ""  # as redis-py says it
+        raise MasterNotFoundError(f"No master found for {service_name!r}{told}")
 
 
 class MasterPool(SentinelConnectionPool):

@@ -28,3 +28,16 @@ def test_a_master_that_is_away_is_told_with_the_failover_that_is_to_come(
 
     assert done.code == 3
     assert "start it, wait for its sentinels to replace it, or set INSITU_REDIS_URL" in done.error
+
+
+def test_a_password_that_the_sentinels_refuse_is_told_as_theirs(
+    insitu: Callable[..., Result], guard: Guard
+) -> None:
+    with guard.sentinels[0].connect() as client:
+        client.execute_command("ACL", "SETUSER", "default", "resetpass", ">guarded")
+
+    wrong = insitu("models", "--redis-url", f"{guard.url}?sentinel_password=wrong")
+    right = insitu("models", "--redis-url", f"{guard.url}?sentinel_password=guarded")
+
+    assert "log in to the sentinels: ?sentinel_password=PASSWORD" in wrong.error
+    assert right.code == 0
