@@ -7,7 +7,7 @@ from models.errors import listed, shown
 from models.number_marks import CURE
 from models.sources import FIELDS_LIMIT, TEXT_LIMIT
 from trainer.drafting.facts import Facts, by_count, stand_in
-from trainer.drafting.look import Looked, storable
+from trainer.drafting.look import A_TIME, Looked, storable
 from trainer.errors import BadData
 
 CLASSES_MOST = 200
@@ -207,7 +207,7 @@ def useless(facts: Facts, key: str) -> str:
         ),
         (facts.names_rows, "it names the row"),
         (bool(facts.named_again), named_again(facts)),
-        (facts.timed, "it is a time; make numbers of it, or part the rows by it: split: {time: ...}"),
+        (facts.timed, A_TIME),
         (not facts.name, "it has no name"),
         (
             facts.endless,

@@ -18,6 +18,7 @@ from trainer.reading.source import BATCH_ROWS, ColumnSource
 
 CSV_ENDS = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
 PARQUET_ENDS = (".parquet", ".pq")
+A_TIME = "it is a time; make numbers of it, or part the rows by it: split: {time: ...}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +156,8 @@ def arrays_of(source: ColumnSource, key: str) -> tuple[list[Vector], list[tuple[
             else:
                 vectors.append(found)
         else:
-            left_out.append((name, f"it is {kind}"))
+            dated = pa.types.is_timestamp(kind) or pa.types.is_date(kind)
+            left_out.append((name, A_TIME if dated else f"it is {kind}"))
     return vectors, left_out
 
 

@@ -13,6 +13,8 @@ NOT_TEXT = {"y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", 
 CATEGORIES_EMBEDDED = 20  # more are a learned vector each rather than a column each
 COMMENTS_FROM = 48
 LEFT_OUT_SHOWN = 12
+CHANNELS = (1, 3, 4)  # of an image: grey, three colours, and how much they cover
+LAST = "for convolutions put the channels first, in the file: x = np.moveaxis(x, -1, 1)"
 
 
 def recipe_text(draft: Draft) -> str:
@@ -159,6 +161,7 @@ def network(draft: Draft) -> Iterator[str]:
     if draft.fields:
         branches[fields_input(draft)] = fields_branch(draft)
     branches |= {one.name: vector_branch(draft, one) for one in draft.looked.vectors}
+    last = {one.name for one in draft.looked.vectors if channels_last(one)}
     if len(branches) == 1:
         (only,) = branches.values()
         yield from whole(draft, only)
@@ -166,7 +169,8 @@ def network(draft: Draft) -> Iterator[str]:
     yield noted("network:", "a branch for each input; what they end in is joined")
     yield "  branches:"
     for name, layers in branches.items():
-        yield f"    {word(name)}: {layers if isinstance(layers, str) else '[' + ', '.join(layers) + ']'}"
+        line = f"    {word(name)}: {layers if isinstance(layers, str) else '[' + ', '.join(layers) + ']'}"
+        yield noted(line, LAST if name in last else "")
     yield f"  then: [{', '.join(dense(draft))}]"
 
 
@@ -178,6 +182,8 @@ def whole(draft: Draft, layers: str | list[str]) -> Iterator[str]:
     yield noted("network:", f"small for {draft.looked.rows:,} rows" if draft.looked.rows < 10_000 else "")
     notes = {"- standardize": "mean 0, deviation 1, fitted on the training rows; stays in the graph"}
     notes |= {"- clip: {low: -10, high: 10}": "no single number outshouts the others"}
+    if any(map(channels_last, draft.looked.vectors)):
+        notes["- flatten"] = LAST
     for layer in [*layers, *dense(draft)]:
         line = f"- {layer}"
         note = "each column by its kind" if layer.startswith("columns") else notes.get(line, "")
@@ -202,11 +208,21 @@ def vector_branch(draft: Draft, one: Vector) -> str | list[str]:
     sizes = draft.sizes
     if one.kind == "list":
         return f"{{preset: gru, width: {sizes.width}, dropout: {sizes.dropout}}}"
-    sides = one.shape[-2:]
-    if len(one.shape) == 2 and min(sides) >= SMALL_IMAGE:
+    if is_image(one):
         return f"{{preset: cnn, dropout: {sizes.dropout}}}"
     flat = [] if len(one.shape) == 1 else ["flatten"]
     return ["standardize", "clip: {low: -10, high: 10}", *flat]
+
+
+def is_image(one: Vector) -> bool:
+    """Whether an array is an image as convolutions read it: (height, width) or (channels, height, width)."""
+    colours = len(one.shape) == 2 or (len(one.shape) == 3 and one.shape[0] in CHANNELS)
+    return one.kind == "vector" and colours and min(one.shape[-2:]) >= SMALL_IMAGE
+
+
+def channels_last(one: Vector) -> bool:
+    """Whether an array is an image of (height, width, channels), as Keras has them."""
+    return len(one.shape) == 3 and one.shape[-1] in CHANNELS and min(one.shape[:2]) >= SMALL_IMAGE
 
 
 def dense(draft: Draft) -> list[str]:
