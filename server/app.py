@@ -22,6 +22,7 @@ from server.batch.hosting import Hosting
 from server.batch.places import check_fits
 from server.building import build_engine
 from server.inference.engine import FIRST_SECONDS, Engine
+from server.inference.memory import keep_memory
 from server.resp.door import Door as RespDoor
 from server.resp.reaching import Redis
 from server.rest.api import create_api
@@ -40,6 +41,7 @@ NOTHING: Mapping[str, socket.socket] = {}
 KEEP_ALIVE_SECONDS = 75
 ACCEPT_SECONDS = 0.02
 DRAIN_SECONDS = 0.1
+KEPT_BYTES = 64 << 20  # of what large requests have freed: the next ones take as much again
 GC_THRESHOLDS = (20_000, 10, 10)  # Python's 700 is reached with the requests of one moment
 
 
@@ -65,10 +67,11 @@ ALONE = Place()
 
 
 def settle_memory() -> None:
-    """Leave what lives as long as the process out of every collection, and collect less often.
+    """Leave what lives as long as the process out of every collection, and collect less often; keep what is freed.
 
     What a request makes is freed by itself: hardly anything of it refers back to itself.
     """
+    keep_memory(KEPT_BYTES)
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)

@@ -12,7 +12,6 @@ from models.ledger import DONE, Ledger, Standing
 from models.privacy import Privacy
 from models.redis_failures import connected
 from server.batch.answering import Answering
-from server.batch.memory import keep_memory
 from server.batch.pacing import Pace, Rest, Sips, giving_way, nobody
 from server.batch.places import Places
 from server.batch.selecting import Selection
@@ -23,7 +22,10 @@ from server.batch.walking import Terms, Walk, rows_at
 from server.inference.engine import Engine
 from server.inference.errors import no_view
 from server.inference.loading import Serving
+from server.inference.memory import keep_memory
 from server.inference.reading.portions import Line
+
+KEPT_BYTES = 256 << 20  # of what a block has freed: the next takes as much again
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,7 @@ async def opened(engine: Engine, ledger: Ledger, standing: Standing, manner: Man
 def settle_in(serving: Serving) -> None:
     """Make the most of a process that does nothing but run one version block by block."""
     serving.batcher.alone()
-    keep_memory()
+    keep_memory(KEPT_BYTES)
 
 
 def walk_of(engine: Engine, ledger: Ledger, plan: Plan, spec: JobSpec, manner: Manner) -> Walk:
