@@ -159,10 +159,9 @@ async def opened_source(said: str) -> AsyncIterator[tuple["Source", "Asked | Non
         try:
             yield FileSource(Path(said)), None
         except OSError as error:
-            server = f"; for a running server give its URL, redis://{shown(said)}" * bool(
-                HOST_AND_PORT.fullmatch(said)
-            )
-            raise WrongUsage(f"{shown(said)} cannot be read: {error.strerror}{server}") from error
+            like_a_server = HOST_AND_PORT.fullmatch(said)
+            cure = f"; for a running server give its URL, redis://{shown(said)}" if like_a_server else ""
+            raise WrongUsage(f"{shown(said)} cannot be read: {error.strerror}{cure}") from error
         return
     from cli.connection import check_answer
     from models.connecting import connect

@@ -5,7 +5,7 @@ beside the same Redis, workers included, is asked to do the same. One that is aw
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -37,15 +37,14 @@ async def index(engine: Engine, ready_only: bool = False) -> list[Entry]:
             none with `ready_only`, which needs no Redis.
     """
     if ready_only:
-        loaded = (one.manifest for one in engine.catalogue.loaded())
-        return [entry((one.name, one.version), READY) for one in loaded]
+        return [*held(engine)]
     if lie_apart(engine.store.redis):
         return await index_of_nodes(engine)
     async with in_time(LOOK_UP_SECONDS):
         stored = await engine.store.stored()
-    places = [(name, version) for name, versions in stored.items() for version in versions]
-    told = await problems(engine, [place for place in places if engine.catalogue.find(*place) is None])
-    return [stated(engine, place, told.get(place, "")) for place in places]
+    return await states(
+        engine, [(name, version) for name, versions in stored.items() for version in versions]
+    )
 
 
 async def index_of_nodes(engine: Engine) -> list[Entry]:
@@ -58,9 +57,8 @@ async def index_of_nodes(engine: Engine) -> list[Entry]:
     for name in await engine.catalogue.stored():
         entries = await walk.at(name, partial(entries_of, engine))
         if entries is None:
-            loaded = [one for one in engine.catalogue.loaded() if one.manifest.name == name]
-            entries = [entry((name, one.manifest.version), READY) for one in loaded]
-            entries.append(entry((name, ""), UNAVAILABLE, AWAY))
+            loaded = [one for one in held(engine) if one["name"] == name]
+            entries = [*loaded, entry((name, ""), UNAVAILABLE, AWAY)]
         found += entries
     return found
 
@@ -72,9 +70,23 @@ async def entries_of(engine: Engine, name: str) -> list[Entry]:
     """
     try:
         async with in_time(LOOK_UP_SECONDS):
-            places = [(name, version) for version in await engine.store.versions(name)]
+            versions = await engine.store.versions(name)
     except ModelNotFound:
         return []
+    return await states(engine, [(name, version) for version in versions])
+
+
+def held(engine: Engine) -> Iterator[Entry]:
+    """Return what is loaded."""
+    for one in engine.catalogue.loaded():
+        yield entry((one.manifest.name, one.manifest.version), READY)
+
+
+async def states(engine: Engine, places: Sequence[Place]) -> list[Entry]:
+    """Return stored versions, each with its state here.
+
+    Raises: RedisUnavailable, RedisRefused.
+    """
     told = await problems(engine, [place for place in places if engine.catalogue.find(*place) is None])
     return [stated(engine, place, told.get(place, "")) for place in places]
 

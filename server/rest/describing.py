@@ -151,8 +151,7 @@ async def listing(engine: Engine, limit: int, after: str) -> Facts:
 
     Raises: RedisUnavailable, where a node tells nothing and is the only one, or has the names.
     """
-    async with in_time(LOOK_UP_SECONDS):
-        names = await engine.catalogue.stored()
+    names = await engine.catalogue.stored()
     start = bisect_right(names, after)
     page = names[start : start + limit]
     walk = Walk(engine.store)

@@ -8,14 +8,16 @@ complaints       what the page says is wrong
 import asyncio
 import shutil
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from redis.asyncio import Redis
 
+from models.bundle import Bundle
+from models.connecting import connect
 from models.store import ModelStore
 from tests.conftest import missing
 from tests.integration.rest.graphs import churn, price
@@ -39,6 +41,20 @@ READER, OWNER = "reader-token", "owner-token"
 PHONE = {"width": 390, "height": 844}
 
 
+def apart(work: Coroutine[Any, Any, None]) -> None:
+    """Do something in a thread, because Playwright keeps an event loop running in this one."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, work).result()
+
+
+async def published(url: str, *bundles: Bundle) -> None:
+    """Publish models to a Redis or a cluster."""
+    redis = connect(url)
+    for one in bundles:
+        await ModelStore(redis).publish(one)
+    await redis.aclose()
+
+
 @pytest.fixture(scope="session")
 def browser() -> "Iterator[Browser]":
     if find_spec("playwright") is None:
@@ -56,9 +72,8 @@ def browser() -> "Iterator[Browser]":
 
 @pytest.fixture
 def stored(redis_url: str) -> None:
-    """Models and keys; in a thread, because Playwright keeps an event loop running in this one."""
-    with ThreadPoolExecutor(1) as pool:
-        pool.submit(asyncio.run, store(redis_url)).result()
+    """Models and keys."""
+    apart(store(redis_url))
 
 
 async def store(redis_url: str) -> None:

@@ -1,17 +1,12 @@
 """The console beside a Redis Cluster of which one node is away: what is there, and what is not."""
 
-import asyncio
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from redis.crc import key_slot
-
-from models.connecting import connect
-from models.store import ModelStore
-from tests.e2e.conftest import PHONE
+from tests.away import node_of, url_of_all, with_names_and_without, without_full_coverage
+from tests.e2e.conftest import PHONE, apart, published
 from tests.integration.rest.graphs import churn
-from tests.servers import CLUSTER_NODES, CLUSTER_SLOTS, RedisNodes, RedisServer
+from tests.servers import RedisNodes
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -22,16 +17,12 @@ NAMES = [f"m{at:02}" for at in range(99)]
 def test_models_of_a_node_that_is_away_are_named_before_the_list(
     page: "Page", serve: Callable[..., str], redis_cluster: RedisNodes, complaints: list[str]
 ) -> None:
-    hint = node_of(redis_cluster, "insitu:models")
-    gone = next(node for node in redis_cluster.nodes if node is not hint)
+    _, gone = with_names_and_without(redis_cluster)
     away = [name for name in NAMES if node_of(redis_cluster, name) is gone][:12]
     others = [name for name in NAMES if node_of(redis_cluster, name) is not gone][:2]
-    for node in redis_cluster.nodes:
-        with node.connect() as one:
-            one.config_set("cluster-require-full-coverage", "no")
-    url = "redis+cluster://" + ",".join(f"127.0.0.1:{node.port}" for node in redis_cluster.nodes)
-    with ThreadPoolExecutor(1) as pool:
-        pool.submit(asyncio.run, published(url, (*away, *others))).result()
+    without_full_coverage(redis_cluster)
+    url = url_of_all(redis_cluster)
+    apart(published(url, *map(churn, (*away, *others))))
     page.set_viewport_size(PHONE)  # type: ignore[arg-type]  # a TypedDict
     page.goto(serve(INSITU_REDIS_URL=url))
     page.wait_for_selector("#redis-state.good")
@@ -55,14 +46,3 @@ def test_models_of_a_node_that_is_away_are_named_before_the_list(
     assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
     assert page.locator(".top").bounding_box() == high
     assert complaints == []
-
-
-def node_of(cluster: RedisNodes, key: str) -> RedisServer:
-    return cluster.nodes[key_slot(key.encode()) * CLUSTER_NODES // CLUSTER_SLOTS]
-
-
-async def published(url: str, names: Sequence[str]) -> None:
-    redis = connect(url)
-    for name in names:
-        await ModelStore(redis).publish(churn(name))
-    await redis.aclose()

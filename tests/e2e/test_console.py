@@ -1,10 +1,8 @@
 """The console and the documentation in a real browser, over a real server and a real Redis."""
 
-import asyncio
 import json
 import re
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from hashlib import sha256
 from typing import TYPE_CHECKING
@@ -12,9 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 from redis.asyncio import Redis
 
-from models.bundle import Bundle
 from models.store import ModelStore
-from tests.e2e.conftest import HOSTILE, OWNER, PHONE, READER
+from tests.e2e.conftest import HOSTILE, OWNER, PHONE, READER, apart, published
 from tests.integration.rest.graphs import churn, price
 from tests.servers import RedisServer
 
@@ -45,8 +42,7 @@ def test_a_hundred_models_more_are_shown_at_a_time(
     page: "Page", serve: Callable[..., str], redis_url: str, complaints: list[str]
 ) -> None:
     url = serve()
-    with ThreadPoolExecutor(1) as pool:
-        pool.submit(asyncio.run, many_stored(redis_url, 130)).result()
+    apart(many_stored(redis_url, 130))
     page.goto(url)
     page.wait_for_selector(".model >> nth=99")
     assert page.locator(".model").count() == 100
@@ -186,18 +182,12 @@ def test_each_finding_of_a_card_is_said_once(page: "Page", serve: Callable[..., 
     signs = [{"sign": "unequal groups", "says": says, "change": change}]
     card = {"diagnosis": {"verdict": "good", "findings": [f"{says}: {change}"], "signs": signs}}
     url = serve()
-    with ThreadPoolExecutor(1) as pool:
-        pool.submit(asyncio.run, published(redis_url, churn("judged", card=card))).result()
+    apart(published(redis_url, churn("judged", card=card)))
 
     page.goto(f"{url}/#/models/judged")
     page.wait_for_selector(".report")
 
     assert page.inner_text(".report").count(says) == 1
-
-
-async def published(url: str, bundle: Bundle) -> None:
-    async with Redis.from_url(url) as redis:
-        await ModelStore(redis).publish(bundle)
 
 
 def test_a_prediction_is_explained_by_signed_bars(
@@ -240,8 +230,7 @@ def test_the_card_of_a_version_opens_and_runs_no_script(
     page: "Page", serve: Callable[..., str], redis_url: str
 ) -> None:
     url = serve()
-    with ThreadPoolExecutor(1) as pool:
-        pool.submit(asyncio.run, with_card(redis_url)).result()
+    apart(with_card(redis_url))
     page.goto(f"{url}/#/models/churn")
     page.wait_for_selector(".curves")
 
@@ -347,8 +336,7 @@ def test_shares_of_traffic_and_the_shadow_stand_beside_the_versions(
     page: "Page", serve: Callable[..., str], redis_url: str
 ) -> None:
     url = serve()
-    with ThreadPoolExecutor(1) as pool:
-        pool.submit(asyncio.run, share(redis_url)).result()
+    apart(share(redis_url))
     page.goto(f"{url}/#/models/churn")
 
     page.wait_for_selector(".versions li")
@@ -445,8 +433,7 @@ def test_the_longest_names_fit_the_screen(
     browser: "Browser", redis_url: str, serve: Callable[..., str], viewport: "ViewportSize"
 ) -> None:
     url, name, widths = serve(), "w" * 128, []
-    with ThreadPoolExecutor(1) as pool:
-        pool.submit(asyncio.run, long_names(redis_url, name)).result()
+    apart(long_names(redis_url, name))
     page = browser.new_context(viewport=viewport).new_page()
 
     for place, landmark in (("/", f".model >> text={name}"), (f"/#/models/{name}", ".pointers")):

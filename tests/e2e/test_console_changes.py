@@ -1,16 +1,15 @@
 """The console while things change: versions come and go, the server is away or slow, numbers are long."""
 
-import asyncio
 import json
 import signal
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
 from redis.asyncio import Redis
 
 from models.store import ModelStore
+from tests.e2e.conftest import apart
 from tests.integration.rest.graphs import churn
 from tests.serving import ServeCommand
 
@@ -23,14 +22,13 @@ NO_STORAGE = """for (const name of ["sessionStorage", "localStorage"]) {
 
 
 def in_redis(redis_url: str, act: "Callable[[ModelStore], object]") -> None:
-    """Change what is stored; in a thread, because Playwright keeps an event loop running in this one."""
+    """Change what is stored."""
 
     async def run() -> None:
         async with Redis.from_url(redis_url) as redis:
             await act(ModelStore(redis))  # type: ignore[misc]  # a coroutine
 
-    with ThreadPoolExecutor(1) as pool:
-        pool.submit(asyncio.run, run()).result()
+    apart(run())
 
 
 async def publish_many(store: ModelStore) -> None:

@@ -1,17 +1,13 @@
 """Why a row is predicted as it is, in a real browser: of what is predicted, whatever that is."""
 
-import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
-
-from redis.asyncio import Redis
 
 from models.answers import AnswerSpec
 from models.bundle import Bundle
 from models.composing import Wording, compose_bundle
 from models.features import FeatureView
-from models.store import ModelStore
+from tests.e2e.conftest import apart, published
 from tests.integration.rest.graphs import CHURN_VIEW, CHURN_WEIGHTS, churn, linear
 
 if TYPE_CHECKING:
@@ -30,12 +26,6 @@ def odd() -> Bundle:
     return compose_bundle(linear(CHURN_WEIGHTS[:, :1]), "odd", wording)
 
 
-async def published(url: str, *bundles: Bundle) -> None:
-    async with Redis.from_url(url) as redis:
-        for one in bundles:
-            await ModelStore(redis).publish(one)
-
-
 def why(page: "Page", address: str) -> str:
     page.goto(address)
     page.fill("#rows", "customer:1")
@@ -50,8 +40,7 @@ def test_the_predicted_label_is_explained_also_where_another_is_likelier(
     page: "Page", serve: Callable[..., str], redis_url: str
 ) -> None:
     url = serve()
-    with ThreadPoolExecutor(1) as pool:
-        pool.submit(asyncio.run, published(redis_url, careful())).result()
+    apart(published(redis_url, careful()))
 
     told = why(page, f"{url}/#/models/careful")
 
@@ -65,8 +54,7 @@ def test_the_predicted_label_is_explained_also_where_another_is_likelier(
 
 def test_an_anomaly_is_explained(page: "Page", serve: Callable[..., str], redis_url: str) -> None:
     url = serve()
-    with ThreadPoolExecutor(1) as pool:
-        pool.submit(asyncio.run, published(redis_url, odd())).result()
+    apart(published(redis_url, odd()))
 
     told = why(page, f"{url}/#/models/odd")
 

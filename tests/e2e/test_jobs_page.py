@@ -1,9 +1,7 @@
 """The console's page of scoring jobs, over jobs as they lie in Redis."""
 
-import asyncio
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -16,7 +14,7 @@ from models.jobs import JobSpec, ToSortedSet
 from models.keys import Keys
 from models.ledger import FAILED, Ledger
 from models.tallies import Tally
-from tests.e2e.conftest import HOSTILE, OWNER, PHONE, READER
+from tests.e2e.conftest import HOSTILE, OWNER, PHONE, READER, apart
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -27,8 +25,7 @@ IDLE = {"INSITU_MAX_JOBS": "0"}  # nobody works on the jobs but the test
 @pytest.fixture
 def kept(redis_url: str) -> None:
     """A job that is done, one that has failed, and one at 62 % that some process works on."""
-    with ThreadPoolExecutor(1) as pool:
-        pool.submit(asyncio.run, keep(redis_url)).result()
+    apart(keep(redis_url))
 
 
 def tally(rows: int, seed: int) -> Tally:

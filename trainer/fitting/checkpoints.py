@@ -54,14 +54,7 @@ class Checkpoint:
 
         Raises: as `begin`.
         """
-        saved = self._opened()
-        self._facts = facts
-        before: State = {"trials": [], "ended": False}
-        if saved is not None:
-            known = saved["searched"]
-            check_same((known or saved)["facts"], facts, self.path)
-            before = known or before
-        self.searched = {**before, "facts": dict(facts)}
+        self.searched = self._begun("searched", {"trials": [], "ended": False}, facts)
         return self.searched
 
     def begin_folds(self, facts: Mapping[str, Any]) -> State:
@@ -69,15 +62,7 @@ class Checkpoint:
 
         Raises: as `begin`.
         """
-        saved = self._opened()
-        self._facts = facts
-        before: State = {"folds": []}
-        if saved is not None:
-            known = saved["folded"]
-            if known is not None or not self._of_search(saved):
-                check_same((known or saved)["facts"], facts, self.path)
-            before = known or before
-        self.folded = {**before, "facts": dict(facts)}
+        self.folded = self._begun("folded", {"folds": []}, facts)
         return self.folded
 
     def scored(self, fold: State) -> None:
@@ -115,6 +100,15 @@ class Checkpoint:
         if saved is not None and not self._of_search(saved):
             check_same(saved["facts"], facts, self.path)
             self.found, self.finished = saved["state"], saved["finished"]
+
+    def _begun(self, what: str, fresh: State, facts: Mapping[str, Any]) -> State:
+        """Return what there is of one part of a training, of the same recipe and rows; else it as it begins."""
+        saved = self._opened()
+        self._facts = facts
+        known = None if saved is None else saved[what]
+        if saved is not None and (known is not None or not self._of_search(saved)):
+            check_same((known or saved)["facts"], facts, self.path)
+        return {**(known or fresh), "facts": dict(facts)}
 
     def _of_search(self, saved: State) -> bool:
         """Whether a file was written during this search, before anything that follows from its best values."""

@@ -7,7 +7,7 @@ from redis.cluster import RedisCluster
 
 from models.connecting import connect
 from models.store import ModelStore
-from tests.away import node_of, without_full_coverage
+from tests.away import node_of, url_of_all, with_names_and_without, without_full_coverage
 from tests.integration.cli.conftest import Result
 from tests.integration.rest.graphs import price
 from tests.servers import RedisNodes, free_port
@@ -85,9 +85,8 @@ def test_the_models_of_the_other_nodes_are_listed_and_checked_while_one_is_away(
     insitu: Insitu, redis_cluster: RedisNodes
 ) -> None:
     without_full_coverage(redis_cluster)
-    place = f"redis+cluster://{','.join(f'127.0.0.1:{node.port}' for node in redis_cluster.nodes)}"
-    hint = node_of(redis_cluster, "insitu:models")
-    gone = next(node for node in redis_cluster.nodes if node is not hint)
+    place = url_of_all(redis_cluster)
+    hint, gone = with_names_and_without(redis_cluster)
     names = [f"m{at:02}" for at in range(40)]
     away = [name for name in names if node_of(redis_cluster, name) is gone][:2]
     there = next(name for name in names if node_of(redis_cluster, name) is not gone)

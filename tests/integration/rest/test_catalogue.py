@@ -4,13 +4,13 @@ import asyncio
 
 import pytest
 from redis.asyncio import Redis
-from redis.crc import key_slot
 
 from models.bundle import Bundle
 from models.connecting import connect
 from models.manifest import Manifest
 from models.store import ModelStore
 from server.rest.schemas import AliasAnswer, ModelDetail, ModelList, VersionDetail
+from tests.away import node_of, url_of_all, with_names_and_without, without_full_coverage
 from tests.integration.rest.conftest import Client, StartDoor
 from tests.integration.rest.graphs import churn, embed, price
 from tests.servers import RedisNodes
@@ -288,21 +288,16 @@ async def test_a_promotion_that_is_none_is_refused(
 async def test_models_of_the_other_nodes_are_listed_while_one_is_away(
     start: StartDoor, redis_cluster: RedisNodes
 ) -> None:
-    names = {at: f"m{at}" for at in range(40)}
-    nodes = {name: redis_cluster.nodes[key_slot(name.encode()) * 3 // 16384] for name in names.values()}
-    hint = redis_cluster.nodes[key_slot(b"insitu:models") * 3 // 16384]
-    gone = next(node for node in redis_cluster.nodes if node is not hint)
+    nodes = {name: node_of(redis_cluster, name) for name in map("m{}".format, range(40))}
+    hint, gone = with_names_and_without(redis_cluster)
     first = next(name for name in nodes if nodes[name] is gone)
     others = sorted(name for name in nodes if nodes[name] is not gone)[:3]
-    places = ",".join(f"127.0.0.1:{node.port}" for node in redis_cluster.nodes)
-    for node in redis_cluster.nodes:
-        with node.connect() as one:
-            one.config_set("cluster-require-full-coverage", "no")
-    redis = connect(f"redis+cluster://{places}")
+    without_full_coverage(redis_cluster)
+    redis = connect(url_of_all(redis_cluster))
     for name in (first, *others):
         await ModelStore(redis).publish(price(name=name))
     await redis.aclose()
-    client = await start(redis_url=f"redis+cluster://{places}")
+    client = await start(redis_url=url_of_all(redis_cluster))
     whole = (await client.get("/v1/models")).json()
     gone.kill()
 

@@ -15,6 +15,7 @@ from server.batch.scoring import process_name, score
 from server.inference import catalogue as cataloguing
 from server.inference import meanings
 from server.inference.asking import Ask
+from tests.away import without_full_coverage
 from tests.graphs import bundle, constant, dense, f32, scaled
 from tests.integration.server.conftest import StartEngine, until
 from tests.integration.server.scorers import scoring, working
@@ -74,9 +75,7 @@ async def test_a_server_starts_and_serves_while_a_node_is_away(
     for name in (first, other):
         await ModelStore(client).publish(bundle(dense(f32([[2]])), name, hashes, task="regression"))
     await client.aclose()
-    for node in redis_cluster.nodes:
-        with node.connect() as one:
-            one.config_set("cluster-require-full-coverage", "no")
+    without_full_coverage(redis_cluster)
     redis_cluster.nodes[0].kill()
 
     running = await engine(redis_url=urls[1])
@@ -101,9 +100,7 @@ async def filled(nodes: RedisNodes, most: int) -> dict[int, list[str]]:
             found[part_of(name)].append(name)
             await ModelStore(client).publish(bundle(scaled(), name))
     await client.aclose()
-    for node in nodes.nodes:
-        with node.connect() as one:
-            one.config_set("cluster-require-full-coverage", "no")
+    without_full_coverage(nodes)
     return found
 
 

@@ -16,6 +16,7 @@ from server.inference.reading import cluster as clustering
 from server.inference.reading import link as linking
 from server.inference.reading.reader import Reader
 from server.inference.reading.slots import slot_of
+from tests.away import without_full_coverage
 from tests.integration.server.asks import Tally, answers, command, repeated
 from tests.integration.server.conftest import MakeReader, until
 from tests.servers import RedisNodes, RedisServer, cluster_node, free_port, start_cluster, wait_until
@@ -65,9 +66,9 @@ def nodes(redis_cluster: RedisNodes) -> RedisNodes:
 
 def keep_serving(nodes: RedisNodes) -> None:
     """Let the others answer when a node is down."""
+    without_full_coverage(nodes)
     for node in nodes.nodes:
         with node.connect() as client:
-            client.config_set("cluster-require-full-coverage", "no")
             client.config_set("cluster-node-timeout", 1000)
 
 

@@ -21,7 +21,7 @@ from server.inference.asking import Ask
 from server.inference.engine import Engine
 from server.inference.errors import ModelNotLoadable
 from server.open_inference.repository import AWAY, NOT_YET, UNLOADED, index, load, ready, unload
-from tests.away import node_of, without_full_coverage
+from tests.away import node_of, url_of_all, with_names_and_without, without_full_coverage
 from tests.graphs import bundle, constant, dense, f32, looping
 from tests.integration.server.conftest import WAIT_SECONDS, StartEngine, until
 from tests.integration.server.test_catalogue import unloadable
@@ -72,9 +72,8 @@ async def test_the_index_of_a_cluster_tells_of_the_other_nodes_while_one_is_away
     redis_cluster: RedisNodes, engine: StartEngine
 ) -> None:
     without_full_coverage(redis_cluster)
-    url = f"redis+cluster://{','.join(f'127.0.0.1:{node.port}' for node in redis_cluster.nodes)}"
-    hint = node_of(redis_cluster, "insitu:models")
-    gone = next(node for node in redis_cluster.nodes if node is not hint)
+    url = url_of_all(redis_cluster)
+    hint, gone = with_names_and_without(redis_cluster)
     names = [f"m{at:02}" for at in range(40)]
     held_here, unheld, *_ = (name for name in names if node_of(redis_cluster, name) is gone)
     there, deleted, *_ = (name for name in names if node_of(redis_cluster, name) is not gone)

@@ -46,7 +46,7 @@ def killed(at: Event) -> Callable[[Event], None]:
 
 @pytest.mark.parametrize(("text", "table"), [(CLOUDS, clouds()), (LINE, line())], ids=["label", "value"])
 def test_folds_are_scored_each_by_a_network_of_its_own(text: str, table: Table) -> None:
-    made = Recipe.model_validate(recipe(text, epochs=20).as_data() | {"split": {"folds": 3}})
+    made = in_folds(recipe(text, epochs=20))
 
     found = cross_validated(made, table)
 
