@@ -16,7 +16,7 @@ from typing import Any
 from setuptools import setup
 
 HOT = {
-    "models": "assembly decoding encoding fields raw_sources rows templates text_sources ways",
+    "models": "assembly decoding encoding fields raw_sources rows stream_source templates text_sources ways",
     "server": "metrics",
     "server/counting": "cells series version_metrics",
     "server/inference": "answers asking awake batcher blocks columns gathering grouping jobs moments predictor "

@@ -133,7 +133,7 @@ def write(path: Path, text: str) -> None:
 
 def show(terminal: Terminal, path: Path, draft: "Draft") -> None:
     """Tell what was found, what of it is not learned from, and what to do next."""
-    rows, inputs = draft.looked.rows, len(draft.fields) + len(draft.looked.vectors)
+    rows, inputs = draft.looked.rows, draft.inputs
     if terminal.as_json:
         told = {"recipe": str(path), "rows": rows, "inputs": inputs, "left_out": dict(draft.left_out)}
         terminal.emit(told | {"rows_left_out": draft.bad_note})

@@ -156,7 +156,7 @@ def score(
         typer.Option(
             "--newer-than",
             metavar="TIME",
-            help="Only rows whose features were written since: 30m, 2h, 7d, an ISO time. Needs `time_field`.",
+            help="Only rows whose features were written since: 30m, 2h, 7d, an ISO time. By `time_field`, or a stream.",
         ),
     ] = None,
     max_errors: Annotated[

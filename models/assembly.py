@@ -32,7 +32,7 @@ from models.errors import (
 from models.features import FeatureView, InputView
 from models.inline_source import InlineReader
 from models.rows import Column, KeyedReader, Rows, keyed_reader, shaped, stacked
-from models.sources import InlineSource, ListSource, Source, VectorSource
+from models.sources import InlineSource, ListSource, Source, StreamSource, VectorSource
 from models.templates import KeyTemplate
 from models.tensors import Tensor
 from models.values import Missing
@@ -331,8 +331,7 @@ def checked(instance: Any) -> Instance:
 
 def fillable(source: Source) -> tuple[str, ...]:
     """Return the names that a request's `missing` may give a stand-in for."""
-    return (
-        (source.key,)
-        if isinstance(source, (VectorSource, ListSource))
-        else tuple(one.name for one in source.fields)
-    )
+    if isinstance(source, (VectorSource, ListSource)):
+        return (source.key,)
+    names = tuple(one.name for one in source.fields)
+    return (source.key, *names) if isinstance(source, StreamSource) else names

@@ -4,7 +4,15 @@ from collections.abc import Mapping, Sequence
 
 from models.errors import BadFeatureView, NotANumber, shown
 from models.features import FeatureView, InputView
-from models.sources import FeatureField, InlineSource, ListSource, Source, VectorSource
+from models.sources import (
+    FeatureField,
+    InlineSource,
+    ListSource,
+    SequenceSource,
+    Source,
+    StreamSource,
+    VectorSource,
+)
 from models.tensors import Dtype, TensorSpec, elements
 from models.values import number
 
@@ -76,21 +84,33 @@ def check_sources(one: InputView, dtype: Dtype) -> Shape:
     Raises: BadFeatureView, sources that cannot be joined or hold what the type does not take.
     """
     for source in one.sources:
-        if isinstance(source, VectorSource | ListSource):
+        if isinstance(source, VectorSource | SequenceSource):
             check_numbers(source, one.name, dtype)
-        else:
+        if not isinstance(source, VectorSource | ListSource):
             for field in source.fields:
                 check_field(field, one.name, dtype)
     return row_shape(one)
 
 
-def check_numbers(source: VectorSource | ListSource, name: str, dtype: Dtype) -> None:
-    """Refuse raw numbers where the graph takes text, and stand-ins that the type does not take."""
+def check_numbers(source: VectorSource | SequenceSource, name: str, dtype: Dtype) -> None:
+    """Refuse numbers where the graph takes text, and stand-ins that the type or a category does not take."""
     if dtype == "string":
-        raise BadFeatureView(f"input {name!r} takes text; a vector or list gives numbers, use a hash")
+        raise BadFeatureView(f"input {name!r} takes text; a vector, list or stream gives numbers, use a hash")
     check_number(source.default, dtype, f"default of key {source.key!r}")
-    if isinstance(source, ListSource) and source.pad != "none":
+    if isinstance(source, StreamSource):
+        check_default(source)
+    if isinstance(source, SequenceSource) and source.pad != "none":
         check_number(source.pad_value, dtype, f"pad_value of key {source.key!r}")
+
+
+def check_default(source: StreamSource) -> None:
+    """Refuse a step that stands in for a stream, where it is the number of no category of a field."""
+    for field in source.fields if source.default is not None else ():
+        if field.categories and source.default not in range(len(field.categories)):
+            raise BadFeatureView(
+                f"default of key {source.key!r} is {source.default:g}, which is the number of no category of field "
+                f"{field.name!r}; its categories are numbered from 0 to {len(field.categories) - 1}"
+            )
 
 
 def check_field(field: FeatureField, name: str, dtype: Dtype) -> None:
@@ -148,7 +168,7 @@ def source_shapes(source: Source) -> list[Shape]:
     """Return what a source adds to a row: one shape, or one a field of the request."""
     if isinstance(source, VectorSource):
         return [source.shape]
-    if isinstance(source, ListSource):
+    if isinstance(source, SequenceSource):
         return [(FREE if source.pad == "none" else source.last, *source.shape)]
     if isinstance(source, InlineSource):
         return [field.shape or (1,) for field in source.fields]

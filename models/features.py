@@ -24,7 +24,9 @@ from models.sources import (
     JsonSource,
     Keyed,
     ListSource,
+    SequenceSource,
     Source,
+    StreamSource,
     Strict,
     TimedSource,
     VectorSource,
@@ -54,13 +56,13 @@ class InputView(Strict):
     @property
     def free_length(self) -> bool:
         """Whether rows of this input may differ in their number of steps."""
-        lists = (source for source in self.sources if isinstance(source, ListSource))
-        return any(source.pad == "none" for source in lists)
+        sequences = (source for source in self.sources if isinstance(source, SequenceSource))
+        return any(source.pad == "none" for source in sequences)
 
     @model_validator(mode="after")
-    def _lengths_need_a_list(self) -> Self:
+    def _lengths_need_a_sequence(self) -> Self:
         if self.lengths is not None and not self.free_length:
-            raise ValueError(f"input {self.name!r} has lengths but no list source with pad: none")
+            raise ValueError(f"input {self.name!r} has lengths but no list or stream source with pad: none")
         if self.shape is not None and self.free_length:
             raise ValueError(f"input {self.name!r} has a free length, so it takes no shape")
         return self
@@ -86,16 +88,19 @@ class FeatureView(Strict):
         return tuple(source for source in every if not isinstance(source, InlineSource))
 
     @property
-    def timed(self) -> TimedSource:
-        """The first source that carries a time: it says when features were written.
+    def timed(self) -> TimedSource | StreamSource:
+        """The first source that carries a time, as the ids of a stream do: it says when features were written.
 
         Raises: BadRequest, none does.
         """
         for source in self.keyed:
-            if isinstance(source, TimedSource) and source.time_field is not None:
+            if isinstance(source, StreamSource) or (
+                isinstance(source, TimedSource) and source.time_field is not None
+            ):
                 return source
         raise BadRequest(
-            "newer_than needs to know when features were written; give a source of the view `time_field`",
+            "newer_than needs to know when features were written; give a source of the view `time_field`, "
+            "or read a stream",
             field="newer_than",
         )
 
@@ -164,7 +169,16 @@ def once_each(pairs: list[tuple[str, object]]) -> dict[str, object]:
 WORDS = sorted(
     {
         field.alias or name
-        for model in (HashSource, JsonSource, VectorSource, ListSource, InlineSource, JsonField, InlineField)
+        for model in (
+            HashSource,
+            JsonSource,
+            VectorSource,
+            ListSource,
+            StreamSource,
+            InlineSource,
+            JsonField,
+            InlineField,
+        )
         for name, field in (*model.model_fields.items(), *InputView.model_fields.items())
     }
 )

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from models.binding import source_shapes
 from models.features import FeatureView, InputView
-from models.sources import InlineField, InlineSource, ListSource, Source, VectorSource
+from models.sources import InlineField, InlineSource, ListSource, Source, StreamSource, VectorSource
 
 BLOCKS_MOST = 64  # features of one source without names
 Indices = NDArray[np.int64]
@@ -80,6 +80,8 @@ def of_source(source: Source, name: str, places: Indices) -> Iterator[NamedFeatu
         yield from blocks(source.key, name, places, source.key)
     elif isinstance(source, ListSource):
         yield from steps(source.key, name, places)
+    elif isinstance(source, StreamSource):
+        yield from fields_of_steps(source, name, places)
     else:
         whose = "the request" if isinstance(source, InlineSource) else source.key
         at = 0
@@ -98,6 +100,14 @@ def steps(label: str, name: str, places: Indices) -> Iterator[NamedFeature]:
     whole = places.shape[1:]
     size = -(-len(places) // BLOCKS_MOST)
     return cut(label, name, places, (size, *whole), label)
+
+
+def fields_of_steps(source: StreamSource, name: str, places: Indices) -> Iterator[NamedFeature]:
+    """Yield a feature a field and step of a sequence, or a field and block of steps where there are many."""
+    size = -(-len(places) * len(source.fields) // BLOCKS_MOST)
+    for at, field in enumerate(source.fields):
+        for one in cut(field.name, name, places[:, at], (min(size, len(places)),), source.key):
+            yield replace(one, categories=field.categories) if one.single else one
 
 
 def blocks(label: str, name: str, places: Indices, source: str = "") -> Iterator[NamedFeature]:

@@ -15,7 +15,7 @@ from models.decoding import Cell, all_finite, cast, checked, finite, lost
 from models.encoding import Form
 from models.errors import KeyMissing, WrongLength, WrongType, shown
 from models.fields import numbers_within
-from models.sources import ListSource, VectorSource
+from models.sources import ListSource, SequenceSource, VectorSource
 from models.tensor_strings import FIXED_BYTES, MAGIC, NUMPY, described, trailed, trailing
 from models.tensors import Tensor, elements, numpy_dtype
 from models.values import Place, number
@@ -177,11 +177,11 @@ class ListReader:
         if not isinstance(entries, list) or len(entries) > self._source.last:
             raise WrongType(cell.key, "a list")
         if not entries:
-            return self._padded(stand_in(cell, self._source, (1, *self._source.shape), self._dtype))
+            return padded(stand_in(cell, self._source, (1, *self._source.shape), self._dtype), self._source)
         if not all(isinstance(entry, bytes) for entry in entries):
             raise WrongType(cell.key, "a list")
         steps = self._raw(entries, cell) if self._source.encoding == "raw" else self._text(entries, cell)
-        return self._padded(self._layout.finite(steps, self._dtype, f"key {shown(cell.key)!r}"))
+        return padded(self._layout.finite(steps, self._dtype, f"key {shown(cell.key)!r}"), self._source)
 
     def _raw(self, entries: Sequence[bytes], cell: Cell) -> Tensor:
         """Entries of raw numbers, every one of the declared size."""
@@ -207,10 +207,11 @@ class ListReader:
         array = np.array(values, numpy_dtype(self._source.dtype))
         return array.reshape(len(entries), *self._source.shape)
 
-    def _padded(self, steps: Tensor) -> Tensor:
-        """Fill up to `last` steps where the source pads."""
-        short = self._source.last - len(steps)
-        if self._source.pad == "none" or not short:
-            return steps
-        fill = np.full((short, *steps.shape[1:]), self._source.pad_value, steps.dtype)
-        return np.concatenate((fill, steps) if self._source.pad == "left" else (steps, fill))
+
+def padded(steps: Tensor, source: SequenceSource) -> Tensor:
+    """Fill up to `last` steps where the source pads."""
+    short = source.last - len(steps)
+    if source.pad == "none" or not short:
+        return steps
+    fill = np.full((short, *steps.shape[1:]), source.pad_value, steps.dtype)
+    return np.concatenate((fill, steps) if source.pad == "left" else (steps, fill))

@@ -8,7 +8,15 @@ from models.features import FeatureView, InputView
 from models.recipe_data import Columnar, Data, Fielded, JsonTarget, KeyedTarget, RedisRows
 from models.recipe_faults import fault, meant
 from models.recipe_split import Split
-from models.sources import InlineSource, JsonField, ListSource, VectorSource, json_path
+from models.sources import (
+    InlineSource,
+    JsonField,
+    ListSource,
+    SequenceSource,
+    StreamSource,
+    VectorSource,
+    json_path,
+)
 from models.templates import KeyTemplate
 
 At = tuple[str | int, ...]
@@ -20,8 +28,8 @@ def check_input(view: InputView, number: int = 0) -> None:
         raise fault("is text; a network takes numbers, so give a field categories", "inputs", number, "dtype")
     if view.free_length and view.lengths is None:
         raise fault(
-            f"reads a list of free length; name the input that takes each row's length "
-            f"(lengths: {view.name}_length) or give the list pad: left or right",
+            f"reads a sequence of free length; name the input that takes each row's length "
+            f"(lengths: {view.name}_length) or give its source pad: left or right",
             *("inputs", number),
         )
     try:
@@ -103,15 +111,33 @@ def check_templates(rows: KeyTemplate, view: FeatureView, *beside: tuple[str, At
 
 
 def check_columns(view: FeatureView, data: Columnar) -> None:
-    """Refuse columns for a key that is no vector and no list of the view."""
-    arrays = (VectorSource, ListSource)
+    """Refuse columns for a key that is no vector, list or stream of the view, and texts in the steps of one."""
+    check_steps(view)
+    arrays = VectorSource | SequenceSource
     known = [source.key for one in view.inputs for source in one.sources if isinstance(source, arrays)]
     for key in data.columns:
         if key not in known:
             raise fault(
-                f"is for {key!r}, which is no vector and no list of the view{meant(key, known)}",
+                f"is for {key!r}, which is no vector, list or stream of the view{meant(key, known)}",
                 *("data", "columns", key),
             )
+
+
+def check_steps(view: FeatureView) -> None:
+    """Refuse categories in a stream that is read from a column: its steps are numbers there."""
+    for number, one in enumerate(view.inputs):
+        for index, source in enumerate(one.sources):
+            named = (
+                [field.name for field in source.fields if field.categories]
+                if isinstance(source, StreamSource)
+                else []
+            )
+            if named:
+                raise fault(
+                    f"has categories ({', '.join(named)}), and steps in a column are numbers; take the "
+                    "categories out, or learn from the streams themselves (source: redis)",
+                    *("features", "inputs", number, "sources", index, "fields"),
+                )
 
 
 def check_split(rows: KeyTemplate, split: Split, data: Data) -> None:

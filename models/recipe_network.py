@@ -18,7 +18,7 @@ from models.layers.network import NetworkLayer
 from models.layers.presets import Preset, Rows, expanded, misfit
 from models.recipe_faults import AS_BRANCHES, AS_LIST, AS_PRESET, fault
 from models.recipe_sections import Section
-from models.sources import ListSource, VectorSource
+from models.sources import ListSource, SequenceSource, VectorSource
 from models.tensors import Name
 
 LAYERS_LIMIT = 256
@@ -72,7 +72,7 @@ def layers_of(network: Network, view: InputView, task: str) -> tuple[Layer, ...]
 def rows_of(view: InputView, task: str) -> Rows:
     """Return what a preset is told of the rows of an input."""
     shape = tuple(None if dim == FREE else int(dim) for dim in row_shape(view))
-    steps = any(isinstance(source, ListSource) for source in view.sources)
+    steps = any(isinstance(source, SequenceSource) for source in view.sources)
     fields = [
         field
         for source in view.sources
@@ -82,7 +82,7 @@ def rows_of(view: InputView, task: str) -> Rows:
     return Rows(
         shape,
         "vector" if len(shape) < 2 else "sequence" if len(shape) == 2 and steps else "image",
-        categories=view.shape is None and any(field.categories for field in fields),
+        categories=view.shape is None and len(shape) < 2 and any(field.categories for field in fields),
         ordered=task == "forecasting",
     )
 

@@ -17,7 +17,7 @@ from models.features import FeatureView
 from models.layers.layer import Number
 from models.recipe_data import ColumnTarget, Fielded, FieldTarget, FollowingTarget, Target, VectorTarget
 from models.recipe_faults import fault
-from models.sources import ListSource
+from models.sources import SequenceSource
 
 AnyTarget = Target | ColumnTarget
 Task = Literal["classification", "multilabel", "regression", "forecasting", "anomaly"]
@@ -138,20 +138,22 @@ def check_series(target: AnyTarget | None, features: FeatureView) -> None:
     """Refuse a view without the one series whose next steps are to be forecast."""
     if not isinstance(target, FollowingTarget):
         return
-    lists = [source for one in features.inputs for source in one.sources if isinstance(source, ListSource)]
-    if len(lists) != 1 or not any(tuple(one.sources) == (lists[0],) for one in features.inputs):
+    found = [
+        source for one in features.inputs for source in one.sources if isinstance(source, SequenceSource)
+    ]
+    if len(found) != 1 or not any(tuple(one.sources) == (found[0],) for one in features.inputs):
         raise fault(
-            f"takes the end off a row's own list, and the view has {len(lists)} list sources; "
-            "give one input one list and no other source",
+            f"takes the end off a row's own list or stream, and the view has {len(found)} of these sources; "
+            "give one input one list or stream and no other source",
             *("data", "target"),
         )
-    if len(lists[0].shape) > 1:
+    if len(found[0].shape) > 1:
         raise fault(
-            f"takes a list whose entries are rows of channels, not of shape {list(lists[0].shape)}",
+            f"takes a list whose entries are rows of channels, not of shape {list(found[0].shape)}",
             *("data", "target"),
         )
-    if any(one >= lists[0].shape[0] for one in target.channels):
+    if any(one >= found[0].shape[0] for one in target.channels):
         raise fault(
-            f"names a channel that an entry of shape {list(lists[0].shape)} does not have",
+            f"names a channel that an entry of shape {list(found[0].shape)} does not have",
             *("data", "target", "channels"),
         )

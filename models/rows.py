@@ -14,12 +14,13 @@ from models.errors import InsituError, WrongLength
 from models.features import InputView
 from models.inline_source import InlineReader
 from models.raw_sources import ListReader, VectorReader
-from models.sources import HashSource, JsonSource, Keyed, ListSource, VectorSource
+from models.sources import HashSource, JsonSource, Keyed, ListSource, StreamSource, VectorSource
+from models.stream_source import StreamReader
 from models.tensors import Tensor
 from models.text_sources import HashReader, JsonReader
 from models.values import Fills, Missing
 
-KeyedReader = HashReader | JsonReader | VectorReader | ListReader
+KeyedReader = HashReader | JsonReader | VectorReader | ListReader | StreamReader
 Column = Tensor | list[Tensor | None]  # every row at once, or row by row: None where a row is out
 
 READERS: dict[type, Callable[[Any, str], KeyedReader]] = {
@@ -27,6 +28,7 @@ READERS: dict[type, Callable[[Any, str], KeyedReader]] = {
     JsonSource: JsonReader,
     VectorSource: VectorReader,
     ListSource: ListReader,
+    StreamSource: StreamReader,
 }
 
 

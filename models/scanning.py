@@ -20,7 +20,7 @@ from models.store import Client
 SCAN_COUNT = 2000  # keys Redis looks at per call: about 1 ms of its time
 GENTLE_COUNT = 200  # the same where others must be answered in between
 CHECK_SECONDS = 5.0  # between two looks at the slots of a cluster
-REDIS_TYPES = {"hash": "hash", "json": "ReJSON-RL", "vector": "string", "list": "list"}
+REDIS_TYPES = {"hash": "hash", "json": "ReJSON-RL", "vector": "string", "list": "list", "stream": "stream"}
 ENDED = '"ended"'  # the position after the last key
 
 

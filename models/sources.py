@@ -1,6 +1,6 @@
 """Sources of a feature view: one key template each, or the request itself; data only, no I/O.
 
-    Source = HashSource | JsonSource | VectorSource | ListSource | InlineSource
+    Source = HashSource | JsonSource | VectorSource | ListSource | StreamSource | InlineSource
 
 docs/feature-views.md shows each with the writes that fit it.
 """
@@ -225,6 +225,38 @@ class ListSource(KeyedSource):
         return self
 
 
+class StreamSource(KeyedSource):
+    """The last `last` entries of a stream, oldest first: a sequence for a recurrent network.
+
+    An entry is one step of `fields`: decimal text, or text of a category. Padding and `default` are
+    those of a list. The time is in the ids, as XADD gives them: `max_age_seconds` refuses a sequence
+    whose newest entry is older.
+    """
+
+    kind: Literal["stream"] = Field(alias="as")
+    fields: Annotated[
+        tuple[Annotated[FeatureField, BeforeValidator(named)], ...],
+        Field(min_length=1, max_length=FIELDS_LIMIT),
+        AfterValidator(once),
+    ]
+    last: Annotated[int, Field(ge=1, le=STEPS_LIMIT)]
+    pad: Literal["none", "left", "right"] = "none"
+    pad_value: FiniteFloat = 0.0
+    default: FiniteFloat | None = None
+    max_age_seconds: Annotated[float, Field(gt=0)] | None = None
+
+    @property
+    def shape(self) -> tuple[int]:
+        """The shape of one step: a number a field."""
+        return (len(self.fields),)
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        if len(self.fields) * self.last > ELEMENT_LIMIT:
+            raise ValueError(f"last times fields is over {ELEMENT_LIMIT} elements")
+        return self
+
+
 class InlineSource(Strict):
     """Values that the request carries."""
 
@@ -237,7 +269,8 @@ class InlineSource(Strict):
     ]
 
 
-Keyed = HashSource | JsonSource | VectorSource | ListSource
+SequenceSource = ListSource | StreamSource
+Keyed = HashSource | JsonSource | VectorSource | ListSource | StreamSource
 
 
 def with_kind(value: object) -> object:
@@ -247,7 +280,7 @@ def with_kind(value: object) -> object:
 
 Source = Annotated[
     Annotated[
-        HashSource | JsonSource | VectorSource | ListSource | InlineSource,
+        HashSource | JsonSource | VectorSource | ListSource | StreamSource | InlineSource,
         Field(discriminator="kind"),
     ],
     BeforeValidator(with_kind),

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from models.binding import row_shape
 from models.features import InputView
 from models.recipe import Recipe
-from models.sources import ListSource, Source, VectorSource
+from models.sources import SequenceSource, Source, VectorSource
 from models.tensors import elements
 from trainer.networks.building import Blueprint
 from trainer.networks.forms import FREE, Column, Entry, Form
@@ -32,7 +32,7 @@ def columns_of(view: InputView) -> tuple[Column, ...]:
 
 def columns_of_source(source: Source) -> Iterator[Column]:
     """Give the columns of one source."""
-    if isinstance(source, VectorSource | ListSource):
+    if isinstance(source, VectorSource | SequenceSource):
         yield from [Column()] * elements(source.shape)
         return
     for field in source.fields:

@@ -14,7 +14,7 @@ from models.fields import FieldReader
 from models.jobs import JobSpec, ToCsv, ToParquet
 from models.manifest import Manifest
 from models.privacy import Privacy
-from models.sources import FeatureField, ListSource, VectorSource
+from models.sources import FeatureField, ListSource, StreamSource, VectorSource
 from server.batch.scored import Ranking, settled
 from server.batch.selecting import Selection
 from server.batch.targets.error_list import ErrorList, open_error_list
@@ -101,6 +101,9 @@ def readers_of(plan: Plan, name: str) -> Iterator[FieldReader]:
         dtype = one.dtype or "float32"
         for source in one.sources:
             if not isinstance(source, VectorSource | ListSource):
-                yield from (FieldReader(field, dtype) for field in source.fields if field.name == name)
+                whole = isinstance(source, StreamSource) and source.key == name
+                yield from (
+                    FieldReader(field, dtype) for field in source.fields if whole or field.name == name
+                )
             elif source.key == name:
                 yield FieldReader(FeatureField(name="numbers"), dtype)

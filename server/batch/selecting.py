@@ -1,7 +1,7 @@
 """Selecting: which rows of a part are scored at all: those without an answer, those with new features."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from math import inf
 
 import orjson
 
@@ -9,7 +9,8 @@ from models.assembly import Plan
 from models.encoding import encoded
 from models.errors import BadRequest, InsituError, listed
 from models.jobs import JobSpec
-from models.sources import JsonSource, json_path
+from models.sources import JsonSource, StreamSource, json_path
+from models.stream_source import id_seconds
 from models.templates import KeyTemplate
 from models.text_sources import first
 from models.values import Raw, unix_time
@@ -56,7 +57,7 @@ class Written:
         self._template = KeyTemplate(self._source.key)
         if beyond := [name for name in self._template.placeholders if name not in plan.template.placeholders]:
             raise BadRequest(
-                f"newer_than needs {listed(beyond)} to find {self._source.time_field!r} in {self._source.key!r}, "
+                f"newer_than needs {listed(beyond)} to find {self._where} in {self._source.key!r}, "
                 f"which a row's key, {plan.template.text!r}, does not tell",
                 field="newer_than",
             )
@@ -76,8 +77,15 @@ class Written:
         # A key that the model does not read stays: scoring says so.
         return [key for key in keys if key not in old]
 
+    @property
+    def _where(self) -> str:
+        """What has the time, in words."""
+        return "the newest entry" if isinstance(self._source, StreamSource) else repr(self._source.time_field)
+
     def _command(self, values: Mapping[str, str]) -> bytes:
         at = self._template.fill(values)
+        if isinstance(self._source, StreamSource):
+            return encoded(("XREVRANGE", at, "+", "-", "COUNT", 1))
         field = self._source.time_field or ""
         if isinstance(self._source, JsonSource):
             return encoded(("JSON.GET", at, json_path(field)))
@@ -87,11 +95,17 @@ class Written:
         if isinstance(reply, Exception) or reply is None:
             return True  # scoring the row says what is wrong with it
         try:
-            return unix_time(self._value(reply), self._source.time_unit, "the time") >= self._since
+            return self._seconds(reply) >= self._since
         except InsituError:
             return True
 
-    def _value(self, reply: Raw) -> Any:
-        if not isinstance(self._source, JsonSource):
-            return reply
-        return first(orjson.loads(reply))
+    def _seconds(self, reply: Raw) -> float:
+        """Return when features were written, in Unix seconds; what says no time was never old.
+
+        Raises: NotANumber.
+        """
+        if isinstance(self._source, StreamSource):
+            added = id_seconds(reply[0][0].decode()) if reply else None
+            return inf if added is None else added
+        value = first(orjson.loads(reply)) if isinstance(self._source, JsonSource) else reply
+        return unix_time(value, self._source.time_unit, "the time")

@@ -20,7 +20,7 @@ from models.errors import BundleCorrupt, InsituError, ManifestUnreadable
 from models.features import FeatureView
 from models.manifest import Manifest
 from models.refusals import Refusal
-from models.sources import ListSource, VectorSource
+from models.sources import ListSource, StreamSource, VectorSource
 from models.store import ModelStore
 from models.tensors import elements, numpy_dtype
 from models.ways import Ways
@@ -49,6 +49,7 @@ SLOW_SECONDS = 1.0
 CLOSE_SECONDS = 1.0
 # Giving memory back walks the whole heap: after so much was let go, and not for every small version.
 GIVEN_BACK_BYTES = 32 << 20
+ENTRY_VALUE_BYTES = 128  # a name and a value of an entry of a stream, as Python has them
 COPIES = 2  # of a file, while it is loaded: as it was received, and as ONNX Runtime reads it
 
 
@@ -345,10 +346,12 @@ def returned() -> None:
 
 
 def row_bytes(view: FeatureView | None) -> int:
-    """Return how many bytes one row reads at the most, what is raw in Redis alone."""
+    """Return how many bytes one row reads at the most: what is raw in Redis, and the steps of streams, about."""
     sources = [source for one in view.inputs for source in one.sources] if view else []
     vectors = [one for one in sources if isinstance(one, VectorSource)]
     lists = [one for one in sources if isinstance(one, ListSource)]
     raw = [elements(one.shape) * numpy_dtype(one.dtype).itemsize for one in vectors]
     raw += [elements(one.shape) * one.last * numpy_dtype(one.dtype).itemsize for one in lists]
+    streams = [one for one in sources if isinstance(one, StreamSource)]
+    raw += [len(one.fields) * one.last * ENTRY_VALUE_BYTES for one in streams]
     return max(1, sum(raw))

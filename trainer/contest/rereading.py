@@ -15,7 +15,7 @@ from models.features import FeatureView
 from models.privacy import Privacy
 from models.recipe import Recipe
 from models.recipe_data import FollowingTarget, RedisRows
-from models.sources import ListSource
+from models.sources import SequenceSource
 from models.store import ModelStore
 from models.tensors import Tensor
 from trainer.contest.champion import Answers, own_view
@@ -73,13 +73,15 @@ async def read_as(store: ModelStore, recipe: Recipe, view: FeatureView, folder: 
 
 
 def check_series(recipe: Recipe, view: FeatureView) -> None:
-    """Refuse a view without the one list whose end is forecast.
+    """Refuse a view without the one list or stream whose end is forecast.
 
     Raises: Incomparable.
     """
-    lists = [source for one in view.inputs for source in one.sources if isinstance(source, ListSource)]
-    if isinstance(recipe.data.target, FollowingTarget) and len(lists) != 1:
-        raise Incomparable(f"the champion reads {len(lists)} lists, so it cannot be shown the start of one")
+    found = [source for one in view.inputs for source in one.sources if isinstance(source, SequenceSource)]
+    if isinstance(recipe.data.target, FollowingTarget) and len(found) != 1:
+        raise Incomparable(
+            f"the champion reads {len(found)} lists or streams, so it cannot be shown the start of one"
+        )
 
 
 def found_again(table: Table, given: Answered) -> tuple[Indices, Indices]:

@@ -15,12 +15,22 @@ class JsonDocument:
         return bool(self.members)
 
 
-Value = Mapping[str, str] | bytes | tuple[bytes, ...] | JsonDocument
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """The entries of a stream, oldest first: fields with their texts."""
+
+    steps: tuple[Mapping[str, str], ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.steps)
+
+
+Value = Mapping[str, str] | bytes | tuple[bytes, ...] | JsonDocument | Entries
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """One key: a hash of text, a string or a list of bytes, a JSON document."""
+    """One key: a hash of text, a string or a list of bytes, a JSON document, a stream."""
 
     key: str
     value: Value

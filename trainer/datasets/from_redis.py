@@ -22,7 +22,7 @@ from models.recipe import Recipe
 from models.recipe_data import FieldTarget, RedisRows
 from models.redis_failures import redis_errors
 from models.scanning import redis_type, scan
-from models.sources import HashSource, JsonSource, ListSource, VectorSource
+from models.sources import HashSource, JsonSource, SequenceSource, StreamSource, VectorSource
 from models.store import Client
 from models.templates import KeyTemplate
 from models.tensors import Tensor, elements
@@ -109,7 +109,7 @@ def without_age_limit(view: FeatureView) -> FeatureView:
             update={
                 "sources": tuple(
                     source.model_copy(update={"max_age_seconds": None})
-                    if isinstance(source, HashSource | JsonSource)
+                    if isinstance(source, HashSource | JsonSource | StreamSource)
                     else source
                     for source in one.sources
                 )
@@ -289,7 +289,7 @@ def most_elements(recipe: Recipe) -> int:
     """Return how many numbers one row can have at most."""
     count = 0
     for source in (source for one in recipe.features.inputs for source in one.sources):
-        if isinstance(source, ListSource):
+        if isinstance(source, SequenceSource):
             count += source.last * elements(source.shape)
         elif isinstance(source, VectorSource):
             count += elements(source.shape)

@@ -17,7 +17,7 @@ from models.errors import SourceUnsupported
 from models.redis_failures import redis_errors
 from models.sources import json_path
 from models.store import Client
-from trainer.datasets.dataset import Dataset, JsonDocument, Stored
+from trainer.datasets.dataset import Dataset, Entries, JsonDocument, Stored
 from trainer.errors import DatasetConflict
 
 WRONG_TYPE = ("WRONGTYPE", "wrong Redis type")  # Redis's own words, and those of its JSON module
@@ -103,11 +103,15 @@ def reading(stored: Stored) -> tuple[str | int, ...]:
         return ("LRANGE", stored.key, 0, len(stored.value))
     if isinstance(stored.value, JsonDocument):
         return ("JSON.GET", stored.key, *map(json_path, stored.value.members))
+    if isinstance(stored.value, Entries):
+        return ("XRANGE", stored.key, "-", "+", "COUNT", len(stored.value.steps) + 1)
     return ("HMGET", stored.key, *stored.value)
 
 
 def holds(stored: Stored, found: Any) -> bool:
     """Whether a key holds what it should; a hash may have other fields beside, a document other members.
+
+    Entries of a stream are told by their fields: an id says when they were added.
 
     Raises: ResponseError, Redis refused for another reason than the type of the key.
     """
@@ -119,6 +123,11 @@ def holds(stored: Stored, found: Any) -> bool:
         return bool(found == stored.value)
     if isinstance(stored.value, JsonDocument):
         return members_of(stored.value, found) == stored.value.members
+    if isinstance(stored.value, Entries):
+        wanted_steps = [
+            {name.encode(): text.encode() for name, text in one.items()} for one in stored.value.steps
+        ]
+        return [fields for _, fields in found] == wanted_steps
     wanted = stored.value if isinstance(stored.value, tuple) else [v.encode() for v in stored.value.values()]
     return list(found) == list(wanted)
 
@@ -146,6 +155,9 @@ async def write(redis: Client, part: Sequence[Stored]) -> None:
             pipeline.rpush(stored.key, *stored.value)
         elif isinstance(stored.value, JsonDocument):
             pipeline.execute_command("JSON.SET", stored.key, "$", json.dumps(stored.value.members))
+        elif isinstance(stored.value, Entries):
+            for step in stored.value.steps:
+                pipeline.xadd(stored.key, dict(step))
         else:
             pipeline.hset(stored.key, mapping=dict(stored.value))
     await pipeline.execute()

@@ -1,8 +1,8 @@
 """Ends taken off series: what a forecast is shown, and the steps that followed.
 
-Each list is read longer than the network will see it. From its newest end backwards, `windows`
+Each list or stream is read longer than the network will see it. From its newest end backwards, `windows`
 times, the last `steps` are the truth and what stands before them is the input, as the view would
-give it had the list ended there.
+give it had it ended there.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from models.errors import shown
 from models.features import FeatureView, InputView
 from models.recipe import Recipe
 from models.recipe_data import FollowingTarget
-from models.sources import ListSource
+from models.sources import SequenceSource
 from models.tensors import Tensor
 from trainer.errors import UnlabelledRow
 from trainer.table import Table
@@ -25,11 +25,11 @@ LENGTHS = "lengths of the series"  # no graph has an input of that name: it has 
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """The one input of a view whose list is forecast."""
+    """The one input of a view whose list or stream is forecast."""
 
     target: FollowingTarget
     view: InputView
-    source: ListSource
+    source: SequenceSource
 
     @classmethod
     def of(cls, recipe: Recipe) -> "Series | None":
@@ -41,7 +41,7 @@ class Series:
             cls(target, one, source)
             for one in recipe.features.inputs
             for source in one.sources
-            if isinstance(source, ListSource)
+            if isinstance(source, SequenceSource)
         )
 
     def longer(self, view: FeatureView) -> FeatureView:

@@ -7,7 +7,7 @@ from models.errors import listed, shown
 from models.number_marks import CURE
 from models.sources import FIELDS_LIMIT, TEXT_LIMIT
 from trainer.drafting.facts import Facts, by_count, stand_in
-from trainer.drafting.look import A_TIME, Looked, storable
+from trainer.drafting.look import A_TIME, Looked, Vector, storable
 from trainer.errors import BadData
 
 CLASSES_MOST = 200
@@ -56,9 +56,16 @@ class Draft:
     task_note: str = ""
     labels: tuple[tuple[str, int], ...] = ()
     fields: list[Field] = field(default_factory=list)
+    steps: list[Field] = field(default_factory=list)
+    """The fields of each entry, of rows that are streams."""
     left_out: list[tuple[str, str]] = field(default_factory=list)
     bad_share: float = 0.0
     bad_note: str = ""
+
+    @property
+    def inputs(self) -> int:
+        """How many columns there are to learn from: fields, of rows or entries, and arrays."""
+        return len(self.fields) + len(self.steps) + sum(not one.fields for one in self.looked.vectors)
 
     @property
     def sizes(self) -> Sizes:
@@ -86,6 +93,7 @@ def drafted(looked: Looked) -> Draft:
     choose_task(draft)
     for one in looked.vectors:
         share_of_bad(draft, one.bad, f"{one.bad} rows have no {one.name}, or one of no finite numbers")
+        choose_steps(draft, one)
     scores = scored(looked)
     for facts in looked.fields:
         reason = scores.get(facts.name) or useless(facts, looked.key)
@@ -100,10 +108,20 @@ def drafted(looked: Looked) -> Draft:
             f"there are {len(draft.fields)} columns to learn from, a hash is read with {FIELDS_LIMIT} fields at most; "
             "put the numbers of a row into a column of lists, or into an array of an .npz file"
         )
-    if not draft.fields and not looked.vectors:
+    if not draft.fields and not any(one.kind != "stream" or draft.steps for one in looked.vectors):
         told = "; ".join(f"{name}: {reason}" for name, reason in draft.left_out) or "there is no other column"
         raise BadData(f"nothing to learn from beside the target ({told})")
     return draft
+
+
+def choose_steps(draft: Draft, one: Vector) -> None:
+    """Choose the fields of a stream's entries."""
+    for facts in one.fields:
+        reason = useless(facts, draft.looked.key)
+        if reason:
+            draft.left_out.append((facts.name, reason))
+        else:
+            draft.steps.append(field_of(facts, draft.looked.every))
 
 
 def choose_task(draft: Draft) -> None:

@@ -25,7 +25,7 @@ A_TIME = "it is a time; make numbers of it, or part the rows by it: split: {time
 class Vector:
     """An array a row: `shape`, of any number of steps where `steps` says how many at most.
 
-    `bad` rows have none, or something that is no finite number.
+    `bad` rows have none, or something that is no finite number. `fields` are those of a stream's entries.
     """
 
     name: str
@@ -36,6 +36,7 @@ class Vector:
     steps: int = 0
     free: bool = False
     bad: int = 0
+    fields: tuple[Facts, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

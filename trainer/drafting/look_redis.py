@@ -24,7 +24,8 @@ ROWS_SAMPLED = 5000
 KEYS_A_TRIP = 256
 DOCUMENTS_A_TRIP = 32
 LIST_STEPS = 64
-KINDS = {b"hash": "hash", b"string": "vector", b"list": "list", b"ReJSON-RL": "json"}
+STREAM_STEPS = 256  # a stream may be without an end: so many of its last entries are looked at
+KINDS = {b"hash": "hash", b"string": "vector", b"list": "list", b"stream": "stream", b"ReJSON-RL": "json"}
 
 
 async def look_at_redis(redis: Client, match: str, target: str, name: str) -> Looked:
@@ -63,12 +64,13 @@ async def look_at_redis(redis: Client, match: str, target: str, name: str) -> Lo
         others = features(held.columns, own)
         looked = Looked(name, words, key, scaled(truth, rows_there), at, others, every=every)
         return replace(looked, left_out=held.left_out, paths=held.paths)
-    if kind not in ("vector", "list"):
+    if kind not in ARRAYS:
         raise BadData(
-            f"the keys that match {match!r} are of type {kind}; rows are hashes, JSON documents, strings or lists"
+            f"the keys that match {match!r} are of type {kind}; rows are hashes, JSON documents, strings, lists or "
+            "streams"
         )
     truth, at = await truth_beside(redis, sample, places, target, {})
-    vector = await (string_of if kind == "vector" else list_of)(redis, sample, name, key)
+    vector = await ARRAYS[kind](redis, sample, name, key)
     return Looked(name, words, key, scaled(truth, rows_there), at, [], [vector], every=every)
 
 
@@ -126,12 +128,18 @@ async def replies(redis: Client, commands: Sequence[tuple[Any, ...]]) -> list[An
 
 async def hashes(redis: Client, keys: Sequence[str]) -> Held:
     """Return what some hashes hold."""
-    rows = [fields_of(reply) for reply in await replies(redis, [("HGETALL", key) for key in keys])]
+    return Held(
+        facts_of([fields_of(one) for one in await replies(redis, [("HGETALL", key) for key in keys])])
+    )
+
+
+def facts_of(rows: Sequence[Mapping[str, str]]) -> dict[str, Facts]:
+    """Return what is known of each field of some hashes, or entries."""
     names = list(dict.fromkeys(name for row in rows for name in row))
     facts = {name: Facts(name, stored=True) for name in names}
     for name in names:
         facts[name].add(pa.array([row.get(name) for row in rows], pa.string()))
-    return Held(facts)
+    return facts
 
 
 async def documents(redis: Client, keys: Sequence[str]) -> Held:
@@ -237,3 +245,21 @@ async def list_of(redis: Client, keys: Sequence[str], name: str, key: str) -> Ve
         )
     longest = max(len(entries) for entries in every)
     return Vector(name, key, "list", (size // 4,), "float32", max(LIST_STEPS, longest), free=True)
+
+
+async def stream_of(redis: Client, keys: Sequence[str], name: str, key: str) -> Vector:
+    """Return the sequence that the last entries of streams make, with what is known of their fields.
+
+    Raises: BadData, no entries any more.
+    """
+    commands = [("XREVRANGE", one, "+", "-", "COUNT", STREAM_STEPS) for one in keys[:200]]
+    every = still_there(await replies(redis, commands), key)
+    steps = [fields_of(fields) for entries in every for _, fields in reversed(entries)]
+    fields = tuple(features(facts_of(steps), None))
+    longest = max(len(entries) for entries in every)
+    return Vector(
+        name, key, "stream", (len(fields),), steps=max(LIST_STEPS, longest), free=True, fields=fields
+    )
+
+
+ARRAYS = {"vector": string_of, "list": list_of, "stream": stream_of}

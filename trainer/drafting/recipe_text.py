@@ -82,10 +82,12 @@ def features(draft: Draft) -> Iterator[str]:
         yield f"    - name: {word(one.name)}"
         if one.dtype != "float32":
             yield f"      dtype: {one.dtype}"
-        if one.kind == "list" and one.free:
+        if one.kind in ("list", "stream") and one.free:
             yield f"      lengths: {word(one.name + '_length')}"
         yield "      sources:"
-        yield f"        - {source_text(draft, one)}"
+        yield from (
+            stream_lines(draft, one) if one.kind == "stream" else [f"        - {source_text(draft, one)}"]
+        )
     if draft.left_out:
         yield "  # left out:"
         yield from (
@@ -94,6 +96,15 @@ def features(draft: Draft) -> Iterator[str]:
         )
     if len(draft.left_out) > LEFT_OUT_SHOWN:
         yield f"  #   and {len(draft.left_out) - LEFT_OUT_SHOWN} more"
+
+
+def stream_lines(draft: Draft, one: Vector) -> Iterator[str]:
+    """Give the source of a stream."""
+    yield f"        - key: {json.dumps(source_key(draft, one))}"
+    yield "          as: stream"
+    yield noted(f"          last: {one.steps}", "entries, oldest first; each is a step")
+    yield noted("          fields:", "of an entry; these are what the network reads")
+    yield from (noted(f"            - {field_text(step)}", step.note) for step in draft.steps)
 
 
 def printable(text: str) -> str:
@@ -206,7 +217,7 @@ def fields_branch(draft: Draft) -> list[str]:
 def vector_branch(draft: Draft, one: Vector) -> str | list[str]:
     """Return what reads an array."""
     sizes = draft.sizes
-    if one.kind == "list":
+    if one.kind in ("list", "stream"):
         return f"{{preset: gru, width: {sizes.width}, dropout: {sizes.dropout}}}"
     if is_image(one):
         return f"{{preset: cnn, dropout: {sizes.dropout}}}"

@@ -4,7 +4,7 @@ import numpy as np
 
 from models.binding import FREE, row_shape
 from models.features import InputView
-from models.sources import HashSource, InlineSource, JsonSource
+from models.sources import HashSource, InlineSource, JsonSource, StreamSource
 
 STATISTICS = ("mean", "deviation", "least", "most")  # of each channel of a sequence, in this order
 
@@ -24,7 +24,7 @@ def last_axis(view: InputView) -> list[str]:
     """Return names along the axis on which the sources are joined: a field's own, else input and number."""
     names: list[str] = []
     for source in view.sources:
-        if isinstance(source, HashSource | JsonSource | InlineSource):
+        if isinstance(source, HashSource | JsonSource | StreamSource | InlineSource):
             names += [field.name for field in source.fields]
         else:
             names += [f"{view.name}[{len(names) + at}]" for at in range(source.shape[-1])]

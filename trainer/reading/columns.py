@@ -13,7 +13,15 @@ from models.errors import FeatureError, listed, shown
 from models.features import FeatureView, InputView
 from models.recipe_data import Columnar
 from models.rows import shaped
-from models.sources import FeatureField, InlineField, ListSource, Source, VectorSource
+from models.sources import (
+    FeatureField,
+    InlineField,
+    ListSource,
+    SequenceSource,
+    Source,
+    StreamSource,
+    VectorSource,
+)
 from models.tensors import Tensor
 from trainer.errors import BadData
 from trainer.reading.cells import Batch, FieldColumn, is_number, is_text
@@ -80,6 +88,8 @@ class ViewColumns:
                 yield VectorPart(source, self._stored(source, view, source.dtype), dtype)
             elif isinstance(source, ListSource):
                 yield ListPart(source, self._stored(source, view, source.dtype), dtype)
+            elif isinstance(source, StreamSource):
+                yield ListPart(source, self._stored(source, view, dtype), dtype)
             else:
                 for field in source.fields:
                     yield self._field(field, dtype)
@@ -97,7 +107,7 @@ class ViewColumns:
             )
         return FieldColumn(field, dtype)
 
-    def _stored(self, source: VectorSource | ListSource, view: InputView, stored: str) -> Stored:
+    def _stored(self, source: VectorSource | SequenceSource, view: InputView, stored: str) -> Stored:
         asked = self._data.columns.get(source.key, (view.name,))
         names = [name for pattern in asked for name in self._matching(pattern, source)]
         self.names.extend(names)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from models.decoding import cast, lost
 from models.errors import FeatureError, NotANumber, shown
-from models.sources import FeatureField, InlineField, ListSource, VectorSource
+from models.sources import FeatureField, InlineField, SequenceSource, VectorSource
 from models.tensors import Tensor, elements, numpy_dtype
 from trainer.reading.cells import Batch, CellEmpty, FieldColumn, absent, is_number
 
@@ -177,9 +177,9 @@ class Ragged:
 
 
 class ListPart:
-    """A list of the view: its last steps, padded where the view says so."""
+    """A list or stream of the view: its last steps, padded where the view says so."""
 
-    def __init__(self, source: ListSource, stored: Stored, dtype: str) -> None:
+    def __init__(self, source: SequenceSource, stored: Stored, dtype: str) -> None:
         self._source, self._stored, self._dtype = source, stored, numpy_dtype(dtype)
         self._step = elements(source.shape)
 

@@ -13,10 +13,18 @@ from models.errors import shown
 from models.features import FeatureView, InputView
 from models.recipe import Recipe
 from models.recipe_data import Arrays, ColumnTarget, RedisRows
-from models.sources import HashSource, InlineSource, JsonSource, Keyed, ListSource, VectorSource
+from models.sources import (
+    HashSource,
+    InlineSource,
+    JsonSource,
+    Keyed,
+    SequenceSource,
+    StreamSource,
+    VectorSource,
+)
 from models.templates import KeyTemplate
 from models.tensors import Tensor, elements, numpy_dtype
-from trainer.datasets.dataset import Dataset, JsonDocument, Row, Stored, Value
+from trainer.datasets.dataset import Dataset, Entries, JsonDocument, Row, Stored, Value
 from trainer.datasets.series import Series
 from trainer.errors import BadData
 from trainer.reading.cells import Batch, plain, texts
@@ -132,13 +140,14 @@ class StoredRows:
         array = self._array(part, source, number, row)
         if array is None:
             return b""
+        if isinstance(source, StreamSource):
+            return Entries(tuple(texts_of(source, step) for step in array.reshape(-1, len(source.fields))))
         raw = array.astype(numpy_dtype("uint8" if source.dtype == "bool" else source.dtype))
         if isinstance(source, VectorSource):
             return raw.tobytes()
         steps = raw.reshape(-1, elements(source.shape))
-        if source.encoding == "text":
-            return tuple(",".join(map(repr, step.tolist())).encode() for step in steps)
-        return tuple(step.tobytes() for step in steps)
+        text = source.encoding == "text"
+        return tuple(",".join(map(repr, one.tolist())).encode() if text else one.tobytes() for one in steps)
 
     def _texts(
         self, part: Part, source: HashSource | JsonSource, number: int, row: Mapping[str, Any]
@@ -165,14 +174,10 @@ class StoredRows:
         """Return the fields of a row whose input lies in one array."""
         if part.view.name not in self._whole:
             return {}
-        numbers = part.of(self._whole[part.view.name][0][number]).reshape(-1).tolist()
-        return {
-            field.name: field.categories[int(value)] if field.categories else repr(value)
-            for field, value in zip(source.fields, numbers, strict=True)
-        }
+        return texts_of(source, part.of(self._whole[part.view.name][0][number]).reshape(-1))
 
     def _array(
-        self, part: Part, source: VectorSource | ListSource, number: int, row: Mapping[str, Any]
+        self, part: Part, source: VectorSource | SequenceSource, number: int, row: Mapping[str, Any]
     ) -> Tensor | None:
         if part.view.name in self._whole:
             array, lengths = self._whole[part.view.name]
@@ -181,7 +186,8 @@ class StoredRows:
         found = [row[one] for one in self._expanded(patterns)]
         value = found[0] if len(found) == 1 else found
         if isinstance(value, bytes):
-            return np.frombuffer(value, numpy_dtype(source.dtype))
+            stored = (part.view.dtype or "float32") if isinstance(source, StreamSource) else source.dtype
+            return np.frombuffer(value, numpy_dtype(stored))
         if value is None or any(one is None for one in found):
             return None
         return np.asarray(value, np.float64).reshape(-1) if not isinstance(value, list) else flattened(value)
@@ -199,6 +205,14 @@ class StoredRows:
                 columns = {name: plain(part.column(name).slice(0, rows), self._missing) for name in unique}
                 yield Batch(columns, start, rows, Faults(shown(self._source.name)))
                 start += rows
+
+
+def texts_of(source: HashSource | JsonSource | StreamSource, numbers: Tensor) -> dict[str, str]:
+    """Return the numbers of a source's fields as the texts that are stored; of a category its own."""
+    return {
+        field.name: field.categories[int(value)] if field.categories else repr(value)
+        for field, value in zip(source.fields, numbers.tolist(), strict=True)
+    }
 
 
 def json_places(recipe: Recipe) -> dict[str, dict[str, Steps]]:

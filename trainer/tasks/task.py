@@ -10,7 +10,7 @@ from torch.nn import functional
 from models.answers import AnswerSpec
 from models.recipe import Recipe
 from models.recipe_data import ColumnTarget, Fielded, FollowingTarget, VectorTarget
-from models.sources import ListSource
+from models.sources import SequenceSource
 from trainer.table import Table
 from trainer.tasks.anomaly import USUAL_SHARE, Anomaly
 from trainer.tasks.multilabel import Multilabel
@@ -146,7 +146,10 @@ def steps_of(recipe: Recipe) -> tuple[int, int]:
     if not isinstance(target, FollowingTarget):
         return 1, 1
     entries = (
-        one.shape[0] for view in recipe.features.inputs for one in view.sources if isinstance(one, ListSource)
+        one.shape[0]
+        for view in recipe.features.inputs
+        for one in view.sources
+        if isinstance(one, SequenceSource)
     )
     return target.steps, len(target.channels) or next(entries)
 

@@ -27,7 +27,7 @@ function drawSource(source) {
     h("p", { class: "source-head" },
       source.key === undefined ? h("b", {}, "the request") : template(source.key), h("span", { class: "badge" }, kind)),
     detail(kind, source),
-    source.max_age_seconds && h("p", { class: "hint" }, `refused when ${source.time_field} is over ${number(source.max_age_seconds)} s old`));
+    source.max_age_seconds && h("p", { class: "hint" }, `refused when ${source.time_field ?? "the newest entry"} is over ${number(source.max_age_seconds)} s old`));
 }
 
 /** A key template with its placeholders marked. */
@@ -37,12 +37,16 @@ export function template(text) {
 }
 
 function detail(kind, source) {
+  const absent = source.default === undefined ? "" : `, ${source.default} when absent`;
+  if (kind === "stream") return [h("p", {}, `the last ${source.last} entries${padding(source)}${absent}, each of`), fields(source.fields)];
   if (source.fields) return fields(source.fields);
   const shape = `${source.dtype ?? "float32"} ${bracketed(source.shape)}`;
-  const absent = source.default === undefined ? "" : `, ${source.default} when absent`;
   if (kind === "vector") return h("p", {}, `raw bytes, ${shape}${absent}`);
-  const padding = { left: ", padded on the left", right: ", padded on the right" }[source.pad] ?? ", of any length";
-  return h("p", {}, `the last ${source.last} entries, each ${shape} as ${source.encoding ?? "raw"}${padding}${absent}`);
+  return h("p", {}, `the last ${source.last} entries, each ${shape} as ${source.encoding ?? "raw"}${padding(source)}${absent}`);
+}
+
+function padding(source) {
+  return { left: ", padded on the left", right: ", padded on the right" }[source.pad] ?? ", of any length";
 }
 
 function fields(given) {

@@ -116,10 +116,10 @@ def image() -> Case:
     return case(bundle(graph, "image", view, labels=LABELS), write, {"image": pixels}, "img")
 
 
-def sequence() -> Case:
-    """A GRU over lists of different lengths; the graph takes the lengths."""
-    hidden, width = 5, 4
-    graph = model(
+def recurrent(width: int) -> bytes:
+    """A GRU over sequences of different lengths; the graph takes the lengths."""
+    hidden = 5
+    return model(
         [
             node("Transpose", "x", "steps", perm=[1, 0, 2]),
             node("Cast", "x_length", "lengths", to=TensorProto.INT32),
@@ -136,19 +136,56 @@ def sequence() -> Case:
             "w2": weights(hidden, 1),
         },
     )
-    source = {"key": "walk:{id}", "as": "list", "dtype": "float32", "shape": [width], "last": 9}
-    view = {"inputs": [{"name": "x", "lengths": "x_length", "sources": [source]}]}
+
+
+def sequences(width: int) -> Tensors:
+    """Steps of rows of every length, zeros behind them."""
     lengths = np.array([1 + row for row in range(ROWS)], np.int64)
     steps = np.zeros((ROWS, ROWS, width), np.float32)
     for row, length in enumerate(lengths):
         steps[row, :length] = weights(int(length), width)
+    return {"x": steps, "x_length": lengths}
+
+
+def sequence() -> Case:
+    """Sequences in lists of raw numbers."""
+    source = {"key": "walk:{id}", "as": "list", "dtype": "float32", "shape": [4], "last": 9}
+    view = {"inputs": [{"name": "x", "lengths": "x_length", "sources": [source]}]}
+    tensors = sequences(4)
+    steps, lengths = tensors["x"], tensors["x_length"]
 
     def write(redis: Redis) -> None:
         for row, length in enumerate(lengths):
             redis.rpush(f"walk:{row}", *(step.tobytes() for step in steps[row, :length]))
 
-    made = bundle(graph, "sequence", view, task="regression")
-    return case(made, write, {"x": steps, "x_length": lengths}, "walk")
+    made = bundle(recurrent(4), "sequence", view, task="regression")
+    return case(made, write, tensors, "walk")
+
+
+def stream() -> Case:
+    """Sequences in streams: numbers, a category, a default, and entries from before the last ones."""
+    fields = ["temp", {"name": "mode", "categories": ["idle", "run"]}, {"name": "load", "default": 0.5}]
+    source = {"key": "sensor:{id}", "as": "stream", "fields": fields, "last": ROWS}
+    view = {"inputs": [{"name": "x", "lengths": "x_length", "sources": [source]}]}
+    tensors = sequences(3)
+    steps, lengths = tensors["x"], tensors["x_length"]
+    for row, length in enumerate(lengths):
+        steps[row, :length, 1] = np.arange(length) % 2
+        steps[row, :length:2, 2] = 0.5
+
+    def write(redis: Redis) -> None:
+        redis.xadd(f"sensor:{ROWS - 1}", {"temp": "99", "mode": "run"}, id="1-0")
+        for row, length in enumerate(lengths):
+            for at, (temp, mode, load) in enumerate(steps[row, :length].tolist()):
+                told: dict[Any, Any] = {
+                    "mode": ["idle", "run"][int(mode)],
+                    "note": "none",
+                    "temp": repr(temp),
+                }
+                redis.xadd(f"sensor:{row}", told | ({"load": repr(load)} if at % 2 else {}), id=f"{at + 1}-1")
+
+    made = bundle(recurrent(3), "stream", view, task="regression")
+    return case(made, write, tensors, "sensor")
 
 
 def several_sources() -> Case:
@@ -246,6 +283,7 @@ CASES = {
         hash_with_categories(),
         image(),
         sequence(),
+        stream(),
         several_sources(),
         multilabel(),
         fixed_batch(),

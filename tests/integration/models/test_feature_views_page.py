@@ -124,7 +124,7 @@ async def test_a_section_does_what_it_shows(name: str, server: Any) -> None:
 
 
 def test_every_section_with_a_view_is_run() -> None:
-    assert len(RUNNING) == 10
+    assert len(RUNNING) == 11
 
 
 def test_the_view_that_is_wrong_is_told_as_the_page_says() -> None:

@@ -611,6 +611,28 @@ async def test_sequences_of_their_own_lengths_are_explained_by_their_steps(
     assert second["walk:{id}[4]"] == 4.0
 
 
+async def test_a_sequence_in_a_stream_is_explained_by_fields_and_steps(
+    engine: StartEngine, store: ModelStore, redis: Redis
+) -> None:
+    source = {"key": "sensor:{id}", "as": "stream", "fields": ["temp", "load"], "last": 9}
+    view = {"inputs": [{"name": "x", "lengths": "lengths", "sources": [source]}]}
+    made = bundle(last_step(), "sensors", view)
+    card = {"reference": {"of": "a typical step", "inputs": {"x": [[[1.0, 1.0]]]}}}
+    await store.publish(Bundle(made.manifest.model_copy(update={"card": card}), made.onnx))
+    for at in (1, 2, 3):
+        await redis.xadd("sensor:1", {"load": 7, "temp": at})
+    running = await engine()
+
+    answer = await running.explainer.explain(Ask("sensors", keys=["sensor:1"]), Wish(element=0))
+
+    (told,) = (contributions(row.body) for row in answer.rows)
+    assert told == {
+        "temp[2]": 2.0,
+        **{f"temp[{at}]": 0.0 for at in (0, 1)},
+        **{f"load[{at}]": 0.0 for at in range(3)},
+    }
+
+
 async def test_a_row_that_the_reference_does_not_fit_fails_alone(
     engine: StartEngine, store: ModelStore, redis: Redis
 ) -> None:

@@ -13,6 +13,7 @@ import pytest
 from redis.asyncio import Redis
 
 from models import ledger as ledger_module
+from models.assembly import Plan
 from models.bundle import Bundle
 from models.errors import (
     BadFeatureView,
@@ -22,6 +23,7 @@ from models.errors import (
     RedisRefused,
     RedisUnavailable,
 )
+from models.features import FeatureView
 from models.job_errors import JobNotFound, RowsElsewhere
 from models.jobs import JobSpec
 from models.ledger import DONE, FAILED, RUNNING, Ledger, Standing
@@ -29,7 +31,9 @@ from models.store import ModelStore
 from server.batch import answering, pacing, walking
 from server.batch import scoring as scoring_module
 from server.batch.opening import Manner
+from server.batch.places import not_asking
 from server.batch.scoring import JobEnded, Progress, TooManyErrors, process_name, score
+from server.batch.selecting import Written
 from server.batch.targets.parts_folder import NotWritten
 from server.inference.asking import Answer, Ask
 from server.inference.engine import Engine
@@ -697,6 +701,45 @@ async def test_instances_are_passed_over_by_the_key_that_they_name(
 
     assert (new.tally.passed, new.tally.scored) == (3, 2)
     assert (missing.tally.passed, missing.tally.scored) == (2, 3)
+
+
+async def test_streams_are_scored_and_passed_over_by_the_time_of_their_newest_entry(
+    store: ModelStore, engine: StartEngine, redis: Redis
+) -> None:
+    source = {
+        "key": "k:{id}",
+        "as": "stream",
+        "fields": ["a"],
+        "last": 2,
+        "pad": "left",
+        "max_age_seconds": 1e12,
+    }
+    view = {"inputs": [{"name": "x", "shape": [2], "sources": [source]}]}
+    await store.publish(bundle(dense(f32([[1], [10]])), view=view, task="regression"))
+    for number in range(4):
+        for at in range(number):
+            added = 1_700_000_000_000 + 1000 * (number + at)
+            await redis.xadd(f"k:{number}", {"a": number + at}, id=f"{added}-0")
+    await redis.set("k:string", "1")
+    await redis.xadd("k:old", {"a": 1}, id="1-1")
+    running = await engine()
+
+    every = await scored(running, to=[{"kind": "hash", "key": "told"}])
+    new = await scored(running, rows={"kind": "match", "pattern": "k:?"}, newer_than=1_700_000_004)
+
+    told: Any = await redis.hgetall("told")
+    found = {key.decode(): json.loads(value)["value"] for key, value in told.items()}
+    assert found == {"k:1": 10.0, "k:2": 32.0, "k:3": 54.0}
+    assert every.tally.skipped == {"stale": 1}
+    assert (new.tally.passed, new.tally.scored) == (2, 1)
+
+
+def test_the_newest_entry_of_a_stream_that_no_rows_key_leads_to_is_no_time() -> None:
+    timed = {"key": "shop:{shop}", "as": "stream", "fields": ["b"], "last": 1, "pad": "left"}
+    inputs = [{"name": "x", "sources": [{**HASH, "fields": ["a"]}]}, {"name": "y", "sources": [timed]}]
+
+    with pytest.raises(BadRequest, match=r"needs shop to find the newest entry in 'shop:\{shop\}'"):
+        Written(Plan(FeatureView.read({"inputs": inputs})), 2, not_asking)
 
 
 async def test_a_time_that_no_rows_key_leads_to_is_refused(store: ModelStore, engine: StartEngine) -> None:

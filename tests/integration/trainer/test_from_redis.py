@@ -47,6 +47,25 @@ network: [{gru: 4}]
 """
 
 
+SENSORS = """\
+name: sensors
+task: classification
+data:
+  source: redis
+  match: "sensor:*"
+  target: {key: "sensor:{id}:meta", as: hash, field: fails}
+  max_bad_share: 0.5
+features:
+  inputs:
+    - name: x
+      lengths: n
+      sources:
+        - {key: "sensor:{id}", as: stream, fields: [temp, {name: load, default: 0}], last: 3, max_age_seconds: 60}
+labels: ["0", "1"]
+network: [{gru: 4}]
+"""
+
+
 async def read(redis: Any, recipe: Recipe) -> Table:
     return await read_table(redis, recipe, Stage("read", silent))
 
@@ -92,6 +111,36 @@ async def test_rows_come_sorted_with_their_targets(redis: Redis) -> None:
     assert table.keys == ("user:1", "user:2", "user:3")
     assert table.targets.tolist() == [0, 1, 0]
     assert table.inputs["x"].x.tolist() == [[21, 1, 1, -1], [22, 1, 2, -2], [23, 1, 3, -3]]
+
+
+async def fill_sensors(redis: Any) -> None:
+    for number in (1, 2, 3):
+        for at in range(number + 1):
+            await redis.xadd(f"sensor:{number}", {"temp": 10 * number + at, "note": "x"}, id=f"{at + 1}-0")
+        await redis.hset(f"sensor:{number}:meta", "fails", number % 2)
+    await redis.xadd("sensor:3", {"load": 1, "temp": "warm"})
+    await redis.set("sensor:4", "no stream")
+
+
+async def test_rows_are_the_last_entries_of_streams_however_old(redis: Redis) -> None:
+    await fill_sensors(redis)
+
+    table = await read(redis, Recipe.parse(SENSORS))
+
+    x = table.inputs["x"]
+    assert (table.keys, table.targets.tolist()) == (("sensor:1", "sensor:2"), [1, 0])
+    assert x.x.tolist() == [[[10, 0], [11, 0], [0, 0]], [[20, 0], [21, 0], [22, 0]]]
+    assert x.lengths is not None
+    assert x.lengths.tolist() == [2, 3]
+    assert (table.skipped, table.filled) == ({"not_a_number": 1}, {"load": 2})
+
+
+async def test_streams_of_a_cluster_are_rows_too(redis_cluster: RedisNodes) -> None:
+    async with connect(redis_cluster.url.replace("redis://", "redis+cluster://")) as client:
+        await fill_sensors(client)
+        table = await read(client, Recipe.parse(SENSORS))
+
+    assert table.inputs["x"].x.tolist() == [[[10, 0], [11, 0], [0, 0]], [[20, 0], [21, 0], [22, 0]]]
 
 
 async def test_rows_of_several_inputs_come_together(redis: Redis) -> None:

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 from models.assembly import Plan
 from models.connecting import connect
-from models.errors import RedisUnavailable, SourceUnsupported
+from models.errors import BadRecipe, RedisUnavailable, SourceUnsupported
 from models.recipe import Recipe
 from models.recipe_data import CsvRows
 from tests.servers import RedisNodes, RedisServer
@@ -118,6 +118,50 @@ async def test_a_redis_that_is_away_is_named() -> None:
     with pytest.raises(RedisUnavailable):
         async with connect("redis://127.0.0.1:1") as client:
             await load_into(client, dataset("digits"))
+
+
+SENSORS = """\
+name: sensors
+task: classification
+data: {source: numpy, path: sensors.npz, target: {column: y}}
+features:
+  inputs:
+    - {name: x, lengths: n, sources: [{key: "sensor:{id}", as: stream, fields: [temp, load], last: 5}]}
+labels: ["0", "1"]
+network: [{gru: 4}]
+"""
+
+
+async def test_sequences_of_a_file_are_loaded_as_streams_that_the_view_reads(
+    redis: Redis, tmp_path: Path
+) -> None:
+    x, n = np.arange(30, dtype=np.float32).reshape(3, 5, 2) / 8, np.array([5, 1, 3])
+    np.savez(tmp_path / "sensors.npz", x=x, n=n, y=np.array([0, 1, 0]), id=np.array([7, 8, 9]))
+    recipe = Recipe.parse(SENSORS)
+
+    loaded = await load_into(redis, dataset_of(recipe, tmp_path))
+    again = await load_into(redis, dataset_of(recipe, tmp_path))
+    await redis.xadd("sensor:8", {"temp": 1, "load": 2})
+    with pytest.raises(DatasetConflict, match="sensor:8"):
+        await load_into(redis, dataset_of(recipe, tmp_path))
+
+    assert (loaded, again) == (Loaded(3, 3), Loaded(3, 0))
+    prepared = Plan(recipe.features).prepare_keys(["sensor:7", "sensor:9"])
+    feeds = (
+        Plan(recipe.features).assemble(prepared, await exchange(redis, features(prepared))).groups[0].feeds
+    )
+    assert feeds["n"].tolist() == [5, 3]
+    np.testing.assert_array_equal(feeds["x"][0], x[0])
+    np.testing.assert_array_equal(feeds["x"][1, :3], x[2, :3])
+
+
+def test_texts_in_the_steps_of_a_file_are_refused() -> None:
+    text = SENSORS.replace("[temp, load]", "[temp, {name: mode, categories: [a, b]}]")
+
+    with pytest.raises(
+        BadRecipe, match=r"has categories \(mode\), and steps in a column are numbers; take the"
+    ):
+        Recipe.parse(text)
 
 
 PROFILES = """\

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from models.recipe import Recipe
-from models.sources import HashSource
+from models.sources import HashSource, StreamSource
 from models.store import Client
 from trainer.datasets.targets import targets_of
 from trainer.drafting.draft import drafted
-from trainer.drafting.look_redis import list_of, look_at_redis, string_of
+from trainer.drafting.look_redis import list_of, look_at_redis, stream_of, string_of
 from trainer.drafting.recipe_text import recipe_text
 from trainer.errors import BadData, UnlabelledRow
 from trainer.events import Journal
@@ -73,9 +73,48 @@ async def test_keys_that_go_while_they_are_looked_at_are_left_out(redis: Client)
     steps = await list_of(redis, ["walk:1", "walk:2"], "made", "walk:{id}")
 
     assert (vector.shape, steps.shape) == ((2,), (2,))
-    for look in (string_of, list_of):
+    for look in (string_of, list_of, stream_of):
         with pytest.raises(BadData, match="are empty, or went while they were looked at"):
             await look(redis, ["gone:1"], "made", "gone:{id}")
+
+
+async def test_streams_are_drafted_with_what_their_entries_hold_and_can_be_trained(
+    redis: Client, redis_url: str
+) -> None:
+    for row in range(ROWS * 2):
+        for at in range(3 + row % 4):
+            told: dict[Any, Any] = {
+                "temp": str(20 + (row * at) % 7 / 4),
+                "mode": ("idle", "run")[at % 2],
+                "site": "a",
+            }
+            await redis.xadd(f"row:{row}", told | ({"load": str(at / 2 + row)} if at % 3 else {}))
+        await redis.hset(f"row:{row}:meta", "y", ("no", "yes")[row % 2])
+
+    draft = drafted(await look_at_redis(redis, "row:*", "y", "made"))
+
+    recipe = Recipe.parse(recipe_text(draft))
+    (one,) = recipe.features.inputs
+    (source,) = one.sources
+    assert isinstance(source, StreamSource)
+    assert (source.key, source.last, one.lengths) == ("row:{id}", 64, "made_length")
+    assert [(field.name, field.categories, field.default) for field in source.fields] == [
+        ("temp", (), None),
+        ("mode", ("idle", "run"), None),
+        ("load", (), -1),
+    ]
+    assert draft.left_out == [("site", "it is always a")]
+    table = await asyncio.to_thread(read_rows, recipe, redis_url, Journal())
+    assert (len(table), table.skipped) == (ROWS * 2, {})
+
+
+async def test_streams_of_nothing_to_learn_from_are_told(redis: Client) -> None:
+    for row in range(ROWS):
+        await redis.xadd(f"row:{row}", {"site": "a"})
+        await redis.hset(f"row:{row}:meta", "y", ("no", "yes")[row % 2])
+
+    with pytest.raises(BadData, match="nothing to learn from beside the target \\(site: it is always a\\)"):
+        drafted(await look_at_redis(redis, "row:*", "y", "made"))
 
 
 def test_steps_to_come_that_float32_does_not_reach_are_refused_without_a_warning() -> None:

@@ -53,6 +53,16 @@ LIST = """\
 PADDED = """\
     - {name: series, sources: [{key: "thing:{id}:s", as: list, shape: [2], last: 6, pad: left, pad_value: -1}]}
 """
+STREAM = """\
+    - name: clicks
+      lengths: clicks_length
+      sources:
+        - key: "thing:{id}:e"
+          as: stream
+          fields: [seconds, {name: kind, categories: [view, buy]}, {name: price, default: 0}]
+          last: 8
+          max_age_seconds: 60
+"""
 IMAGE = """\
     - {name: image, dtype: uint8, sources: [{key: "thing:{id}:i", as: vector, dtype: uint8, shape: [6, 6]}]}
 """
@@ -227,6 +237,20 @@ network:
         "network: {branches: {x: {preset: mlp, width: 8}, series: {preset: rnn, width: 8}}}\n",
         {"forecast"},
     ),
+    "entries of a stream": Case(
+        "classification",
+        target("field: kind"),
+        STREAM,
+        CLASSES + "network: {preset: gru, width: 8}\n",
+        {"label", "probabilities"},
+    ),
+    "the end of a stream": Case(
+        "forecasting",
+        "target: {as: following, steps: 2, channels: [0]}",
+        STREAM,
+        "network: {preset: gru, width: 8}\n",
+        {"forecast"},
+    ),
     "steps kept as a vector": Case(
         "forecasting",
         'target: {key: "thing:{id}:next", as: vector, shape: [4, 2]}',
@@ -292,6 +316,9 @@ async def fill(url: str) -> None:
             pipeline.hset(f"thing:{number}:truth", mapping=truth)
             steps = np.cumsum(random.normal(size=(int(random.integers(5, 16)), 2)), 0).astype("<f4")
             pipeline.rpush(f"thing:{number}:s", *[step.tobytes() for step in steps])
+            for at, (seconds, price) in enumerate(steps.tolist()):
+                clicked: dict[Any, Any] = {"kind": "buy" if at % 3 else "view", "seconds": repr(seconds)}
+                pipeline.xadd(f"thing:{number}:e", clicked | ({"price": repr(price)} if at % 3 else {}))
             pipeline.set(f"thing:{number}:i", random.integers(0, 256, 36).astype(np.uint8).tobytes())
             pipeline.set(f"thing:{number}:next", random.normal(size=8).astype("<f4").tobytes())
         await pipeline.execute()

@@ -119,7 +119,7 @@ def test_lengths_of_another_kind_are_refused(dtype: Any, shape: tuple[Any, ...])
         ([HASH, MATRIX], {}, graph(4), "sources of shapes [2], [2, 3] cannot be joined along the last axis"),
         ([MATRIX, {**MATRIX, "shape": [3, 3]}], {}, graph(2, 6), "sources of shapes [2, 3], [3, 3] cannot be joined"),
         ([STEPS, PADDED], {}, graph("steps", 6), "cannot be joined along the last axis"),
-        ([VECTOR], {}, graph(2, dtype="string"), "input 'x' takes text; a vector or list gives numbers, use a hash"),
+        ([VECTOR], {}, graph(2, dtype="string"), "takes text; a vector, list or stream gives numbers, use a hash"),
         ([STEPS], {}, graph("t", 3, dtype="string"), "input 'x' takes text"),
         ([with_categories(3)], {}, graph(1, dtype="string"), "field 'c' has categories, which are numbers, but"),
         ([with_categories(129)], {}, graph(1, dtype="int8"), "field 'c' has 129 categories, too many for int8"),

@@ -99,6 +99,36 @@ def test_many_steps_are_blocks_of_steps() -> None:
     assert found[-1].name == "clicks:{id}[129]"
 
 
+def stream(*fields: Any, last: int = 9) -> dict[str, Any]:
+    return {"key": "sensor:{id}", "as": "stream", "fields": list(fields), "last": last}
+
+
+def test_a_stream_is_explained_by_its_fields_step_by_step() -> None:
+    mode = {"name": "mode", "categories": ["idle", "run"]}
+
+    found = features_of({"x": (3, 2)}, view(stream("temp", mode)))
+
+    assert named(found) == {
+        "temp[0]": [0], "temp[1]": [2], "temp[2]": [4], "mode[0]": [1], "mode[1]": [3], "mode[2]": [5],
+    }  # fmt: skip
+    assert [one.categories for one in found] == [()] * 3 + [("idle", "run")] * 3
+    assert {one.source for one in found} == {"sensor:{id}"}
+
+
+@pytest.mark.parametrize(
+    ("steps", "fields", "count", "first"),
+    [(24, 2, 48, "f0[0]"), (40, 2, 40, "f0[0-1]"), (1, 70, 70, "f0"), (9, 64, 64, "f0")],
+)
+def test_many_steps_of_a_stream_are_blocks_of_steps(steps: int, fields: int, count: int, first: str) -> None:
+    source = stream(*[f"f{at}" for at in range(fields)], last=steps)
+
+    found = features_of({"x": (steps, fields)}, view(source))
+
+    assert (len(found), found[0].name) == (count, first)
+    assert sorted(np.concatenate([one.places for one in found])) == list(range(steps * fields))
+    assert not any(one.categories for one in found)
+
+
 def test_two_lists_of_one_input_are_told_apart_step_by_step() -> None:
     found = features_of({"x": (2, 3)}, view(steps(1, last=2), steps(2, last=2, key="views:{id}")))
 

@@ -557,7 +557,7 @@ FORECASTING = (
             FORECASTING.replace("as: list, shape: [2], last: 9", "as: hash, fields: [a]").replace(
                 "lengths: n", "dtype: float32"
             ),
-            "data.target takes the end off a row's own list, and the view has 0 list sources",
+            "data.target takes the end off a row's own list or stream, and the view has 0 of these sources",
         ),
         (
             REGRESSION.replace("task: regression", "task: multilabel").replace(

@@ -369,7 +369,7 @@ def test_bad_rows_are_told_before_anything_is_trained(tmp_path: Path, case: Case
         ),
         (
             (("path: churn.csv", 'path: churn.csv, columns: {"customer:{id}": a}'),),
-            "is for 'customer:{id}', which is no vector and no list of the view",
+            "is for 'customer:{id}', which is no vector, list or stream of the view",
         ),
         (
             (("source: csv, path: churn.csv", "source: python, function: load"),),
