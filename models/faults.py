@@ -67,7 +67,9 @@ def worded(fault: ErrorDetails, words: Iterable[str]) -> str:
     if kind == "missing":
         return "is missing"
     if kind == "extra_forbidden":
-        close = get_close_matches(str(fault["loc"][-1]), list(words), n=1)
+        name, known = str(fault["loc"][-1]), list(words)
+        # what is a word elsewhere was meant as it is written, and only its place is wrong
+        close = [] if name in known else get_close_matches(name, known, n=1)
         return "is not known here" + (f"; did you mean {close[0]!r}?" if close else "")
     if kind == "union_tag_not_found":
         what = (

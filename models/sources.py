@@ -245,6 +245,13 @@ class StreamSource(KeyedSource):
     default: FiniteFloat | None = None
     max_age_seconds: Annotated[float, Field(gt=0)] | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _time_in_ids(cls, data: object) -> object:
+        if isinstance(data, dict) and {"time_field", "time_unit"} & set(data):
+            raise ValueError("the time of a stream is in its ids; leave time_field and time_unit out")
+        return data
+
     @property
     def shape(self) -> tuple[int]:
         """The shape of one step: a number a field."""

@@ -173,6 +173,8 @@ async def test_replies_that_come_in_pieces_are_put_together(
     with filled.connect() as client:
         client.rpush("list", "", "a\r\nb", "$3\r\n")
         client.set("text", "no hash")
+        client.xadd("stream", {"temp": "21.5", "": "a\r\nb"}, id="1-0")
+        client.xadd("stream", {"temp": "$3"}, id="2-0")
     async with Relay(filled.socket, piece).running(tmp_path / "relay") as url:
         one = reader(url, 5.0)
 
@@ -181,12 +183,14 @@ async def test_replies_that_come_in_pieces_are_put_together(
             command(1),
             encoded(("LRANGE", "list", 0, -1)),
             encoded(("HGET", "text", "x")),
+            encoded(("XREVRANGE", "stream", "+", "-", "COUNT", 9)),
             encoded(("HMGET", "k:12", "x", "nothing")),
             command(999),
         )
 
         assert str(replies.pop(2)).startswith("WRONGTYPE")
-        assert replies == [b"1", [b"", b"a\r\nb", b"$3\r\n"], [b"12", None], b"999"]
+        entries = [[b"2-0", [b"temp", b"$3"]], [b"1-0", [b"temp", b"21.5", b"", b"a\r\nb"]]]
+        assert replies == [b"1", [b"", b"a\r\nb", b"$3\r\n"], entries, [b"12", None], b"999"]
 
 
 async def test_redis_killed_is_told_at_once_and_found_when_it_is_back(

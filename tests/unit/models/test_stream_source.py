@@ -275,9 +275,10 @@ def test_a_stream_says_when_features_were_written() -> None:
         ({"last": 65_537}, "last: should be less than or equal to 65536"),
         ({"fields": [f"f{at}" for at in range(1025)], "last": 65_536}, "last times fields is over 67108864"),
         ({"max_age_seconds": 0}, "max_age_seconds: should be greater than 0"),
-        ({"time_field": "at"}, "time_field: "),
+        ({"time_field": "at"}, "the time of a stream is in its ids; leave time_field and time_unit out"),
         ({"pad": "middle"}, "pad: should be 'none', 'left' or 'right'"),
-        ({"shape": [2]}, "shape: "),
+        ({"shape": [2]}, "shape: is not known here"),
+        ({"lasts": 2}, "lasts: is not known here; did you mean 'last'?"),
     ],
 )
 def test_a_source_that_is_wrong_is_refused_at_its_place(facts: dict[str, Any], fault: str) -> None:

@@ -19,6 +19,16 @@ PICTURE = CLOUDS.replace("as: hash, fields: [a, b]", "as: vector, shape: [SIDES]
 )
 
 
+@pytest.mark.parametrize("name", sorted(PRESETS))
+def test_every_preset_reads_the_fields_of_a_stream_step_by_step(name: str) -> None:
+    stream = "as: stream, last: 8, pad: left, fields: [a, {name: b, categories: [x, y]}]"
+    text = CLOUDS.replace("as: hash, fields: [a, b]", stream).replace(
+        WRITTEN, f"network: {{preset: {name}, width: 8}}"
+    )
+
+    check(blueprint_of(Recipe.parse(text)))
+
+
 @pytest.mark.parametrize("options", ["mlp", "deep_mlp, dropout: 0.1", "mlp, batch_norm: true, depth: 3"])
 def test_a_preset_over_vectors_learns(options: str) -> None:
     recipe = Recipe.parse(CLOUDS.replace(WRITTEN, f"network: {{preset: {options}, width: 8}}"))
