@@ -1,7 +1,7 @@
 """Rows in Redis as a draft sees them: a sample of keys, what lies under them, and where the target is."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -24,6 +24,7 @@ ROWS_SAMPLED = 5000
 KEYS_A_TRIP = 256
 DOCUMENTS_A_TRIP = 32
 LIST_STEPS = 64
+FORECAST = "task: forecasting and target: {as: following, steps: N} in a recipe"
 STREAM_STEPS = 256  # a stream may be without an end: so many of its last entries are looked at
 KINDS = {b"hash": "hash", b"string": "vector", b"list": "list", b"stream": "stream", b"ReJSON-RL": "json"}
 
@@ -69,8 +70,9 @@ async def look_at_redis(redis: Client, match: str, target: str, name: str) -> Lo
             f"the keys that match {match!r} are of type {kind}; rows are hashes, JSON documents, strings, lists or "
             "streams"
         )
-    truth, at = await truth_beside(redis, sample, places, target, {})
     vector = await ARRAYS[kind](redis, sample, name, key)
+    check_apart(vector, target, beside)
+    truth, at = await truth_beside(redis, sample, places, target, {})
     return Looked(name, words, key, scaled(truth, rows_there), at, [], [vector], every=every)
 
 
@@ -192,6 +194,18 @@ async def truth_beside(
         seen += held.columns
     cure = meant(target, seen) if seen else "; name one with --target"
     raise BadData(f"nothing at {listed(places)} has a field {shown(target)!r}{cure}")
+
+
+def check_apart(vector: Vector, target: str, beside: Collection[str]) -> None:
+    """Refuse a target that is a field of the entries that are learned from, where no hashes lie beside the rows.
+
+    Raises: BadData.
+    """
+    if not beside and target in (facts.name for facts in vector.fields):
+        raise BadData(
+            f"{shown(target)!r} is a field of the entries at {vector.key!r}, and a target says something of all of "
+            f"them: write it to a hash beside each stream, {vector.key + ':meta'!r}, or forecast it ({FORECAST})"
+        )
 
 
 async def string_of(redis: Client, keys: Sequence[str], name: str, key: str) -> Vector:

@@ -108,6 +108,17 @@ async def test_streams_are_drafted_with_what_their_entries_hold_and_can_be_train
     assert (len(table), table.skipped) == (ROWS * 2, {})
 
 
+async def test_a_target_that_is_a_field_of_entries_is_told_with_what_it_could_be(redis: Client) -> None:
+    for row in range(ROWS):
+        await redis.xadd(f"row:{row}", {"temp": row})
+
+    told = (
+        r"'temp' is a field of the entries at 'row:\{id\}'.* a hash beside each stream, 'row:\{id\}:meta', or"
+    )
+    with pytest.raises(BadData, match=told):
+        await look_at_redis(redis, "row:*", "temp", "made")
+
+
 async def test_streams_of_nothing_to_learn_from_are_told(redis: Client) -> None:
     for row in range(ROWS):
         await redis.xadd(f"row:{row}", {"site": "a"})
