@@ -16,7 +16,8 @@ from typing import Any
 from setuptools import setup
 
 HOT = {
-    "models": "assembly decoding encoding fields raw_sources rows stream_source templates text_sources ways",
+    "models": "assembly decoding encoding feast_keys feast_reader feast_values fields raw_sources rows stream_source "
+    "templates text_sources ways",
     "server": "metrics",
     "server/counting": "cells series version_metrics",
     "server/inference": "answers asking awake batcher blocks columns gathering grouping jobs moments predictor "

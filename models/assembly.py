@@ -29,6 +29,7 @@ from models.errors import (
     listed,
     shown,
 )
+from models.feast_keys import template_of
 from models.features import FeatureView, InputView
 from models.inline_source import InlineReader
 from models.rows import Column, KeyedReader, Rows, keyed_reader, shaped, stacked
@@ -138,7 +139,7 @@ class Plan:
         Raises: BadFeatureView, sources that cannot be joined or hold what the type does not take.
         """
         self.view = view
-        self.templates = [KeyTemplate(source.key) for source in view.keyed]
+        self.templates = [template_of(source) for source in view.keyed]
         self.placeholders = tuple(dict.fromkeys(name for one in self.templates for name in one.placeholders))
         every = [source for one in view.inputs for source in one.sources]
         self.inline = tuple(

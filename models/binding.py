@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from models.errors import BadFeatureView, NotANumber, shown
 from models.features import FeatureView, InputView
 from models.sources import (
+    FeastSource,
     FeatureField,
     InlineSource,
     ListSource,
@@ -165,12 +166,12 @@ def row_shape(one: InputView) -> Shape:
 
 
 def source_shapes(source: Source) -> list[Shape]:
-    """Return what a source adds to a row: one shape, or one a field of the request."""
+    """Return what a source adds to a row: one shape, or one a field that may be a list."""
     if isinstance(source, VectorSource):
         return [source.shape]
     if isinstance(source, SequenceSource):
         return [(FREE if source.pad == "none" else source.last, *source.shape)]
-    if isinstance(source, InlineSource):
+    if isinstance(source, InlineSource | FeastSource):
         return [field.shape or (1,) for field in source.fields]
     return [(len(source.fields),)]
 

@@ -73,7 +73,7 @@ def worded(fault: ErrorDetails, words: Iterable[str]) -> str:
         return "is not known here" + (f"; did you mean {close[0]!r}?" if close else "")
     if kind == "union_tag_not_found":
         what = (
-            "; it says what the source is: hash, json, vector, list, stream or inline"
+            "; it says what the source is: hash, json, vector, list, stream, feast or inline"
             if word(context) == "as"
             else ""
         )

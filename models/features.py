@@ -17,6 +17,8 @@ from models.documents import Document
 from models.errors import BadFeatureView, BadRecipe, BadRequest
 from models.faults import Location, explain, path
 from models.sources import (
+    FeastField,
+    FeastSource,
     HashSource,
     InlineField,
     InlineSource,
@@ -175,8 +177,10 @@ WORDS = sorted(
             VectorSource,
             ListSource,
             StreamSource,
+            FeastSource,
             InlineSource,
             JsonField,
+            FeastField,
             InlineField,
         )
         for name, field in (*model.model_fields.items(), *InputView.model_fields.items())

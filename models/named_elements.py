@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from models.binding import source_shapes
 from models.features import FeatureView, InputView
-from models.sources import InlineField, InlineSource, ListSource, Source, StreamSource, VectorSource
+from models.sources import InlineSource, ListSource, Source, StreamSource, VectorSource
 
 BLOCKS_MOST = 64  # features of one source without names
 Indices = NDArray[np.int64]
@@ -86,9 +86,8 @@ def of_source(source: Source, name: str, places: Indices) -> Iterator[NamedFeatu
         whose = "the request" if isinstance(source, InlineSource) else source.key
         at = 0
         for field in source.fields:
-            width = field.shape[-1] if isinstance(field, InlineField) and field.shape else 1
-            own = places[..., at : at + width]
-            at += width
+            own = places[..., at : at + field.width]
+            at += field.width
             if own.size > 1:
                 yield from blocks(field.name, name, own, whose)
             else:

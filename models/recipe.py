@@ -18,6 +18,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from models.documents import DOCUMENT_LIMIT_BYTES, Document
 from models.errors import BadRecipe, shown
+from models.feast_keys import template_of
 from models.features import FeatureView
 from models.keys import NAME, NAME_RULE
 from models.layers.layer import Layer, Number
@@ -128,7 +129,7 @@ class Recipe(Section):
     def rows(self) -> KeyTemplate:
         """The template of the keys that are rows: the view's first, or a number where it reads none."""
         keyed = self.features.keyed
-        return KeyTemplate(keyed[0].key if keyed else UNKEYED)
+        return template_of(keyed[0]) if keyed else KeyTemplate(UNKEYED)
 
     @cached_property
     def classes(self) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 from models.features import FeatureView
 from models.layers.layer import Number
 from models.recipe_faults import fault, meant
-from models.sources import HashSource, JsonSource
+from models.sources import FeastSource, HashSource, JsonSource
 from models.templates import KeyTemplate
 
 FIELDS_LIMIT = 64
@@ -96,7 +96,9 @@ def audit_key(fairness: Fairness, view: FeatureView, target_key: str) -> str:
 def field_names(view: FeatureView) -> tuple[str, ...]:
     """Return the names of every field that a view reads, in order."""
     sources = (source for one in view.inputs for source in one.sources)
-    fields = (source.fields for source in sources if isinstance(source, HashSource | JsonSource))
+    fields = (
+        source.fields for source in sources if isinstance(source, HashSource | JsonSource | FeastSource)
+    )
     return tuple(dict.fromkeys(field.name for part in fields for field in part))
 
 

@@ -11,16 +11,17 @@ import numpy as np
 
 from models.decoding import Cell
 from models.errors import InsituError, WrongLength
+from models.feast_reader import FeastReader
 from models.features import InputView
 from models.inline_source import InlineReader
 from models.raw_sources import ListReader, VectorReader
-from models.sources import HashSource, JsonSource, Keyed, ListSource, StreamSource, VectorSource
+from models.sources import FeastSource, HashSource, JsonSource, Keyed, ListSource, StreamSource, VectorSource
 from models.stream_source import StreamReader
 from models.tensors import Tensor
 from models.text_sources import HashReader, JsonReader
 from models.values import Fills, Missing
 
-KeyedReader = HashReader | JsonReader | VectorReader | ListReader | StreamReader
+KeyedReader = HashReader | JsonReader | VectorReader | ListReader | StreamReader | FeastReader
 Column = Tensor | list[Tensor | None]  # every row at once, or row by row: None where a row is out
 
 READERS: dict[type, Callable[[Any, str], KeyedReader]] = {
@@ -29,6 +30,7 @@ READERS: dict[type, Callable[[Any, str], KeyedReader]] = {
     VectorSource: VectorReader,
     ListSource: ListReader,
     StreamSource: StreamReader,
+    FeastSource: FeastReader,
 }
 
 

@@ -7,12 +7,14 @@ changes hands: a walk that meets either begins anew, and so keeps that promise.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
 
+from models.feast_keys import EntityTemplate, template_of
+from models.patterns import Pattern
 from models.shards import Shard, Shards, shards_of, slots_now
 from models.sources import Keyed
 from models.store import Client
@@ -20,7 +22,14 @@ from models.store import Client
 SCAN_COUNT = 2000  # keys Redis looks at per call: about 1 ms of its time
 GENTLE_COUNT = 200  # the same where others must be answered in between
 CHECK_SECONDS = 5.0  # between two looks at the slots of a cluster
-REDIS_TYPES = {"hash": "hash", "json": "ReJSON-RL", "vector": "string", "list": "list", "stream": "stream"}
+REDIS_TYPES = {
+    "hash": "hash",
+    "json": "ReJSON-RL",
+    "vector": "string",
+    "list": "list",
+    "stream": "stream",
+    "feast": "hash",
+}
 ENDED = '"ended"'  # the position after the last key
 
 
@@ -43,12 +52,39 @@ def redis_type(source: Keyed) -> str:
     return REDIS_TYPES[source.kind]
 
 
+class Search:
+    """What SCAN is asked to find the rows of a source, and what callers name by the keys that it finds.
+
+    Keys that Feast has written are bytes: all of a project and an entity are asked for, and the
+    pattern holds for their names.
+    """
+
+    def __init__(self, source: Keyed, pattern: str | None = None) -> None:
+        """Take the pattern; the whole of the source's template when it is None."""
+        template = template_of(source)
+        self.type = redis_type(source)
+        """What TYPE says of the keys."""
+        self.pattern: str | bytes = pattern or template.glob
+        """The pattern that Redis compares keys with."""
+        self._entities = template if isinstance(template, EntityTemplate) else None
+        self._wanted = Pattern((pattern or "*").encode())
+        if self._entities is not None:
+            self.pattern = self._entities.pattern
+
+    def names(self, keys: Sequence[bytes]) -> list[bytes]:
+        """Return what callers name by keys that were found; a key of something else names nothing."""
+        if self._entities is None:
+            return [*keys]
+        found = [name.encode() for name in map(self._entities.name, keys) if name is not None]
+        return [name for name in found if self._wanted.matches(name)]
+
+
 class CursorsLost(Exception):
     """Cursors mean nothing any more."""
 
 
 async def scan(
-    redis: Client, pattern: str, kind: str | None, position: str = "", count: int | None = None
+    redis: Client, pattern: str | bytes, kind: str | None, position: str = "", count: int | None = None
 ) -> AsyncIterator[Scanned]:
     """Walk the keys of a pattern and a TYPE, any when None, from a position on; `count` keys are looked at per call.
 
@@ -87,7 +123,7 @@ class Place:
 class Walk:
     """One walk over all processes side by side, one SCAN in flight on each."""
 
-    def __init__(self, redis: Client, shards: Shards, wanted: tuple[str, ...], count: int) -> None:
+    def __init__(self, redis: Client, shards: Shards, wanted: tuple[str | bytes, ...], count: int) -> None:
         self._redis, self._shards = redis, shards
         self._options, self._count = (*wanted, "COUNT", count), count
         self._places = {one.name: Place() for one in shards.every}

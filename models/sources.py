@@ -1,6 +1,6 @@
 """Sources of a feature view: one key template each, or the request itself; data only, no I/O.
 
-    Source = HashSource | JsonSource | VectorSource | ListSource | StreamSource | InlineSource
+    Source = HashSource | JsonSource | VectorSource | ListSource | StreamSource | FeastSource | InlineSource
 
 docs/feature-views.md shows each with the writes that fit it.
 """
@@ -21,18 +21,21 @@ from pydantic import (
     model_validator,
 )
 
-from models.errors import BadFeatureView
+from models.errors import BadFeatureView, listed
 from models.templates import KeyTemplate
 from models.tensors import ELEMENT_LIMIT, Name, NumericDtype, Size, elements
 
 FIELDS_LIMIT = 4096
 CATEGORIES_LIMIT = 65_536
 STEPS_LIMIT = 65_536
+JOIN_KEYS_LIMIT = 16
 
 TEXT_LIMIT = 512
 Category = Annotated[str, Field(max_length=TEXT_LIMIT)]
 LONE_SURROGATE = re.compile(r"[\ud800-\udfff]")
 PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+JoinKey = Annotated[str, Field(max_length=TEXT_LIMIT, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+EntityType = Literal["string", "int32", "int64", "unix_timestamp"]
 
 
 def finite_default(value: object) -> object:
@@ -67,6 +70,11 @@ class FeatureField(Strict):
     # Stored only where it says something: what is stored of other fields stays as it was.
     private: Annotated[bool, Field(exclude_if=lambda private: not private)] = False
 
+    @property
+    def width(self) -> int:
+        """How many numbers it gives along the last axis."""
+        return 1
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if len(set(self.categories)) != len(self.categories):
@@ -99,10 +107,15 @@ def json_path(name: str) -> str:
     return f"$.{name}" if PLAIN_NAME.fullmatch(name) else f"$[{json.dumps(name, ensure_ascii=False)}]"
 
 
-class InlineField(FeatureField):
-    """A value that the request carries: a scalar, or with `shape` a nested list."""
+class ArrayField(FeatureField):
+    """A value of the request, or a feature of Feast: a scalar, or with `shape` a list."""
 
     shape: Annotated[tuple[Size, ...], Field(max_length=8)] = ()
+
+    @property
+    def width(self) -> int:
+        """How many numbers it gives along the last axis."""
+        return self.shape[-1] if self.shape else 1
 
     @model_validator(mode="after")
     def _bounded(self) -> Self:
@@ -111,6 +124,14 @@ class InlineField(FeatureField):
         if self.shape and self.categories:
             raise ValueError(f"field {self.name!r} has a shape, so it takes no categories")
         return self
+
+
+class InlineField(ArrayField):
+    """A value that the request carries: a scalar, or with `shape` a nested list."""
+
+
+class FeastField(ArrayField):
+    """A feature of Feast: a scalar, or with `shape` a list of as many elements."""
 
 
 def named(value: object) -> object:
@@ -264,6 +285,47 @@ class StreamSource(KeyedSource):
         return self
 
 
+class FeastSource(KeyedSource):
+    """Features of one view of Feast, in the hashes that its online store keeps in Redis.
+
+    `entity` has the type of every join key; a view without entities has none. `key` is how a caller
+    names an entity: its placeholders are the join keys, of which Feast's own key is made. The time
+    of writing lies beside the features, so `max_age_seconds` needs no field.
+    """
+
+    kind: Literal["feast"] = Field(alias="as")
+    project: Name
+    view: Name
+    entity: Annotated[dict[JoinKey, EntityType], Field(max_length=JOIN_KEYS_LIMIT)] = {}
+    fields: Annotated[
+        tuple[Annotated[FeastField, BeforeValidator(named)], ...],
+        Field(min_length=1, max_length=FIELDS_LIMIT),
+        AfterValidator(once),
+    ]
+    max_age_seconds: Annotated[float, Field(gt=0)] | None = None
+    entity_key_serialization_version: Literal[2, 3] = 3
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, data: object) -> object:
+        """Name an entity by its join keys where the view does not say otherwise."""
+        if not isinstance(data, dict) or "key" in data:
+            return data
+        entity = data.get("entity")
+        parts = [f"{name}:{{{name}}}" for name in entity] if isinstance(entity, dict) else []
+        return {**data, "key": ":".join(parts) or str(data.get("view")).replace("{", "{{").replace("}", "}}")}
+
+    @model_validator(mode="after")
+    def _names_the_entity(self) -> Self:
+        given = KeyTemplate(self.key).placeholders
+        if set(given) != set(self.entity):
+            raise ValueError(
+                f"key {self.key!r} has the placeholders {listed(given) or 'none'}, the entity the join keys "
+                f"{listed(self.entity) or 'none'}; they are the same: leave the key out, or name each of them in it"
+            )
+        return self
+
+
 class InlineSource(Strict):
     """Values that the request carries."""
 
@@ -277,7 +339,7 @@ class InlineSource(Strict):
 
 
 SequenceSource = ListSource | StreamSource
-Keyed = HashSource | JsonSource | VectorSource | ListSource | StreamSource
+Keyed = HashSource | JsonSource | VectorSource | ListSource | StreamSource | FeastSource
 
 
 def with_kind(value: object) -> object:
@@ -287,7 +349,7 @@ def with_kind(value: object) -> object:
 
 Source = Annotated[
     Annotated[
-        HashSource | JsonSource | VectorSource | ListSource | StreamSource | InlineSource,
+        HashSource | JsonSource | VectorSource | ListSource | StreamSource | FeastSource | InlineSource,
         Field(discriminator="kind"),
     ],
     BeforeValidator(with_kind),

@@ -36,5 +36,8 @@ def columns_of_source(source: Source) -> Iterator[Column]:
         yield from [Column()] * elements(source.shape)
         return
     for field in source.fields:
+        if field.width > 1:
+            yield from [Column()] * field.width
+            continue
         default = float(field.default) if isinstance(field.default, int | float) else None
         yield Column(field.name, len(field.categories), default)

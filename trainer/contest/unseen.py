@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.errors import listed, shown
+from models.feast_keys import template_of
 from models.manifest import Manifest
 from models.recipe_training import Training
-from models.templates import KeyTemplate
 from trainer.contest.windows import Windows
 from trainer.fitting.lineage import Lineage
 from trainer.split import digest, ranked
@@ -78,7 +78,7 @@ def of_other_rows(manifest: Manifest, keys: Sequence[str]) -> NDArray[np.bool_]:
     """Return which keys are none that a model reads, where those that it held out are such."""
     keyed = manifest.features.keyed if manifest.features is not None else ()
     held_out = manifest.card["held_out"].get("keys")
-    if not keyed or not held_out or (template := KeyTemplate(keyed[0].key)).match(held_out[0]) is None:
+    if not keyed or not held_out or (template := template_of(keyed[0])).match(held_out[0]) is None:
         return np.zeros(len(keys), bool)
     return np.array([template.match(key) is None for key in keys], bool)
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from redis.exceptions import NoPermissionError, RedisError
 
 from models.assembly import Plan, Prepared
+from models.binding import source_shapes
 from models.encoding import Form
 from models.errors import InsituError, shown
 from models.features import FeatureView
@@ -21,8 +22,15 @@ from models.privacy import Privacy
 from models.recipe import Recipe
 from models.recipe_data import FieldTarget, RedisRows
 from models.redis_failures import redis_errors
-from models.scanning import redis_type, scan
-from models.sources import HashSource, JsonSource, SequenceSource, StreamSource, VectorSource
+from models.scanning import Search, scan
+from models.sources import (
+    FeastSource,
+    HashSource,
+    JsonSource,
+    SequenceSource,
+    StreamSource,
+    VectorSource,
+)
 from models.store import Client
 from models.templates import KeyTemplate
 from models.tensors import Tensor, elements
@@ -85,8 +93,9 @@ async def find_keys(redis: Client, recipe: Recipe, data: RedisRows) -> list[str]
     """
     most = data.max_rows
     found: set[str] = set()
-    async for part in scan(redis, data.match, redis_type(recipe.features.keyed[0])):
-        keys = (raw.decode("utf-8", "surrogateescape") for raw in part.keys)
+    search = Search(recipe.features.keyed[0], data.match)
+    async for part in scan(redis, search.pattern, search.type):
+        keys = (raw.decode("utf-8", "surrogateescape") for raw in search.names(part.keys))
         found.update(key for key in keys if recipe.rows.match(key) is not None)
         if len(found) > 2 * most:
             found = set(chosen(found, most))
@@ -109,7 +118,7 @@ def without_age_limit(view: FeatureView) -> FeatureView:
             update={
                 "sources": tuple(
                     source.model_copy(update={"max_age_seconds": None})
-                    if isinstance(source, HashSource | JsonSource | StreamSource)
+                    if isinstance(source, HashSource | JsonSource | StreamSource | FeastSource)
                     else source
                     for source in one.sources
                 )
@@ -294,5 +303,5 @@ def most_elements(recipe: Recipe) -> int:
         elif isinstance(source, VectorSource):
             count += elements(source.shape)
         else:
-            count += len(source.fields)
+            count += sum(elements([int(dim) for dim in shape]) for shape in source_shapes(source))
     return count

@@ -69,7 +69,11 @@ def field_names(view: InputView) -> Names:
         if isinstance(source, VectorSource | ListSource):
             names += [None] * source.shape[-1]
         else:
-            names += [field.name for field in source.fields]
+            names += [
+                field.name if field.width == 1 else None
+                for field in source.fields
+                for _ in range(field.width)
+            ]
     return names
 
 

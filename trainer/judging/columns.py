@@ -4,7 +4,11 @@ import numpy as np
 
 from models.binding import FREE, row_shape
 from models.features import InputView
-from models.sources import HashSource, InlineSource, JsonSource, StreamSource
+from models.sources import (
+    FeatureField,
+    ListSource,
+    VectorSource,
+)
 
 STATISTICS = ("mean", "deviation", "least", "most")  # of each channel of a sequence, in this order
 
@@ -24,11 +28,16 @@ def last_axis(view: InputView) -> list[str]:
     """Return names along the axis on which the sources are joined: a field's own, else input and number."""
     names: list[str] = []
     for source in view.sources:
-        if isinstance(source, HashSource | JsonSource | StreamSource | InlineSource):
-            names += [field.name for field in source.fields]
+        if not isinstance(source, VectorSource | ListSource):
+            names += [name for field in source.fields for name in field_columns(field)]
         else:
             names += [f"{view.name}[{len(names) + at}]" for at in range(source.shape[-1])]
     return names
+
+
+def field_columns(field: FeatureField) -> list[str]:
+    """Return the name of a field, or of each of its numbers along the last axis."""
+    return [field.name] if field.width == 1 else [f"{field.name}[{at}]" for at in range(field.width)]
 
 
 def defaults(view: InputView) -> dict[str, float]:
@@ -36,7 +45,7 @@ def defaults(view: InputView) -> dict[str, float]:
     return {
         field.name: float(field.default)
         for source in view.sources
-        if isinstance(source, HashSource | JsonSource | InlineSource)
+        if not isinstance(source, VectorSource | ListSource)
         for field in source.fields
         if isinstance(field.default, int | float) and not field.categories
     }

@@ -14,8 +14,8 @@ from models.features import FeatureView, InputView
 from models.recipe_data import Columnar
 from models.rows import shaped
 from models.sources import (
+    ArrayField,
     FeatureField,
-    InlineField,
     ListSource,
     SequenceSource,
     Source,
@@ -97,7 +97,7 @@ class ViewColumns:
     def _field(self, field: FeatureField, dtype: str) -> Part:
         kind = self._kind(field.name, f"which the view reads{self._hint(field.name)}")
         self.names.append(field.name)
-        if isinstance(field, InlineField) and field.shape:
+        if isinstance(field, ArrayField) and field.shape:
             return VectorPart(field, ArrayColumn(field.name, dtype, dtype), dtype)
         if not is_text(kind) and not is_number(kind):
             raise BadData(

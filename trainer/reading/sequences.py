@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from models.decoding import cast, lost
 from models.errors import FeatureError, NotANumber, shown
-from models.sources import FeatureField, InlineField, SequenceSource, VectorSource
+from models.sources import ArrayField, FeatureField, SequenceSource, VectorSource
 from models.tensors import Tensor, elements, numpy_dtype
 from trainer.reading.cells import Batch, CellEmpty, FieldColumn, absent, is_number
 
@@ -139,7 +139,7 @@ Stored = ArrayColumn | SpreadColumns
 class VectorPart:
     """A vector of the view: (rows, *shape)."""
 
-    def __init__(self, source: VectorSource | InlineField, stored: Stored, dtype: str) -> None:
+    def __init__(self, source: VectorSource | ArrayField, stored: Stored, dtype: str) -> None:
         self._shape, self._default, self._stored = source.shape, source.default, stored
         self._count, self._dtype = elements(source.shape), numpy_dtype(dtype)
 

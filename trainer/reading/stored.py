@@ -14,10 +14,10 @@ from models.features import FeatureView, InputView
 from models.recipe import Recipe
 from models.recipe_data import Arrays, ColumnTarget, RedisRows
 from models.sources import (
+    FeastSource,
     HashSource,
     InlineSource,
     JsonSource,
-    Keyed,
     SequenceSource,
     StreamSource,
     VectorSource,
@@ -35,6 +35,8 @@ from trainer.reading.narrow import NarrowColumns
 from trainer.reading.source import ColumnSource
 from trainer.reading.table import open_source
 from trainer.reading.whole import whole_inputs
+
+Written = HashSource | JsonSource | VectorSource | SequenceSource
 
 
 def dataset_of(recipe: Recipe, folder: Path | None) -> Dataset:
@@ -59,7 +61,7 @@ class Part:
     """One source of one input, and its places along the last axis of the input's rows."""
 
     view: InputView
-    source: Keyed
+    source: Written
     span: slice
 
     def of(self, row: Tensor) -> Tensor:
@@ -71,11 +73,19 @@ class Part:
 
 
 def parts_of(view: FeatureView) -> Iterator[Part]:
-    """Yield every source that reads a key."""
+    """Yield every source that reads a key.
+
+    Raises: BadData, one that is not ours to write.
+    """
     for one in view.inputs:
         at = 0
         for source in one.sources:
             width = sum(int(shape[-1]) for shape in source_shapes(source))
+            if isinstance(source, FeastSource):
+                raise BadData(
+                    f"{source.key!r} is where Feast writes view {source.view!r}, and nobody else does; "
+                    "fill its online store with `feast materialize`, and train and score from there"
+                )
             if not isinstance(source, InlineSource):
                 yield Part(one, source, slice(at, at + width))
             at += width

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 from models.assembly import Plan
 from models.errors import BadRequest
-from models.scanning import GENTLE_COUNT, redis_type, scan
+from models.scanning import GENTLE_COUNT, Search, scan
 from models.store import Client
 from server.batch.parts import BETWEEN, Part, Step
 from server.batch.sources.gathering import gathered
@@ -27,8 +27,8 @@ class MatchingKeys:
         Raises: BadFeatureView, the view reads no key.
         """
         self._redis = redis
-        self._pattern = pattern or plan.template.glob
-        self._type = redis_type(plan.view.keyed[0])
+        _ = plan.template  # raises where the view reads no key
+        self._search = Search(plan.view.keyed[0], pattern)
         self._count = GENTLE_COUNT if gentle else None
 
     def steps(self, position: str) -> AsyncIterator[Step]:
@@ -40,9 +40,9 @@ class MatchingKeys:
         return gathered(self._found(position), position, once=True)
 
     async def _found(self, position: str) -> AsyncIterator[Step]:
-        async for found in scan(self._redis, self._pattern, self._type, position, self._count):
+        async for found in scan(self._redis, self._search.pattern, self._search.type, position, self._count):
             if not found.position:
                 raise BadRequest(NOT_TOLD)
             # A key with a NUL in it is somebody else's: no template reads one.
-            keys = [key for key in found.keys if BETWEEN not in key]
+            keys = [key for key in self._search.names(found.keys) if BETWEEN not in key]
             yield Step(Part(keys), found.position, found.share, found.anew)

@@ -6,7 +6,8 @@ with directly, so a fault in reading cannot hide in both.
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from struct import pack
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from onnx import TensorProto, helper
 from redis import Redis
 
 from models.bundle import Bundle
+from models.feast_keys import feature_field
 from tests.graphs import bundle, model, node, value
 
 ROWS = 7
@@ -269,6 +271,38 @@ def document() -> Case:
     return case(bundle(graph, "document", view, task="regression"), write, {"x": x}, "doc")
 
 
+def features_of_feast() -> Case:
+    """Features that Feast has written: an Int64 and an array of Float32, beside a plain hash."""
+    graph = model(
+        [node("Gemm", "x w", "value")],
+        [value("x", ("rows", 4))],
+        [value("value", ("rows", 1))],
+        {"w": weights(4, 1)},
+    )
+    feast = {
+        "as": "feast",
+        "project": "shop",
+        "view": "visits",
+        "entity": {"id": "int64"},
+        "fields": ["count", {"name": "embedding", "shape": [2]}],
+    }
+    view = {"inputs": [{"name": "x", "sources": [feast, {"key": "v:{id}", "as": "hash", "fields": ["age"]}]}]}
+    x = np.concatenate((np.arange(ROWS, dtype=np.float32)[:, None], weights(ROWS, 3)), axis=1)
+
+    def write(redis: Redis) -> None:
+        for row, one in enumerate(x, 1):
+            key = b"\x01\0\0\0\x02\0\0\0\x02\0\0\0id" + pack("<IIq", 4, 8, row) + b"shop"
+            count = b"\x20" + bytes([row - 1])
+            embedding = b"\x82\x01\x0a\x0a\x08" + one[1:3].tobytes()
+            fields = {"count": count, "embedding": embedding}
+            redis.hset(key, mapping={feature_field("visits", name): data for name, data in fields.items()})
+            redis.hset(f"v:{row}", "age", repr(float(one[3])))
+
+    made = case(bundle(graph, "feast", view, task="regression"), write, {"x": x}, "id")
+    ids = range(1, ROWS + 1)
+    return replace(made, keys=[f"id:{one}" for one in ids], instances=[{"id": one} for one in ids])
+
+
 def case(made: Bundle, write: Callable[[Redis], None], tensors: Tensors, prefix: str) -> Case:
     """Name the rows of a case by key, by instance and as the tensors of a request."""
     keys = [f"{prefix}:{row}" for row in range(ROWS)]
@@ -288,5 +322,6 @@ CASES = {
         multilabel(),
         fixed_batch(),
         document(),
+        features_of_feast(),
     )
 }

@@ -14,7 +14,7 @@ from pyarrow import parquet
 from redis import Redis as Synchronous
 from redis.asyncio import Redis
 
-from models import decoding, documents, errors, features, sources, templates, tensors
+from models import decoding, documents, errors, feast_errors, features, sources, templates, tensors
 from models.assembly import Assembled, Plan
 from models.errors import BadFeatureView, FeatureError
 from models.features import FeatureView
@@ -124,7 +124,7 @@ async def test_a_section_does_what_it_shows(name: str, server: Any) -> None:
 
 
 def test_every_section_with_a_view_is_run() -> None:
-    assert len(RUNNING) == 11
+    assert len(RUNNING) == 12
 
 
 def test_the_view_that_is_wrong_is_told_as_the_page_says() -> None:
@@ -148,7 +148,7 @@ def test_every_error_of_a_row_is_in_the_table() -> None:
     listed = set(re.findall(r"^\| `(\w+)` \|", SECTIONS["Errors"], re.MULTILINE))
     known = {
         found
-        for found in (*vars(errors).values(), *vars(decoding).values())
+        for found in (*vars(errors).values(), *vars(decoding).values(), *vars(feast_errors).values())
         if isinstance(found, type) and issubclass(found, FeatureError)
     }
 
@@ -164,6 +164,7 @@ def test_the_bounds_are_those_of_the_code() -> None:
         features.INPUTS_LIMIT,
         sources.FIELDS_LIMIT,
         sources.CATEGORIES_LIMIT,
+        sources.JOIN_KEYS_LIMIT,
         sources.STEPS_LIMIT,
         tensors.ELEMENT_LIMIT,
         templates.KEY_LIMIT_BYTES,

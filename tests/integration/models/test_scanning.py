@@ -8,11 +8,19 @@ from models import scanning
 from models.connecting import connect
 from models.errors import RedisUnavailable
 from models.features import FeatureView
-from models.scanning import redis_type, scan
+from models.scanning import Search, redis_type, scan
 from models.store import Client
+from tests import feast_store
 from tests.servers import RedisNodes, RedisServer, free_port
 
 Rights = Callable[[str], str]
+FEAST = {
+    "as": "feast",
+    "project": "probe_repo",
+    "view": "driver_profile",
+    "entity": {"driver_id": "int64"},
+    "fields": ["rating"],
+}
 
 
 @pytest.fixture
@@ -59,6 +67,19 @@ async def test_keys_of_another_type_are_passed_over(client: Client) -> None:
     }
 
     assert found == {"string": [b"patient:1"], "hash": [b"patient:2"], "list": [b"patient:3"]}
+
+
+async def test_entities_of_feast_are_found_by_their_names(client: Client) -> None:
+    await feast_store.written(client)
+    await client.hset("driver_id:1001", "rating", 1)
+    view = FeatureView.read({"inputs": [{"name": "x", "sources": [FEAST]}]})
+    search = Search(view.keyed[0], "driver_id:100*")
+
+    names = [
+        name async for part in scan(client, search.pattern, search.type) for name in search.names(part.keys)
+    ]
+
+    assert sorted(names) == [b"driver_id:1001", b"driver_id:1002", b"driver_id:1003", b"driver_id:1004"]
 
 
 async def test_the_share_grows_to_one(client: Client) -> None:
@@ -139,8 +160,9 @@ def test_each_source_that_reads_a_key_has_a_redis_type() -> None:
                     ],
                 },
                 {"name": "b", "sources": [{"key": "d:{i}", "as": "list", "shape": [2], "last": 3}]},
+                {"name": "c", "sources": [FEAST]},
             ]
         }
     )
 
-    assert [redis_type(source) for source in view.keyed] == ["hash", "ReJSON-RL", "string", "list"]
+    assert [redis_type(source) for source in view.keyed] == ["hash", "ReJSON-RL", "string", "list", "hash"]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from models import feast_errors
 from models.errors import InsituError
 from models.store import ModelStore
 from server.inference import errors as core
@@ -119,7 +120,7 @@ def every_row_error() -> list[type[InsituError]]:
     return [one for family in STATUS for one in family.__subclasses__() if one.__module__ in OURS]
 
 
-OURS = {InsituError.__module__, core.__name__, refusals.__name__}
+OURS = {InsituError.__module__, feast_errors.__name__, core.__name__, refusals.__name__}
 
 
 def status_of_class(error: type[InsituError]) -> int:

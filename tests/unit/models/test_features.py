@@ -142,7 +142,10 @@ STEPS = {"key": "u:{id}", "as": "list", "shape": [3], "last": 5}
         ({"zzz": 1}, "zzz: is not known here"),
         (inputs(5), "inputs.0.sources.0: should be a mapping (got 5)"),
         (inputs({"key": "p:{id}"}), "`as` is missing; it says what the source is"),
-        (inputs({"key": "p:{id}", "as": "hsh"}), "`as` is 'hsh'; it is one of: hash, json, vector, list, stream, in"),
+        (
+            inputs({"key": "p:{id}", "as": "hsh"}),
+            "`as` is 'hsh'; it is one of: hash, json, vector, list, stream, feast, inline",
+        ),
         (inputs({"as": "hash", "fields": ["a"]}), "inputs.0.sources.0.key: is missing"),
         (inputs({"key": "p:{id", "as": "hash", "fields": ["a"]}), "sources.0.key: key template 'p:{id': '{id' is no"),
         (inputs({"key": "p:{id}", "as": "hash"}), "inputs.0.sources.0.fields: is missing"),
