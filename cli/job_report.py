@@ -143,7 +143,9 @@ def nothing(standing: "Standing", template: "KeyTemplate | None") -> NothingScor
     if tally.skipped:
         count = count_text(tally.skipped.total(), "row")
         return NothingScored(f"none of {count} could be scored {reasons(tally)}", **facts)
-    reads, pattern = (template.text, template.glob) if template else ("", "*")
+    reads, pattern, hint = ("", "*", "look with `redis-cli --scan`")
+    if template is not None:
+        reads, pattern, hint = template.text, template.glob, template.hint
     if not isinstance(rows, Matching):
         return NothingScored(f"there are no rows in {rows_text(standing.spec)}", **facts)
     asked = rows.pattern or pattern
@@ -153,7 +155,4 @@ def nothing(standing: "Standing", template: "KeyTemplate | None") -> NothingScor
         return NothingScored(
             f"{found} {match} {asked!r}, none of them is a key this model reads ({reads!r})", **facts
         )
-    return NothingScored(
-        f"no key matches {asked!r}; this model reads {reads!r}; look with `redis-cli --scan --pattern {pattern!r}`",
-        **facts,
-    )
+    return NothingScored(f"no key matches {asked!r}; this model reads {reads!r}; {hint}", **facts)

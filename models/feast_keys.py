@@ -14,7 +14,7 @@ from models.encoding import Argument, Command, Form
 from models.errors import InstanceIncomplete, KeyNotAllowed, shown
 from models.feast_errors import NotThisEntity
 from models.murmur import murmur3
-from models.sources import FeastSource, Keyed
+from models.sources import FeastSource, KeyedSource
 from models.templates import KeyTemplate
 
 WORD = Struct("<I")
@@ -75,6 +75,7 @@ class EntityKeys:
             self._head += name
         if not source.entity:
             self._head += PAIR.pack(TEXT_NUMBER, 0)
+        self.project = source.project
         self._tail = source.project.encode()
 
     @property
@@ -118,6 +119,12 @@ class EntityTemplate(KeyTemplate):
         self._keys = EntityKeys(source)
         self.pattern = self._keys.pattern
         """What SCAN finds the keys by."""
+
+    @property
+    def hint(self) -> str:
+        """What to look at where no entity is found."""
+        told = f"{', '.join(self._kinds) or 'none'} of Feast project {self._keys.project!r}"
+        return f"Feast has written no such entity, join keys {told}; look whether these are Feast's own"
 
     def match(self, key: str) -> dict[str, str] | None:
         """Return what the join keys are in a name, or None when it does not match."""
@@ -200,6 +207,6 @@ class EntityForm(Form):
         return [*map(self.encoded, keys)]
 
 
-def template_of(source: Keyed) -> KeyTemplate:
+def template_of(source: KeyedSource) -> KeyTemplate:
     """Return the template of what callers name the rows of a source by."""
     return EntityTemplate(source) if isinstance(source, FeastSource) else KeyTemplate(source.key)

@@ -30,6 +30,7 @@ from models.sources import (
     Source,
     StreamSource,
     Strict,
+    Timed,
     TimedSource,
     VectorSource,
 )
@@ -90,19 +91,19 @@ class FeatureView(Strict):
         return tuple(source for source in every if not isinstance(source, InlineSource))
 
     @property
-    def timed(self) -> TimedSource | StreamSource:
-        """The first source that carries a time, as the ids of a stream do: it says when features were written.
+    def timed(self) -> Timed:
+        """The first source that carries a time, which says when features were written.
 
         Raises: BadRequest, none does.
         """
         for source in self.keyed:
-            if isinstance(source, StreamSource) or (
-                isinstance(source, TimedSource) and source.time_field is not None
-            ):
+            if isinstance(source, StreamSource | FeastSource):
+                return source
+            if isinstance(source, TimedSource) and source.time_field is not None:
                 return source
         raise BadRequest(
             "newer_than needs to know when features were written; give a source of the view `time_field`, "
-            "or read a stream",
+            "or read a stream or what Feast wrote",
             field="newer_than",
         )
 

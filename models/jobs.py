@@ -233,7 +233,7 @@ class JobSpec(Strict):
     """Pass over rows that have an answer of this version where the first target puts it."""
 
     newer_than: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
-    """Pass over rows written before; Unix seconds. The view names a `time_field`, or reads a stream."""
+    """Pass over rows written before; Unix seconds. The view has a `time_field`, a stream or Feast."""
 
     max_errors: Annotated[int, Field(ge=0)] | None = None
     """Stop when more rows than this cannot be scored."""

@@ -339,6 +339,7 @@ class InlineSource(Strict):
 
 
 SequenceSource = ListSource | StreamSource
+Timed = TimedSource | StreamSource | FeastSource  # a time in a field, in the ids, or as Feast writes it
 Keyed = HashSource | JsonSource | VectorSource | ListSource | StreamSource | FeastSource
 
 

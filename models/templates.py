@@ -58,6 +58,11 @@ class KeyTemplate:
         self._head = first.literal if [part.literal for part in rest] == [""] else ""
         self.glob = "".join(as_glob(part) for part in self._parts)
 
+    @property
+    def hint(self) -> str:
+        """How somebody looks for keys of it by hand."""
+        return f"look with `redis-cli --scan --pattern {self.glob!r}`"
+
     def match(self, key: str) -> dict[str, str] | None:
         """Return what the placeholders stand for in `key`, or None when it does not match."""
         found = self._pattern.fullmatch(key) if len(key) <= KEY_LIMIT_BYTES else None

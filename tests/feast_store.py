@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+WRITTEN = 1_795_348_800  # when most of it was, in Unix seconds
 FOLDER = Path(__file__).parent / "data" / "feast"
 
 

@@ -6,12 +6,13 @@ from math import inf
 import orjson
 
 from models.assembly import Plan
-from models.encoding import encoded
+from models.encoding import Form
 from models.errors import BadRequest, InsituError, listed
+from models.feast_keys import EntityForm, EntityTemplate, template_of, time_field
+from models.feast_values import Malformed, seconds_of
 from models.jobs import JobSpec
-from models.sources import JsonSource, StreamSource, json_path
+from models.sources import FeastSource, JsonSource, StreamSource, Timed, json_path
 from models.stream_source import id_seconds
-from models.templates import KeyTemplate
 from models.text_sources import first
 from models.values import Raw, unix_time
 from server.batch.targets.target import Target
@@ -54,10 +55,11 @@ class Written:
         Raises: BadRequest, no source has a time, or the one that has lies under a key that a row's does not tell.
         """
         self._source = plan.view.timed
-        self._template = KeyTemplate(self._source.key)
+        self._template = template_of(self._source)
+        where, self._form = asked_for(self._source)
         if beyond := [name for name in self._template.placeholders if name not in plan.template.placeholders]:
             raise BadRequest(
-                f"newer_than needs {listed(beyond)} to find {self._where} in {self._source.key!r}, "
+                f"newer_than needs {listed(beyond)} to find {where} in {self._source.key!r}, "
                 f"which a row's key, {plan.template.text!r}, does not tell",
                 field="newer_than",
             )
@@ -77,35 +79,40 @@ class Written:
         # A key that the model does not read stays: scoring says so.
         return [key for key in keys if key not in old]
 
-    @property
-    def _where(self) -> str:
-        """What has the time, in words."""
-        return "the newest entry" if isinstance(self._source, StreamSource) else repr(self._source.time_field)
-
     def _command(self, values: Mapping[str, str]) -> bytes:
-        at = self._template.fill(values)
-        if isinstance(self._source, StreamSource):
-            return encoded(("XREVRANGE", at, "+", "-", "COUNT", 1))
-        field = self._source.time_field or ""
-        if isinstance(self._source, JsonSource):
-            return encoded(("JSON.GET", at, json_path(field)))
-        return encoded(("HGET", at, field))
+        return self._form.encoded(self._template.fill(values))
 
     def _new(self, reply: Raw) -> bool:
         if isinstance(reply, Exception) or reply is None:
             return True  # scoring the row says what is wrong with it
         try:
-            return self._seconds(reply) >= self._since
-        except InsituError:
+            return seconds(self._source, reply) >= self._since
+        except (InsituError, Malformed):
             return True
 
-    def _seconds(self, reply: Raw) -> float:
-        """Return when features were written, in Unix seconds; what says no time was never old.
 
-        Raises: NotANumber.
-        """
-        if isinstance(self._source, StreamSource):
-            added = id_seconds(reply[0][0].decode()) if reply else None
-            return inf if added is None else added
-        value = first(orjson.loads(reply)) if isinstance(self._source, JsonSource) else reply
-        return unix_time(value, self._source.time_unit, "the time")
+def asked_for(source: Timed) -> tuple[str, Form]:
+    """Return what has the time of a source's features, in words, and what is asked to read it."""
+    if isinstance(source, StreamSource):
+        return "the newest entry", Form("XREVRANGE", "+", "-", "COUNT", 1)
+    if isinstance(source, FeastSource):
+        stamp = time_field(source.view)
+        return repr(stamp.decode()), EntityForm(EntityTemplate(source), "HGET", stamp)
+    field = source.time_field or ""
+    if isinstance(source, JsonSource):
+        return repr(field), Form("JSON.GET", json_path(field))
+    return repr(field), Form("HGET", field)
+
+
+def seconds(source: Timed, reply: Raw) -> float:
+    """Return when features were written, in Unix seconds, as a reply says it; what says no time was never old.
+
+    Raises: NotANumber, Malformed.
+    """
+    if isinstance(source, StreamSource):
+        added = id_seconds(reply[0][0].decode()) if reply else None
+        return inf if added is None else added
+    if isinstance(source, FeastSource):
+        return seconds_of(reply)
+    said = first(orjson.loads(reply)) if isinstance(source, JsonSource) else reply
+    return unix_time(said, source.time_unit, "the time")

@@ -27,7 +27,8 @@ function drawSource(source) {
     h("p", { class: "source-head" },
       source.key === undefined ? h("b", {}, "the request") : template(source.key), h("span", { class: "badge" }, kind)),
     detail(kind, source),
-    source.max_age_seconds && h("p", { class: "hint" }, `refused when ${source.time_field ?? "the newest entry"} is over ${number(source.max_age_seconds)} s old`));
+    kind === "feast" && h("p", { class: "hint" }, `Feast view ${source.view}, project ${source.project}`),
+    source.max_age_seconds && h("p", { class: "hint" }, `refused when ${source.time_field ?? (kind === "feast" ? "what Feast wrote" : "the newest entry")} is over ${number(source.max_age_seconds)} s old`));
 }
 
 /** A key template with its placeholders marked. */

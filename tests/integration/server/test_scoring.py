@@ -23,10 +23,12 @@ from models.errors import (
     RedisRefused,
     RedisUnavailable,
 )
+from models.feast_keys import EntityTemplate, feature_field
 from models.features import FeatureView
 from models.job_errors import JobNotFound, RowsElsewhere
 from models.jobs import JobSpec
 from models.ledger import DONE, FAILED, RUNNING, Ledger, Standing
+from models.sources import FeastSource
 from models.store import ModelStore
 from server.batch import answering, pacing, walking
 from server.batch import scoring as scoring_module
@@ -39,6 +41,7 @@ from server.inference.asking import Answer, Ask
 from server.inference.engine import Engine
 from server.inference.errors import DeadlineExceeded, Overloaded, TooManyRows
 from server.job_process import outcome_of
+from tests import feast_store
 from tests.graphs import bundle, constant, dense, f32, looping, scaled
 from tests.integration.server.conftest import StartEngine
 from tests.integration.server.scorers import scoring, working
@@ -740,6 +743,41 @@ def test_the_newest_entry_of_a_stream_that_no_rows_key_leads_to_is_no_time() -> 
 
     with pytest.raises(BadRequest, match=r"needs shop to find the newest entry in 'shop:\{shop\}'"):
         Written(Plan(FeatureView.read({"inputs": inputs})), 2, not_asking)
+
+
+async def test_entities_of_feast_are_found_scored_under_their_names_and_passed_over_by_their_age(
+    store: ModelStore, engine: StartEngine, redis: Redis
+) -> None:
+    await feast_store.written(redis)
+    entity = {"customer_id": "string", "driver_id": "int64"}
+    feast = {
+        "as": "feast",
+        "project": "probe_repo",
+        "view": "customer_driver",
+        "fields": ["affinity", "trips"],
+    }
+    view = {"inputs": [{"name": "x", "sources": [{**feast, "entity": entity}]}]}
+    await store.publish(bundle(scaled(), view=view))
+    running = await engine()
+
+    done = await scored(running, newer_than=feast_store.WRITTEN)
+    later = await scored(running, newer_than=feast_store.WRITTEN + 1)
+
+    assert (done.tally.scored, done.tally.skipped, done.passed_over) == (2, {}, 1)
+    assert await redis.exists("score:customer_id:anna:driver_id:1001") == 1
+    assert (later.tally.scored, later.tally.passed) == (0, 2)
+
+
+async def test_a_time_of_feast_that_cannot_be_read_is_left_to_scoring(
+    store: ModelStore, engine: StartEngine, redis: Redis
+) -> None:
+    feast = {"as": "feast", "project": "p", "view": "v", "entity": {"d": "int64"}, "fields": ["a", "b"]}
+    source = FeastSource.model_validate(feast)
+    fields: dict[Any, Any] = {feature_field("v", name): b"\x20\x01" for name in "ab"}
+    await redis.hset(EntityTemplate(source).key("d:1"), mapping={**fields, "_ts:v": b"\x08"})
+    await store.publish(bundle(scaled(), view={"inputs": [{"name": "x", "sources": [feast]}]}))
+
+    assert (await scored(await engine(), newer_than=2)).tally.scored == 1
 
 
 async def test_a_time_that_no_rows_key_leads_to_is_refused(store: ModelStore, engine: StartEngine) -> None:

@@ -10,6 +10,7 @@ from models.assembly import Plan
 from models.connecting import connect
 from models.errors import RedisRefused
 from models.recipe import Recipe, ready_recipe
+from tests import feast_store
 from tests.servers import RedisNodes
 from trainer.datasets.catalogue import dataset
 from trainer.datasets.from_redis import read_table
@@ -293,6 +294,40 @@ async def test_rows_are_read_from_every_node_of_a_cluster(redis_cluster: RedisNo
         table = await read(client, ready_recipe("japanese_vowels"))
 
     assert len(table) == 640
+
+
+async def test_entities_of_feast_are_rows_by_their_names(redis: Redis) -> None:
+    await feast_store.written(redis)
+    for number, left in ((1001, 1), (1002, 0)):
+        await redis.hset(f"driver:{number}:truth", "left", left)
+    recipe = Recipe.parse(
+        """\
+name: drivers
+task: classification
+data: {source: redis, match: "driver_id:100[12]", target: {key: "driver:{driver_id}:truth", field: left}}
+features:
+  inputs:
+    - name: x
+      sources:
+        - as: feast
+          project: probe_repo
+          view: driver_hourly_stats
+          entity: {driver_id: int64}
+          fields: [conv_rate, {name: tier, categories: [silver, gold]}, {name: embedding, shape: [3]}]
+          max_age_seconds: 1
+labels: {"0": stays, "1": leaves}
+network: [{linear: 4}]
+"""
+    )
+
+    table = await read(redis, recipe)
+
+    assert table.keys == ("driver_id:1001", "driver_id:1002")
+    assert table.targets.tolist() == [1, 0]
+    assert table.inputs["x"].x.tolist() == [
+        [pytest.approx(0.1), 1.0, 0.5, -0.25, 1.5],
+        [0.25, 0.0, 0.5, -0.25, 1.5],
+    ]
 
 
 async def test_sensitive_fields_are_read_beside_and_stay_out_of_the_input(redis: Redis) -> None:

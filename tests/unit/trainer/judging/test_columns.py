@@ -21,6 +21,11 @@ VECTOR = '{key: "v:{id}", as: vector, shape: [2]}'
             ["x[0,0]", "x[0,1]", "x[1,0]", "x[1,1]"],
         ),
         (
+            "{as: feast, project: p, view: v, entity: {id: int64}, fields: [age, {name: e, shape: [2]}]}",
+            "",
+            ["age", "e[0]", "e[1]"],
+        ),
+        (
             '{key: "l:{id}", as: list, shape: [1], last: 2, pad: left}',
             "",
             ["x[0,0]", "x[1,0]"],

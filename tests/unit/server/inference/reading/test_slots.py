@@ -21,6 +21,12 @@ def test_a_commands_slot_is_that_of_its_first_key(command: tuple[str, ...]) -> N
     assert slot_of(encoded(command)) == 0x31C3
 
 
+def test_a_key_of_any_bytes_has_the_slot_that_redis_gives_it() -> None:
+    key = b"\x01\x00\r\n$3\r\n{123456789}\xff"
+
+    assert slot_of(encoded(("HMGET", key, b"\xda\r\n"))) == 0x31C3
+
+
 def test_an_empty_key_and_an_empty_tag_have_slots_too() -> None:
     assert slot_of(encoded(("GET", ""))) == 0
     assert slot_of(encoded(("GET", "{}123456789"))) != 0x31C3
