@@ -66,7 +66,7 @@ class EntityKeys:
     """The keys of one project and one entity."""
 
     def __init__(self, source: FeastSource) -> None:
-        self._kinds = sorted(source.entity.items())
+        self._kinds = [(source.placeholders[name], kind) for name, kind in sorted(source.entity.items())]
         names = [name.encode() for name in sorted(source.entity or NO_ENTITY)]
         lengths = source.entity_key_serialization_version >= LENGTHS_SINCE
         self._head = WORD.pack(len(names)) if lengths else b""
@@ -115,7 +115,7 @@ class EntityTemplate(KeyTemplate):
     def __init__(self, source: FeastSource) -> None:
         """Compile the names of a source's entities."""
         super().__init__(source.key)
-        self._kinds = source.entity
+        self._kinds = {source.placeholders[name]: kind for name, kind in source.entity.items()}
         self._keys = EntityKeys(source)
         self.pattern = self._keys.pattern
         """What SCAN finds the keys by."""
@@ -168,8 +168,10 @@ class EntityTemplate(KeyTemplate):
 
     def _misfit(self, values: Mapping[str, str]) -> str | None:
         """Return the first join key whose value is not of its type."""
-        wrong = (name for name, kind in self._kinds.items() if not fits(kind, values[name]))
-        return next(wrong, None)
+        for name, kind in self._kinds.items():
+            if not fits(kind, values[name]):
+                return name
+        return None
 
     def _value(self, name: str, stop: str, values: Mapping[str, object]) -> str:
         text = super()._value(name, stop, values)

@@ -17,9 +17,10 @@ from models.fields import FieldReader, FieldsReader
 from models.sources import FeastField, FeastSource
 from models.tensors import Tensor, elements, numpy_dtype
 from models.text_sources import NO_TIME, Age
-from models.values import NUMBERS, Place, Raw, array, as_text
+from models.values import Place, Raw, array, as_text
 
 WANTED = "a hash of Feast"
+PLAIN = {int, float}  # what the numbers of a list are read as
 
 
 class FeastReader:
@@ -128,7 +129,6 @@ class FeastReader:
             raise WrongLength(cell.key, found, f"{elements(field.shape)} ({list(field.shape)})")
         if self._dtype == "string":
             return np.array([*map(as_text, values)], object).reshape(field.shape)
-        wrong = [value for value in values if not isinstance(value, NUMBERS)]
-        if wrong:
-            raise NotANumber(place, wrong[0], self._dtype)
+        if not set(map(type, values)) <= PLAIN:
+            raise NotANumber(place, next(one for one in values if type(one) not in PLAIN), self._dtype)
         return finite(np.array(values).reshape(field.shape), self._dtype, place)

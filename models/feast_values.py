@@ -11,12 +11,15 @@ from collections.abc import Callable, Iterator
 from struct import Struct
 from typing import Any
 
+import numpy as np
+
 from models.values import Raw
 
 VARINT, EIGHT, LONG, FOUR = 0, 1, 2, 5  # wire types
 VARINT_BYTES = 10
 DOUBLE, FLOAT = Struct("<d"), Struct("<f")
 SIZES = {EIGHT: DOUBLE.size, FOUR: FLOAT.size}
+FLOATS = {EIGHT: "<f8", FOUR: "<f4"}
 TAG_OF_DOUBLE, TAG_OF_FLOAT = 5 << 3 | EIGHT, 6 << 3 | FOUR
 TAGS_OF_INTEGERS = (3 << 3 | VARINT, 4 << 3 | VARINT)
 NULL_TIME = -(1 << 63)  # what Feast writes for a time that is null
@@ -43,13 +46,15 @@ def value_of(data: bytes | None) -> Raw:
     """
     if not data:
         return None
-    tag, size = data[0], len(data)
+    tag, size = data[0], len(data)  # what nearly every value is, first
     if tag == TAG_OF_FLOAT and size == 1 + FLOAT.size:
         return FLOAT.unpack_from(data, 1)[0]
     if tag == TAG_OF_DOUBLE and size == 1 + DOUBLE.size:
         return DOUBLE.unpack_from(data, 1)[0]
-    if tag in TAGS_OF_INTEGERS and size == 2 and data[1] < 0x80:
-        return data[1]
+    if tag in TAGS_OF_INTEGERS:
+        integer, at = varint(data, 1)
+        if at == size:
+            return signed(integer)
     result: Raw = None
     for number, wire, value in fields_of(data):  # of several the last counts
         result = None if number == NULL else read(number, wire, value)
@@ -103,20 +108,31 @@ def list_of(number: int, data: bytes) -> list[Raw]:
         if field != 1:
             raise Malformed(f"has field {field} in a list, which is no list of Feast")
         if wire == LONG != wanted:
-            result += map(made, packed(value, wanted))
+            result += packed(value, wanted) if wanted in FLOATS else map(made, varints(value))
         else:
             result.append(scalar(number, wire, value))
     return result
 
 
-def packed(data: bytes, wire: int) -> Iterator[Any]:
-    """Yield numbers that lie side by side.
+def packed(data: bytes, wire: int) -> list[float]:
+    """Return floats that lie side by side.
+
+    Raises: Malformed.
+    """
+    if over := len(data) % SIZES[wire]:
+        raise Malformed(f"ends after {over} of {SIZES[wire]} bytes")
+    floats: list[float] = np.frombuffer(data, FLOATS[wire]).tolist()
+    return floats
+
+
+def varints(data: bytes) -> Iterator[int]:
+    """Yield integers that lie side by side.
 
     Raises: Malformed.
     """
     at = 0
     while at < len(data):
-        value, at = after(data, at, wire)
+        value, at = varint(data, at)
         yield value
 
 
@@ -156,6 +172,8 @@ def varint(data: bytes, at: int) -> tuple[int, int]:
     Raises: Malformed.
     """
     result = 0
+    if at < len(data) and data[at] < 0x80:
+        return data[at], at + 1
     for place, byte in enumerate(data[at : at + VARINT_BYTES]):
         result |= (byte & 0x7F) << 7 * place
         if byte < 0x80:

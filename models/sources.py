@@ -289,14 +289,18 @@ class FeastSource(KeyedSource):
     """Features of one view of Feast, in the hashes that its online store keeps in Redis.
 
     `entity` has the type of every join key; a view without entities has none. `key` is how a caller
-    names an entity: its placeholders are the join keys, of which Feast's own key is made. The time
-    of writing lies beside the features, so `max_age_seconds` needs no field.
+    names an entity: its placeholders are the join keys, of which Feast's own key is made;
+    `join_key_map` calls some of them otherwise, where a row has several entities of one kind. The
+    time of writing lies beside the features, so `max_age_seconds` needs no field.
     """
 
     kind: Literal["feast"] = Field(alias="as")
     project: Name
     view: Name
     entity: Annotated[dict[JoinKey, EntityType], Field(max_length=JOIN_KEYS_LIMIT)] = {}
+    join_key_map: Annotated[
+        dict[JoinKey, JoinKey], Field(max_length=JOIN_KEYS_LIMIT, exclude_if=lambda names: not names)
+    ] = {}
     fields: Annotated[
         tuple[Annotated[FeastField, BeforeValidator(named)], ...],
         Field(min_length=1, max_length=FIELDS_LIMIT),
@@ -311,17 +315,29 @@ class FeastSource(KeyedSource):
         """Name an entity by its join keys where the view does not say otherwise."""
         if not isinstance(data, dict) or "key" in data:
             return data
-        entity = data.get("entity")
-        parts = [f"{name}:{{{name}}}" for name in entity] if isinstance(entity, dict) else []
+        entity, names = data.get("entity"), data.get("join_key_map")
+        names = names if isinstance(names, dict) else {}
+        called = [names.get(name, name) for name in entity] if isinstance(entity, dict) else []
+        parts = [f"{name}:{{{name}}}" for name in called]
         return {**data, "key": ":".join(parts) or str(data.get("view")).replace("{", "{{").replace("}", "}}")}
+
+    @property
+    def placeholders(self) -> dict[str, str]:
+        """What each join key is called in a name."""
+        return {name: self.join_key_map.get(name, name) for name in self.entity}
 
     @model_validator(mode="after")
     def _names_the_entity(self) -> Self:
-        given = KeyTemplate(self.key).placeholders
-        if set(given) != set(self.entity):
+        unknown = [name for name in self.join_key_map if name not in self.entity]
+        if unknown:
             raise ValueError(
-                f"key {self.key!r} has the placeholders {listed(given) or 'none'}, the entity the join keys "
-                f"{listed(self.entity) or 'none'}; they are the same: leave the key out, or name each of them in it"
+                f"join_key_map has {listed(unknown)}, no join key of the entity: {listed(self.entity)}"
+            )
+        given, called = KeyTemplate(self.key).placeholders, [*self.placeholders.values()]
+        if sorted(given) != sorted(called):
+            raise ValueError(
+                f"key {self.key!r} has the placeholders {listed(given)}, the entity the join keys {listed(called)}; "
+                "they are the same: leave the key out, or name each of them in it"
             )
         return self
 

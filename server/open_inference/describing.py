@@ -51,7 +51,7 @@ def model_metadata(manifest: Manifest, versions: Sequence[int], plan: Plan | Non
 def properties(plan: Plan) -> dict[str, str]:
     """Return how rows are named in place of tensors: the keys, and an input for each of their placeholders."""
     return {
-        "keys": ",".join(template.text for template in plan.templates),
+        "keys": ",".join(dict.fromkeys(template.text for template in plan.templates)),
         "key_inputs": ",".join(f"{name}:{BYTES}:[-1]" for name in plan.placeholders),
         "inline_inputs": ",".join(name for name in key_inputs(plan) if name not in plan.placeholders),
     }

@@ -188,6 +188,24 @@ def test_a_view_may_name_its_entities_otherwise() -> None:
     assert template.name(PLAIN) == "driver/1001"
 
 
+def test_a_join_key_may_have_another_name_in_a_row() -> None:
+    named = view(
+        {"as": "feast", "project": "probe_repo", "view": "v", "fields": ["a"], "entity": BOTH,
+         "join_key_map": {"driver_id": "a_driver"}},
+        {"as": "feast", "project": "probe_repo", "view": "v", "fields": ["a"], "entity": DRIVER,
+         "join_key_map": {"driver_id": "other"}},
+    )  # fmt: skip
+    first, second = map(template_of, named.keyed)
+
+    assert first.text == "customer_id:{customer_id}:a_driver:{a_driver}"
+    assert isinstance(first, EntityTemplate)
+    assert first.key("customer_id:anna:a_driver:1001") in HASHES
+    assert second.fill({"other": 7}) == "other:7"
+    with pytest.raises(InstanceIncomplete, match="'other' is 'x', which is no int64"):
+        second.fill({"other": "x"})
+    assert FeatureView.model_validate_json(named.model_dump_json(by_alias=True)) == named
+
+
 def test_a_pattern_has_no_wildcards_of_a_project() -> None:
     template = EntityTemplate(source(project="a*[b]?\\"))
 
@@ -211,6 +229,15 @@ def refused(**facts: Any) -> str:
         ({"entity": {f"k{at}": "int64" for at in range(17)}}, "entity"),
         ({"key": "driver:{id}"}, "has the placeholders id, the entity the join keys driver_id"),
         ({"key": "driver"}, "has the placeholders none, the entity the join keys driver_id"),
+        (
+            {"join_key_map": {"driver": "other"}},
+            "join_key_map has driver, no join key of the entity: driver_id",
+        ),
+        (
+            {"entity": {"a": "int64", "b": "int64"}, "join_key_map": {"a": "b"}},
+            "'b:{b}:b:{b}' names a placeholder twice",
+        ),
+        ({"key": "driver:{x}:{x2}", "join_key_map": {"driver_id": "x"}}, "placeholders x, x2, the entity"),
         ({"key": "{driver_id}{x}"}, "nothing between"),
         ({"max_age_seconds": 0}, "max_age_seconds"),
         ({"entity_key_serialization_version": 1}, "entity_key_serialization_version"),
