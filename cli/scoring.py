@@ -156,7 +156,8 @@ def score(
         typer.Option(
             "--newer-than",
             metavar="TIME",
-            help="Only rows whose features were written since: 30m, 2h, 7d, an ISO time. By `time_field`, or a stream.",
+            help="Only rows whose features were written since: 30m, 2h, 7d, an ISO time. "
+            "By `time_field`, a stream, or Feast.",
         ),
     ] = None,
     max_errors: Annotated[
