@@ -11,6 +11,7 @@ from models.features import FeatureView
 from models.patterns import Pattern
 from models.scanning import Search
 from models.sources import FeastSource, HashSource
+from models.templates import KeyTemplate
 from tests.feast_store import hashes
 from tests.unit.models.views import view
 
@@ -261,3 +262,11 @@ def test_a_source_survives_its_stored_form() -> None:
     found = view({"as": "feast", "project": "p", "view": "v", "entity": BOTH, "fields": ["a"]})
 
     assert FeatureView.model_validate_json(found.model_dump_json(by_alias=True)) == found
+
+
+def test_a_template_says_how_to_look_for_what_it_names() -> None:
+    assert KeyTemplate("p:{id}").hint == "look with `redis-cli --scan --pattern 'p:*'`"
+    assert EntityTemplate(source(entity=BOTH)).hint == (
+        "Feast has written no such entity, join keys customer_id, driver_id of Feast project 'probe_repo'; "
+        "look whether these are Feast's own"
+    )
