@@ -67,6 +67,8 @@ CMD ["train", "breast_cancer", "digits", "japanese_vowels", "--load"]
 # Last, so that a build without --target makes the server.
 FROM base AS server
 COPY --from=server-files /opt/insitu /opt/insitu
+# A volume that is mounted there the first time takes over whose it is.
+RUN install --directory --owner=10001 --group=10001 --mode=0700 /var/cache/insitu
 USER 10001:10001
 WORKDIR /home/insitu
 EXPOSE 8000 8001 8002

@@ -60,6 +60,8 @@ class Pointers:
 class ModelStore:
     """Models as they lie in one Redis or Redis Cluster, under one key prefix."""
 
+    with_pages = True  # whether what is loaded has its model card as HTML
+
     def __init__(self, redis: Client, keys: Keys | None = None, chunk_bytes: int = CHUNK_BYTES) -> None:
         """Take a client; the store never closes it.
 
@@ -236,7 +238,7 @@ class ModelStore:
             await asyncio.to_thread(self._check, manifest, onnx)
         else:
             self._check(manifest, onnx)
-        return Bundle(manifest, onnx, await self.page(name, version))
+        return Bundle(manifest, onnx, await self.page(name, version) if self.with_pages else b"")
 
     async def page(self, name: str, version: int) -> bytes:
         """Return the model card of a version as HTML, empty where it has none.
@@ -296,8 +298,7 @@ class ModelStore:
     async def promote(self, name: str, version: int, alias: str = PRODUCTION) -> int:
         """Point an alias to a version; the version it leaves is remembered for a rollback.
 
-        Raises: BadName, ModelNotFound, VersionNotFound, BundleCorrupt, RedisUnavailable,
-                RedisRefused.
+        Raises: BadName, ModelNotFound, VersionNotFound, BundleCorrupt, RedisUnavailable, RedisRefused.
         """
         check_alias(alias)
         keys = (self.keys.model(name), self.keys.aliases(name), self.keys.manifest(name, version))
@@ -311,8 +312,7 @@ class ModelStore:
     async def rollback(self, name: str, alias: str = PRODUCTION) -> int:
         """Point an alias back to the version it pointed to before, and return that.
 
-        Raises: BadName, ModelNotFound, AliasNotFound, NothingToRollBack, RedisUnavailable,
-                RedisRefused.
+        Raises: BadName, ModelNotFound, AliasNotFound, NothingToRollBack, RedisUnavailable, RedisRefused.
         """
         check_alias(alias)
         version = await roll_back(self.redis, self.keys, name, alias)

@@ -16,6 +16,9 @@ from server.inference.blocks import Blocks
 from server.inference.catalogue import Catalogue
 from server.inference.engine import Engine, Limits, Parts
 from server.inference.explaining.explainer import Bounds, Explainer
+from server.inference.keeping.files import KeptFiles
+from server.inference.keeping.identity import Identity
+from server.inference.keeping.store import KeptStore
 from server.inference.loading import Loader, LoadOptions
 from server.inference.meanings import LOOK_UP_SECONDS
 from server.inference.predictor import Predictor
@@ -44,13 +47,13 @@ def build_engine(
     Raises: ProviderUnavailable; BadName for a Redis URL or prefix that is none.
     """
     metrics = Metrics(shared)
-    store = ModelStore(connect(settings.redis_url, reply_seconds or LOOK_UP_SECONDS), Keys(settings.prefix))
+    store, kept = stores(settings, metrics, reply_seconds or LOOK_UP_SECONDS)
     threads = threads_of(settings)
     pool = ThreadPoolExecutor(threads.runs, thread_name_prefix="run")
     options = load_options(settings, threads)
     moment = options.moment
     trials = trials or Trials(settings.trial_memory_bytes, settings.trial_seconds)
-    catalogue = Catalogue(store, Loader(store, trials, options, pool, metrics))
+    catalogue = Catalogue(store, Loader(store, trials, options, pool, metrics), kept)
     patience = settings.redis_timeout_ms / 1000
     reader = Reader(settings.redis_url, patience, metrics.pipeline, moment, busy_poll_seconds(settings))
     rows, timeout = settings.max_request_rows, settings.request_timeout_seconds
@@ -77,6 +80,22 @@ def build_engine(
         again_seconds(settings),
     )
     return Engine(parts, limits, settings.preload_models, settings.resync_seconds)
+
+
+def stores(
+    settings: ServerSettings, metrics: Metrics, reply_seconds: float
+) -> tuple[ModelStore, KeptStore | None]:
+    """Return the models in Redis; twice where what is fetched of them is kept.
+
+    Raises: BadName.
+    """
+    redis, keys = connect(settings.redis_url, reply_seconds), Keys(settings.prefix)
+    if settings.model_cache is None:
+        return ModelStore(redis, keys), None
+    identity = Identity.of(settings.redis_url, settings.prefix)
+    files = KeptFiles(settings.model_cache, settings.model_cache_bytes, identity)
+    kept = KeptStore(redis, keys, files, metrics.model_cache)
+    return kept, kept
 
 
 def load_options(settings: ServerSettings, threads: Threads) -> LoadOptions:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from server.counting import series
+from server.counting.cache_counts import CacheCounts
 from server.counting.cells import Cells, Ground, Memory, Name
 from server.counting.exposition import written
 from server.counting.processes import Processes
@@ -64,6 +65,7 @@ class Metrics:
         self.redis_up = Watched(self._take((series.UP,)))
         self.in_flight = Watched(self._take((series.IN_FLIGHT,)))
         self.jobs = Watched(self._take((series.JOBS,)))
+        self.model_cache = CacheCounts(self._take((series.CACHE,)), self._take((series.CACHE_BYTES,)))
 
     def of(self, model: str, version: int) -> VersionMetrics:
         """Return the numbers of one version."""

@@ -96,6 +96,12 @@ class ServerSettings(BaseSettings):
     model_memory_bytes: Annotated[int, Field(ge=1 << 20)] = 4 * GIB
     """Memory that loaded versions may take, shared out evenly among workers; the least recently used leave first."""
 
+    model_cache: Path | None = None
+    """Directory that models are kept in, so that they load and are served while Redis is away; none keeps nothing."""
+
+    model_cache_bytes: Annotated[int, Field(ge=1 << 20)] = 4 * GIB
+    """Bytes that all files in model_cache may take together; the least recently used leave first."""
+
     preload_models: Annotated[int, Field(ge=0, le=10_000)] = 64
     """Models whose production version is loaded before the server says it is ready."""
 

@@ -3,6 +3,7 @@
 from pydantic import ValidationError
 
 from cli.checks.findings import Finding, fail, ok, warn
+from cli.checks.kept_models import check_model_cache
 from cli.client import ServerClient
 from cli.errors import START, ServerUnreachable
 from cli.settings import Settings, explained
@@ -20,9 +21,10 @@ def check_exposure() -> list[Finding]:
         return [
             fail("settings", explained(error, ()), "mend the variable; `insitu serve --help` explains each")
         ]
+    kept = check_model_cache(settings.model_cache, settings.model_cache_bytes)
     if settings.on_loopback:
-        return [ok("settings", f"listens on {settings.host}: this machine only")]
-    return beyond_loopback(settings)
+        return [ok("settings", f"listens on {settings.host}: this machine only"), *kept]
+    return [*beyond_loopback(settings), *kept]
 
 
 def beyond_loopback(settings: ServerSettings) -> list[Finding]:
@@ -54,4 +56,7 @@ def check_server(settings: Settings) -> list[Finding]:
         return [fail(AREA, f"something else than Insitu answers at {settings.url}", cure)]
     if not ready:
         return [fail(AREA, f"{settings.url} is not ready: {told.get('reason', told)}", "see its log")]
+    if told.get("redis") is False:
+        cure = "start Redis: until then it answers what needs no key, and takes no change over"
+        return [warn(AREA, f"{settings.url} is ready without Redis ({told.get('reason', '')})", cure)]
     return [ok(AREA, f"{settings.url} is ready")]

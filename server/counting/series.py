@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from server.counting import cache_counts
 from server.counting.cells import Name
 from server.counting.exposition import Count, Family, Histogram, Reckoned, Single, gently, labelled
 
@@ -48,13 +49,18 @@ VERSION, BATCHES, FAULT, REDIS, LOADED, MEMORY = "version", "batches", "fault", 
 RESET = "reset"  # what a version had counted when somebody began to count it anew, in parts a worker; no text tells it
 USED = 4  # the numbers of `usage.Usage`
 UP, IN_FLIGHT, JOBS, WORKERS, PENDING = "redis_up", "in_flight", "jobs", "workers", "pending"
+CACHE, CACHE_BYTES = "model_cache", "model_cache_bytes"
 SIZES = {
     VERSION: END,
     BATCHES: SIZE_END,
     REDIS: TRIP.end,
     RESET: USED,
+    CACHE: cache_counts.END,
 }  # cells of a block; of the others, one
-PASSING = frozenset((LOADED, MEMORY, UP, IN_FLIGHT, JOBS, PENDING))  # they describe a worker, and end with it
+# They describe a worker, and end with it.
+PASSING = frozenset((LOADED, MEMORY, UP, IN_FLIGHT, JOBS, PENDING, CACHE_BYTES))
+# Redis is there when it is there for everybody, and all workers look at one directory; the rest adds up.
+TOGETHER: dict[str, np.ufunc] = {UP: np.minimum, CACHE_BYTES: np.maximum}
 
 Values = Sequence[float]  # of the block of a version
 Reckon = Callable[[Values], float]
@@ -139,6 +145,8 @@ LABELS = {
     MEMORY: OF_VERSION,
     PENDING: OF_VERSION,
     REDIS: (),
+    CACHE: (),
+    CACHE_BYTES: (),
 }
 FAMILIES: dict[str, tuple[Family, ...]] = {
     UP: (Single("insitu_redis_up", "1 when Redis answers every worker", kind="gauge"),),
@@ -168,6 +176,18 @@ FAMILIES: dict[str, tuple[Family, ...]] = {
         Single("insitu_redis_commands_total", "Commands sent to Redis"),
         TRIP,
     ),
+    CACHE: (
+        Single("insitu_model_cache_hits_total", "Model files taken from the disk", cache_counts.HITS),
+        Single("insitu_model_cache_misses_total", "Model files fetched from Redis", cache_counts.MISSES),
+        Single(
+            "insitu_model_cache_discarded_total",
+            "Kept files that were damaged, and thrown away",
+            cache_counts.DISCARDED,
+        ),
+    ),
+    CACHE_BYTES: (
+        Single("insitu_model_cache_bytes", "Bytes that the cache of models takes on disk", kind="gauge"),
+    ),
 }
 
 Numbers = Iterable[tuple[Name, NDArray[np.float64]]]
@@ -180,13 +200,13 @@ def told(name: Name) -> bool:
 
 
 def summed(numbers: Numbers) -> Sums:
-    """Add the blocks of one name up; Redis is there when it is there for everybody."""
+    """Add the blocks of one name up, or put them together as TOGETHER says."""
     whole: dict[Name, NDArray[np.float64]] = {}
     for name, values in gently(numbers):
         if name not in whole:
             whole[name] = values
         else:
-            (np.minimum if name[0] == UP else np.add)(whole[name], values, out=whole[name])
+            TOGETHER.get(name[0], np.add)(whole[name], values, out=whole[name])
     sums: Sums = defaultdict(list)
     for name in gently(sorted(whole)):
         sums[name[0]].append((labelled(LABELS[name[0]], name[1:]), whole[name].tolist()))

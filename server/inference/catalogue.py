@@ -10,13 +10,15 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 
-from models.errors import AliasNotFound, InsituError, RedisUnavailable
+from models.errors import AliasNotFound, BadTraffic, InsituError, RedisUnavailable
 from models.keys import as_version
 from models.nodes_away import Walk, names_to_walk
 from models.redis_failures import in_time
 from models.shards import lie_apart
 from models.store import PRODUCTION, SHADOW, ModelStore
+from models.traffic import Traffic
 from server.inference.ending import ended
+from server.inference.keeping.store import KeptStore
 from server.inference.loading import Loader, LoadOptions, Serving
 from server.inference.meanings import LOOK_UP_SECONDS, Meanings
 from server.inference.routing import Route, Split
@@ -31,8 +33,9 @@ PRELOAD_SECONDS = 3.0
 class Catalogue:
     """The models that were met in Redis, and where their requests go."""
 
-    def __init__(self, store: ModelStore, loader: Loader) -> None:
+    def __init__(self, store: ModelStore, loader: Loader, kept: KeptStore | None = None) -> None:
         self._store = store
+        self._kept = kept
         self._apart = lie_apart(store.redis)  # a model whose node is away is then none of the others' affair
         self._left: list[str] = []  # what could not be looked at the last time
         self._loader = loader
@@ -188,10 +191,18 @@ class Catalogue:
             await self._renew(name)
             await self._meanings.refresh(name, meet=False)
             self._loader.keep(name, await self._meanings.stored_versions(name))
+            await self._note(name)
         except RedisUnavailable:
             raise
         except InsituError as error:
             log.warning("%s: %s", name, error)
+
+    async def _note(self, name: str) -> None:
+        """Keep what a model means, for a start without Redis."""
+        meaning = self._meanings.get(name)
+        if self._kept is not None and meaning is not None:
+            rule = None if meaning.rule is None else meaning.rule.to_json()
+            await self._kept.note(name, meaning.aliases, rule)
 
     async def _renew(self, name: str) -> None:
         """Load anew what is stored otherwise than it was loaded.
@@ -226,6 +237,45 @@ class Catalogue:
         if walk.left and walk.left != self._left:
             log.warning("not looked at: %s", walk.told)
         self._left = walk.left
+        if self._kept is not None:
+            await self._kept.looked([one.manifest for one in self.loaded()])
+
+    async def resume(self, most: int) -> str | None:
+        """Serve what is kept of models that were not met; load those that were used last, `most` of them.
+
+        Return when Redis was looked at for them, None where none can be loaded. One that takes long is not waited for.
+        """
+        if self._kept is None:
+            return None
+        known, looked_at = await self._kept.known()
+        missing = [one for one in known if not self.knows(one.name)]
+        newest = {one.name: one.versions[0] for one in missing[:most]}
+        async with self._kept.alone():
+            for one in missing:
+                self._meanings.restore(one.name, one.aliases, as_rule(one.name, one.traffic))
+            names = iter(newest)
+            await asyncio.gather(*(self._resume(names, newest) for _ in range(PRELOADS_AT_ONCE)))
+        loaded = [name for name in newest if self._loader.of(name) or self._loader.loading(name)]
+        if not loaded:
+            return None
+        told = len(loaded), self._kept.place, looked_at
+        log.warning("Redis is away: %d models are served from %s, as Redis had them at %s", *told)
+        return looked_at
+
+    async def _resume(self, names: Iterator[str], newest: Mapping[str, int]) -> None:
+        """Load one kept model after the other: what production means, or else its newest version."""
+        evicted = self._loader.evicted
+        for name in names:
+            try:
+                async with asyncio.timeout(PRELOAD_SECONDS):
+                    means = self._needed(name, None)
+                    await (self.routed(name) if means else self.get(name, newest[name]))
+            except TimeoutError:
+                log.warning("%s takes long to load; it is not waited for", name)
+            except InsituError as error:
+                log.warning("%s is not loaded from what is kept: %s", name, error)
+            if self._loader.evicted > evicted:
+                return
 
     async def preload(self, most: int) -> None:
         """Load what production means for the first models stored, while there is memory for them.
@@ -282,6 +332,13 @@ class Catalogue:
         """Stop loading, and end what runs."""
         await self._meanings.close()
         await self._loader.close()
+
+
+def as_rule(name: str, stored: str | None) -> Traffic | None:
+    """Return a kept rule; None where there is none, or it cannot be read."""
+    with suppress(BadTraffic):
+        return None if stored is None else Traffic.from_json(name, stored.encode())
+    return None
 
 
 def is_production(reference: Reference) -> bool:

@@ -115,9 +115,11 @@ class Engine:
         self._tasks: set[asyncio.Task[None]] = set()
         self._tried = asyncio.Event()  # whether Redis was asked at all by now
         self._preloaded = False
+        self._resuming: asyncio.Task[None] | None = None  # looks for kept models, once
         self._opened = False  # once predictions could be asked for, they can be
         self._fault: InsituError | None = None
         self._reason: str | None = "the stored models are not loaded yet"
+        self._kept_from: str | None = None  # when Redis was looked at for what is served from kept files
 
     @property
     def redis_ok(self) -> bool:
@@ -139,10 +141,16 @@ class Engine:
         """
         if self._opened:
             if not self.redis_ok:
-                return True, f"Redis is away: {self._reason or self._reader.reason}"
+                return True, f"Redis is away: {self._reason or self._reader.reason}{self._models_of}"
             late = "" if self._reason is None else "; what changes about models is taken over later"
             return True, self._reader.lacking + late
         return False, self._reason or "starting"
+
+    @property
+    def _models_of(self) -> str:
+        """Where the models come from, where that is not Redis."""
+        at = self._kept_from
+        return "" if at is None else f"; models are served from the cache, as Redis had them at {at}"
 
     def refused(self, model: str, error: Exception) -> None:
         """Count what is wrong with a request that the core never gets to see; the model it names may be any text."""
@@ -205,7 +213,7 @@ class Engine:
         await self.catalogue.sync()
         if self._reason is not None:
             log.info("Redis answers; %d versions loaded", len(self.catalogue.loaded()))
-        self._opened, self._fault, self._reason = True, None, None
+        self._opened, self._fault, self._reason, self._kept_from = True, None, None, None
         self._tried.set()
         return last
 
@@ -222,6 +230,19 @@ class Engine:
         self._fault, self._reason = fault, reason
         if self._reader.reason is None and self._reader.lacking:
             self._opened = True
+        if self._resuming is None and not self._opened and isinstance(fault, RedisUnavailable):
+            self._resuming = self._spawn(self._resume())
+        if self._resuming is None or self._resuming.done():
+            self._tried.set()
+
+    async def _resume(self) -> None:
+        """Serve what is kept of models, where Redis is away at the start and until it is back."""
+        try:
+            at = await self.catalogue.resume(self._preload)
+            if at is not None and self._reason is not None:
+                self._kept_from, self._opened = at, True
+        except Exception:
+            log.exception("serving what is kept")
         self._tried.set()
 
     async def _last_event(self) -> str:

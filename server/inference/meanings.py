@@ -8,7 +8,7 @@ what changes again while it loads counts no more: a rollback waits for nothing t
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, KeysView
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, KeysView, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -91,6 +91,12 @@ class Meanings:
     def meet(self, name: str) -> None:
         """Follow a model from now on."""
         self._met.setdefault(name, Meaning())
+
+    def restore(self, name: str, aliases: Mapping[str, int], rule: Traffic | None) -> None:
+        """Let a model that was not met mean what it meant when it was served last, while Redis cannot be asked."""
+        meaning = self._met.setdefault(name, Meaning(dict(aliases), rule))
+        self._changed(name)
+        self._warm_shadow(name, meaning)
 
     def forget(self, name: str) -> None:
         """Follow a model no longer, as if it had never been met."""

@@ -1,9 +1,13 @@
 """What `insitu check` makes of what it finds."""
 
+import shutil
+from pathlib import Path
+
 import pytest
 
 from cli.checks.findings import Finding
 from cli.checks.installation import check_extra, check_installation
+from cli.checks.kept_models import check_model_cache
 from cli.checks.redis_side import check_chunks, check_eviction, check_persistence, check_version, check_writes
 from cli.checks.server_side import check_exposure
 
@@ -48,6 +52,30 @@ def test_a_password_is_not_shown() -> None:
 
 def test_this_environment_is_looked_at() -> None:
     assert [one.what for one in check_installation() if one.state == "fail"] == []
+
+
+def test_a_cache_of_models_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert check_model_cache(None, 1000) == []
+
+    (empty,) = check_model_cache(tmp_path / "not" / "there", 1000)
+    assert (empty.state, "keeps 0 models in 0 B of 1.0 kB" in empty.what) == ("ok", True)
+
+    (full,) = check_model_cache(tmp_path, 1 << 62)
+    assert (full.state, "the disk has" in full.what) == ("warn", True)
+
+    (tmp_path / "file").touch()
+    (wrong,) = check_model_cache(tmp_path / "file", 1000)
+    assert (wrong.state, f"{tmp_path / 'file'} takes no files" in wrong.what) == ("warn", True)
+
+    def refused(path: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(shutil, "disk_usage", refused)
+    (closed,) = check_model_cache(tmp_path, 1000)
+    assert (closed.state, "Permission denied" in closed.what) == ("warn", True)
+
+    monkeypatch.setenv("INSITU_MODEL_CACHE", str(tmp_path / "file"))
+    assert [one.area for one in check_exposure()] == ["settings", "model cache"]
 
 
 @pytest.mark.parametrize(

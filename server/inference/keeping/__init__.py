@@ -1,0 +1,1 @@
+"""What was fetched from Redis, kept on disk: bytes by their digest, and what names meant last."""
