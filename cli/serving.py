@@ -22,7 +22,7 @@ from cli.settings import Settings, explained, option_name, read_settings, variab
 from cli.signals import unwind_on_signals
 from cli.terminal import Terminal
 from models.errors import InsituError, RedisRefused
-from server.settings import ServerSettings
+from server.settings import Directory, ServerSettings
 from server.workers.listeners import DOORS, PortRefused, place
 from server.workers.opening import fault_of_certificate
 
@@ -267,7 +267,12 @@ def metavar(field: FieldInfo) -> str:
     """Return what to write for a field: its choices, or the kind of its value."""
     if words := choices(field):
         return "|".join(words)
-    kinds: dict[Any, str] = {int: "NUMBER", float: "NUMBER", Path | None: "FILE"}
+    kinds: dict[Any, str] = {
+        int: "NUMBER",
+        float: "NUMBER",
+        Path | None: "FILE",
+        Directory | None: "DIR",
+    }
     return kinds.get(field.annotation, "TEXT")
 
 

@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 TOKEN_ENTRY = re.compile(r"(predict|admin):[0-9A-Fa-f]{64}")
 GIB = 1 << 30
 LAST_PORT = 65535
+Directory = Annotated[Path, "DIR"]  # what help calls it
 
 
 class ServerSettings(BaseSettings):
@@ -96,7 +97,7 @@ class ServerSettings(BaseSettings):
     model_memory_bytes: Annotated[int, Field(ge=1 << 20)] = 4 * GIB
     """Memory that loaded versions may take, shared out evenly among workers; the least recently used leave first."""
 
-    model_cache: Path | None = None
+    model_cache: Directory | None = None
     """Directory that models are kept in, so that they load and are served while Redis is away; none keeps nothing."""
 
     model_cache_bytes: Annotated[int, Field(ge=1 << 20)] = 4 * GIB

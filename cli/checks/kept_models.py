@@ -30,7 +30,7 @@ def look_at(directory: Path, most_bytes: int) -> Finding:
     there = next(path for path in (directory.absolute(), *directory.absolute().parents) if path.exists())
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         cure = "let the server's user write there (docker: mount a volume of that user); it serves without it"
-        return warn(AREA, f"{there} takes no files of this user: no models are kept", cure)
+        return warn(AREA, f"{there} takes no files of this user: no new model is kept", cure)
     taken, free = taken_bytes(directory), shutil.disk_usage(there).free
     names = {folder.name for home in homes(directory) for folder in models_in(home)}
     what = f"{directory} keeps {count_text(len(names), 'model')} in {size_text(taken)} of {size_text(most_bytes)}"

@@ -137,7 +137,8 @@ class KeptStore(ModelStore):
         for name, versions in stored.items():
             await self._on_disk(self._files.compare, name, versions)
         taken = await self._on_disk(self._files.looked, [one.digest for one in loaded])
-        self._counts.taken(taken or 0)
+        if taken is not None:
+            self._counts.taken(taken)
 
     async def _stored_of(self, names: list[str]) -> dict[str, set[int]]:
         """Return the versions that are stored of some models, in one round trip.
@@ -178,7 +179,7 @@ class KeptStore(ModelStore):
         except OSError as error:
             reason = error.strerror or str(error)
             level = logging.DEBUG if self._troubled else logging.WARNING
-            log.log(level, "models are not kept in %s: %s; they are loaded from Redis", self.place, reason)
+            log.log(level, "no new model is kept in %s: %s; it is loaded from Redis", self.place, reason)
             self._troubled = True
             return None
         finally:

@@ -21,9 +21,10 @@ from server.inference.keeping.files import KeptFiles
 from server.inference.keeping.identity import Identity
 from server.inference.keeping.store import KeptStore
 from server.metrics import Metrics
+from tests.away import url_of_all
 from tests.graphs import bundle, constant, heavy
 from tests.integration.server.conftest import StartEngine, until
-from tests.servers import RedisServer
+from tests.servers import RedisNodes, RedisServer
 
 Start = Callable[..., RedisServer]
 CHUNK = "insitu:{m}:v1:onnx:0"
@@ -169,6 +170,25 @@ async def test_a_traffic_rule_and_a_shadow_are_kept(served: tuple[RedisServer, A
 
 def pointers(cache: Path) -> bytes:
     return next(path for path in files_in(cache, "m") if path.name == "pointers").read_bytes()
+
+
+async def test_a_cluster_starts_without_the_nodes_that_are_away(
+    redis_cluster: RedisNodes, engine: StartEngine, cache: Path
+) -> None:
+    settings = {"redis_url": url_of_all(redis_cluster), "model_cache": cache, "resync_seconds": 0.05}
+    running = await engine(**settings)
+    for number, name in enumerate("abcd"):
+        await running.store.publish(bundle(constant(number), name))
+        assert await answer(running, name) == number
+    await until(lambda: len(list(cache.rglob("pointers"))) == 4)
+    await running.stop()
+    for node in redis_cluster.nodes:
+        node.kill()
+
+    running = await engine(**settings)
+
+    assert [await answer(running, name) for name in "abcd"] == [0, 1, 2, 3]
+    assert "from the cache" in running.ready()[1]
 
 
 async def test_a_rule_that_cannot_be_read_leaves_production(
@@ -343,7 +363,7 @@ async def test_a_directory_that_cannot_be_used_keeps_nobody_from_being_served(
 
     assert (await answer(running), await answer(running, "n")) == (1, 2)
     await until(lambda: counted(running, "misses_total") == 2)
-    assert caplog.text.count("models are not kept in") == 1
+    assert caplog.text.count("no new model is kept in") == 1
 
 
 async def test_a_full_disk_is_told_once_and_its_end_too(
@@ -363,7 +383,7 @@ async def test_a_full_disk_is_told_once_and_its_end_too(
         for name in ("m", "n"):
             await store.publish(bundle(constant(1), name))
             assert await answer(running, name) == 1
-    assert caplog.text.count("No space left on device; they are loaded from Redis") == 1
+    assert caplog.text.count("No space left on device; it is loaded from Redis") == 1
     assert files_in(cache, "onnx") == []
 
     await store.publish(bundle(constant(2), "o"))

@@ -6,7 +6,7 @@ import pytest
 
 from cli import program
 from cli.errors import WrongUsage
-from cli.serving import OWN_OPTIONS, as_parameter, serve, server_settings, up
+from cli.serving import OWN_OPTIONS, as_parameter, metavar, serve, server_settings, up
 from server.settings import ServerSettings
 
 FIELDS = [name for name in ServerSettings.model_fields if name not in OWN_OPTIONS]
@@ -33,6 +33,12 @@ def test_choices_are_shown() -> None:
     parameter = as_parameter("provider", ServerSettings.model_fields["provider"])
 
     assert parameter.annotation.__metadata__[0].metavar == "auto|cpu|cuda"
+
+
+def test_a_directory_is_told_from_a_file() -> None:
+    asked = [ServerSettings.model_fields[name] for name in ("model_cache", "tls_cert")]
+
+    assert [metavar(field) for field in asked] == ["DIR", "FILE"]
 
 
 def test_what_is_given_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
