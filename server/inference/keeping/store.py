@@ -42,6 +42,7 @@ class KeptStore(ModelStore):
         self._files = files
         self._counts = counts
         self._troubled = False  # the disk did not take a file, which was told
+        self._taken = 0  # bytes that all files took last
         self._alone = False  # Redis was found away a moment ago: what lies here is looked for first
 
     @property
@@ -136,9 +137,9 @@ class KeptStore(ModelStore):
             return
         for name, versions in stored.items():
             await self._on_disk(self._files.compare, name, versions)
-        taken = await self._on_disk(self._files.looked, [one.digest for one in loaded])
-        if taken is not None:
-            self._counts.taken(taken)
+        digests = [one.digest for one in loaded]
+        self._taken = await self._on_disk(self._files.looked, digests) or self._taken
+        self._counts.taken(self._taken)
 
     async def _stored_of(self, names: list[str]) -> dict[str, set[int]]:
         """Return the versions that are stored of some models, in one round trip.

@@ -363,6 +363,7 @@ async def test_a_directory_that_cannot_be_used_keeps_nobody_from_being_served(
 
     assert (await answer(running), await answer(running, "n")) == (1, 2)
     await until(lambda: counted(running, "misses_total") == 2)
+    assert counted(running, "bytes") == 0
     assert caplog.text.count("no new model is kept in") == 1
 
 
