@@ -40,6 +40,20 @@ class RowOptions:
     query: str | None = None
     instances: str | None = None
 
+    def instead(self, where: str) -> "RowOptions":
+        """Return other rows, named in the same way: another pattern, place, query or file."""
+        if self.keys_from is not None:
+            return RowOptions(keys_from=where)
+        if self.index is not None:
+            return RowOptions(index=self.index, query=where)
+        return RowOptions(instances=where) if self.instances is not None else RowOptions(match=where)
+
+    @property
+    def example(self) -> str:
+        """How others would be named, in a word."""
+        named = {"WHERE": self.keys_from, "QUERY": self.index, "FILE": self.instances}
+        return next((word for word, given in named.items() if given is not None), "PATTERN")
+
     def spec(self) -> dict[str, Any]:
         """Return the source of rows.
 

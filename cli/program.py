@@ -18,6 +18,7 @@ from typer.main import get_command
 from cli import (
     checking,
     drafting,
+    drifting,
     explaining,
     jobs,
     loading,
@@ -120,6 +121,7 @@ COMMANDS = (
     *predicting.COMMANDS,
     *explaining.COMMANDS,
     *scoring.COMMANDS,
+    *drifting.COMMANDS,
     *jobs.COMMANDS,
     *tokens.COMMANDS,
 )

@@ -18,6 +18,7 @@ from cli.options import AsJson, DataDir, Missing, ModelName, Prefix, RedisUrl, R
 from cli.predicting import parsed
 from cli.progress import Work
 from cli.ray_scoring import check_ray, job_for, on_ray
+from cli.row_options import Index, InstancesFile, KeysFrom, Match, Query
 from cli.settings import Settings, read_settings
 from cli.terminal import Terminal, count_text
 from models.errors import InsituError, RedisRefused, RedisUnavailable
@@ -68,38 +69,11 @@ class Interrupted(RedisUnavailable):
 def score(
     name: ModelName,
     *,
-    match: Annotated[
-        str | None,
-        typer.Option(
-            "--match", metavar="PATTERN", help="Keys to score; every key the model can read when not given."
-        ),
-    ] = None,
-    keys_from: Annotated[
-        str | None,
-        typer.Option(
-            "--keys-from",
-            metavar="WHERE",
-            help="Keys named in redis:KEY, a set, sorted set, list or stream (redis:KEY#FIELD); in FILE, one a "
-            "line; in FILE.csv#COLUMN or FILE.parquet#COLUMN; - is standard input.",
-        ),
-    ] = None,
-    index: Annotated[
-        str | None, typer.Option("--index", metavar="NAME", help="Keys that an index of Redis' search finds.")
-    ] = None,
-    query: Annotated[
-        str | None,
-        typer.Option(
-            "--query", metavar="QUERY", help="What --index is asked, as in FT.SEARCH; all by default."
-        ),
-    ] = None,
-    instances: Annotated[
-        str | None,
-        typer.Option(
-            "--instances",
-            metavar="FILE",
-            help="Rows as placeholder and inline values: columns of a CSV or Parquet file.",
-        ),
-    ] = None,
+    match: Match = None,
+    keys_from: KeysFrom = None,
+    index: Index = None,
+    query: Query = None,
+    instances: InstancesFile = None,
     to: Annotated[
         str | None,
         typer.Option(

@@ -53,6 +53,12 @@ class Histogram:
         copy._fit(bins)
         return copy
 
+    def wider(self, exponent: int) -> "Histogram":
+        """Return the same counts in bins that are at least as wide as 2^`exponent`."""
+        copy = Histogram(self.exponent, dict(self.counts))
+        copy._coarsen(exponent)
+        return copy
+
     def _fit(self, most: int = MOST_BINS) -> None:
         """Join bins until there are few enough between the first and the last."""
         while self.counts and max(self.counts) - min(self.counts) >= most:

@@ -7,6 +7,7 @@ from math import isfinite
 from typing import Any
 
 from models.privacy import Privacy
+from models.profiles import ENTRY as PROFILE
 from models.recipe import Recipe
 from models.scores import six_digits
 from trainer.exporting.export import TOLERANCE
@@ -38,6 +39,7 @@ def card(recipe: Recipe, task: Task, outcome: Outcome) -> dict[str, Any]:
         **judged(recipe, outcome),
         "attributions": attributed(recipe, outcome),
         "reference": dict(outcome.reference),
+        **({PROFILE: dict(outcome.profile)} if outcome.profile else {}),
         "parity": {
             "largest_difference": outcome.exported.difference,
             "tolerance": TOLERANCE,

@@ -43,8 +43,8 @@ class RowCounts:
 class Outcome:
     """Everything known about one trained model; scores are on the held-out rows, from ONNX Runtime.
 
-    `question` is what was asked of it, `answered` its answers to the held-out rows; `reference` and
-    `attributions` are the card's entries of that name.
+    `question` is what was asked of it, `answered` its answers to the held-out rows; `reference`, `profile`
+    and `attributions` are the card's entries of that name.
 
     Units: seconds by stage.
     """
@@ -60,6 +60,7 @@ class Outcome:
     question: Question
     answered: Answered
     reference: Mapping[str, Any] = field(default_factory=dict)
+    profile: Mapping[str, Any] = field(default_factory=dict)
     attributions: Mapping[str, Any] = field(default_factory=dict)
     sizes: tuple[Size, ...] = ()
     trials: Trials | None = None

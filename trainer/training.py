@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from models.columns import Wording
 from models.privacy import Privacy
 from models.recipe import Recipe
 from models.recipe_data import FollowingTarget
@@ -38,12 +39,13 @@ from trainer.judging.scoring import HEADLINES, score
 from trainer.networks.autoencoder import Autoencoder
 from trainer.networks.ensemble import Fitted
 from trainer.outcome import HeldOut, Outcome, RowCounts, TrainResult
+from trainer.profiling import profile
 from trainer.publish import compose
 from trainer.reference import reference
 from trainer.split import Split, parted, ranked, split
 from trainer.table import Indices, Table
 from trainer.tasks.anomaly import Anomaly
-from trainer.tasks.task import Task
+from trainer.tasks.task import Task, answer_of
 from trainer.trying.folds import Folds, cross_validate
 from trainer.trying.trials import Trials
 
@@ -90,6 +92,7 @@ class Training:
             question=case.question,
             answered=case.held_out.given,
             reference=typical,
+            profile=self._profile(case, judgement),
             attributions=self._attribute(served, typical),
             trials=trials,
             folds=folds,
@@ -128,6 +131,16 @@ class Training:
         if self.recipe.training.privacy is not None:
             return {}
         return reference(feed(self.train, self.signature), self.recipe.features)
+
+    def _profile(self, case: Case, judgement: Judgement) -> Mapping[str, Any]:
+        """Return what rows of today are compared with; it too says something that no epsilon covers."""
+        if self.recipe.training.privacy is not None:
+            return {}
+        threshold = judgement.decided.threshold if judgement.decided else None
+        spec = answer_of(self.task, self.recipe)
+        wording = Wording(self.recipe.task, self.recipe.classes, threshold, spec)
+        answered = (wording, case.held_out.answers)
+        return profile(self.recipe, self.train, len(self.table), self.signature, answered)
 
     def _search(self) -> tuple[Recipe, Trials | None]:
         """Return the recipe with the best values that its search finds."""

@@ -63,3 +63,10 @@ def test_it_is_read_as_it_was_written_and_nothing_is_nothing() -> None:
     assert Histogram().bins == []
     assert of([]).bins == []
     assert Histogram().coarser(4).bins == []
+
+
+def test_bins_are_joined_up_to_a_width_and_never_parted() -> None:
+    found = Histogram(0, {0: 1, 1: 2, 5: 3})
+
+    assert (found.wider(2).exponent, found.wider(2).counts) == (2, {0: 3, 1: 3})
+    assert found.wider(-1).counts == found.counts
