@@ -129,7 +129,7 @@ def column(
         values = x.reshape(*x.shape[:2], -1)[steps][:, place.places]
     else:
         values = x.reshape(len(x), -1)[there][:, place.places]
-    whole = values if values.dtype.kind == "f" else values.astype(np.int64)
+    whole = values if values.dtype.kind == "f" else values.astype(np.result_type(values.dtype, np.int16))
     filled = len(gaps.filled.get(place.label, ()))
     return Column(name, whole.reshape(-1), len(x), place.categories, filled, len(absent), place.label)
 

@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from models.columns import Column
 from models.histograms import Histogram
 from models.privacy import Privacy
-from models.profiles import Bins, Part, Profile, binned, counted, histogram_of, part
+from models.profiles import LEAST_ROWS, Bins, Part, Profile, binned, counted, histogram_of, part
 
 SHIFTED, DRIFTED = 0.1, 0.25
 FALSE_ALARMS = 0.01  # reports without any drift that name one or more parts
 HALF_ROW = 0.5  # added to each bin, so that an empty one is no infinity
 DRAWN_CELLS = 12
+ROWS_LEAST = 2 * LEAST_ROWS  # of fewer rows a profile has one bin, and nothing differs from it
 
 Verdict = Literal["stable", "chance", "shifted", "drifted", "absent"]
 Floats = NDArray[np.float64]
@@ -65,7 +66,7 @@ class Drift:
         """What to think of it."""
         if self.now is None:
             return "absent"
-        if self.psi < SHIFTED:
+        if self.psi < SHIFTED and self.then.rows - self.then.absent >= ROWS_LEAST:
             return "stable"
         if not self.beyond_chance:
             return "chance"

@@ -56,7 +56,7 @@ class Part(Kept):
     """One feature, or one thing that is answered: `bins` of numbers, or `categories` and how many rows have each.
 
     `rows` are all that were looked at, `filled` those where a default stood in, `absent` those where there was
-    nothing that could be read. `others` are rows of categories that are too rare to be named.
+    nothing that could be read. `others` are rows of categories that are too rare to be named, 0 where they are few.
     """
 
     name: Annotated[str, Field(max_length=2048)]
@@ -109,7 +109,8 @@ def part(column: Column, privacy: Privacy) -> Part:
     named = counted(column, private=name != column.name)
     frequent = sorted(named.items(), key=lambda one: -one[1])[:CATEGORIES_MOST]
     kept = {text: count for text, count in frequent if count >= LEAST_ROWS}
-    return Part(**facts, categories=kept, others=sum(named.values()) - sum(kept.values()))
+    others = sum(named.values()) - sum(kept.values())
+    return Part(**facts, categories=kept, others=others if others >= LEAST_ROWS else 0)
 
 
 def counted(column: Column, *, private: bool) -> dict[str, int]:
@@ -130,7 +131,9 @@ def bins(values: Numbers, rows: int) -> Bins:
         counts=tuple(binned(values, cuts).tolist()),
         least=shortest(values.min()),
         most=shortest(values.max()),
-        mean=float(f"{values.mean(dtype=np.float64):.{DIGITS}g}"),
+        mean=float(
+            f"{(values / len(values)).sum(dtype=np.float64):.{DIGITS}g}"
+        ),  # no sum of them is infinite
         median=shortest(np.quantile(values, 0.5, method="inverted_cdf")),
         drawn=Histogram(drawn.exponent, shown).to_data(),
     )

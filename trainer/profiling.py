@@ -13,7 +13,7 @@ from trainer.sampling import evenly
 from trainer.table import Table
 
 ROWS_MOST = 100_000
-NUMBERS_MOST = 1 << 25  # more rows, evenly chosen, would change no share that matters
+NUMBERS_MOST = 1 << 23  # more rows, evenly chosen, would change no share that matters
 
 
 def profile(

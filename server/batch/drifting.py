@@ -4,7 +4,8 @@ found    the source is walked, and an even sample of its rows kept
 looked   these are read and run in parts: features, answers, and what could not be read
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -30,6 +31,7 @@ from server.inference.reading.reads import awaited
 
 PART_ROWS = 1024
 PART_BYTES = 8 << 20  # of features; a row that is larger is a part
+AT_ONCE = 4  # parts that are read and run
 SAMPLE_BYTES = 256 << 20  # of features that are in memory at once
 
 Watch = Callable[[int, int], None]
@@ -50,6 +52,14 @@ class Looked:
     features: list[Column] = field(default_factory=list)
     answers: list[Column] = field(default_factory=list)
     truths: Truths = field(default_factory=Truths)
+
+    def take(self, piece: "Looked") -> None:
+        """Take what some of the rows are like."""
+        self.skipped.merge(piece.skipped)
+        self.features += piece.features
+        self.answers += piece.answers
+        self.truths.said += piece.truths.said
+        self.truths.true += piece.truths.true
 
 
 def sample_rows(serving: Serving, rows: int) -> int:
@@ -100,7 +110,11 @@ class Looking:
     def __init__(
         self, engine: Engine, serving: Serving, plan: Plan, missing: Missing, truth: Truth | None
     ) -> None:
-        """Take a version with the plan of its view, what stands in for absent values, and where the truth is."""
+        """Take a version with the plan of its view, what stands in for absent values, and where the truth is.
+
+        Raises: BadRequest, a stand-in for what the view does not read.
+        """
+        plan.check_missing(missing)
         self._engine, self._serving, self._plan, self._missing = engine, serving, plan, missing
         self._truth, self._manifest = truth, serving.manifest
         self._open = Plan(opened(plan.view))
@@ -115,24 +129,29 @@ class Looking:
 
         Raises: RedisUnavailable, RedisRefused; what is wrong with the model.
         """
-        features: dict[str, list[Column]] = {}
-        answers: dict[str, list[Column]] = {}
-        for start in range(0, len(rows), self._size):
-            some = rows[start : start + self._size]
-            prepared, replies = await self._read(some)
-            served = self._plan.assemble(prepared, replies, self._missing)
-            for error in served.errors.values():
-                if isinstance(error, RedisUnavailable):
-                    raise error
-                looked.skipped.skip(error, privacy=self._privacy)
-            add(features, self._features(prepared, replies, served))
-            truths = await self._truths(some)
-            for group in served.groups:
-                add(answers, await self._answers(group, truths, looked))
-            watch(start + len(some), len(rows))
-        looked.features = [*map(Column.joined, features.values())]
-        looked.answers = [*map(Column.joined, answers.values())]
+        parts = [rows[start : start + self._size] for start in range(0, len(rows), self._size)]
+        done = 0
+        for start in range(0, len(parts), AT_ONCE):
+            some = parts[start : start + AT_ONCE]
+            for piece in await asyncio.gather(*map(self._piece, some)):
+                looked.take(piece)
+            done += sum(map(len, some))
+            watch(done, len(rows))
+        looked.features, looked.answers = joined(looked.features), joined(looked.answers)
         return looked
+
+    async def _piece(self, rows: Sequence[Row]) -> Looked:
+        """Read and run the rows of one part."""
+        (prepared, replies), truths = await asyncio.gather(self._read(rows), self._truths(rows))
+        served = self._plan.assemble(prepared, replies, self._missing)
+        piece = Looked(features=[*self._features(prepared, replies, served)])
+        for error in served.errors.values():
+            if isinstance(error, RedisUnavailable):
+                raise error
+            piece.skipped.skip(error, privacy=self._privacy)
+        for group in served.groups:
+            piece.answers += await self._answers(group, truths, piece)
+        return piece
 
     async def _read(self, rows: Sequence[Row]) -> tuple[Prepared, Sequence[Any]]:
         keyed = isinstance(rows[0], str)
@@ -180,10 +199,12 @@ class Looking:
         return await self._truth.read(self._engine.ask, self._plan, rows)
 
 
-def add(columns: dict[str, list[Column]], more: Iterable[Column]) -> None:
-    """Keep columns by their names."""
-    for one in more:
-        columns.setdefault(one.name, []).append(one)
+def joined(columns: Sequence[Column]) -> list[Column]:
+    """Return columns of the same name as one."""
+    named: dict[str, list[Column]] = {}
+    for one in columns:
+        named.setdefault(one.name, []).append(one)
+    return [*map(Column.joined, named.values())]
 
 
 def answered(manifest: Manifest, outputs: Mapping[str, Tensor]) -> Iterator[Column]:

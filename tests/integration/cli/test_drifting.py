@@ -196,6 +196,7 @@ def test_a_person_sees_both_histograms_and_a_bar_by_version(clinic: Clinic) -> N
         (("breast_cancer", "--keys-from", "-"), 1, "none of 1 row"),
         (("japanese_vowels:9",), 1, "9"),
         (("breast_cancer", "--rows", "0"), 2, "--rows"),
+        (("breast_cancer", "--missing", '{"mean_radios": 0}'), 1, "did you mean 'mean_radius'?"),
         (("breast_cancer", "--match", "a", "--index", "b"), 2, "both say which rows"),
         (("japanese_vowels", "--instances", "nowhere.csv"), 1, "nowhere.csv"),
     ],

@@ -95,6 +95,12 @@ def test_a_category_that_is_new_is_named_with_its_share() -> None:
     assert (found.ks, found.verdict) == (None, "drifted")
 
 
+def test_categories_of_which_none_could_be_kept_are_compared_with_nothing() -> None:
+    found = between([0, 1, 2], [0, 1, 2], categories=PLANS)
+
+    assert (found.psi, found.verdict) == (0, "chance")
+
+
 def test_numbers_that_are_gone_are_a_bin_of_their_own() -> None:
     then = column(np.arange(100.0))
     half = column(np.arange(0.0, 100, 2), rows=100, absent=50)
@@ -158,5 +164,6 @@ def test_a_report_has_the_worst_first_and_knows_private_features() -> None:
 def test_rows_so_few_that_nothing_of_them_was_drawn_are_compared_all_the_same() -> None:
     found = between(np.arange(12.0), np.arange(12.0))
 
-    assert (found.psi, found.verdict) == (0, "stable")
+    assert (found.psi, found.verdict) == (0, "chance")  # a single bin: nobody can call it stable
+    assert between([0] * 30, [0] * 30, categories=PLANS).verdict == "stable"
     assert sum(found.drawn[1]) == pytest.approx(1)

@@ -66,12 +66,14 @@ def test_no_bin_that_is_drawn_shows_fewer_rows_than_any_other() -> None:
     assert len(kept.drawn["counts"]) > 3
 
 
-def test_rare_categories_are_counted_together_and_unknown_ones_too() -> None:
+def test_rare_categories_are_counted_together_unless_they_are_few_and_unknown_ones_too() -> None:
     plans = ("free", "paid", "gold")
 
     kept = part(column([0] * 30 + [1] * 20 + [2] * 3 + [3] * 2, categories=plans), OPEN)
 
-    assert (kept.categories, kept.others) == ({"free": 30, "paid": 20}, 5)
+    assert (kept.categories, kept.others) == ({"free": 30, "paid": 20}, 0)
+    several = part(column([0] * 30 + [1] * 6 + [2] * 4 + [3] * 2, categories=plans), OPEN)
+    assert (several.categories, several.others) == ({"free": 30}, 12)
     everyone = part(column([3] * 30, categories=plans), OPEN)
     assert everyone.categories == {NOT_LISTED: 30}
 
