@@ -4,12 +4,12 @@
     answers_in(wording, output)   the output of the graph -> a column for each thing that is said
 
 A field is a feature, and so is each element of a small vector; of a larger one, blocks of neighbours, whose
-numbers are one column (`models/named_elements.py`). Of a sequence each channel is a column, whatever the
-number of its steps, and so is that number. Texts have no column.
+numbers are one column (`models/named_elements.py`). Of a sequence each channel, or field of a stream, is a
+column, whatever the number of its steps, and so is that number. Texts have no column.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.answers import MEDIAN, AnswerSpec
+from models.binding import source_shapes
 from models.features import FeatureView, InputView
 from models.named_elements import NamedFeature, blocks, of_view, told_apart
-from models.sources import ListSource, VectorSource
+from models.sources import ListSource, SequenceSource, Source, StreamSource, VectorSource
 from models.tensors import Tensor
 
 NUMERIC = "biuf"
@@ -101,18 +102,33 @@ def features_in(view: FeatureView, feeds: Mapping[str, Tensor], gaps: Gaps = NO_
 
 def places_of(view: InputView, shape: Sequence[int]) -> list[NamedFeature]:
     """Return where the features of an input lie in a row, of sequences in one step."""
-    if not any(isinstance(source, ListSource) for source in view.sources) or view.shape is not None:
+    if not stepwise(view):
         return [*of_view(view, tuple(shape))]
     places, found, at = np.arange(prod(shape[1:])).reshape(shape[1:]), [], 0
     for turn, source in enumerate(view.sources):
-        width = source.shape[-1] if isinstance(source, ListSource | VectorSource) else 1
+        width = sum(int(one[-1]) for one in source_shapes(source))
         own = places[..., at : at + width]
         at += width
-        key = source.key if isinstance(source, ListSource | VectorSource) else view.name
-        for one in blocks("", view.name, own, key):
-            channel = f"[:,{one.name[1:]}" if one.name else ""
-            found.append(NamedFeature(f"{key}{channel}", view.name, one.places, (), key, key, turn))
+        found += [replace(one, turn=turn) for one in channels(source, view.name, own)]
     return found
+
+
+def stepwise(view: InputView) -> bool:
+    """Whether rows of an input are sequences of steps."""
+    return view.shape is None and any(isinstance(source, SequenceSource) for source in view.sources)
+
+
+def channels(source: Source, name: str, places: NDArray[np.int64]) -> Iterator[NamedFeature]:
+    """Give the features of a source in one step of a sequence: fields of a stream by name, others by place."""
+    if isinstance(source, StreamSource):
+        for at, field in enumerate(source.fields):
+            own = places[..., at].reshape(-1)
+            yield NamedFeature(field.name, name, own, field.categories, source.key, field.name)
+        return
+    key = source.key if isinstance(source, ListSource | VectorSource) else name
+    for one in blocks("", name, places, key):
+        channel = f"[:,{one.name[1:]}" if one.name else ""
+        yield NamedFeature(f"{key}{channel}", name, one.places, (), key, key)
 
 
 def column(
@@ -122,16 +138,21 @@ def column(
     one = next(one for one in view.inputs if one.name == place.input)
     x = feeds[one.name]
     there = np.ones(len(x), bool)
-    absent = [*gaps.absent.get(place.label, ())]
+    absent = lacking(gaps.absent, place)
     there[absent] = False
-    if any(isinstance(source, ListSource) for source in one.sources) and one.shape is None:
+    if stepwise(one):
         steps = there[:, None] & known_steps(x, feeds.get(one.lengths or ""))
         values = x.reshape(*x.shape[:2], -1)[steps][:, place.places]
     else:
         values = x.reshape(len(x), -1)[there][:, place.places]
     whole = values if values.dtype.kind == "f" else values.astype(np.result_type(values.dtype, np.int16))
-    filled = len(gaps.filled.get(place.label, ()))
+    filled = len(lacking(gaps.filled, place))
     return Column(name, whole.reshape(-1), len(x), place.categories, filled, len(absent), place.label)
+
+
+def lacking(rows: Mapping[str, Sequence[int]], place: NamedFeature) -> list[int]:
+    """Return the rows that lack a feature, or all that it is read from."""
+    return sorted({*rows.get(place.label, ()), *rows.get(place.source, ())})
 
 
 def known_steps(x: Tensor, lengths: Tensor | None) -> NDArray[np.bool_]:

@@ -17,6 +17,7 @@ from models.features import FeatureView
 from models.manifest import Manifest
 from models.privacy import Privacy
 from models.profiles import NOT_LISTED
+from models.sources import SequenceSource, VectorSource
 from models.tallies import Tally
 from models.tensors import Tensor
 from models.values import Missing
@@ -247,7 +248,7 @@ def stand_ins(plan: Plan, missing: Missing) -> tuple[Missing, set[str] | None]:
         return missing, None
     given = dict(missing or {})
     sources = [source for one in plan.view.inputs for source in one.sources]
-    named = [(getattr(one, "key", ""), one) for one in sources if not hasattr(one, "fields")]
+    named = [(one.key, one) for one in sources if isinstance(one, VectorSource | SequenceSource)]
     named += [(each.name, each) for one in sources for each in getattr(one, "fields", ())]
     known = {name for name, one in named if one.default is not None} | set(given)
     return given | {name: 0.0 for name in plan.fillable if name not in known}, known

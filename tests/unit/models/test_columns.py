@@ -105,6 +105,19 @@ def test_a_vector_beside_a_list_is_of_its_own_channels() -> None:
     }
 
 
+def test_fields_of_a_stream_are_columns_of_all_its_steps_and_lack_what_the_stream_lacks() -> None:
+    fields = ["temp", {"name": "mode", "categories": ["idle", "run"]}]
+    seen = view({"key": "sensor:{id}", "as": "stream", "fields": fields, "last": 3}, lengths="n")
+    x = np.array([[[20, 0], [21, 1]], [[19, 1], [0, 0]], [[0, 0], [0, 0]]], np.float32)
+    gaps = Gaps({"mode": [0]}, {"sensor:{id}": [2]})
+
+    temp, mode, steps = features_in(seen, {"x": x, "n": np.array([2, 1, 1])}, gaps)
+
+    assert (temp.name, temp.values.tolist(), temp.absent, temp.filled) == ("temp", [20, 21, 19], 1, 0)
+    assert (mode.name, mode.values.tolist(), mode.filled) == ("mode", [0, 1, 1], 1)
+    assert (mode.categories, steps.name) == (("idle", "run"), "steps of x")
+
+
 def test_texts_have_no_column() -> None:
     words = {"key": "note:{id}", "as": "hash", "fields": ["text"]}
 
