@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from cli.connection import opened
+from cli.errors import NotVouched
 from cli.settings import Settings
 
 if TYPE_CHECKING:
@@ -23,6 +24,25 @@ async def version_before(settings: Settings, name: str, alias: str | None) -> "M
 
     async with opened(settings) as store:
         return await carrying.version_before(store, name, alias)
+
+
+async def check_vouched(settings: Settings, before: "Manifest", told: str) -> None:
+    """Stop where a signature would vouch for parts of a version before that nobody whose word counts has signed.
+
+    Whoever may write into Redis could otherwise have them signed: `told` says which parts.
+
+    Raises: NotVouched, RedisUnreachable, RedisUnavailable.
+    """
+    from models.manifest import Manifest
+
+    place = (before.name, before.version)
+    async with opened(settings, signs=True) as store:
+        signed = (await store.signatures.of(before.name, [before.version])).get(before.version)
+        trust, own = store.signing.trust, store.signing.key
+    counting = {*(trust.keys if trust else ()), *((own.public,) if own else ())}
+    vouched = signed is not None and signed.key in counting and signed.fits(*place)
+    if not (signed and vouched and Manifest.from_json(signed.manifest, *place) == before):
+        raise NotVouched(*place, told)
 
 
 def composed_as_before(

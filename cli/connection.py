@@ -8,6 +8,7 @@ from redis.exceptions import AuthenticationError, RedisClusterException, RedisEr
 
 from cli.embedded import find_running
 from cli.errors import RedisUnreachable
+from cli.key_files import signing_of
 from cli.settings import Settings
 from models.connecting import connect, without_password
 from models.errors import shown
@@ -69,16 +70,17 @@ def redis_url(settings: Settings) -> str:
 
 
 @asynccontextmanager
-async def opened(settings: Settings) -> AsyncIterator[ModelStore]:
-    """Open the model store in a Redis that has answered a PING.
+async def opened(settings: Settings, *, signs: bool = False) -> AsyncIterator[ModelStore]:
+    """Open the model store in a Redis that has answered a PING; as the settings say it trusts, and `signs`.
 
-    Raises: RedisUnreachable; BadName, no URL of Redis.
+    Raises: RedisUnreachable; BadName, no URL of Redis; BadKey, SigningNotInstalled.
     """
+    signing = signing_of(settings, signs=signs)
     url = redis_url(settings)
     client = connect(url)
     try:
         await check_answer(client, url)
-        yield ModelStore(client, Keys(settings.prefix))
+        yield ModelStore(client, Keys(settings.prefix), signing=signing)
     finally:
         await client.aclose()
 

@@ -18,6 +18,7 @@ from enum import IntEnum
 from typing import Any
 
 from models.errors import BadName, InsituError, RedisUnavailable, shown
+from models.signing_errors import BadKey, SigningNotInstalled
 
 START = "start one with `insitu up`, or name another with --url or INSITU_URL"
 OWN_PACKAGES = ("models", "trainer", "server", "cli")
@@ -113,6 +114,21 @@ class NotPublishable(InsituError):
         )
 
 
+class NotVouched(InsituError):
+    """A version to be signed would take over what nobody whose word counts has signed."""
+
+    code = "not_vouched"
+
+    def __init__(self, name: str, version: int, told: str) -> None:
+        super().__init__(
+            f"nothing is signed: unless it is said, the new version {told} as version {version} of {shown(name)!r}, "
+            "which neither this key nor one of INSITU_TRUSTED_KEYS has signed; say --features and --labels (`none` and "
+            f"--task tensor for none), or sign that one first: `insitu sign {shown(name)}:{version} --key FILE`",
+            model=shown(name),
+            version=version,
+        )
+
+
 class StepFailed(InsituError):
     """A command that this one runs ended badly; its exit code is passed on."""
 
@@ -139,13 +155,13 @@ class NotInstalled(InsituError):
 
 def exit_code(error: InsituError) -> ExitCode:
     """Return how a command ends that met this error."""
-    if isinstance(error, WrongUsage | BadName):
+    if isinstance(error, WrongUsage | BadName | BadKey):
         return ExitCode.USAGE
     if isinstance(error, RedisUnreachable | ServerUnreachable | RedisUnavailable):
         return ExitCode.UNREACHABLE
     if isinstance(error, ServerRefused) and error.details.get("code") == RedisUnavailable.code:
         return ExitCode.UNREACHABLE
-    if isinstance(error, NotInstalled):
+    if isinstance(error, NotInstalled | SigningNotInstalled):
         return ExitCode.NOT_INSTALLED
     if isinstance(error, StepFailed) and error.ended in list(ExitCode)[1:]:
         return ExitCode(error.ended)

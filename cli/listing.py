@@ -1,6 +1,6 @@
 """Stored models as tables and as JSON: reads the store, shows what it says."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -15,6 +15,8 @@ from models.nodes_away import Walk, names_to_walk
 from models.redis_failures import in_time
 from models.refusals import Refusal
 from models.scores import four_digits
+from models.signatures import Signed
+from models.signing_errors import SigningNotInstalled
 from models.sources import InlineSource
 from models.store import PRODUCTION, SHADOW, ModelStore
 from models.tensors import TensorSpec
@@ -34,6 +36,7 @@ class Stored:
     manifests: dict[int, Manifest] = field(default_factory=dict)
     faults: dict[int, str] = field(default_factory=dict)
     refusals: dict[int, Refusal] = field(default_factory=dict)
+    signers: dict[int, str] = field(default_factory=dict)
     percent: dict[int, float] = field(default_factory=dict)
     rule_fault: str = ""
     away: str = ""  # why the node of a cluster that has it does not answer
@@ -110,7 +113,32 @@ async def read_model(store: ModelStore, name: str, *, whole: bool) -> Stored:
         except (BundleCorrupt, ManifestUnreadable, VersionNotFound) as error:
             stored.faults[version] = str(error)
     stored.refusals = await store.refusals.of(name, stored.versions if whole else [stands])
+    if whole:
+        stored.signers = await signers(store, name, stored.versions)
     return stored
+
+
+async def signers(store: ModelStore, name: str, versions: Sequence[int]) -> dict[int, str]:
+    """Return in words whose signatures some versions have; those that have none are left out.
+
+    Raises: BadName, RedisUnavailable, RedisRefused.
+    """
+    signed = await store.signatures.of(name, versions)
+    return {version: signer_text(store, name, version, one) for version, one in signed.items()}
+
+
+def signer_text(store: ModelStore, name: str, version: int, signed: Signed) -> str:
+    """Return whose signature a version has, and what is known of it."""
+    trust = store.signing.trust
+    if signed.key is None:
+        return "unreadable"
+    try:
+        fault = "" if signed.fits(name, version) else "does not fit: altered"
+    except SigningNotInstalled:
+        fault = "not verified: 'cryptography' is not installed"
+    known = "" if trust is None else "trusted" if signed.key in trust.keys else "not trusted"
+    told = fault or known
+    return signed.key.fingerprint + (f" ({told})" if told else "")
 
 
 async def one_version(store: ModelStore, name: str, reference: str) -> tuple[Manifest, Stored]:
@@ -119,7 +147,9 @@ async def one_version(store: ModelStore, name: str, reference: str) -> tuple[Man
     Raises: BadName, ModelNotFound, VersionNotFound, AliasNotFound, ManifestUnreadable.
     """
     manifest = await store.manifest(name, await store.resolve(name, reference))
-    return manifest, await read_model(store, name, whole=False)
+    stored = await read_model(store, name, whole=False)
+    stored.signers = await signers(store, name, [manifest.version])
+    return manifest, stored
 
 
 def show_models(terminal: Terminal, found: list[Stored]) -> None:
@@ -157,8 +187,13 @@ def show_model(terminal: Terminal, stored: Stored) -> None:
     if manifest:
         terminal.fields(wording(manifest))
     terminal.fields([("traffic", stored.traffic)])
-    rows = [version_row(stored, version) for version in stored.versions]
-    terminal.table([">version", "aliases", "score", ">baseline", ">size", "published"], rows)
+    signed = bool(stored.signers)
+    rows = [
+        [*version_row(stored, version), *([stored.signers.get(version, "nobody")] * signed)]
+        for version in stored.versions
+    ]
+    columns = [">version", "aliases", "score", ">baseline", ">size", "published", *(["signed by"] * signed)]
+    terminal.table(columns, rows)
     terminal.fields([(f"version {version} refused", str(one)) for version, one in stored.refusals.items()])
 
 
@@ -175,7 +210,8 @@ def show_version(terminal: Terminal, manifest: Manifest, stored: Stored) -> None
     """Show everything about one version."""
     aliases, share = stored.aliases_of(manifest.version), stored.percent.get(manifest.version)
     if terminal.as_json:
-        facts = {"aliases": aliases, "traffic": share}
+        signer = stored.signers.get(manifest.version)
+        facts = {"aliases": aliases, "traffic": share, **({"signed_by": signer} if signer else {})}
         terminal.emit(manifest.model_dump(mode="json", by_alias=True) | facts)
         return
     terminal.fields(
@@ -190,6 +226,7 @@ def show_version(terminal: Terminal, manifest: Manifest, stored: Stored) -> None
             ("metrics", metrics_text(manifest.metrics)),
             ("size", f"{size_text(manifest.size_bytes)} in {count_text(manifest.chunks, 'chunk')}"),
             ("SHA-256", manifest.digest),
+            ("signed by", stored.signers.get(manifest.version, "")),
             ("ONNX", f"opset {opset_text(manifest)}, IR {manifest.ir_version}"),
             ("made by", manifest.producer),
         ]
@@ -275,4 +312,8 @@ def brief(manifest: Manifest, stored: Stored) -> dict[str, Any]:
     """Return what a list says of a version."""
     wanted = {"version", "created", "description", "task", "labels", "metrics", "size_bytes", "digest"}
     data = manifest.model_dump(mode="json", include=wanted)
-    return data | {"aliases": stored.aliases_of(manifest.version)}
+    signer = stored.signers.get(manifest.version)
+    return data | {
+        "aliases": stored.aliases_of(manifest.version),
+        **({"signed_by": signer} if signer else {}),
+    }

@@ -132,6 +132,15 @@ DataDir = Annotated[
         help="Directory of the embedded Redis; by default one of this user's. Environment: INSITU_DATA_DIR.",
     ),
 ]
+SignWith = Annotated[
+    Path | None,
+    typer.Option(
+        "--sign-with",
+        metavar="KEY",
+        show_default=False,
+        help="Private key, of `insitu key`, that signs the version. Environment: INSITU_SIGN_WITH.",
+    ),
+]
 Prefix = Annotated[
     str | None,
     typer.Option(

@@ -21,11 +21,13 @@ from cli import (
     drifting,
     explaining,
     jobs,
+    keys,
     loading,
     predicting,
     publishing,
     scoring,
     serving,
+    signing,
     stored,
     tokens,
     traffic,
@@ -51,7 +53,8 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 JSON = "--json"
 
 ENVIRONMENT = (
-    "Environment: INSITU_REDIS_URL, INSITU_URL, INSITU_TOKEN, INSITU_DATA_DIR and INSITU_PREFIX; "
+    "Environment: INSITU_REDIS_URL, INSITU_URL, INSITU_TOKEN, INSITU_DATA_DIR, INSITU_PREFIX, INSITU_SIGN_WITH and "
+    "INSITU_KEY_PASSPHRASE; "
     "`insitu serve --help` names those of the server."
 )
 EPILOG = "\n\n".join(
@@ -117,6 +120,7 @@ COMMANDS = (
     *publishing.COMMANDS,
     *importing.COMMANDS,
     *stored.COMMANDS,
+    *signing.COMMANDS,
     *traffic.COMMANDS,
     *predicting.COMMANDS,
     *explaining.COMMANDS,
@@ -124,6 +128,7 @@ COMMANDS = (
     *drifting.COMMANDS,
     *jobs.COMMANDS,
     *tokens.COMMANDS,
+    *keys.COMMANDS,
 )
 INSTEAD = {(command.name, option): cure for command in COMMANDS for option, cure in command.instead.items()}
 

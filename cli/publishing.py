@@ -10,7 +10,7 @@ import typer
 from cli.errors import WrongUsage
 from cli.made import MANIFEST, PATH_CHARACTERS, read, read_file
 from cli.manual import MODELS, Command
-from cli.options import AsJson, DataDir, Prefix, RedisUrl
+from cli.options import AsJson, DataDir, Prefix, RedisUrl, SignWith
 from cli.settings import Settings, read_settings
 from cli.terminal import Terminal, size_text
 from models.errors import BadModelFile, shown
@@ -51,6 +51,8 @@ class Published:
     tried: bool
     as_before: str = ""
     """What it has of the version before, for a person."""
+    signed_by: str | None = None
+    """The fingerprint of the key that has signed it."""
 
 
 def publish(
@@ -97,13 +99,14 @@ def publish(
     description: Annotated[
         str | None, typer.Option("--description", metavar="TEXT", help="One line about the model.")
     ] = None,
+    sign_with: SignWith = None,
     as_json: AsJson = False,
     redis_url: RedisUrl = None,
     data_dir: DataDir = None,
     prefix: Prefix = None,
 ) -> None:
     """Check an ONNX file, try it once, and store it as the next version of a model."""
-    settings = read_settings(redis_url=redis_url, data_dir=data_dir, prefix=prefix)
+    settings = read_settings(redis_url=redis_url, data_dir=data_dir, prefix=prefix, sign_with=sign_with)
     terminal = Terminal(as_json=as_json)
     said = Said(name, features, labels, task, output, description)
     pointed = None if alias == NONE else alias
@@ -137,9 +140,10 @@ def trained(folder: Path, said: Said) -> "Bundle":
 def composed(file: Path, said: Said, settings: Settings, alias: str | None) -> "tuple[Bundle, str]":
     """Return the bundle of an ONNX file, and what it has of the version before since nothing else is said.
 
-    Raises: WrongUsage, BadName, BadModelFile, BadFeatureView, RedisUnreachable, RedisUnavailable.
+    Raises: WrongUsage, BadName, BadModelFile, BadFeatureView, RedisUnreachable, RedisUnavailable; NotVouched, it would
+            be signed, and what it has of the version before is not.
     """
-    from cli.carrying import composed_as_before, version_before
+    from cli.carrying import check_vouched, composed_as_before, version_before
     from models.composing import Wording, compose_bundle
     from models.graph import inspect_graph
 
@@ -162,6 +166,8 @@ def composed(file: Path, said: Said, settings: Settings, alias: str | None) -> "
         bundle, told = composed_as_before(onnx, wording, before, viewless=viewless)
     except BadModelFile as error:
         raise BadModelFile(f"{shown(str(file))}: {error}", **error.details) from error
+    if told and settings.sign_with is not None:
+        asyncio.run(check_vouched(settings, before, told))
     return bundle, f"{told} as version {before.version} does" if told else ""
 
 
@@ -190,11 +196,13 @@ async def store_bundle(
     from cli.connection import opened
     from cli.trial import tried
 
-    async with opened(settings) as store:
+    async with opened(settings, signs=True) as store:
         ran = await tried(bundle)
         if not ran:
             terminal.note(NOT_TRIED, "warn")
-        return Published(await store.publish(bundle, alias), alias, ran)
+        key = store.signing.key
+        by = None if key is None else key.public.fingerprint
+        return Published(await store.publish(bundle, alias), alias, ran, signed_by=by)
 
 
 def show(terminal: Terminal, told: Published) -> None:
@@ -209,7 +217,8 @@ def show(terminal: Terminal, told: Published) -> None:
             "alias": told.alias,
             "tried": told.tried,
         }
-        terminal.emit(facts | {"digest": manifest.digest, "size_bytes": manifest.size_bytes})
+        facts |= {"digest": manifest.digest, "size_bytes": manifest.size_bytes}
+        terminal.emit(facts | ({"signed_by": told.signed_by} if told.signed_by else {}))
         return
     if told.as_before:
         terminal.note(f"{manifest.name} version {manifest.version} {told.as_before}", "quiet")
@@ -222,6 +231,7 @@ def show(terminal: Terminal, told: Published) -> None:
             ("reads", features_text(manifest.features)),
             ("answers", manifest.task + (f": {', '.join(manifest.labels)}" if manifest.labels else "")),
             ("size", size_text(manifest.size_bytes)),
+            ("signed by", told.signed_by),
         ]
     )
 
@@ -235,6 +245,7 @@ COMMANDS = (
             "insitu publish model.onnx --name churn --features view.yaml --labels stays,leaves",
             "insitu publish model.onnx --name churn --alias none --json",
             "insitu publish ./made",
+            "insitu publish model.onnx --name churn --sign-with release.key",
         ),
         "0 stored; 1 the file or the view is refused",
     ),

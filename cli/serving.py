@@ -21,6 +21,7 @@ from cli.options import AsJson, DataDir, RedisUrl
 from cli.settings import Settings, explained, option_name, read_settings, variable_name
 from cli.signals import unwind_on_signals
 from cli.terminal import Terminal
+from models.ed25519 import check_installed
 from models.errors import InsituError, RedisRefused
 from server.settings import Directory, ServerSettings
 from server.workers.listeners import DOORS, PortRefused, place
@@ -112,9 +113,11 @@ def redis_for(settings: Settings, running: ExitStack) -> tuple[str, str]:
 def check_settings(settings: Settings, given: dict[str, str | bool | None]) -> None:
     """Stop on a bad setting before any Redis is looked for or started.
 
-    Raises: WrongUsage.
+    Raises: WrongUsage, SigningNotInstalled.
     """
     server = server_settings(settings.redis_url or "redis://to.be.known", given)
+    if server.trusted_keys:
+        check_installed()
     if fault := fault_of_certificate(server.tls_cert, server.tls_key):
         raise WrongUsage(fault)
 

@@ -19,7 +19,7 @@ from models.keys import PREFIX_RULE
 PREFIX = "INSITU_"
 HEADER_WORD = re.compile(r"[!-~]+")  # what may follow `Bearer `
 # Settings whose value no message shows: a token may stand where its SHA-256 should.
-SECRET = ("token", "tokens")
+SECRET = ("token", "tokens", "key_passphrase")
 # What pydantic says of a value, and what a person would.
 WORDED = (
     (re.compile(r"^(?:Value error, |Input )"), ""),
@@ -47,6 +47,12 @@ class Settings(BaseSettings):
     """Address of the server that `insitu predict` asks."""
     token: SecretStr | None = None
     """Token that the server wants; `insitu token` makes one."""
+    sign_with: Path | None = None
+    """Private key that signs what is published; `insitu key` makes one."""
+    key_passphrase: SecretStr | None = None
+    """Passphrase of that key; without one it is asked for where somebody can answer."""
+    trusted_keys: str | None = None
+    """Public keys whose signatures count, as the server's own setting says; commands that load models heed it too."""
     data_dir: Path | None = None
     """Directory of the embedded Redis; without one a directory of this user's."""
     prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$")] = "insitu"

@@ -38,12 +38,12 @@ Reference = Annotated[
 ]
 
 
-def with_store(settings: Settings, job: Job) -> Any:
+def with_store(settings: Settings, job: Job, *, signs: bool = False) -> Any:
     """Open the store, do one job with it, close it, and return what the job returned."""
     from cli.connection import opened
 
     async def work() -> Any:
-        async with opened(settings) as store:
+        async with opened(settings, signs=signs) as store:
             return await job(store)
 
     return asyncio.run(work())

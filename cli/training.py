@@ -21,7 +21,7 @@ from cli.errors import NotPublishable, WrongUsage, needs
 from cli.keeping import kept_whatever_comes
 from cli.made import make_folder, write
 from cli.manual import MODELS, Command
-from cli.options import AsJson, DataDir, Prefix, RedisUrl, complete_version
+from cli.options import AsJson, DataDir, Prefix, RedisUrl, SignWith, complete_version
 from cli.settings import Settings, read_settings
 from cli.terminal import Terminal
 from models.errors import RedisRefused
@@ -113,6 +113,7 @@ def train(
             autocompletion=complete_version,
         ),
     ] = None,
+    sign_with: SignWith = None,
     checkpoint: CheckpointDir = None,
     checkpoint_seconds: CheckpointSeconds = 30.0,
     checkpoint_epochs: CheckpointEpochs = None,
@@ -123,7 +124,7 @@ def train(
     prefix: Prefix = None,
 ) -> None:
     """Train recipes on rows that lie in Redis or in files, and publish the models."""
-    settings = read_settings(redis_url=redis_url, data_dir=data_dir, prefix=prefix)
+    settings = read_settings(redis_url=redis_url, data_dir=data_dir, prefix=prefix, sign_with=sign_with)
     read = [(begun_with(read_recipe(text), start), folder_of(text)) for text in recipes]
     keeping = Keeping(checkpoint, checkpoint_seconds, checkpoint_epochs, resume)
     plan = Plan(load, None if alias == NONE else alias, promote_if, publish, out, keeping)
@@ -192,15 +193,15 @@ def check_plan(recipes: "Sequence[Recipe]", plan: Plan) -> None:
 
 
 def checked_url(settings: Settings, published: "Sequence[str]" = ()) -> str:
-    """Return the URL of a Redis that answers, and where models of these names could be published now.
+    """Return the URL of a Redis that answers, and where models of these names could be published now, signed if asked.
 
-    Raises: RedisUnreachable, BadName; NotPublishable, Redis would refuse them.
+    Raises: RedisUnreachable, BadName, BadKey; NotPublishable, Redis would refuse them.
     """
     from cli.connection import opened, redis_url
     from models.publishable import check_publishable
 
     async def ask() -> None:
-        async with opened(settings) as store:
+        async with opened(settings, signs=bool(published)) as store:
             for name in published:
                 try:
                     await check_publishable(store.redis, store.keys, name)
@@ -325,7 +326,7 @@ async def publish_bundle(result: "TrainResult", settings: Settings, standing: St
     """
     from cli.connection import opened
 
-    async with opened(settings) as store:
+    async with opened(settings, signs=True) as store:
         return await store.publish(result.bundle, standing.alias)
 
 
@@ -374,6 +375,7 @@ COMMANDS = (
             "insitu train ./from_csv.yaml --load",
             "insitu train ./churn.yaml --promote-if better",
             "insitu train ./churn.yaml --no-publish --out ./made",
+            "insitu train ./churn.yaml --sign-with release.key",
             "insitu train ./churn.yaml --checkpoint ./kept --resume",
         ),
         "0 trained and published; 1 the recipe or its rows are refused, or training failed",

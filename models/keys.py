@@ -8,6 +8,7 @@
     insitu:{NAME}:vN:manifest     string  Manifest as JSON
     insitu:{NAME}:vN:onnx:I       string  ONNX bytes in 64 MiB chunks, I from 0
     insitu:{NAME}:vN:card         string  the model card as HTML, where there is one
+    insitu:{NAME}:vN:signature    string  who has signed it, and the signature, as JSON, where there is one
     insitu:{NAME}:vN:refused      string  why a server did not load it, as JSON
     insitu:events                 stream  what changed, about the last 1,000; also a channel
     insitu:jobs                   zset    names of scoring jobs, by when they began: a hint for listing
@@ -138,6 +139,10 @@ class Keys:
     def card(self, name: str, version: int) -> str:
         """Model card of one version, HTML."""
         return f"{self.model(name)}:v{version}:card"
+
+    def signature(self, name: str, version: int) -> str:
+        """Signature of one version, JSON text."""
+        return f"{self.model(name)}:v{version}:signature"
 
     def refused(self, name: str, version: int) -> str:
         """Why a server did not load one version, JSON text."""

@@ -174,3 +174,11 @@ if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
 redis.call('SET', KEYS[2], ARGV[1])
 return 1
 """
+
+# KEYS: manifest, signature.  ARGV: the manifest that was signed, its signature.
+# Returns 1, or 0: another manifest is there, or none, and nothing is kept.
+SIGN = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[2], ARGV[2])
+return 1
+"""

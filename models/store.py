@@ -6,11 +6,8 @@ it, and a publisher that dies leaves nothing. What a version holds never changes
 one script on the keys of one model, so it is atomic, and the same on a Redis Cluster.
 """
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
-from io import BytesIO
 from secrets import token_hex
 from typing import Any
 
@@ -18,7 +15,9 @@ from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
 
 from models.alias_reading import as_aliases, read_meant
-from models.bundle import CHUNK_BYTES, PAGE_LIMIT_BYTES, Bundle
+from models.bundle import CHUNK_BYTES, Bundle
+from models.downloads import Downloads
+from models.ed25519 import SigningKey
 from models.errors import (
     AliasNotFound,
     BundleCorrupt,
@@ -26,6 +25,7 @@ from models.errors import (
     ManifestUnreadable,
     ModelNotFound,
     NothingToRollBack,
+    RedisRefused,
     TrafficNotFound,
     VersionInUse,
     VersionNotFound,
@@ -39,14 +39,16 @@ from models.redis_failures import connected, reading
 from models.refusals import Refusals
 from models.rolling_back import NO_ALIAS, roll_back
 from models.scripts import DELETE, PROMOTE, TRAFFIC, UNALIAS
+from models.signature import Subject
+from models.signatures import Signatures, Stored
 from models.traffic import Traffic
+from models.trust import NO_SIGNING, Signing
 from models.uploads import HISTORY_KEPT, Uploads
 
 Client = Redis | RedisCluster
 PRODUCTION = "production"
 SHADOW = "shadow"
 LISTED_LIMIT = 100_000
-LARGE_BYTES = 1 << 20  # receiving, joining and checking more than that holds the loop for milliseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,13 @@ class ModelStore:
 
     with_pages = True  # whether what is loaded has its model card as HTML
 
-    def __init__(self, redis: Client, keys: Keys | None = None, chunk_bytes: int = CHUNK_BYTES) -> None:
+    def __init__(
+        self,
+        redis: Client,
+        keys: Keys | None = None,
+        chunk_bytes: int = CHUNK_BYTES,
+        signing: Signing = NO_SIGNING,
+    ) -> None:
         """Take a client; the store never closes it.
 
         Raises: ValueError, a client that decodes replies: ONNX files are no text.
@@ -71,9 +79,12 @@ class ModelStore:
             raise ValueError("ModelStore needs a client with decode_responses=False")
         self.redis: Any = redis
         self.keys = keys or Keys()
+        self.signing = signing
         self.refusals = Refusals(self.redis, self.keys)
+        self.signatures = Signatures(self.redis, self.keys)
         self._misspellings = Misspellings(self.redis, self.keys)
         self._uploads = Uploads(self.redis, self.keys, chunk_bytes)
+        self._downloads = Downloads(self.redis, self.keys)
 
     async def publish(self, bundle: Bundle, alias: str | None = PRODUCTION) -> Manifest:
         """Store a bundle as the next version and point `alias` to it; None leaves aliases alone.
@@ -87,7 +98,7 @@ class ModelStore:
             check_alias(alias)
         async with connected(self.redis):
             await self.redis.sadd(self.keys.models(), name)
-            manifest = await self._uploads.write(bundle, alias)
+            manifest = await self._uploads.write(bundle, alias, self.signing.key)
         await self._tell("publish", name, manifest.version, alias)
         return manifest
 
@@ -184,8 +195,8 @@ class ModelStore:
     async def resolve(self, name: str, reference: str | int = PRODUCTION) -> int:
         """Return the version that a number or an alias stands for.
 
-        Raises: BadName, ModelNotFound, VersionNotFound, AliasNotFound, BundleCorrupt,
-                ManifestUnreadable, RedisUnavailable, RedisRefused.
+        Raises: BadName, ModelNotFound, VersionNotFound, AliasNotFound, BundleCorrupt, ManifestUnreadable,
+                RedisUnavailable, RedisRefused.
         """
         number = reference if isinstance(reference, int) else as_version(reference)
         if number is not None:
@@ -203,11 +214,15 @@ class ModelStore:
         Raises: BadName, ModelNotFound, VersionNotFound, BundleCorrupt, ManifestUnreadable,
                 RedisUnavailable, RedisRefused.
         """
+        return Manifest.from_json((await self._stored(name, version)).manifest, name, version)
+
+    async def _stored(self, name: str, version: int) -> Stored:
         async with connected(self.redis):
-            data = await self.redis.get(self.keys.manifest(name, version))
+            data: bytes | None = await self.redis.get(self.keys.manifest(name, version))
         if data is None:
             raise await self._absent(name, version)
-        return Manifest.from_json(data, name, version)
+        asked = self.signing.trust is not None
+        return Stored(name, version, data, await self.signatures.stored(name, version) if asked else None)
 
     async def manifests(self, places: Sequence[tuple[str, int]]) -> list[Manifest | None]:
         """Return the manifests of versions, in their order; None for one that is missing or cannot be read.
@@ -228,72 +243,55 @@ class ModelStore:
         return BundleCorrupt(name, version, f"its manifest {key} is missing")
 
     async def load(self, name: str, version: int) -> Bundle:
-        """Return one version whole, its bytes checked against size and SHA-256.
+        """Return one version whole, its bytes checked against size and SHA-256, and who signed it where that counts.
 
-        Raises: as `manifest`; BundleCorrupt, when a chunk is missing or altered.
+        Raises: as `manifest`; BundleCorrupt, when a chunk is missing or altered; NotTrusted.
         """
-        manifest = await self.manifest(name, version)
+        return await self._load(await self._stored(name, version))
+
+    async def _load(self, stored: Stored) -> Bundle:
+        page = await self._downloads.page(stored.name, stored.version) if self.with_pages else None
+        self.signing.check(stored, page)
+        manifest = Manifest.from_json(stored.manifest, stored.name, stored.version)
         onnx = await self._fetched(manifest)
-        if len(onnx) > LARGE_BYTES:
-            await asyncio.to_thread(self._check, manifest, onnx)
-        else:
-            self._check(manifest, onnx)
-        return Bundle(manifest, onnx, await self.page(name, version) if self.with_pages else b"")
+        await self._downloads.check(manifest, onnx)
+        return Bundle(manifest, onnx, page or b"")
+
+    async def _fetched(self, manifest: Manifest) -> bytes:
+        return await self._downloads.fetched(manifest)
 
     async def page(self, name: str, version: int) -> bytes:
         """Return the model card of a version as HTML, empty where it has none.
 
-        Raises: BadName, BundleCorrupt, one that Insitu would not have stored; RedisUnavailable, RedisRefused.
+        Raises: BadName, BundleCorrupt, one that Insitu would not have stored; NotTrusted; RedisUnavailable,
+                RedisRefused.
         """
-        key = self.keys.card(name, version)
-        async with connected(self.redis):
-            page: bytes = await self.redis.getrange(key, 0, PAGE_LIMIT_BYTES)
-        if len(page) > PAGE_LIMIT_BYTES:
-            raise BundleCorrupt(name, version, f"{key} has more than {PAGE_LIMIT_BYTES} bytes")
+        page = await self._downloads.page(name, version)
+        if page and self.signing.trust is not None:
+            self.signing.check(await self._stored(name, version), page)
         return page
 
-    def _check(self, manifest: Manifest, onnx: bytes) -> None:
-        """Compare the bytes of a version with what was published.
+    async def subject(self, name: str, version: int, page: bytes) -> Subject:
+        """Return what a signature of one version is of, with the page of its card.
 
-        Raises: BundleCorrupt.
+        Raises: as `manifest`.
         """
-        name, version = manifest.name, manifest.version
-        if len(onnx) != manifest.size_bytes:
-            found = f"its chunks have {len(onnx)} bytes, published were {manifest.size_bytes}"
-            raise BundleCorrupt(name, version, found)
-        if sha256(onnx).hexdigest() != manifest.digest:
-            ends = (self.keys.chunk(name, version, at) for at in (0, manifest.chunks - 1))
-            keys = " to ".join(dict.fromkeys(ends))
-            raise BundleCorrupt(name, version, f"the SHA-256 of {keys} is not the published one")
+        return (await self._stored(name, version)).subject(page)
 
-    async def _fetched(self, manifest: Manifest) -> bytes:
-        """Fetch the chunks, no further than a damaged version reaches."""
-        name, version = manifest.name, manifest.version
-        onnx = BytesIO()  # it hands out what it holds without copying it; joining holds every thread up
-        for index in range(manifest.chunks):
-            key = self.keys.chunk(name, version, index)
-            if not await self._fetch(key, onnx, manifest.size_bytes):
-                raise BundleCorrupt(name, version, f"chunk {index} of {manifest.chunks}, {key}, is missing")
-            if onnx.tell() > manifest.size_bytes:
-                found = f"with {key} it has {onnx.tell()} bytes or more, published were {manifest.size_bytes}"
-                raise BundleCorrupt(name, version, found)
-        return onnx.getvalue()
+    async def sign(self, name: str, version: int, key: SigningKey) -> Subject:
+        """Sign a version as it lies here, once its bytes are found to be those of its manifest; return what was signed.
 
-    async def _fetch(self, key: str, onnx: BytesIO, most: int) -> bool:
-        """Append a chunk, a large one in pieces with room for others between; False when it is missing."""
-        start = onnx.tell()
-        async with connected(self.redis):
-            if most - start <= LARGE_BYTES:
-                whole = await self.redis.get(key)
-                onnx.write(whole or b"")
-                return whole is not None
-            while onnx.tell() <= most:
-                first = onnx.tell() - start
-                piece = await self.redis.getrange(key, first, first + LARGE_BYTES - 1)
-                onnx.write(piece)
-                if len(piece) < LARGE_BYTES:
-                    break
-        return onnx.tell() > start
+        Raises: as `manifest`; BundleCorrupt; RedisRefused, another manifest was stored meanwhile.
+        """
+        subject = await self.subject(name, version, await self._downloads.page(name, version))
+        manifest = Manifest.from_json(subject.manifest, name, version)
+        await self._downloads.check(manifest, await self._downloads.fetched(manifest))
+        if not await self.signatures.put(subject, key.sign(subject)):
+            raise RedisRefused(
+                f"version {version} of {name!r} was changed while it was signed; look at it, then sign"
+            )
+        await self._tell("sign", name, version, None)
+        return subject
 
     async def promote(self, name: str, version: int, alias: str = PRODUCTION) -> int:
         """Point an alias to a version; the version it leaves is remembered for a rollback.
@@ -327,8 +325,7 @@ class ModelStore:
     async def set_traffic(self, name: str, weights: Mapping[Any, Any]) -> Traffic:
         """Share what production is asked out between versions, by weight; it ends when production moves.
 
-        Raises: BadName, BadTraffic, ModelNotFound, VersionNotFound, BundleCorrupt,
-                RedisUnavailable, RedisRefused.
+        Raises: BadName, BadTraffic, ModelNotFound, VersionNotFound, BundleCorrupt, RedisUnavailable, RedisRefused.
         """
         rule = Traffic.read(name, weights)
         keys = [self.keys.model(name), *(self.keys.manifest(name, version) for version in rule.weights)]
@@ -359,8 +356,7 @@ class ModelStore:
 
         Its number is never used again.
 
-        Raises: BadName, ModelNotFound, VersionNotFound, VersionInUse, RedisUnavailable,
-                RedisRefused.
+        Raises: BadName, ModelNotFound, VersionNotFound, VersionInUse, RedisUnavailable, RedisRefused.
         """
         of = (self.keys.model, self.keys.aliases, self.keys.versions, self.keys.deleted)
         keys = (*(key(name) for key in of), *await self._version_keys(name, version))
@@ -382,7 +378,8 @@ class ModelStore:
             async with connected(self.redis):
                 while await self.redis.exists(self.keys.chunk(name, version, chunks)):
                     chunks += 1
-        own = [key(name, version) for key in (self.keys.manifest, self.keys.card, self.keys.refused)]
+        of = (self.keys.manifest, self.keys.card, self.keys.signature, self.keys.refused)
+        own = [key(name, version) for key in of]
         return own + [self.keys.chunk(name, version, index) for index in range(chunks)]
 
     async def remove_alias(self, name: str, alias: str) -> None:

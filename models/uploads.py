@@ -1,6 +1,6 @@
 """Uploads: a bundle written as the next version of its model, whole or not at all; part of the store.
 
-The chunks, and the page of the card, go first and expire by themselves; one script then keeps them,
+The chunks, the page of the card and the signature go first and expire by themselves; one script then keeps them,
 writes the manifest and moves the alias.
 """
 
@@ -12,10 +12,12 @@ from typing import Any
 from redis.exceptions import ResponseError
 
 from models.bundle import Bundle
+from models.ed25519 import SigningKey
 from models.errors import RedisRefused
 from models.keys import Keys
 from models.manifest import Manifest
 from models.scripts import PUBLISH
+from models.signature import Signature, Subject, digest_of
 
 HISTORY_KEPT = 32
 LARGE_BYTES = 1 << 20  # sending or digesting more than that at once holds the loop for milliseconds
@@ -35,8 +37,8 @@ class Uploads:
         self._keys = keys
         self._chunk_bytes = chunk_bytes
 
-    async def write(self, bundle: Bundle, alias: str | None) -> Manifest:
-        """Store a bundle under a number of its own and point `alias` to it.
+    async def write(self, bundle: Bundle, alias: str | None, signer: SigningKey | None = None) -> Manifest:
+        """Store a bundle under a number of its own, signed where there is a signer, and point `alias` to it.
 
         Raises: PageTooLarge; RedisRefused, a chunk or the number was lost meanwhile; redis.RedisError.
         """
@@ -45,7 +47,7 @@ class Uploads:
             sealed = await asyncio.to_thread(self._numbered, bundle, version)
         else:
             sealed = self._numbered(bundle, version)
-        await self._write(sealed, alias)
+        await self._write(sealed, alias, signer)
         return sealed.manifest
 
     def _numbered(self, bundle: Bundle, version: int) -> Bundle:
@@ -60,10 +62,13 @@ class Uploads:
             if not await self._redis.exists(self._keys.manifest(name, version)):
                 return version
 
-    async def _write(self, bundle: Bundle, alias: str | None) -> None:
+    async def _write(self, bundle: Bundle, alias: str | None, signer: SigningKey | None) -> None:
         manifest = bundle.manifest
         name, version, data = manifest.name, manifest.version, manifest.to_json()
         pieces = self._pieces(bundle)
+        if signer is not None:
+            signature = signed(bundle, data, signer)
+            pieces[self._keys.signature(name, version)] = signature.to_json()
         model = (self._keys.model(name), self._keys.aliases(name), self._keys.versions(name))
         keys = (*model, self._keys.manifest(name, version), *pieces)
         created = manifest.model_dump(mode="json", include={"created"})["created"]
@@ -102,3 +107,9 @@ class Uploads:
         """Remove what was uploaded now; when that is refused too it expires."""
         with suppress(ResponseError):
             await self._redis.unlink(*keys)
+
+
+def signed(bundle: Bundle, manifest: bytes, key: SigningKey) -> Signature:
+    """Return the signature of a numbered bundle, whose manifest is stored as these bytes."""
+    said = bundle.manifest
+    return key.sign(Subject(said.name, said.version, manifest, said.digest, digest_of(bundle.page)))

@@ -10,6 +10,7 @@ from pathlib import Path
 from models.connecting import connect
 from models.keys import Keys
 from models.store import ModelStore
+from models.trust import Signing, Trust
 from server.cores import Threads, again_seconds, busy_poll_seconds, threads_of
 from server.inference.batch_limits import BatchLimits
 from server.inference.blocks import Blocks
@@ -44,7 +45,7 @@ def build_engine(
     asks it for much has more time.
 
     Units:  reply_seconds, in which a reply of Redis to the store has to come; LOOK_UP_SECONDS where none are given.
-    Raises: ProviderUnavailable; BadName for a Redis URL or prefix that is none.
+    Raises: ProviderUnavailable; BadName for a Redis URL or prefix that is none; SigningNotInstalled.
     """
     metrics = Metrics(shared)
     store, kept = stores(settings, metrics, reply_seconds or LOOK_UP_SECONDS)
@@ -87,15 +88,27 @@ def stores(
 ) -> tuple[ModelStore, KeptStore | None]:
     """Return the models in Redis; twice where what is fetched of them is kept.
 
-    Raises: BadName.
+    Raises: BadName; SigningNotInstalled.
     """
+    signing = signing_of(settings)
     redis, keys = connect(settings.redis_url, reply_seconds), Keys(settings.prefix)
     if settings.model_cache is None:
-        return ModelStore(redis, keys), None
+        return ModelStore(redis, keys, signing=signing), None
     identity = Identity.of(settings.redis_url, settings.prefix)
     files = KeptFiles(settings.model_cache, settings.model_cache_bytes, identity)
-    kept = KeptStore(redis, keys, files, metrics.model_cache)
+    kept = KeptStore(redis, keys, files, metrics.model_cache, signing)
     return kept, kept
+
+
+def signing_of(settings: ServerSettings) -> Signing:
+    """Return whose signatures are asked of what is loaded.
+
+    Raises: SigningNotInstalled.
+    """
+    trust = Trust.of(settings.trusted_keys)
+    if trust is not None:
+        log.info("loads only versions that are signed by one of the keys %s", trust)
+    return Signing(trust=trust)
 
 
 def load_options(settings: ServerSettings, threads: Threads) -> LoadOptions:

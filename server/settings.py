@@ -8,6 +8,9 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from models.public_keys import read_every_public
+from models.signing_errors import BadKey
+
 TOKEN_ENTRY = re.compile(r"(predict|admin):[0-9A-Fa-f]{64}")
 GIB = 1 << 30
 LAST_PORT = 65535
@@ -48,6 +51,9 @@ class ServerSettings(BaseSettings):
 
     allow_anonymous: bool = False
     """Listen beyond loopback without tokens: whoever reaches the port may do everything."""
+
+    trusted_keys: Annotated[tuple[str, ...], NoDecode] = ()
+    """Comma-separated public keys, or files of them (`insitu key`): a version that none has signed is not loaded."""
 
     tls_cert: Path | None = None
     """Certificate chain (PEM) to serve HTTPS with, and gRPC and the Redis protocol over TLS."""
@@ -187,9 +193,26 @@ class ServerSettings(BaseSettings):
     @field_validator("tokens", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        if isinstance(value, str):
-            return tuple(part.strip() for part in value.split(",") if part.strip())
-        return value
+        return split(value) if isinstance(value, str) else value
+
+    @field_validator("trusted_keys", mode="before")
+    @classmethod
+    def _at_least_one(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        entries = split(value)
+        if not entries:
+            raise ValueError("it names no key; leave it out to load every version, signed or not")
+        return entries
+
+    @field_validator("trusted_keys")
+    @classmethod
+    def _read_files(cls, entries: tuple[str, ...]) -> tuple[str, ...]:
+        """Put keys in the place of the files that hold them: other processes and machines read none."""
+        try:
+            return tuple(map(str, read_every_public(entries)))
+        except BadKey as error:
+            raise ValueError(str(error)) from error
 
     @field_validator("host")
     @classmethod
@@ -234,6 +257,11 @@ class ServerSettings(BaseSettings):
                     f"{name} and {other} are both {port}; give each its own, or {other} -1 for none"
                 )
         return self
+
+
+def split(text: str) -> tuple[str, ...]:
+    """Return what commas separate."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def is_loopback(text: str) -> bool:

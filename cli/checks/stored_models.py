@@ -6,10 +6,12 @@ from functools import partial
 
 from cli.checks.findings import Finding, fail, ok, warn
 from cli.connection import ANSWER_SECONDS
+from cli.listing import signers
 from cli.trial import tried
 from models.errors import InsituError, ModelNotFound
 from models.nodes_away import Walk, names_to_walk
 from models.redis_failures import in_time
+from models.signing_errors import NotTrusted
 from models.store import ModelStore
 
 AREA = "models"
@@ -71,11 +73,16 @@ def pointing(aliases: dict[str, int], version: int) -> str:
 
 
 async def check_version(store: ModelStore, name: str, version: int, aliases: str) -> Finding:
-    """Load one version, compare its SHA-256, and run it once in a process of its own."""
+    """Load one version, compare its SHA-256, verify its signature, and run it once in a process of its own."""
     what = f"{name} version {version} ({aliases})"
     cure = f"publish it again, or `insitu rollback {name} --alias {aliases.partition(',')[0]}`"
     try:
         bundle = await store.load(name, version)
-        return ok(AREA, f"{what} is whole" + (", and runs" if await tried(bundle) else ""))
+        signed = (await signers(store, name, [version])).get(version)
+        whole = f"{what} is whole" + (f", signed by {signed}" if signed else "")
+        return ok(AREA, whole + (", and runs" if await tried(bundle) else ""))
+    except NotTrusted as error:
+        told, _, sign = str(error).partition("; ")
+        return fail(AREA, told, sign)
     except InsituError as error:
         return fail(AREA, f"{what}: {error}", cure)

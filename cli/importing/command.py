@@ -127,7 +127,7 @@ async def imported(terminal: Terminal, settings: Settings, chosen: Chosen) -> "S
     from cli.importing.standing import Standing
     from cli.importing.verifying import Verifier
 
-    async with opened_source(chosen.source) as (source, asked), opened(settings) as store:
+    async with opened_source(chosen.source) as (source, asked), opened(settings, signs=True) as store:
         inventory = await looked(terminal, source)
         found = [one for one in inventory.found if chosen.takes(one)]
         if not found:

@@ -185,6 +185,7 @@ class Catalogue:
 
         Raises: RedisUnavailable.
         """
+        self._loader.look_again(name)
         if not self.knows(name):
             return  # nobody asked for it yet: the first request loads it
         try:

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from models.errors import InsituError
 
@@ -39,14 +39,22 @@ class Failures:
         if failure is not None and time.monotonic() < failure.again_at:
             raise failure.error
 
-    def note(self, place: Place, error: InsituError) -> None:
-        """Keep a failure, and log it when it is another one than before."""
+    def note(self, place: Place, error: InsituError) -> bool:
+        """Keep a failure, and log it when it is another one than before; whether it is."""
         before = self._failures.get(place)
         times = before.times + 1 if before is not None else 1
         wait = min(RETRY_SECONDS * 2 ** min(times - 1, 32), RETRY_MOST_SECONDS)
         self._failures[place] = Failure(error, times, time.monotonic() + wait)
         again = before is not None and str(before.error) == str(error)
         log.log(logging.DEBUG if again else logging.WARNING, "%s; tried again after %.0f s", error, wait)
+        return not again
+
+    def forgive(self, name: str, kind: type[InsituError]) -> None:
+        """Let the versions of a model that failed in one way be tried again now."""
+        for place in self.places(name):
+            failure = self._failures[place]
+            if isinstance(failure.error, kind):
+                self._failures[place] = replace(failure, again_at=0.0)
 
     def forget(self, place: Place) -> None:
         """Forget a version that has loaded or is gone."""

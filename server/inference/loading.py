@@ -20,6 +20,7 @@ from models.errors import BundleCorrupt, InsituError, ManifestUnreadable
 from models.features import FeatureView
 from models.manifest import Manifest
 from models.refusals import Refusal
+from models.signing_errors import NotTrusted
 from models.sources import ListSource, StreamSource, VectorSource
 from models.store import ModelStore
 from models.tensors import elements, numpy_dtype
@@ -50,6 +51,7 @@ CLOSE_SECONDS = 1.0
 # Giving memory back walks the whole heap: after so much was let go, and not for every small version.
 GIVEN_BACK_BYTES = 32 << 20
 ENTRY_VALUE_BYTES = 128  # a name and a value of an entry of a stream, as Python has them
+TRUSTED_KEYS = "INSITU_TRUSTED_KEYS"  # by what a version is refused that no trusted key has signed
 COPIES = 2  # of a file, while it is loaded: as it was received, and as ONNX Runtime reads it
 
 
@@ -136,6 +138,10 @@ class Loader:
         """Return what was wrong with the versions of a model that did not load."""
         return self._failures.of(name)
 
+    def look_again(self, name: str) -> None:
+        """Try versions of a model that were not trusted as soon as they are asked for: one may be signed by now."""
+        self._failures.forgive(name, NotTrusted)
+
     def loading(self, name: str) -> set[int]:
         """Return the versions of a model that are being loaded now."""
         return {version for held, version in self._loading if held == name}
@@ -163,7 +169,7 @@ class Loader:
         """Return a version, loaded once however many ask for it.
 
         Raises: BadName, ModelNotFound, VersionNotFound, BundleCorrupt, ManifestUnreadable,
-                ModelNotLoadable, RedisUnavailable, RedisRefused; Stopping, it would have to be begun now.
+                NotTrusted, ModelNotLoadable, RedisUnavailable, RedisRefused; Stopping, it would have to be begun now.
         """
         place = (name, version)
         if place in self._loaded:
@@ -203,10 +209,11 @@ class Loader:
         try:
             async with self._turns.taken():
                 serving = await self._serving(*place)
-        except (BundleCorrupt, ManifestUnreadable, ModelNotLoadable) as error:
-            self._failures.note(place, error)
-            if isinstance(error, ModelNotLoadable):
-                refusal = Refusal.now(str(error.details["reason"]), RUNTIME)
+        except (BundleCorrupt, ManifestUnreadable, NotTrusted, ModelNotLoadable) as error:
+            another = self._failures.note(place, error)
+            if isinstance(error, ModelNotLoadable) or (isinstance(error, NotTrusted) and another):
+                by = RUNTIME if isinstance(error, ModelNotLoadable) else TRUSTED_KEYS
+                refusal = Refusal.now(str(error.details["reason"]), by)
                 self._in_redis(self._store.refusals.note(*place, refusal))
             raise
         self._drop(place)  # one of this number that was renewed

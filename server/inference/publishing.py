@@ -8,6 +8,7 @@ from models.bundle import Bundle
 from models.carrying import Predecessor, composed_as_before, version_before
 from models.composing import Wording, compose_bundle
 from models.graph import inspect_graph
+from models.signing_errors import UnsignedUpload
 from models.store import PRODUCTION, ModelStore
 from models.succession import inherited
 from server.inference.errors import Overloaded
@@ -48,8 +49,11 @@ class Publisher:
     def turn(self, name: str) -> AbstractAsyncContextManager[None]:
         """Hold the slot of uploads, from before the file is received until it is stored.
 
-        Raises: Overloaded, when another upload keeps it too long.
+        Raises: UnsignedUpload, nothing that is uploaded would be loaded; Overloaded, when another upload keeps it too
+                long.
         """
+        if self._store.signing.trust is not None:
+            raise UnsignedUpload(name)
         return taken(self._slot, name)
 
     async def publish(self, name: str, onnx: bytes, wording: Wording, alias: str | None = PRODUCTION) -> int:

@@ -14,7 +14,7 @@ import logging
 from redis.exceptions import ResponseError
 
 from models import errors as domain
-from models import job_errors
+from models import job_errors, signing_errors
 from models.bundle import PageTooLarge
 from models.decoding import KeyRefused
 from models.errors import InsituError
@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 WORDS: dict[type[InsituError], str] = {
     access.Unauthorized: "NOAUTH",
     access.Forbidden: "NOPERM",
+    signing_errors.UnsignedUpload: "NOPERM",
     domain.ModelNotFound: "NOMODEL",
     domain.VersionNotFound: "NOMODEL",
     domain.AliasNotFound: "NOMODEL",
@@ -64,6 +65,7 @@ WORDS: dict[type[InsituError], str] = {
     domain.BundleCorrupt: "BADMODEL",
     domain.ManifestUnreadable: "BADMODEL",
     core.ModelNotLoadable: "BADMODEL",
+    signing_errors.NotTrusted: "BADMODEL",
     core.Overloaded: "BUSY",
     core.DeadlineExceeded: "TIMEOUT",
     core.Stopping: "LOADING",

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request, Response
 from models import errors as domain
 from models.errors import shown
 from models.redis_failures import in_time
+from models.signing_errors import NotTrusted
 from server.inference.engine import Engine
 from server.inference.meanings import LOOK_UP_SECONDS
 from server.rest import asks, refusals
@@ -50,6 +51,7 @@ ABSENT = (
     domain.VersionNotFound,
     domain.AliasNotFound,
     domain.BundleCorrupt,
+    NotTrusted,
     refusals.CardNotFound,
     refusals.ParameterRefused,
 )

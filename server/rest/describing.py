@@ -11,6 +11,7 @@ from models.features import FeatureView
 from models.manifest import Manifest
 from models.nodes_away import Walk
 from models.redis_failures import in_time
+from models.signatures import Signed
 from models.store import PRODUCTION, Pointers
 from models.traffic import Traffic
 from server.inference.engine import Engine
@@ -88,6 +89,7 @@ async def version_detail(engine: Engine, name: str, version: int) -> Facts:
     async with in_time(LOOK_UP_SECONDS):
         manifest = await engine.store.manifest(name, version)
         pointers = await engine.store.pointers(name)
+        signed = await engine.store.signatures.of(name, [version])
     serving = engine.catalogue.find(name, version)
     return {
         **stored_facts(manifest),
@@ -98,7 +100,17 @@ async def version_detail(engine: Engine, name: str, version: int) -> Facts:
         "provider": provider(serving),
         "loaded_at": datetime.fromtimestamp(round(serving.loaded_at), UTC) if serving else None,
         "memory_bytes": serving.memory_bytes if serving else None,
+        **signature_facts(engine, name, version, signed),
     }
+
+
+def signature_facts(engine: Engine, name: str, version: int, signed: dict[int, Signed]) -> Facts:
+    """Return whose signature a version has, and whether this server trusts it; nothing where it has none."""
+    if version not in signed:
+        return {}
+    one, trust = signed[version], engine.store.signing.trust
+    trusted = trust and one.key in trust.keys and one.fits(name, version)
+    return {"signature": {"key": one.key and one.key.fingerprint, "trusted": trusted}}
 
 
 def stored_facts(manifest: Manifest) -> Facts:

@@ -13,6 +13,7 @@ from models import errors as domain
 from models import traffic
 from models.errors import InsituError
 from models.job_errors import JobNotFound, JobUnderWay, JobUnreadable
+from models.signing_errors import UNSIGNED, NotTrusted, UnsignedUpload
 from server.access import Forbidden, Unauthorized
 from server.inference import errors as core
 from server.rest import refusals
@@ -93,6 +94,8 @@ EXAMPLES: tuple[InsituError, ...] = (
     ),
     core.Overloaded("churn", 16384, 1.0),
     domain.BundleCorrupt("churn", 3, "chunk 0 of 1 is missing"),
+    NotTrusted("churn", 3, UNSIGNED, "sign it: `insitu sign churn:3 --key FILE`"),
+    UnsignedUpload("churn"),
     JobUnreadable("churn-5f2a9c01d3", domain.BadRequest("the job: shards: is not known here")),
     domain.RedisRefused("OOM command not allowed when used memory > 'maxmemory'."),
     domain.RedisUnavailable("Error 2 connecting to /run/redis.sock. No such file or directory."),

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match, Route
 
 from models import errors as domain
-from models import job_errors
+from models import job_errors, signing_errors
 from models.bundle import PageTooLarge
 from models.decoding import KeyRefused
 from models.errors import InsituError, shown
@@ -29,6 +29,7 @@ STATUS: dict[type[InsituError], int] = {
     domain.BadRequest: 400,
     Unauthorized: 401,
     Forbidden: 403,
+    signing_errors.UnsignedUpload: 403,
     refusals.PathNotFound: 404,
     domain.ModelNotFound: 404,
     domain.VersionNotFound: 404,
@@ -67,6 +68,7 @@ STATUS: dict[type[InsituError], int] = {
     domain.BundleCorrupt: 500,
     domain.ManifestUnreadable: 500,
     job_errors.JobUnreadable: 500,
+    signing_errors.NotTrusted: 500,
     core.ModelNotLoadable: 500,
     core.ProviderUnavailable: 500,
     domain.SourceUnsupported: 501,

@@ -3,6 +3,7 @@
 from typing import Any
 
 from models import errors as domain
+from models.signing_errors import NotTrusted
 from server.inference import errors as core
 from server.rest import refusals
 from server.rest.documenting import body_of, failures, parameter
@@ -52,6 +53,7 @@ ROW_ERRORS = (
     domain.AliasNotFound,
     domain.FeatureError,
     domain.BundleCorrupt,
+    NotTrusted,
     domain.RedisUnavailable,
     core.BadInput,
     core.TooManyRows,

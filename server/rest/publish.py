@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request
 from models import errors as domain
 from models.keys import check_name
 from models.manifest import Task
+from models.signing_errors import UnsignedUpload
 from models.store import PRODUCTION
 from server.access import Access
 from server.inference import errors as core
@@ -81,6 +82,7 @@ def create_router(engine: Engine, access: Access) -> APIRouter:
             domain.BadModelFile,
             domain.BadFeatureView,
             domain.ModelTooLarge,
+            UnsignedUpload,
             core.Overloaded,
             domain.RedisRefused,
             domain.RedisUnavailable,

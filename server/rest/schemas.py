@@ -192,6 +192,16 @@ class ModelDetail(ModelSummary):
     """The newest versions, newest first, as many as `limit` says."""
 
 
+class SignatureFacts(Strict):
+    """Whose signature a version has."""
+
+    key: str | None
+    """Fingerprint of the key that it names, as `insitu key` shows it; null where it cannot be read."""
+
+    trusted: bool | None
+    """Whether that is a trusted key of this server, and the signature one of what is stored; null where none are."""
+
+
 class VersionDetail(VersionBrief):
     """Everything about one version but its bytes."""
 
@@ -229,6 +239,9 @@ class VersionDetail(VersionBrief):
     producer: str
     execution: Execution | None = None
     """The key it was stored at through the Redis protocol, and how it is run; left out for every other."""
+
+    signature: SignatureFacts | None = None
+    """Whose signature it has; left out without one."""
 
 
 class TrafficTarget(Strict):

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 import grpc
 
 from models import errors as domain
-from models import job_errors
+from models import job_errors, signing_errors
 from models.bundle import PageTooLarge
 from models.errors import InsituError
 from server import access
@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 CODES: dict[type[InsituError], grpc.StatusCode] = {
     access.Unauthorized: grpc.StatusCode.UNAUTHENTICATED,
     access.Forbidden: grpc.StatusCode.PERMISSION_DENIED,
+    signing_errors.UnsignedUpload: grpc.StatusCode.PERMISSION_DENIED,
     domain.ModelNotFound: grpc.StatusCode.NOT_FOUND,
     domain.VersionNotFound: grpc.StatusCode.NOT_FOUND,
     domain.AliasNotFound: grpc.StatusCode.NOT_FOUND,
@@ -51,6 +52,7 @@ CODES: dict[type[InsituError], grpc.StatusCode] = {
     job_errors.JobUnreadable: grpc.StatusCode.FAILED_PRECONDITION,
     domain.RedisRefused: grpc.StatusCode.FAILED_PRECONDITION,
     core.ModelNotLoadable: grpc.StatusCode.FAILED_PRECONDITION,
+    signing_errors.NotTrusted: grpc.StatusCode.FAILED_PRECONDITION,
     domain.SourceUnsupported: grpc.StatusCode.UNIMPLEMENTED,
     core.Overloaded: grpc.StatusCode.UNAVAILABLE,  # as Triton says when a queue is full
     core.Stopping: grpc.StatusCode.UNAVAILABLE,

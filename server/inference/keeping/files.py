@@ -4,9 +4,11 @@ Nothing here is trusted: bytes count when their SHA-256 is that of the manifest,
 Any number of processes may share a directory.
 """
 
+import binascii
 import logging
 import os
 import stat
+from base64 import b64decode, b64encode
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,6 +21,7 @@ import orjson
 from models.errors import ManifestUnreadable
 from models.manifest import Manifest
 from models.names import ALIAS
+from models.signatures import Stored
 from server.inference.keeping import small_files
 from server.inference.keeping.claims import Claim
 from server.inference.keeping.identity import Identity
@@ -130,8 +133,8 @@ class KeptFiles:
         self._discard(self._home / ONNX / manifest.digest)
         return True
 
-    def keep_manifest(self, manifest: Manifest) -> None:
-        """Keep the manifest of a version whose bytes are here; one that had its number before goes.
+    def keep_stored(self, manifest: Manifest, stored: Stored) -> None:
+        """Keep what is stored of a version whose bytes are here; of one that had its number before nothing stays.
 
         Raises: OSError.
         """
@@ -139,32 +142,32 @@ class KeptFiles:
         path = folder / f"v{manifest.version}-{manifest.digest}"
         if not (self._home / ONNX / manifest.digest).exists():
             return
-        payload = manifest.to_json()
+        payload = b64encode(stored.signature or b"") + b"\n" + stored.manifest
         if not same_payload(path, payload):
             small_files.written(path, payload)
         for other, version, _ in manifests(folder):
             if version == manifest.version and other != path:
                 removed(other)
 
-    def manifest(self, name: str, version: int) -> Manifest | None:
-        """Return the manifest of a version, None where it is not here.
+    def stored(self, name: str, version: int) -> Stored | None:
+        """Return what was stored of a version, None where it is not here.
 
         Raises: NotOurs; OSError.
         """
         self.opened()
         for path, number, digest in manifests(self._home / MODELS / name):
             if number == version:
-                return self._manifest(path, name, version, digest)
+                return self._stored(path, name, version, digest)
         return None
 
-    def _manifest(self, path: Path, name: str, version: int, digest: str) -> Manifest | None:
+    def _stored(self, path: Path, name: str, version: int, digest: str) -> Stored | None:
         payload = self._read(path)
         if payload is None:
             return None
-        with suppress(ManifestUnreadable):
-            manifest = Manifest.from_json(payload, name, version)
-            if manifest.digest == digest:
-                return manifest
+        signature, _, manifest = payload.partition(b"\n")
+        with suppress(ManifestUnreadable, binascii.Error):
+            if Manifest.from_json(manifest, name, version).digest == digest:
+                return Stored(name, version, manifest, b64decode(signature) or None)
         self._discard(path)
         return None
 

@@ -17,7 +17,9 @@ from models.errors import BundleCorrupt, InsituError, ModelNotFound, RedisUnavai
 from models.keys import Keys
 from models.manifest import Manifest
 from models.redis_failures import connected, in_time
+from models.signatures import Stored
 from models.store import Client, ModelStore
+from models.trust import NO_SIGNING, Signing
 from server.counting.cache_counts import CacheCounts
 from server.inference.keeping.claims import Claim
 from server.inference.keeping.files import KeptFiles, Known
@@ -37,8 +39,10 @@ class KeptStore(ModelStore):
 
     with_pages = False  # nobody in a server needs them of what is loaded, and Redis may be away
 
-    def __init__(self, redis: Client, keys: Keys, files: KeptFiles, counts: CacheCounts) -> None:
-        super().__init__(redis, keys)
+    def __init__(
+        self, redis: Client, keys: Keys, files: KeptFiles, counts: CacheCounts, signing: Signing = NO_SIGNING
+    ) -> None:
+        super().__init__(redis, keys, signing=signing)
         self._files = files
         self._counts = counts
         self._troubled = False  # the disk did not take a file, which was told
@@ -50,35 +54,30 @@ class KeptStore(ModelStore):
         """The directory, for people."""
         return str(self._files.directory)
 
-    async def manifest(self, name: str, version: int) -> Manifest:
-        """Return the manifest of one version, the kept one where Redis is away.
-
-        Raises: as ModelStore.manifest.
-        """
-        if self._alone and (kept := await self._kept_manifest(name, version)) is not None:
+    async def _stored(self, name: str, version: int) -> Stored:
+        """Return what Redis says of a version, and what was kept of that where Redis is away."""
+        if self._alone and (kept := await self._kept(name, version)) is not None:
             return kept
         try:
-            return await super().manifest(name, version)
+            return await super()._stored(name, version)
         except RedisUnavailable:
-            if (kept := await self._kept_manifest(name, version)) is None:
+            if (kept := await self._kept(name, version)) is None:
                 raise
             return kept
 
-    async def _kept_manifest(self, name: str, version: int) -> Manifest | None:
-        return await self._on_disk(self._files.manifest, name, version)
+    async def _kept(self, name: str, version: int) -> Stored | None:
+        return await self._on_disk(self._files.stored, name, version)
 
-    async def load(self, name: str, version: int) -> Bundle:
-        """Return one version, without its page; kept bytes that are damaged are thrown away, and fetched.
-
-        Raises: as ModelStore.load.
-        """
+    async def _load(self, stored: Stored) -> Bundle:
+        """Load a version without its page; kept bytes that are damaged are thrown away, and fetched."""
         try:
-            bundle = await super().load(name, version)
+            bundle = await super()._load(stored)
         except BundleCorrupt:
-            if await self._on_disk(self._files.doubted, await self.manifest(name, version)) is None:
+            manifest = Manifest.from_json(stored.manifest, stored.name, stored.version)
+            if await self._on_disk(self._files.doubted, manifest) is None:
                 raise
-            bundle = await super().load(name, version)
-        await self._on_disk(self._files.keep_manifest, bundle.manifest)
+            bundle = await super()._load(stored)
+        await self._on_disk(self._files.keep_stored, bundle.manifest, stored)
         return bundle
 
     async def _fetched(self, manifest: Manifest) -> bytes:

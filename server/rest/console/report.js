@@ -54,8 +54,16 @@ export function origin(version) {
     ["SHA-256", h("code", { class: "break" }, version.digest)],
     ["Operators", Object.entries(version.opset).map(([domain, number]) => `${domain || "ai.onnx"} ${number}`).join(", ")],
     ["Made by", version.producer],
+    ["Signed by", signer(version.signature)],
     ["Problem", version.problem],
   ]));
+}
+
+/** Whose signature it has, and whether this server trusts it. */
+function signer(signature) {
+  if (!signature) return null;
+  const known = { true: "trusted", false: "not trusted", null: "this server asks for no signatures" };
+  return h("span", {}, h("code", {}, signature.key ?? "unreadable"), ` (${known[signature.trusted]})`);
 }
 
 /** From which probability on a label is said, where that is not for the likeliest to decide. */

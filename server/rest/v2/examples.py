@@ -3,6 +3,7 @@
 from typing import Any
 
 from models import errors as domain
+from models.signing_errors import NotTrusted
 from server.inference import errors as core
 from server.rest import refusals
 from server.rest.documenting import SCHEMAS, body_of, parameter, protocol_failures
@@ -60,6 +61,7 @@ ABSENT = (
     domain.RedisUnavailable,
     domain.RedisRefused,
     domain.BundleCorrupt,
+    NotTrusted,
 )
 INFERRED: Responses = {
     200: {

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request
 
 from models import errors as domain
 from models.errors import BadRequest
+from models.signing_errors import NotTrusted, UnsignedUpload
 from server.access import Access
 from server.inference import errors as core
 from server.inference.engine import Engine
@@ -70,6 +71,8 @@ def create_writers(engine: Engine, access: Access) -> APIRouter:
             *ABSENT,
             domain.ModelNotFound,
             domain.BadModelFile,
+            NotTrusted,
+            UnsignedUpload,
             domain.ModelTooLarge,
             core.Overloaded,
             refusals.BodyTooLarge,

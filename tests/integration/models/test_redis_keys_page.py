@@ -12,6 +12,7 @@ import pytest
 from redis.asyncio import Redis
 
 from models import keys as keys_module
+from models.ed25519 import SigningKey
 from models.errors import RedisRefused
 from models.events import LOAD, UNLOAD
 from models.jobs import JobSpec
@@ -22,6 +23,7 @@ from models.refusals import Refusal
 from models.store import ModelStore
 from models.tallies import Tally
 from models.traffic import Traffic, position, salt
+from models.trust import Signing, Trust
 from server.batch.parts import Part
 from tests.data.make_contract import bundle
 
@@ -55,6 +57,7 @@ def test_the_table_has_every_key_that_the_code_builds_and_no_other() -> None:
     built += [
         keys.manifest("churn", 3),
         keys.card("churn", 3),
+        keys.signature("churn", 3),
         keys.refused("churn", 3),
         keys.chunk("churn", 3, 7),
         keys.deleted("churn"),
@@ -118,6 +121,7 @@ async def test_a_real_publish_writes_the_keys_of_the_table_with_their_types(redi
     await store.publish(replace(bundle(), page=b"<!doctype html>"))
     await store.publish(bundle(), None)
     await store.delete("churn", 2)
+    await store.sign("churn", 1, SigningKey.new())
     await store.refusals.note("churn", 1, Refusal.now("it crashes", "ONNX Runtime 1.32.0"))
     await score_half_a_job(redis)
     await redis.hset(
@@ -253,18 +257,20 @@ async def test_the_publishers_rights_are_enough_for_every_change(as_user: Any) -
     await store.remove_alias("churn", "canary")
     await store.set_traffic("churn", {1: 95, 2: 5})
     await store.clear_traffic("churn")
+    await store.sign("churn", 1, SigningKey.new())
     await store.delete("churn", 2)
 
     assert await store.names() == ["churn"]
-    assert len(await store.redis.xrange(store.keys.events())) == 8
+    assert len(await store.redis.xrange(store.keys.events())) == 9
 
 
 async def test_the_servers_rights_are_enough_to_read_and_no_more(redis: Redis, as_user: Any) -> None:
-    await ModelStore(redis).publish(bundle())
+    key = SigningKey.new()
+    await ModelStore(redis, signing=Signing(key=key)).publish(bundle())
     await redis.hset("patient:1", "age", 40)
     await redis.hset("salary:1", "amount", 1)
     guest = await as_user("insitu-server")
-    store = ModelStore(guest)
+    store = ModelStore(guest, signing=Signing(trust=Trust((key.public,))))
 
     assert (await store.load("churn", await store.resolve("churn"))).manifest.version == 1
     assert await store.names() == ["churn"]

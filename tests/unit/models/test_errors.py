@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models import errors, job_errors
+from models import errors, job_errors, signing_errors
 from models.errors import InsituError, listed, shown
 
 ANYTHING = st.recursive(
@@ -34,6 +34,10 @@ ONE_OF_EACH = [
     job_errors.JobUnderWay("nightly"),
     job_errors.RowsElsewhere("nightly", errors.BadRequest("'keys.txt' is not there")),
     errors.BundleCorrupt("churn", 1, "why"),
+    signing_errors.NotTrusted("churn", 1, "why", "a cure"),
+    signing_errors.UnsignedUpload("churn"),
+    signing_errors.BadKey("why"),
+    signing_errors.SigningNotInstalled(),
     errors.ManifestUnreadable("churn", 1, "why"),
     errors.RedisUnavailable("why"),
     errors.RedisRefused("why"),
@@ -56,7 +60,7 @@ ONE_OF_EACH = [
 
 
 def every_error() -> set[type[InsituError]]:
-    named = {**vars(errors), **vars(job_errors)}
+    named = {**vars(errors), **vars(job_errors), **vars(signing_errors)}
     return {found for found in named.values() if isinstance(found, type) and issubclass(found, InsituError)}
 
 
@@ -71,7 +75,7 @@ def test_every_code_is_of_one_error_alone() -> None:
 
 
 def test_the_tree_at_the_head_of_the_module_names_every_error() -> None:
-    named = set(f"{errors.__doc__} {job_errors.__doc__}".split())
+    named = set(f"{errors.__doc__} {job_errors.__doc__} {signing_errors.__doc__}".split())
 
     assert {error.__name__ for error in every_error()} <= named
 

@@ -1,8 +1,11 @@
 """Settings come from the environment, have bounds, and do not open the server by accident."""
 
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
+from models.public_keys import PublicKey
 from server.access import Access
 from server.settings import ServerSettings
 
@@ -117,3 +120,25 @@ def test_the_port_of_grpc_is_the_one_after_that_of_http_unless_said(
     given: dict[str, int], port: int | None
 ) -> None:
     assert ServerSettings(**given).grpc == port  # type: ignore[arg-type]  # names and numbers
+
+
+def test_trusted_keys_are_the_keys_themselves_wherever_they_were_read_from(tmp_path: Path) -> None:
+    first, second = (str(PublicKey(bytes([number] * 32))) for number in (1, 2))
+    file = tmp_path / "trusted.pub"
+    file.write_text(f"# of the release\n{first}\n")
+
+    settings = ServerSettings(trusted_keys=f" {file} , {second},{first}")
+    file.unlink()
+
+    assert settings.trusted_keys == (first, second)
+    assert ServerSettings.model_validate_json(settings.model_dump_json()) == settings
+    assert ServerSettings.model_validate_json(ServerSettings().model_dump_json()).trusted_keys == ()
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [(",", "it names no key"), ("ed25519:abc", "is no public key"), ("absent.pub", "No such file")],
+)
+def test_trusted_keys_that_are_none_are_refused(said: str, told: str) -> None:
+    with pytest.raises(ValidationError, match=told):
+        ServerSettings(trusted_keys=said)

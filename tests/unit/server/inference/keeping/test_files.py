@@ -7,6 +7,7 @@ import pytest
 
 from models.bundle import Bundle
 from models.manifest import Manifest
+from models.signatures import Stored
 from server.inference.keeping import room
 from server.inference.keeping.files import KeptFiles, Known, NotOurs
 from server.inference.keeping.identity import Identity
@@ -38,8 +39,25 @@ def keep(files: KeptFiles, one: Bundle) -> Manifest:
     if claim is not None:
         files.keep_onnx(claim, one.onnx)
         claim.release()
-    files.keep_manifest(one.manifest)
+    files.keep_stored(
+        one.manifest, Stored(one.manifest.name, one.manifest.version, one.manifest.to_json(), None)
+    )
     return one.manifest
+
+
+def manifest_in(files: KeptFiles, name: str, version: int) -> Manifest | None:
+    stored = files.stored(name, version)
+    return None if stored is None else Manifest.from_json(stored.manifest, name, version)
+
+
+def test_a_manifest_is_kept_to_the_byte_with_its_signature(files: KeptFiles) -> None:
+    one = sealed(1)
+    keep(files, one)
+    stored = Stored("m", 1, b" " + one.manifest.to_json() + b"\n", b"signed\n\xff")
+
+    files.keep_stored(one.manifest, stored)
+
+    assert files.stored("m", 1) == stored
 
 
 def test_what_is_kept_comes_back_as_it_was(files: KeptFiles) -> None:
@@ -48,8 +66,8 @@ def test_what_is_kept_comes_back_as_it_was(files: KeptFiles) -> None:
     files.note("m", {"production": 1}, '{"1": 1}')
 
     assert files.onnx(manifest) == one.onnx
-    assert files.manifest("m", 1) == manifest
-    assert files.manifest("m", 2) is None
+    assert manifest_in(files, "m", 1) == manifest
+    assert manifest_in(files, "m", 2) is None
     (known,) = files.known()
     assert known == Known("m", {"production": 1}, '{"1": 1}', (1,), known.used)
 
@@ -69,7 +87,7 @@ def test_another_redis_finds_nothing_of_it(files: KeptFiles) -> None:
     other = KeptFiles(files.directory, MOST, STAGING)
 
     assert other.known() == []
-    assert other.manifest("m", 1) is None
+    assert manifest_in(other, "m", 1) is None
     assert other.onnx(manifest) is None
 
 
@@ -92,7 +110,7 @@ def test_a_damaged_small_file_is_thrown_away(files: KeptFiles, home: Path, said:
         path.write_bytes(said)
 
     assert files.known() == []
-    assert files.manifest("m", 1) is None
+    assert manifest_in(files, "m", 1) is None
     assert files.discarded == 2
     assert not any(path.exists() for path in paths)
 
@@ -125,8 +143,8 @@ def test_a_manifest_of_another_version_or_digest_is_thrown_away(files: KeptFiles
     written(folder / f"v2-{manifest.digest}", manifest.to_json())
     written(folder / f"v3-{'0' * 64}", sealed(3, version=3).manifest.to_json())
 
-    assert files.manifest("m", 2) is None
-    assert files.manifest("m", 3) is None
+    assert manifest_in(files, "m", 2) is None
+    assert manifest_in(files, "m", 3) is None
     assert files.discarded == 2
 
 
@@ -169,7 +187,7 @@ def test_the_least_recently_used_leaves_with_its_manifest(files: KeptFiles, home
     smaller = KeptFiles(files.directory, size - 1, PRODUCTION)
     smaller.looked([new.digest])
 
-    assert (smaller.manifest("m", 1), smaller.manifest("n", 1)) == (None, new)
+    assert (manifest_in(smaller, "m", 1), manifest_in(smaller, "n", 1)) == (None, new)
     assert sorted(path.name for path in (home / "models" / "m").iterdir()) == ["pointers"]
     smaller.looked([])
     assert smaller.names() == ["m", "n"]
@@ -186,7 +204,7 @@ def test_what_is_in_use_counts_as_used(files: KeptFiles, home: Path) -> None:
     files.looked([first.digest, "no digest", "0" * 64])
     KeptFiles(files.directory, room.taken_bytes(files.directory) - 1, PRODUCTION).looked([])
 
-    assert (files.manifest("m", 1), files.manifest("n", 1)) == (first, None)
+    assert (manifest_in(files, "m", 1), manifest_in(files, "n", 1)) == (first, None)
 
 
 def test_the_bound_is_held_over_all_that_share_the_directory(files: KeptFiles) -> None:
@@ -219,7 +237,7 @@ def test_a_model_whose_meaning_was_not_noted_yet_is_not_known(files: KeptFiles) 
 def test_what_is_larger_than_the_bound_is_not_kept(files: KeptFiles) -> None:
     keep(KeptFiles(files.directory, 10, PRODUCTION), sealed(1))
 
-    assert files.manifest("m", 1) is None
+    assert manifest_in(files, "m", 1) is None
     assert room.taken_bytes(files.directory) == 0
 
 
@@ -228,7 +246,7 @@ def test_versions_that_are_no_longer_stored_go_with_their_bytes(files: KeptFiles
     keep(files, sealed(1, version=3))  # the bytes of the first, which stay for it
 
     files.compare("m", {2, 3})
-    assert (files.manifest("m", 1), files.onnx(first) is None) == (None, False)
+    assert (manifest_in(files, "m", 1), files.onnx(first) is None) == (None, False)
 
     files.compare("m", {2})
     assert files.onnx(first) is None
@@ -243,7 +261,7 @@ def test_a_number_that_stands_for_another_version_by_now_leaves_the_one_before(f
     keep(files, sealed(1))
     now = keep(files, sealed(2))
 
-    assert files.manifest("m", 1) == now
+    assert manifest_in(files, "m", 1) == now
 
 
 def test_what_killed_processes_left_goes_once_it_is_old(files: KeptFiles, home: Path) -> None:

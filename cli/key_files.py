@@ -1,0 +1,65 @@
+"""Whose key signs what commands publish, and whose signatures they ask for: from settings to keys, once a process."""
+
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from cli.errors import WrongUsage
+from cli.settings import Settings
+from models.errors import shown
+
+if TYPE_CHECKING:
+    from models.ed25519 import SigningKey
+    from models.trust import Signing
+
+PASSPHRASE_MOST = 1024
+
+
+def signing_of(settings: Settings, *, signs: bool) -> "Signing":
+    """Return what a store of these settings trusts, and where it `signs` what with.
+
+    Raises: BadKey, SigningNotInstalled; WrongUsage, a passphrase is wanted and nobody can be asked.
+    """
+    from models.trust import NO_SIGNING, Signing, Trust
+
+    path = settings.sign_with if signs else None
+    if path is None and not settings.trusted_keys:
+        return NO_SIGNING
+    key = None if path is None else signing_key(path, passphrase_of(settings))
+    entries = (one.strip() for one in (settings.trusted_keys or "").split(","))
+    return Signing(key, Trust.of(filter(None, entries)))
+
+
+def passphrase_of(settings: Settings) -> str | None:
+    """Return the passphrase that the environment gives."""
+    return settings.key_passphrase.get_secret_value() if settings.key_passphrase is not None else None
+
+
+@cache
+def signing_key(path: Path, passphrase: str | None) -> "SigningKey":
+    """Return the private key in a file; its passphrase is asked for where it has one that is not given, once.
+
+    Raises: BadKey, SigningNotInstalled; WrongUsage, nobody can be asked.
+    """
+    from models.ed25519 import SigningKey, is_encrypted, read_private
+
+    data = read_private(path)
+    if passphrase is None and is_encrypted(data):
+        passphrase = asked(f"Passphrase of {path}", confirm=False)
+    return SigningKey.from_pem(data, f"the private key {shown(str(path))}", passphrase)
+
+
+def asked(question: str, *, confirm: bool) -> str:
+    """Return a passphrase that somebody types, who does not see it.
+
+    Raises: WrongUsage, nobody is there to answer.
+    """
+    import sys
+
+    if not sys.stdin.isatty():
+        raise WrongUsage("nobody can be asked for the passphrase here; give it in INSITU_KEY_PASSPHRASE")
+    return str(typer.prompt(question, hide_input=True, confirmation_prompt=confirm, err=True))[
+        :PASSPHRASE_MOST
+    ]
