@@ -19,6 +19,7 @@ from cli.checkpointing import (
 )
 from cli.errors import NotPublishable, WrongUsage, needs
 from cli.keeping import kept_whatever_comes
+from cli.key_files import signing_of
 from cli.made import make_folder, write
 from cli.manual import MODELS, Command
 from cli.options import AsJson, DataDir, Prefix, RedisUrl, SignWith, complete_version
@@ -228,7 +229,7 @@ def make(
     with TrainingView(terminal, recipe.name) as view, ending_in_order(checkpoint, view):
         if plan.load:
             asyncio.run(load_rows(recipe, settings, view, folder))
-        place = Place(folder, checkpoint, Keys(settings.prefix))
+        place = Place(folder, checkpoint, Keys(settings.prefix), signing_of(settings, signs=False))
         result = train_recipe(recipe, settings.redis_url, view, place)
         with kept_whatever_comes(result, plan.out, alias_of(plan), view):
             if plan.out is not None:

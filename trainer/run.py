@@ -13,6 +13,7 @@ from models.keys import Keys
 from models.privacy import Privacy
 from models.recipe import Recipe
 from models.store import ModelStore
+from models.trust import NO_SIGNING, Signing
 from trainer.blueprints import blueprint_of
 from trainer.errors import BadData
 from trainer.events import Events, Journal, silent
@@ -31,12 +32,14 @@ class Place:
     """Where a training is at home.
 
     `folder` is the recipe's own, from where its paths are seen; without one a recipe runs no code.
-    `checkpoint` keeps it while it runs; `keys` are those of the versions that it may begin with.
+    `checkpoint` keeps it while it runs; `keys` are those of the versions that it may begin with, and `signing` says
+    whose signatures these need.
     """
 
     folder: Path | None = None
     checkpoint: Checkpoint | None = None
     keys: Keys | None = None
+    signing: Signing = NO_SIGNING
 
 
 NOWHERE = Place()
@@ -54,24 +57,25 @@ def train(
     check(blueprint_of(recipe), recipe.training.ensemble)
     journal = Journal(events)
     with Privacy.of(recipe.as_data()).in_errors():
-        start = asyncio.run(begun(recipe, redis_url, place.keys))
+        start = asyncio.run(begun(recipe, redis_url, place))
         recipe = recipe if start is None else pinned(recipe, start)
         table = read_rows(recipe, redis_url, journal, place.folder)
         return Training(recipe, table, journal, Beginning(place.checkpoint, start)).result()
 
 
-async def begun(recipe: Recipe, redis_url: str | None, keys: Keys | None) -> Start | None:
+async def begun(recipe: Recipe, redis_url: str | None, place: Place) -> Start | None:
     """Read the weights that a recipe begins with, if it names any.
 
     Raises: BadStart, they do not fit; BadData, no Redis to read them from; ModelNotFound,
-        VersionNotFound, AliasNotFound, RedisUnavailable.
+        VersionNotFound, AliasNotFound, NotTrusted, RedisUnavailable.
     """
     if recipe.training.from_ is None:
         return None
     if redis_url is None:
         raise BadData(f"recipe {recipe.name} begins with a version, which lies in Redis; give the URL of one")
     async with connect(redis_url) as client:
-        start = await read_start(ModelStore(client, keys), recipe.training.from_)
+        store = ModelStore(client, place.keys, signing=place.signing)
+        start = await read_start(store, recipe.training.from_)
     check_start(recipe, blueprint_of(recipe), start)
     return start
 

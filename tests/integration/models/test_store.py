@@ -99,7 +99,7 @@ async def test_a_version_keeps_the_time_it_was_created(store: ModelStore, bundle
 async def test_bytes_of_any_length_come_back_from_their_chunks_and_pieces(
     client: Client, bundle: MakeBundle, size: int, piece: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("models.store.LARGE_BYTES", piece)
+    monkeypatch.setattr("models.downloads.LARGE_BYTES", piece)
     store = ModelStore(client, chunk_bytes=10)
     onnx = bytes(range(size))
 
@@ -533,7 +533,7 @@ async def test_a_deleted_chunk_is_named(client: Client, bundle: MakeBundle) -> N
 async def test_a_large_chunk_that_is_gone_or_grew_is_refused_before_the_rest_is_fetched(
     client: Client, bundle: MakeBundle, data: bytes | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("models.store.LARGE_BYTES", 3)
+    monkeypatch.setattr("models.downloads.LARGE_BYTES", 3)
     store = ModelStore(client, chunk_bytes=4)
     await store.publish(bundle(b"a longer graph"))
     key = store.keys.chunk("churn", 1, 1)

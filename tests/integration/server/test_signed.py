@@ -1,6 +1,7 @@
 """A server that trusts keys answers from what they have signed alone: at every door, after every attack."""
 
 import asyncio
+import json
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,10 +24,11 @@ from server.rpc.messages import SERVICE, message
 from tests.attacks import ATTACKS, KEYS, STRANGER, TRUSTED, Attack, model, publish_signed
 from tests.graphs import constant
 from tests.integration.rpc.calling import infer_request
-from tests.integration.server.conftest import StartEngine, until
+from tests.integration.server.conftest import Serve, StartEngine, until
 from tests.serving import ServeCommand, serving
 
 SECONDS = 30.0
+JOB_SECONDS = 120.0  # a job is a process of its own, which loads its code while others have the processors
 ROW = np.zeros((1, 2), np.float32)
 Ask = Callable[
     [ServeCommand, str], tuple[str, str]
@@ -324,3 +326,49 @@ async def test_while_keys_are_rotated_both_are_trusted(engine: StartEngine, redi
         await answer(new, 1)
     await ModelStore(redis).sign("m", 1, STRANGER)
     assert await served(new) == 1
+
+
+async def test_the_processes_of_workers_and_jobs_ask_for_signatures_too(
+    serve: Serve, redis: AsyncRedis, redis_url: str, tmp_path: Path
+) -> None:
+    await redis.set("c:1", ROW.tobytes())
+    await publish_signed(redis, "signed")
+    await ModelStore(redis).publish(model("unsigned"))
+    keys = tmp_path / "trusted.pub"
+    keys.write_text(f"{TRUSTED.public}\n")
+
+    server = serve(redis_url, INSITU_TRUSTED_KEYS=str(keys), INSITU_WORKERS="2")
+    keys.unlink()
+    refused = {over_http(server, "unsigned")[0] for _ in range(8)}
+    scored, never = (submitted(server, name) for name in ("signed", "unsigned"))
+
+    assert refused == {"500 not_trusted"}
+    assert (scored.status_code, never.status_code) == (201, 201), never.text
+    assert json.loads(await written(redis, "s:c:1"))["value"] == 1.0
+    assert "is not trusted: it is unsigned" in await reason(redis, never.json()["job"])
+
+
+async def reason(redis: AsyncRedis, job: str) -> str:
+    """Why a job failed, once it has."""
+    async with asyncio.timeout(JOB_SECONDS):
+        while True:
+            told = await redis.hget(KEYS.job(job), "reason")
+            if told:
+                return told.decode() if isinstance(told, bytes) else told
+            await asyncio.sleep(0.01)
+
+
+def submitted(server: ServeCommand, name: str) -> httpx.Response:
+    """Ask for a scoring job."""
+    asked = {"rows": {"kind": "match", "pattern": "c:*"}, "to": [{"kind": "string", "key": "s:{key}"}]}
+    return httpx.post(f"{server.url}/v1/models/{name}/jobs", json=asked, timeout=SECONDS)
+
+
+async def written(redis: AsyncRedis, key: str) -> bytes:
+    """What stands at a key, once something does."""
+    async with asyncio.timeout(JOB_SECONDS):
+        while True:
+            value = await redis.get(key)
+            if isinstance(value, bytes):
+                return value
+            await asyncio.sleep(0.01)
