@@ -5,6 +5,7 @@ import logging
 import pytest
 
 from models.errors import BundleCorrupt
+from models.signing_errors import NotTrusted
 from server.inference import failures as failures_module
 from server.inference.failures import RETRY_MOST_SECONDS, Failures
 
@@ -62,3 +63,18 @@ def test_a_version_that_loaded_is_forgotten() -> None:
     failures.forget(("m", 1))
 
     assert failures.of("m") == {}
+
+
+def test_failures_of_one_kind_are_forgiven_and_told_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(failures_module, "RETRY_SECONDS", 60.0)
+    failures, unsigned = Failures(), NotTrusted("m", 2, "it is unsigned", "sign it")
+    assert failures.note(("m", 1), BROKEN)
+    assert failures.note(("m", 2), unsigned)
+
+    failures.forgive("m", NotTrusted)
+
+    failures.raise_known(("m", 2))
+    with pytest.raises(BundleCorrupt):
+        failures.raise_known(("m", 1))
+    assert failures.of("m") == {1: str(BROKEN), 2: str(unsigned)}
+    assert not failures.note(("m", 2), unsigned)
