@@ -31,6 +31,11 @@ def model(name: str, answer: float = 1.0) -> Bundle:
     return replace(bundle(constant(answer), name, VIEW, task="regression"), page=PAGE)
 
 
+def trusting(*keys: SigningKey) -> dict[str, Any]:
+    """Settings of a server that trusts these keys, `TRUSTED` where none is given."""
+    return {"trusted_keys": tuple(str(key.public) for key in keys or (TRUSTED,))}
+
+
 async def publish_signed(redis: Any, name: str) -> None:
     """Store two versions that a trusted key has signed; production is the first."""
     store = ModelStore(redis, signing=Signing(key=TRUSTED))

@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 
 from models.errors import BundleCorrupt, RedisUnavailable, VersionNotFound
 from models.keys import Keys
+from models.signing_errors import NotTrusted
 from models.store import ModelStore
 from server.inference import catalogue
 from server.inference.asking import Ask
@@ -21,6 +22,7 @@ from server.inference.keeping.files import KeptFiles
 from server.inference.keeping.identity import Identity
 from server.inference.keeping.store import KeptStore
 from server.metrics import Metrics
+from tests.attacks import STRANGER, TRUSTED, trusting
 from tests.away import url_of_all
 from tests.graphs import bundle, constant, heavy
 from tests.integration.server.conftest import StartEngine, until
@@ -132,6 +134,37 @@ async def test_what_changed_while_both_were_away_is_taken_over(served: tuple[Red
 
     assert (await answer(running), await answer(running, "n")) == (2, 3)
     with pytest.raises(VersionNotFound):
+        await answer(running, "m", 1)
+
+
+async def test_a_signature_is_kept_with_its_version(served: tuple[RedisServer, Any], cache: Path) -> None:
+    redis, start = served
+    await arranged(redis, lambda store: store.sign("m", 1, TRUSTED))
+    running = await start(**trusting())
+    assert await answer(running) == 1
+    await running.stop()
+    redis.kill()
+
+    running = await start(**trusting())
+
+    assert await answer(running) == 1
+    with pytest.raises(NotTrusted, match="unsigned"):
+        await answer(running, "m", 2)
+
+
+async def test_what_lies_on_the_disk_is_asked_for_its_signature_too(served: tuple[RedisServer, Any]) -> None:
+    redis, start = served
+    await arranged(redis, lambda store: store.sign("m", 1, STRANGER))
+    redis.kill()
+
+    running = await start(**trusting())
+
+    assert not running.ready()[0]
+    with pytest.raises(NotTrusted, match="unsigned"):  # as it was when it was kept
+        await answer(running, "m", 1)
+    redis.start()
+    await until(lambda: running.redis_ok)
+    with pytest.raises(NotTrusted, match=STRANGER.public.fingerprint):
         await answer(running, "m", 1)
 
 

@@ -1,11 +1,13 @@
 """Publishing holds a whole model in memory several times over, so one follows another."""
 
 import asyncio
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
 
 from models.store import ModelStore
+from models.trust import NO_SIGNING
 from server.inference import publishing
 from server.inference.errors import Overloaded
 from server.inference.publishing import Publisher
@@ -15,7 +17,8 @@ from server.inference.trials import Trials
 @pytest.fixture
 def publisher() -> Publisher:
     """One whose turns are taken, and that stores nothing."""
-    return Publisher(cast(ModelStore, None), Trials(1 << 30, 1.0), 1 << 20)
+    nowhere = cast(ModelStore, SimpleNamespace(signing=NO_SIGNING))
+    return Publisher(nowhere, Trials(1 << 30, 1.0), 1 << 20)
 
 
 async def test_turns_follow_one_another(publisher: Publisher) -> None:
