@@ -79,13 +79,19 @@ function skeleton(way, version) {
   return JSON.stringify([Object.fromEntries([...names, ...values])]);
 }
 
+/** Whether the keys are names of entities: Feast's own are bytes. */
+function ofFeast(version) {
+  const sources = version.features.inputs.flatMap(({ sources }) => sources);
+  return sources.find(({ key }) => key === version.keys[0])?.as === "feast";
+}
+
 function zeros(shape, dtype) {
   const zero = { string: "", bool: false }[dtype] ?? 0;
   return shape.reduceRight((inner, dim) => Array.from({ length: dim }, () => inner), zero);
 }
 
 function hints(way, version) {
-  if (way === "keys") return ["One key a line, as it lies in Redis: ", template(version.keys[0])];
+  if (way === "keys") return [ofFeast(version) ? "One entity of Feast a line, by its name: " : "One key a line, as it lies in Redis: ", template(version.keys[0])];
   if (way === "instances") return ["A JSON list: placeholder and inline values, one object a row."];
   return ["JSON: nested lists by the name of the input; the first axis counts the rows."];
 }
