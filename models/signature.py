@@ -71,13 +71,13 @@ class Signature:
 
         Raises: ValueError, it is none of this format.
         """
-        facts: Any = json.loads(data)
-        if not isinstance(facts, dict) or facts.get("format") != FORMAT:
-            raise ValueError(f"it is not of format {FORMAT}")
         try:
+            facts: Any = json.loads(data)
+            if not isinstance(facts, dict) or facts.get("format") != FORMAT:
+                raise ValueError(f"it is not of format {FORMAT}")
             key = PublicKey.parse(str(facts["key"]))
             signed = b64decode(str(facts["signature"]), validate=True)
-        except (KeyError, BadKey, binascii.Error) as error:
+        except (KeyError, BadKey, binascii.Error, RecursionError) as error:  # the last of lists within lists
             raise ValueError("it is malformed") from error
         if len(signed) != SIGNATURE_BYTES:
             raise ValueError("it is malformed")

@@ -121,6 +121,10 @@ async def its_signature_is_no_text(redis: Any, name: str) -> None:
     await redis.set(KEYS.signature(name, 1), b"\xff" * 100_000)
 
 
+async def its_signature_is_nested_without_end(redis: Any, name: str) -> None:
+    await redis.set(KEYS.signature(name, 1), b"[" * 4096)
+
+
 async def its_signature_names_another_algorithm(redis: Any, name: str) -> None:
     key = KEYS.signature(name, 1)
     await redis.set(key, json.dumps(json.loads(await redis.get(key)) | {"format": 0, "algorithm": "none"}))
@@ -143,5 +147,6 @@ ATTACKS: dict[Attack, str] = {
     its_card_is_replaced: "its model card is not the one",
     its_card_is_taken_away: ALTERED,
     its_signature_is_no_text: UNREADABLE,
+    its_signature_is_nested_without_end: UNREADABLE,
     its_signature_names_another_algorithm: UNREADABLE,
 }

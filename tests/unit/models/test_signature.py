@@ -92,7 +92,7 @@ def test_what_is_no_signature_is_refused(change: dict[str, object]) -> None:
         Signature.from_json(json.dumps(stored).encode())
 
 
-@pytest.mark.parametrize("data", [b"", b"no JSON", b"[1]", b"\xff"])
+@pytest.mark.parametrize("data", [b"", b"no JSON", b"[1]", b"\xff", b"[" * 4096])
 def test_other_bytes_are_no_signature(data: bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011  # json words most of them
         Signature.from_json(data)
