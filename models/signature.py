@@ -71,6 +71,8 @@ class Signature:
 
         Raises: ValueError, it is none of this format.
         """
+        if not data:
+            raise ValueError("what lies there is no string")
         try:
             facts: Any = json.loads(data)
             if not isinstance(facts, dict) or facts.get("format") != FORMAT:

@@ -9,7 +9,7 @@ from models.errors import ManifestUnreadable
 from models.keys import Keys
 from models.manifest import Manifest
 from models.public_keys import PublicKey
-from models.redis_failures import connected
+from models.redis_failures import connected, replies_by_type
 from models.scripts import SIGN
 from models.signature import STORED_MOST_BYTES, Signature, Subject, digest_of, page_of
 
@@ -73,23 +73,27 @@ class Signatures:
         Raises: BadName, RedisUnavailable, RedisRefused.
         """
         async with connected(self._redis):
-            key = self._keys.signature(name, version)
-            return await self._redis.getrange(key, 0, STORED_MOST_BYTES) or None
+            return (await self._stored(name, [version])).get(version)
 
     async def of(self, name: str, versions: Iterable[int]) -> dict[int, Signed]:
         """Return the signatures among some versions of a model.
 
         Raises: BadName, RedisUnavailable, RedisRefused.
         """
-        asked = list(versions)
-        pipeline = self._redis.pipeline(transaction=False)
-        for version in asked:
-            pipeline.getrange(self._keys.signature(name, version), 0, STORED_MOST_BYTES)
         async with connected(self._redis):
-            found = dict(zip(asked, await pipeline.execute() if asked else [], strict=True))
-            signed = [version for version, data in found.items() if data]
-            manifests = await self._manifests(name, signed)
-        return {version: Signed(read(found[version]), manifests[version]) for version in signed}
+            found = await self._stored(name, list(versions))
+            manifests = await self._manifests(name, list(found))
+        return {version: Signed(read(data), manifests[version]) for version, data in found.items()}
+
+    async def _stored(self, name: str, versions: list[int]) -> dict[int, bytes]:
+        """Return what is stored as signatures among some versions, nothing of what Redis keeps as no string."""
+        if not versions:
+            return {}
+        pipeline = self._redis.pipeline(transaction=False)
+        for version in versions:
+            pipeline.getrange(self._keys.signature(name, version), 0, STORED_MOST_BYTES)
+        found = zip(versions, await replies_by_type(pipeline), strict=True)
+        return {version: data or b"" for version, data in found if data != b""}
 
     async def _manifests(self, name: str, versions: list[int]) -> dict[int, bytes]:
         if not versions:

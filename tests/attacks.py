@@ -125,6 +125,11 @@ async def its_signature_is_nested_without_end(redis: Any, name: str) -> None:
     await redis.set(KEYS.signature(name, 1), b"[" * 4096)
 
 
+async def its_signature_is_a_list(redis: Any, name: str) -> None:
+    await redis.delete(KEYS.signature(name, 1))
+    await redis.rpush(KEYS.signature(name, 1), "mine")
+
+
 async def its_signature_names_another_algorithm(redis: Any, name: str) -> None:
     key = KEYS.signature(name, 1)
     await redis.set(key, json.dumps(json.loads(await redis.get(key)) | {"format": 0, "algorithm": "none"}))
@@ -148,5 +153,6 @@ ATTACKS: dict[Attack, str] = {
     its_card_is_taken_away: ALTERED,
     its_signature_is_no_text: UNREADABLE,
     its_signature_is_nested_without_end: UNREADABLE,
+    its_signature_is_a_list: UNREADABLE,
     its_signature_names_another_algorithm: UNREADABLE,
 }

@@ -10,7 +10,18 @@ from models.errors import BundleCorrupt, ManifestUnreadable, RedisRefused, Versi
 from models.signing_errors import NotTrusted
 from models.store import Client, ModelStore
 from models.trust import Signing, Trust
-from tests.attacks import ATTACKS, KEYS, PAGE, STRANGER, TRUSTED, Attack, model, publish_signed, reworded
+from tests.attacks import (
+    ATTACKS,
+    KEYS,
+    PAGE,
+    STRANGER,
+    TRUSTED,
+    Attack,
+    its_signature_is_a_list,
+    model,
+    publish_signed,
+    reworded,
+)
 
 TRUSTING = Signing(trust=Trust((STRANGER.public, TRUSTED.public)))
 ONLY = Signing(trust=Trust((TRUSTED.public,)))
@@ -39,6 +50,19 @@ async def test_no_attack_gets_a_version_loaded(client: Client, trusting: ModelSt
         await trusting.load("churn", 1)
     assert str(refused.value.details["reason"]).startswith(ATTACKS[attack])
     assert (await trusting.load("churn", 2)).manifest.version == 2
+
+
+async def test_what_lies_in_the_place_of_a_signature_is_told_and_signed_over(
+    client: Client, trusting: ModelStore
+) -> None:
+    await publish_signed(client, "churn")
+    await its_signature_is_a_list(client, "churn")
+
+    found = await trusting.signatures.of("churn", [1, 2])
+    await trusting.sign("churn", 1, TRUSTED)
+
+    assert {version: signed.key for version, signed in found.items()} == {1: None, 2: TRUSTED.public}
+    assert (await trusting.load("churn", 1)).manifest.version == 1
 
 
 async def test_a_graph_alone_that_is_replaced_is_damaged_as_it_was_before(
