@@ -38,6 +38,7 @@ class KeptStore(ModelStore):
     """Models as they lie in Redis, and in files beside it."""
 
     with_pages = False  # nobody in a server needs them of what is loaded, and Redis may be away
+    with_signatures = True  # who trusts keys may share the directory, or come later
 
     def __init__(
         self, redis: Client, keys: Keys, files: KeptFiles, counts: CacheCounts, signing: Signing = NO_SIGNING

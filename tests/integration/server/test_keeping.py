@@ -152,6 +152,24 @@ async def test_a_signature_is_kept_with_its_version(served: tuple[RedisServer, A
         await answer(running, "m", 2)
 
 
+async def test_a_server_that_trusts_everybody_keeps_signatures_for_those_that_do_not(
+    served: tuple[RedisServer, Any],
+) -> None:
+    redis, start = served
+    await arranged(redis, lambda store: store.sign("m", 1, TRUSTED))
+    strict = await start(**trusting())
+    assert await answer(strict) == 1
+    await strict.stop()
+    open_to_all = await start()
+    assert await answer(open_to_all) == 1
+    await open_to_all.stop()
+    redis.kill()
+
+    running = await start(**trusting())
+
+    assert await answer(running) == 1
+
+
 async def test_what_lies_on_the_disk_is_asked_for_its_signature_too(served: tuple[RedisServer, Any]) -> None:
     redis, start = served
     await arranged(redis, lambda store: store.sign("m", 1, STRANGER))
