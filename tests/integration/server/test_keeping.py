@@ -1,6 +1,7 @@
 """What was fetched is kept: loads without Redis, starts without Redis, and takes over what changed meanwhile."""
 
 import asyncio
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -30,6 +31,7 @@ from tests.servers import RedisNodes, RedisServer
 
 Start = Callable[..., RedisServer]
 CHUNK = "insitu:{m}:v1:onnx:0"
+MANIFEST = "insitu:{m}:v1:manifest"
 
 
 async def answer(engine: Engine, name: str = "m", reference: str | int | None = None) -> float:
@@ -334,6 +336,23 @@ async def test_damaged_files_are_never_served_while_redis_is_away(
     redis.start()
     await until(lambda: running.ready() == (True, ""))
     assert await answer(running) == 1
+
+
+@pytest.mark.parametrize("size_bytes", [10**12, 2**64])
+async def test_a_manifest_that_says_a_size_beyond_all_memory_is_refused_as_damaged(
+    served: tuple[RedisServer, Any], size_bytes: int
+) -> None:
+    redis, start = served
+    with redis.connect() as client:
+        stored = json.loads(client.get(MANIFEST))
+        client.set(MANIFEST, json.dumps(stored | {"size_bytes": size_bytes}))
+
+    running = await start()
+
+    assert running.ready() == (True, "")
+    with pytest.raises(BundleCorrupt, match=f"published were {size_bytes}"):
+        await answer(running)
+    assert await answer(running, "m", "canary") == 2
 
 
 async def test_a_version_that_is_damaged_in_redis_is_taken_from_the_disk_and_refused_without(
