@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from models.ed25519 import SigningKey
     from models.trust import Signing
 
-PASSPHRASE_MOST = 1024
+PASSPHRASE_MOST_BYTES = 1023  # what OpenSSL takes to encrypt a key with
 
 
 def signing_of(settings: Settings, *, signs: bool) -> "Signing":
@@ -33,8 +33,28 @@ def signing_of(settings: Settings, *, signs: bool) -> "Signing":
 
 
 def passphrase_of(settings: Settings) -> str | None:
-    """Return the passphrase that the environment gives."""
-    return settings.key_passphrase.get_secret_value() if settings.key_passphrase is not None else None
+    """Return the passphrase that the environment gives.
+
+    Raises: WrongUsage, no key can be encrypted with it.
+    """
+    given = settings.key_passphrase
+    return None if given is None else checked(given.get_secret_value())
+
+
+def checked(passphrase: str) -> str:
+    """Return a passphrase that a key can be encrypted with.
+
+    Raises: WrongUsage, which does not show it.
+    """
+    try:
+        size = len(passphrase.encode())
+    except UnicodeEncodeError as error:
+        raise WrongUsage("the passphrase of the key is no UTF-8; choose another") from error
+    if size > PASSPHRASE_MOST_BYTES:
+        raise WrongUsage(
+            f"the passphrase of the key has {size} bytes, the limit is {PASSPHRASE_MOST_BYTES}; shorten it"
+        )
+    return passphrase
 
 
 @cache
@@ -54,12 +74,10 @@ def signing_key(path: Path, passphrase: str | None) -> "SigningKey":
 def asked(question: str, *, confirm: bool) -> str:
     """Return a passphrase that somebody types, who does not see it.
 
-    Raises: WrongUsage, nobody is there to answer.
+    Raises: WrongUsage, nobody is there to answer, or no key can be encrypted with the answer.
     """
     import sys
 
     if not sys.stdin.isatty():
         raise WrongUsage("nobody can be asked for the passphrase here; give it in INSITU_KEY_PASSPHRASE")
-    return str(typer.prompt(question, hide_input=True, confirmation_prompt=confirm, err=True))[
-        :PASSPHRASE_MOST
-    ]
+    return checked(str(typer.prompt(question, hide_input=True, confirmation_prompt=confirm, err=True)))

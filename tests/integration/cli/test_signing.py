@@ -74,6 +74,18 @@ def test_an_encrypted_key_wants_its_passphrase(
     assert insitu("key", f"{path}2", "--passphrase").code == 2
 
 
+@pytest.mark.parametrize(
+    ("passphrase", "told"), [("ä" * 512, "has 1024 bytes, the limit is 1023"), ("\udcff", "is no UTF-8")]
+)
+def test_a_passphrase_that_encrypts_no_key_is_refused_unshown(
+    insitu: Insitu, tmp_path: Path, passphrase: str, told: str
+) -> None:
+    refused = insitu("key", str(tmp_path / "k"), INSITU_KEY_PASSPHRASE=passphrase)
+
+    assert (refused.code, told in refused.error, passphrase in refused.err) == (2, True, False)
+    assert not any(tmp_path.glob("k*"))
+
+
 def test_what_is_published_with_a_key_is_signed_and_said_to_be(
     insitu: Insitu, churn: tuple[str, str], pair: Pair
 ) -> None:
