@@ -38,6 +38,8 @@ def key(
     """Make a key that signs models: the private part for who publishes, the public one for servers."""
     from models.ed25519 import SigningKey
 
+    if not file.name:
+        raise WrongUsage(f"{shown(str(file))} is a directory; name a file in it")
     secret = secret_of(read_settings(), wanted=passphrase)
     made, beside = SigningKey.new(), file.with_name(file.name + PUBLIC_SUFFIX)
     entry = str(made.public)

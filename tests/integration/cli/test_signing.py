@@ -55,6 +55,13 @@ def test_no_private_key_is_left_where_the_public_one_cannot_be_written(
     assert insitu("key", str(tmp_path / "absent" / "k")).error.count("No such file or directory") == 1
 
 
+@pytest.mark.parametrize("folder", [".", "/"])
+def test_a_directory_is_no_file_for_a_key(insitu: Insitu, folder: str) -> None:
+    refused = insitu("key", folder)
+
+    assert (refused.code, f"{folder} is a directory; name a file in it" in refused.error) == (2, True)
+
+
 def test_an_encrypted_key_wants_its_passphrase(
     insitu: Insitu, churn: tuple[str, str], tmp_path: Path
 ) -> None:
