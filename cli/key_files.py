@@ -20,7 +20,8 @@ PASSPHRASE_MOST_BYTES = 1023  # what OpenSSL takes to encrypt a key with
 def signing_of(settings: Settings, *, signs: bool) -> "Signing":
     """Return what a store of these settings trusts, and where it `signs` what with.
 
-    Raises: BadKey, SigningNotInstalled; WrongUsage, a passphrase is wanted and nobody can be asked.
+    Raises: BadKey, SigningNotInstalled; WrongUsage, a passphrase is wanted and nobody can be asked, or
+            INSITU_TRUSTED_KEYS names no key.
     """
     from models.trust import NO_SIGNING, Signing, Trust
 
@@ -28,8 +29,22 @@ def signing_of(settings: Settings, *, signs: bool) -> "Signing":
     if path is None and not settings.trusted_keys:
         return NO_SIGNING
     key = None if path is None else signing_key(path, passphrase_of(settings))
-    entries = (one.strip() for one in (settings.trusted_keys or "").split(","))
-    return Signing(key, Trust.of(filter(None, entries)))
+    return Signing(key, Trust.of(entries_of(settings)))
+
+
+def entries_of(settings: Settings) -> tuple[str, ...]:
+    """Return the keys, and files of keys, that are trusted; none where the setting is not made.
+
+    Raises: WrongUsage, it is made and names none: nobody who made it means to trust everybody.
+    """
+    given = settings.trusted_keys
+    entries = tuple(filter(None, (one.strip() for one in (given or "").split(","))))
+    if given and not entries:
+        raise WrongUsage(
+            f"INSITU_TRUSTED_KEYS is {shown(given)!r}: it names no key; "
+            "leave it out to load every version, signed or not"
+        )
+    return entries
 
 
 def passphrase_of(settings: Settings) -> str | None:

@@ -201,3 +201,15 @@ def test_a_server_does_not_start_with_keys_that_are_none(insitu: Insitu, entries
     assert refused.code == 2
     assert refused.error.startswith("error: --trusted-keys is ")
     assert told in refused.error
+
+
+def test_commands_refuse_a_setting_of_trust_that_names_no_key(
+    insitu: Insitu, churn: tuple[str, str], pair: Pair
+) -> None:
+    publish(insitu, churn)
+
+    for words in (("models", "churn"), ("sign", "churn", "--key", pair[0])):
+        refused = insitu(*words, INSITU_TRUSTED_KEYS=" , ")
+
+        assert (refused.code, "INSITU_TRUSTED_KEYS is ' , ': it names no key" in refused.error) == (2, True)
+    assert "it names no key" in insitu("check", INSITU_TRUSTED_KEYS=",").out
