@@ -96,11 +96,12 @@ class Terminal:
             where.print(Text(line, style="" if number else ACCENTS["strong"]), soft_wrap=True)
 
     def fields(self, pairs: Iterable[tuple[str, object]]) -> None:
-        """Write named values, one a line, the names in one column."""
+        """Write named values, the names in one column; a value goes on beside them, and never looks like a name."""
         listed = [(name, str(value)) for name, value in pairs if value not in ("", None)]
         width = max((len(name) for name, _ in listed), default=0)
         for name, value in listed:
-            self.say(f"{name:<{width}}  {value}")
+            beside = value.replace("\n", f"\n{'':<{width}}  ")
+            self.say(f"{name:<{width}}  {beside}")
 
 
 def framed(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> Table:

@@ -88,6 +88,16 @@ def test_fields_stand_in_one_column(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == "a     1\nlong  2\n"
 
 
+def test_a_value_of_several_lines_makes_no_field_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    Terminal().fields([("SHA-256", "ab12"), ("made by", "torch\nSHA-256  cd34")])
+
+    assert capsys.readouterr().out.splitlines() == [
+        "SHA-256  ab12",
+        "made by  torch",
+        "         SHA-256  cd34",
+    ]
+
+
 def test_work_in_a_log_says_how_far_it_is(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
