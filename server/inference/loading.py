@@ -239,11 +239,21 @@ class Loader:
         task.add_done_callback(self._notes.discard)
 
     async def _serving(self, name: str, version: int) -> Serving:
-        held = [await self._store.load(name, version)]
-        verdict = await self._trials.tried(held[0])
-        loop = asyncio.get_running_loop()
-        session, plan = await loop.run_in_executor(self._threads, self._made, held)
-        return self._put_together(session, plan, verdict)
+        """Fetch, try and load a version; what nobody foresaw is told as its fault, and keeps no other from serving.
+
+        Raises: as `load`.
+        """
+        try:
+            held = [await self._store.load(name, version)]
+            verdict = await self._trials.tried(held[0])
+            loop = asyncio.get_running_loop()
+            session, plan = await loop.run_in_executor(self._threads, self._made, held)
+            return self._put_together(session, plan, verdict)
+        except InsituError:
+            raise
+        except Exception as error:
+            log.exception("%s v%d could not be loaded", name, version)
+            raise ModelNotLoadable(name, version, f"{type(error).__name__}: {error}") from error
 
     def _put_together(self, session: Session, plan: Plan | None, verdict: Verdict) -> Serving:
         manifest, options = session.manifest, self.options

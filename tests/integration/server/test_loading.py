@@ -212,6 +212,28 @@ async def test_a_version_that_was_tried_well_and_does_not_load_here_is_refused_a
     await until_refused(store, {1})
 
 
+async def test_what_nobody_foresaw_of_one_version_keeps_no_other_from_serving(
+    store: ModelStore, engine: StartEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = ModelStore.load
+
+    async def odd(self: ModelStore, name: str, version: int) -> Bundle:
+        if name == "odd":
+            raise RecursionError("maximum recursion depth exceeded")
+        return await loaded(self, name, version)
+
+    await store.publish(bundle(constant(1), "odd"))
+    await store.publish(bundle(constant(2)))
+    monkeypatch.setattr(ModelStore, "load", odd)
+
+    running = await engine()
+
+    assert running.ready() == (True, "")
+    assert await answer(running) == 2
+    with pytest.raises(ModelNotLoadable, match="RecursionError: maximum recursion depth exceeded"):
+        await answer(running, "odd")
+
+
 async def test_rows_that_see_one_another_are_told_in_the_log(
     store: ModelStore, engine: StartEngine, caplog: pytest.LogCaptureFixture
 ) -> None:
