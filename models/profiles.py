@@ -22,7 +22,8 @@ BINS = 10
 LEAST_ROWS = 10  # of a bin or a category that is kept by itself
 PARTS_MOST = 256  # of features, and of answers
 CATEGORIES_MOST = 64
-DRAWN_BINS = 16
+DRAWN_BINS = (16, 8, 4, 2)  # at most so many, the most that show DRAWN_SHARE of the numbers
+DRAWN_SHARE = 0.9
 TAIL = 0.005  # of the numbers, at either end, is not drawn
 DIGITS = 6
 NOT_LISTED = "(none of its categories)"
@@ -124,8 +125,6 @@ def bins(values: Numbers, rows: int) -> Bins:
     """Return finite numbers in bins, of which `rows` rows have one or more each."""
     least_share = LEAST_ROWS / rows
     cuts = cuts_of(values, least_share)
-    drawn = histogram_of(values)
-    shown = {at: count for at, count in drawn.counts.items() if count >= least_share * len(values)}
     return Bins(
         cuts=tuple(map(shortest, cuts)),
         counts=tuple(binned(values, cuts).tolist()),
@@ -135,8 +134,19 @@ def bins(values: Numbers, rows: int) -> Bins:
             f"{(values / len(values)).sum(dtype=np.float64):.{DIGITS}g}"
         ),  # no sum of them is infinite
         median=shortest(np.quantile(values, 0.5, method="inverted_cdf")),
-        drawn=Histogram(drawn.exponent, shown).to_data(),
+        drawn=drawn_of(values, least_share * len(values)).to_data(),
     )
+
+
+def drawn_of(values: Numbers, least: float) -> Histogram:
+    """Return what is drawn of numbers: no bin with fewer than `least`, which leaves nearly all where bins are wide."""
+    every, shown = histogram_of(values), Histogram()
+    for most in DRAWN_BINS:
+        every = every.coarser(most)
+        shown = Histogram(every.exponent, {at: count for at, count in every.counts.items() if count >= least})
+        if sum(shown.counts.values()) >= DRAWN_SHARE * sum(every.counts.values()):
+            break
+    return shown
 
 
 def histogram_of(values: Numbers) -> Histogram:
@@ -144,7 +154,7 @@ def histogram_of(values: Numbers) -> Histogram:
     low, high = np.quantile(values, (TAIL, 1 - TAIL), method="inverted_cdf")
     found = Histogram()
     found.add(values[(values >= low) & (values <= high)].astype(np.float64))
-    return found.coarser(DRAWN_BINS)
+    return found.coarser(DRAWN_BINS[0])
 
 
 def shortest(number: Any) -> float:

@@ -66,6 +66,14 @@ def test_no_bin_that_is_drawn_shows_fewer_rows_than_any_other() -> None:
     assert len(kept.drawn["counts"]) > 3
 
 
+def test_few_rows_are_drawn_in_wide_bins_rather_than_hardly_any() -> None:
+    for values in (RANDOM.uniform(0, 1, 130), RANDOM.normal(0, 1, 60)):
+        kept = of(values)
+
+        assert sum(kept.drawn["counts"].values()) >= 0.9 * len(values)
+        assert len(kept.drawn["counts"]) > 1
+
+
 def test_rare_categories_are_counted_together_unless_they_are_few_and_unknown_ones_too() -> None:
     plans = ("free", "paid", "gold")
 
