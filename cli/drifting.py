@@ -164,7 +164,7 @@ async def compared(terminal: Terminal, settings: Settings, wish: Wish, limit: fl
     from cli.drift_report import Shown, show
     from models.drift import compare
     from models.privacy import Privacy
-    from server.batch.truths import skill, truth_of
+    from server.batch.truths import skill, truth_of, untold
     from server.inference.errors import no_view
 
     async with opened(settings):
@@ -181,8 +181,11 @@ async def compared(terminal: Terminal, settings: Settings, wish: Wish, limit: fl
         profile = await before(reading, wish, privacy)
         looked = await reading.of(wish.spec, "today", truth)
         report = compare(profile, looked.features, looked.answers, privacy)
-        shown_now = Shown(manifest, profile, report, looked, skill(manifest, looked.truths), limit)
-        return show(terminal, shown_now)
+        scored = skill(manifest, looked.truths)
+        failed = show(terminal, Shown(manifest, profile, report, looked, scored, limit))
+        if wish.target is not None and scored is None:
+            terminal.note(untold(manifest, looked.truths, wish.target), "warn")
+        return failed
     finally:
         await engine.stop()
 

@@ -174,5 +174,16 @@ def skill(manifest: Manifest, truths: Truths) -> Skill | None:
     )
 
 
+def untold(manifest: Manifest, truths: Truths, field: str) -> str:
+    """Return why `skill` says nothing of rows whose truth was said to be in a field."""
+    if manifest.task not in SCORINGS:
+        return f"--target {shown(field)!r}: answers of task {manifest.task!r} are held against no truth here"
+    what = "one of its labels" if manifest.task == "classification" else "a number"
+    return (
+        f"--target {shown(field)!r}: {len(truths)} of the answered rows have {what} in that field, "
+        f"a score takes {LEAST_TRUTHS} or more; look at its name"
+    )
+
+
 SCORINGS = {"classification": ("accuracy", True), "regression": ("mae", False)}
 LEAST_TRUTHS = 2

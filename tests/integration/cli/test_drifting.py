@@ -163,7 +163,9 @@ def test_values_and_their_error_are_told_of_a_regression(clinic: Clinic) -> None
     assert [one["name"] for one in report["answers"]] == ["value"]
     assert (report["skill"]["metric"], report["skill"]["rows"]) == ("mae", 442)
     assert verdicts(report) <= {"stable", "chance"}
-    assert clinic.drift("diabetes", "--target", "nothing")["skill"] is None
+    nothing = clinic.insitu("drift", "diabetes", "--target", "nothing", "--json")
+    assert nothing.json["skill"] is None
+    assert "--target 'nothing': 0 of the answered rows have a number in that field" in nothing.err
 
 
 def test_a_person_sees_both_histograms_and_a_bar_by_version(clinic: Clinic) -> None:
