@@ -66,7 +66,7 @@ class Drift:
         """What to think of it."""
         if self.now is None:
             return "absent"
-        if self.psi < SHIFTED and self.then.rows - self.then.absent >= ROWS_LEAST:
+        if self.psi < SHIFTED and min(one.rows - one.absent for one in (self.then, self.now)) >= ROWS_LEAST:
             return "stable"
         if not self.beyond_chance:
             return "chance"

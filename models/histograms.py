@@ -48,9 +48,9 @@ class Histogram:
         self._fit()
 
     def coarser(self, bins: int) -> "Histogram":
-        """Return the same counts in at most so many bins."""
+        """Return the same counts in at most so many bins, two at the least: nothing joins those beside zero."""
         copy = Histogram(self.exponent, dict(self.counts))
-        copy._fit(bins)
+        copy._fit(max(bins, 2))
         return copy
 
     def wider(self, exponent: int) -> "Histogram":

@@ -175,7 +175,7 @@ def test_a_person_sees_both_histograms_and_a_bar_by_version(clinic: Clinic) -> N
     assert done.out.startswith(
         "breast_cancer version 1: 569 rows beside 370 training rows and the answers to 142"
     )
-    assert "▅······█  ▅▁▁▁▁▁▁█" in done.out
+    assert "▅··█  ▅▁▁█" in done.out
     assert "and 18 more features: 18 stable" in done.out
     assert "accuracy 0.98" in done.out
 

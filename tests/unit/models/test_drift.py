@@ -166,4 +166,5 @@ def test_rows_so_few_that_nothing_of_them_was_drawn_are_compared_all_the_same() 
 
     assert (found.psi, found.verdict) == (0, "chance")  # a single bin: nobody can call it stable
     assert between([0] * 30, [0] * 30, categories=PLANS).verdict == "stable"
+    assert between([0] * 30, [0] * 19, categories=PLANS).verdict == "chance"
     assert sum(found.drawn[1]) == pytest.approx(1)

@@ -65,6 +65,13 @@ def test_it_is_read_as_it_was_written_and_nothing_is_nothing() -> None:
     assert Histogram().coarser(4).bins == []
 
 
+def test_numbers_beside_zero_stay_in_two_bins() -> None:
+    histogram = Histogram()
+    histogram.add(np.array([-1.0, 1.0]))
+
+    assert [count for *_, count in histogram.coarser(1).bins] == [1, 1]
+
+
 def test_bins_are_joined_up_to_a_width_and_never_parted() -> None:
     found = Histogram(0, {0: 1, 1: 2, 5: 3})
 
