@@ -40,7 +40,7 @@ async def check_vouched(settings: Settings, before: "Manifest", told: str) -> No
         signed = (await store.signatures.of(before.name, [before.version])).get(before.version)
         trust, own = store.signing.trust, store.signing.key
     counting = {*(trust.keys if trust else ()), *((own.public,) if own else ())}
-    vouched = signed is not None and signed.key in counting and signed.fits(*place)
+    vouched = signed is not None and signed.key in counting and signed.fits()
     if not (signed and vouched and Manifest.from_json(signed.manifest, *place) == before):
         raise NotVouched(*place, told)
 

@@ -3,10 +3,9 @@
 from dataclasses import dataclass, field
 from math import isfinite, log
 
-from cli.terminal import duration_text
+from cli.terminal import BLOCKS, duration_text
 from trainer.events import EpochEnded
 
-BLOCKS = "▁▂▃▄▅▆▇█"
 CURVE_WIDTH = 40
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cli.explaining import name_text
-from cli.terminal import Terminal, count_text, plain
-from models.drift import DRIFTED, SHIFTED, Drift, Report
+from cli.terminal import BLOCKS, Terminal, count_text, plain
+from models.drift import DRAWN_CELLS, DRIFTED, SHIFTED, Drift, Report
 from models.manifest import Manifest
 from models.profiles import Part, Profile
 
@@ -16,9 +16,7 @@ if TYPE_CHECKING:
     from server.batch.truths import Skill
 
 SHOWN_LEAST, SHOWN_MOST = 12, 40
-HEIGHTS = "▁▂▃▄▅▆▇█"
 NOTHING = "·"
-CELLS = 12
 QUIET = ("stable", "chance")
 
 
@@ -138,11 +136,9 @@ OPTIONAL = (">KS", "mean", "median", "missing", ">outside")  # shown where any p
 
 def sparkline(shares: Sequence[float]) -> str:
     """Return shares as heights, the largest is whole; what is there is seen."""
-    shares = shares[:CELLS]
+    shares = shares[:DRAWN_CELLS]
     most = max(shares, default=0.0) or 1.0
-    return "".join(
-        HEIGHTS[round(share / most * (len(HEIGHTS) - 1))] if share else NOTHING for share in shares
-    )
+    return "".join(BLOCKS[round(share / most * (len(BLOCKS) - 1))] if share else NOTHING for share in shares)
 
 
 def skill_text(skill: "Skill") -> str:

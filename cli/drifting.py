@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.engines import engine_for, settings_for
-from cli.errors import ExitCode, WrongUsage, needs
+from cli.errors import ExitCode, needs
 from cli.job_options import RowOptions, job_of
 from cli.manual import PREDICTIONS, Command
-from cli.options import AsJson, DataDir, Missing, Prefix, RedisUrl, complete_version
+from cli.options import AsJson, DataDir, Missing, Prefix, RedisUrl, complete_version, named_version
 from cli.predicting import parsed
 from cli.progress import Work
 from cli.row_options import Index, InstancesFile, KeysFrom, Match, Query
 from cli.settings import Settings, read_settings
 from cli.terminal import Terminal
-from models.errors import InsituError, shown
+from models.errors import InsituError
 from models.jobs import JobSpec
 
 if TYPE_CHECKING:
@@ -137,9 +137,7 @@ def drift(
         import uvloop
 
         import server.batch.drifting  # noqa: F401  # says at once what is not installed
-    name, _, version = model.partition(":")
-    if not name:
-        raise WrongUsage(f"{shown(model)!r} names no model; write NAME or NAME:VERSION")
+    name, version = named_version(model)
     chosen = RowOptions(match, keys_from, index, query, instances)
 
     def job(source: dict[str, Any]) -> JobSpec:

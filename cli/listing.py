@@ -15,7 +15,7 @@ from models.nodes_away import Walk, names_to_walk
 from models.redis_failures import in_time
 from models.refusals import Refusal
 from models.scores import four_digits
-from models.signatures import Signed
+from models.signatures import StoredVersion
 from models.signing_errors import SigningNotInstalled
 from models.sources import InlineSource
 from models.store import PRODUCTION, SHADOW, ModelStore
@@ -124,16 +124,16 @@ async def signers(store: ModelStore, name: str, versions: Sequence[int]) -> dict
     Raises: BadName, RedisUnavailable, RedisRefused.
     """
     signed = await store.signatures.of(name, versions)
-    return {version: signer_text(store, name, version, one) for version, one in signed.items()}
+    return {version: signer_text(store, one) for version, one in signed.items()}
 
 
-def signer_text(store: ModelStore, name: str, version: int, signed: Signed) -> str:
+def signer_text(store: ModelStore, signed: StoredVersion) -> str:
     """Return whose signature a version has, and what is known of it."""
     trust = store.signing.trust
     if signed.key is None:
         return "unreadable"
     try:
-        fault = "" if signed.fits(name, version) else "does not fit: altered"
+        fault = "" if signed.fits() else "does not fit: altered"
     except SigningNotInstalled:
         fault = "not verified: 'cryptography' is not installed"
     known = "" if trust is None else "trusted" if signed.key in trust.keys else "not trusted"

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.errors import WrongUsage
 from cli.settings import kept_by_bash, read_settings
-from models.errors import InsituError
+from models.errors import InsituError, shown
 
 if TYPE_CHECKING:
     from models.store import ModelStore
@@ -29,6 +30,17 @@ def in_time(question: "Callable[[ModelStore], Awaitable[list[str]]]", incomplete
     except (InsituError, TimeoutError):
         return []
     return [word for word in words if word.startswith(incomplete)]
+
+
+def named_version(text: str, or_else: str = "") -> tuple[str, str]:
+    """Return the model and the version or alias, empty where there is none, of NAME or NAME:VERSION.
+
+    Raises: WrongUsage; `or_else` is what else may be written.
+    """
+    name, _, reference = text.partition(":")
+    if not name:
+        raise WrongUsage(f"{shown(text)!r} names no model; write NAME or NAME:VERSION{or_else}")
+    return name, reference
 
 
 def complete_model(incomplete: str) -> list[str]:

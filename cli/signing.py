@@ -7,15 +7,14 @@ import typer
 
 from cli.errors import WrongUsage
 from cli.manual import MODELS, Command
-from cli.options import AsJson, DataDir, Prefix, RedisUrl, complete_version
+from cli.options import AsJson, DataDir, Prefix, RedisUrl, complete_version, named_version
 from cli.settings import read_settings
 from cli.stored import with_store
 from cli.terminal import Terminal
-from models.errors import shown
 
 if TYPE_CHECKING:
     from models.manifest import Manifest
-    from models.signatures import Signed
+    from models.signatures import StoredVersion
     from models.store import ModelStore
 
 
@@ -54,11 +53,9 @@ def sign(
         raise WrongUsage(
             "name the private key: --key FILE, or INSITU_SIGN_WITH=FILE; `insitu key FILE` makes one"
         )
-    name, _, reference = model.partition(":")
-    if not name:
-        raise WrongUsage(f"{shown(model)!r} names no model; write NAME or NAME:VERSION")
+    name, reference = named_version(model)
 
-    async def job(store: "ModelStore") -> "tuple[Manifest, Signed | None, str]":
+    async def job(store: "ModelStore") -> "tuple[Manifest, StoredVersion | None, str]":
         from models.manifest import Manifest
 
         own = store.signing.key
@@ -71,7 +68,7 @@ def sign(
     show(Terminal(as_json=as_json), *with_store(settings, job, signs=True))
 
 
-def show(terminal: Terminal, manifest: "Manifest", before: "Signed | None", fingerprint: str) -> None:
+def show(terminal: Terminal, manifest: "Manifest", before: "StoredVersion | None", fingerprint: str) -> None:
     """Tell what was signed by which key."""
     from cli.listing import features_text
 

@@ -18,10 +18,11 @@ from cli.options import (
     complete_number,
     complete_reference,
     complete_version,
+    named_version,
 )
 from cli.settings import Settings, read_settings
 from cli.terminal import Terminal
-from models.errors import VersionInUse, VersionNotFound, shown
+from models.errors import VersionInUse, VersionNotFound
 
 if TYPE_CHECKING:
     from models.store import ModelStore
@@ -70,11 +71,7 @@ def models(
 
     settings = read_settings(redis_url=redis_url, data_dir=data_dir, prefix=prefix)
     terminal = Terminal(as_json=as_json)
-    name, _, reference = (model or "").partition(":")
-    if model is not None and not name:
-        raise WrongUsage(
-            f"{shown(model)!r} names no model; write NAME or NAME:VERSION, or nothing for all of them"
-        )
+    name, reference = ("", "") if model is None else named_version(model, ", or nothing for all of them")
     if not name:
         listing.show_models(terminal, with_store(settings, listing.every_model))
     elif not reference:

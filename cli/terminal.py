@@ -12,6 +12,7 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
+BLOCKS = "▁▂▃▄▅▆▇█"  # heights of what is drawn in a line of text
 ACCENTS = {
     "ok": "green",
     "warn": "yellow",

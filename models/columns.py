@@ -17,16 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.answers import MEDIAN, AnswerSpec
-from models.binding import source_shapes
 from models.features import FeatureView, InputView
-from models.named_elements import NamedFeature, blocks, of_view, told_apart
+from models.manifest import Manifest
+from models.named_elements import NamedFeature, blocks, of_view, parted, told_apart
 from models.sources import ListSource, SequenceSource, Source, StreamSource, VectorSource
 from models.tensors import Tensor
 
 NUMERIC = "biuf"
 ANSWERS_MOST = 64  # values or labels of a model that answers several
 PAIR = 2
-HALF = 0.5
 
 Numbers = NDArray[Any]
 
@@ -104,13 +103,12 @@ def places_of(view: InputView, shape: Sequence[int]) -> list[NamedFeature]:
     """Return where the features of an input lie in a row, of sequences in one step."""
     if not stepwise(view):
         return [*of_view(view, tuple(shape))]
-    places, found, at = np.arange(prod(shape[1:])).reshape(shape[1:]), [], 0
-    for turn, source in enumerate(view.sources):
-        width = sum(int(one[-1]) for one in source_shapes(source))
-        own = places[..., at : at + width]
-        at += width
-        found += [replace(one, turn=turn) for one in channels(source, view.name, own)]
-    return found
+    places = np.arange(prod(shape[1:])).reshape(shape[1:])
+    return [
+        replace(one, turn=turn)
+        for turn, (source, own) in enumerate(parted(view, places))
+        for one in channels(source, view.name, own)
+    ]
 
 
 def stepwise(view: InputView) -> bool:
@@ -142,9 +140,9 @@ def column(
     there[absent] = False
     if stepwise(one):
         steps = there[:, None] & known_steps(x, feeds.get(one.lengths or ""))
-        values = x.reshape(*x.shape[:2], -1)[steps][:, place.places]
+        values = x.reshape(*x.shape[:2], -1)[:, :, place.places][steps]
     else:
-        values = x.reshape(len(x), -1)[there][:, place.places]
+        values = x.reshape(len(x), -1)[:, place.places][there]
     whole = values if values.dtype.kind == "f" else values.astype(np.result_type(values.dtype, np.int16))
     filled = len(lacking(gaps.filled, place))
     return Column(name, whole.reshape(-1), len(x), place.categories, filled, len(absent), place.label)
@@ -169,6 +167,11 @@ class Wording:
     labels: tuple[str, ...] = ()
     threshold: float | None = None
     spec: AnswerSpec | None = None
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> "Wording":
+        """Return how a version words its answers."""
+        return cls(manifest.task, manifest.labels, manifest.threshold, manifest.answer)
 
 
 def answers_in(wording: Wording, output: Tensor) -> Iterator[Column]:

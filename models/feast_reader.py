@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from models.decoding import Cell, checked, finite
-from models.errors import FieldMissing, NotANumber, WrongLength, WrongType, shown
+from models.errors import NotANumber, WrongLength, WrongType, shown
 from models.feast_errors import EntityMissing, FeatureMissing, WrongFeature
 from models.feast_keys import EntityForm, EntityTemplate, feature_field, time_field
 from models.feast_values import Malformed, seconds_of, value_of
 from models.fields import FieldReader, FieldsReader
 from models.sources import FeastField, FeastSource
 from models.tensors import Tensor, elements, numpy_dtype
-from models.text_sources import NO_TIME, Age
+from models.text_sources import Age
 from models.values import Place, Raw, array, as_text
 
 WANTED = "a hash of Feast"
@@ -70,15 +70,13 @@ class FeastReader:
         parts = [self._part(cell, *one, value, there) for one, value in pairs]
         return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1)
 
-    def _written(self, cell: Cell, reply: Raw) -> float:
-        """Return when the features were written, in Unix seconds.
+    def _written(self, cell: Cell, reply: Raw) -> float | None:
+        """Return when the features were written, in Unix seconds; None where nothing says it.
 
-        Raises: FieldMissing, WrongFeature.
+        Raises: WrongFeature.
         """
-        if reply is None:
-            raise FieldMissing(cell.key, self._time, NO_TIME)
         try:
-            return seconds_of(reply)
+            return None if reply is None else seconds_of(reply)
         except Malformed as error:
             raise WrongFeature(cell.key, self._source.view, self._time, str(error)) from error
 

@@ -90,6 +90,11 @@ class FeatureView(Strict):
         every = (source for view in self.inputs for source in view.sources)
         return tuple(source for source in every if not isinstance(source, InlineSource))
 
+    def changed(self, change: Callable[[Source], Source]) -> "FeatureView":
+        """Return the view with every source as `change` gives it."""
+        inputs = (one.model_copy(update={"sources": tuple(map(change, one.sources))}) for one in self.inputs)
+        return self.model_copy(update={"inputs": tuple(inputs)})
+
     @property
     def timed(self) -> Timed:
         """The first source that carries a time, which says when features were written.

@@ -63,15 +63,28 @@ def features_of(shapes: Mapping[str, Shape], view: FeatureView | None) -> tuple[
 
 def of_view(view: InputView, shape: Shape) -> Iterator[NamedFeature]:
     """Yield the features of one input, source by source."""
-    widths = [sum(int(one[-1]) for one in source_shapes(source)) for source in view.sources]
     first = source_shapes(view.sources[0])[0][:-1]
-    joined = shape if view.shape is None else (*map(int, first), sum(widths))  # before the view's own `shape`
+    joined = (
+        shape if view.shape is None else (*map(int, first), sum(map(width_of, view.sources)))
+    )  # before the view's own `shape`
     places = np.arange(prod(shape)).reshape(joined)
-    at = 0
-    for turn, (source, width) in enumerate(zip(view.sources, widths, strict=True)):
-        for one in of_source(source, view.name, places[..., at : at + width]):
+    for turn, (source, own) in enumerate(parted(view, places)):
+        for one in of_source(source, view.name, own):
             yield replace(one, turn=turn)
+
+
+def parted(view: InputView, places: Indices) -> Iterator[tuple[Source, Indices]]:
+    """Yield each source of an input with the places of its elements along the last axis."""
+    at = 0
+    for source in view.sources:
+        width = width_of(source)
+        yield source, places[..., at : at + width]
         at += width
+
+
+def width_of(source: Source) -> int:
+    """Return how many elements a source adds along the last axis."""
+    return sum(int(one[-1]) for one in source_shapes(source))
 
 
 def of_source(source: Source, name: str, places: Indices) -> Iterator[NamedFeature]:

@@ -84,11 +84,3 @@ class Signature:
         if len(signed) != SIGNATURE_BYTES:
             raise ValueError("it is malformed")
         return cls(key, str(facts.get("card", "")), signed)
-
-
-def page_of(stored: bytes | None) -> str:
-    """Return the digest of the page that a stored signature says it is of, empty where it says none."""
-    try:
-        return Signature.from_json(stored or b"").page
-    except ValueError:
-        return ""

@@ -1,6 +1,7 @@
 """Signatures as they lie in Redis, each beside its version; part of the store."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,38 +12,11 @@ from models.manifest import Manifest
 from models.public_keys import PublicKey
 from models.redis_failures import connected, replies_by_type
 from models.scripts import SIGN
-from models.signature import STORED_MOST_BYTES, Signature, Subject, digest_of, page_of
+from models.signature import STORED_MOST_BYTES, Signature, Subject, digest_of
 
 
 @dataclass(frozen=True, slots=True)
-class Signed:
-    """What is stored beside a version: by which key, None where it cannot be read, and of which manifest."""
-
-    signature: Signature | None
-    manifest: bytes
-
-    @property
-    def key(self) -> PublicKey | None:
-        """The key that it says it is of."""
-        return None if self.signature is None else self.signature.key
-
-    def fits(self, name: str, version: int) -> bool:
-        """Whether it is of the manifest that is stored, and by the key that it says; the card's page is not looked at.
-
-        Raises: SigningNotInstalled.
-        """
-        try:
-            digest = Manifest.from_json(self.manifest, name, version).digest
-        except ManifestUnreadable:
-            return False
-        signature = self.signature
-        return signature is not None and fits(
-            signature, Subject(name, version, self.manifest, digest, signature.page)
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
+class StoredVersion:
     """A version as it lies in Redis, but for its ONNX file; of its signature only where somebody asks for one."""
 
     name: str
@@ -50,14 +24,39 @@ class Stored:
     manifest: bytes
     signature: bytes | None
 
+    @property
+    def signed(self) -> Signature | None:
+        """Its signature, None where there is none that can be read."""
+        if self.signature is not None:
+            with suppress(ValueError):
+                return Signature.from_json(self.signature)
+        return None
+
+    @property
+    def key(self) -> PublicKey | None:
+        """The key that its signature says it is of."""
+        signed = self.signed
+        return None if signed is None else signed.key
+
     def subject(self, page: bytes | None) -> Subject:
         """Return what a signature has to be of, with this page; None where the page is not looked at.
 
         Raises: ManifestUnreadable.
         """
         digest = Manifest.from_json(self.manifest, self.name, self.version).digest
-        card = page_of(self.signature) if page is None else digest_of(page)
+        signed = self.signed if page is None else None
+        card = digest_of(page or b"") if signed is None else signed.page
         return Subject(self.name, self.version, self.manifest, digest, card)
+
+    def fits(self) -> bool:
+        """Whether the signature is of this manifest, and by the key that it says; the card's page is not looked at.
+
+        Raises: SigningNotInstalled.
+        """
+        signed = self.signed
+        with suppress(ManifestUnreadable):
+            return signed is not None and fits(signed, self.subject(None))
+        return False
 
 
 class Signatures:
@@ -75,15 +74,17 @@ class Signatures:
         async with connected(self._redis):
             return (await self._stored(name, [version])).get(version)
 
-    async def of(self, name: str, versions: Iterable[int]) -> dict[int, Signed]:
-        """Return the signatures among some versions of a model.
+    async def of(self, name: str, versions: Iterable[int]) -> dict[int, StoredVersion]:
+        """Return those among some versions of a model that have a signature.
 
         Raises: BadName, RedisUnavailable, RedisRefused.
         """
         async with connected(self._redis):
             found = await self._stored(name, list(versions))
             manifests = await self._manifests(name, list(found))
-        return {version: Signed(read(data), manifests[version]) for version, data in found.items()}
+        return {
+            version: StoredVersion(name, version, manifests[version], data) for version, data in found.items()
+        }
 
     async def _stored(self, name: str, versions: list[int]) -> dict[int, bytes]:
         """Return what is stored as signatures among some versions, nothing of what Redis keeps as no string."""
@@ -110,11 +111,3 @@ class Signatures:
         keys = (self._keys.manifest(*place), self._keys.signature(*place))
         async with connected(self._redis):
             return bool(await self._redis.eval(SIGN, len(keys), *keys, subject.manifest, signature.to_json()))
-
-
-def read(data: bytes) -> Signature | None:
-    """Return a stored signature, None where it cannot be read."""
-    try:
-        return Signature.from_json(data)
-    except ValueError:
-        return None

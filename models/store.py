@@ -40,7 +40,7 @@ from models.refusals import Refusals
 from models.rolling_back import NO_ALIAS, roll_back
 from models.scripts import DELETE, PROMOTE, TRAFFIC, UNALIAS
 from models.signature import Subject
-from models.signatures import Signatures, Stored
+from models.signatures import Signatures, StoredVersion
 from models.traffic import Traffic
 from models.trust import NO_SIGNING, Signing
 from models.uploads import HISTORY_KEPT, Uploads
@@ -217,13 +217,15 @@ class ModelStore:
         """
         return Manifest.from_json((await self._stored(name, version)).manifest, name, version)
 
-    async def _stored(self, name: str, version: int) -> Stored:
+    async def _stored(self, name: str, version: int) -> StoredVersion:
         async with connected(self.redis):
             data: bytes | None = await self.redis.get(self.keys.manifest(name, version))
         if data is None:
             raise await self._absent(name, version)
         asked = self.with_signatures or self.signing.trust is not None
-        return Stored(name, version, data, await self.signatures.stored(name, version) if asked else None)
+        return StoredVersion(
+            name, version, data, await self.signatures.stored(name, version) if asked else None
+        )
 
     async def manifests(self, places: Sequence[tuple[str, int]]) -> list[Manifest | None]:
         """Return the manifests of versions, in their order; None for one that is missing or cannot be read.
@@ -250,7 +252,7 @@ class ModelStore:
         """
         return await self._load(await self._stored(name, version))
 
-    async def _load(self, stored: Stored) -> Bundle:
+    async def _load(self, stored: StoredVersion) -> Bundle:
         page = await self._downloads.page(stored.name, stored.version) if self.with_pages else None
         self.signing.check(stored, page)
         manifest = Manifest.from_json(stored.manifest, stored.name, stored.version)

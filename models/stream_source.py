@@ -18,7 +18,7 @@ from models.raw_sources import padded
 from models.sources import StreamSource
 from models.stream_errors import EntryFieldMissing, IdWithoutTime, SequenceStale
 from models.tensors import Tensor
-from models.text_sources import CLOCK_SKEW_SECONDS
+from models.text_sources import age_of, fresh
 from models.values import Place, Raw, array
 
 EARLIEST_MS = 10**12  # September 2001: no stream is older, and a Unix time in seconds is far below it
@@ -127,9 +127,8 @@ def check_age(cell: Cell, newest: str, most_seconds: float) -> None:
     added = id_seconds(newest)
     if added is None:
         raise IdWithoutTime(cell.key, newest, most_seconds)
-    age = cell.now - added
-    cell.ages.append(age)
-    if age > most_seconds or age < -CLOCK_SKEW_SECONDS:
+    age = age_of(cell, added)
+    if not fresh(age, most_seconds):
         raise SequenceStale(cell.key, newest, age, most_seconds)
 
 

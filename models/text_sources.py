@@ -37,10 +37,22 @@ class Age:
         """
         if written is None:
             raise FieldMissing(cell.key, self.field, NO_TIME)
-        age = cell.now - unix_time(written, self.unit, Place("field", self.field, f"key {shown(cell.key)!r}"))
-        cell.ages.append(age)
-        if age > self.max_seconds or age < -CLOCK_SKEW_SECONDS:
+        place = Place("field", self.field, f"key {shown(cell.key)!r}")
+        age = age_of(cell, unix_time(written, self.unit, place))
+        if not fresh(age, self.max_seconds):
             raise Stale(cell.key, age, self.max_seconds)
+
+
+def age_of(cell: Cell, written: float) -> float:
+    """Return how old the features of a row are in seconds, and keep it with the row; `written` is a Unix time."""
+    age: float = cell.now - written
+    cell.ages.append(age)
+    return age
+
+
+def fresh(age: float, max_seconds: float) -> bool:
+    """Whether features of that age are taken: neither too old, nor from the future."""
+    return -CLOCK_SKEW_SECONDS <= age <= max_seconds
 
 
 def age_limit(source: TimedSource) -> Age | None:

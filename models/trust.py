@@ -7,7 +7,7 @@ from models.ed25519 import SigningKey, check_installed, fits
 from models.errors import listed
 from models.public_keys import PublicKey, read_every_public
 from models.signature import Signature, Subject
-from models.signatures import Stored
+from models.signatures import StoredVersion
 from models.signing_errors import UNSIGNED, NotTrusted
 
 AGAIN = "publish it again from its source, signed"
@@ -68,7 +68,7 @@ class Signing:
     key: SigningKey | None = None
     trust: Trust | None = None
 
-    def check(self, stored: Stored, page: bytes | None) -> None:
+    def check(self, stored: StoredVersion, page: bytes | None) -> None:
         """Refuse a version that no trusted key has signed, where that is asked for; None for a page that nobody reads.
 
         Raises: NotTrusted; ManifestUnreadable.

@@ -211,28 +211,21 @@ def joined(columns: Sequence[Column]) -> list[Column]:
 def answered(manifest: Manifest, outputs: Mapping[str, Tensor]) -> Iterator[Column]:
     """Give a column for each thing that outputs say; a model without a task says its outputs."""
     if manifest.output is not None and manifest.task != "tensor":
-        yield from answers_in(wording_of(manifest), outputs[manifest.output])
+        yield from answers_in(Wording.of(manifest), outputs[manifest.output])
         return
     for name, output in outputs.items():
         for one in answers_in(Wording(manifest.task), output):
             yield replace(one, name=name)
 
 
-def wording_of(manifest: Manifest) -> Wording:
-    """Return how a version words its answers."""
-    return Wording(manifest.task, manifest.labels, manifest.threshold, manifest.answer)
-
-
 def opened(view: FeatureView) -> FeatureView:
     """Return a view that takes any text for a category: one that it does not know is the last."""
-    inputs = []
-    for one in view.inputs:
-        sources = []
-        for source in one.sources:
-            fields = [opened_field(each) for each in getattr(source, "fields", ())]
-            sources.append(source.model_copy(update={"fields": tuple(fields)}) if fields else source)
-        inputs.append(one.model_copy(update={"sources": tuple(sources)}))
-    return view.model_copy(update={"inputs": tuple(inputs)})
+
+    def open_source(source: Any) -> Any:
+        fields = tuple(map(opened_field, getattr(source, "fields", ())))
+        return source.model_copy(update={"fields": fields}) if fields else source
+
+    return view.changed(open_source)
 
 
 def opened_field(one: Any) -> Any:

@@ -3,18 +3,16 @@
 from collections.abc import Mapping, Sequence
 from math import inf
 
-import orjson
-
 from models.assembly import Plan
 from models.encoding import Form
 from models.errors import BadRequest, InsituError, listed
 from models.feast_keys import EntityForm, EntityTemplate, template_of, time_field
 from models.feast_values import Malformed, seconds_of
 from models.jobs import JobSpec
-from models.sources import FeastSource, JsonSource, StreamSource, Timed, json_path
+from models.sources import FeastSource, JsonSource, StreamSource, Timed, TimedSource
 from models.stream_source import id_seconds
-from models.text_sources import first
 from models.values import Raw, unix_time
+from server.batch.one_field import Kind, form_of, value_in
 from server.batch.targets.target import Target
 from server.inference.reading.reads import Ask, awaited
 
@@ -99,9 +97,7 @@ def asked_for(source: Timed) -> tuple[str, Form]:
         stamp = time_field(source.view)
         return repr(stamp.decode()), EntityForm(EntityTemplate(source), "HGET", stamp)
     field = source.time_field or ""
-    if isinstance(source, JsonSource):
-        return repr(field), Form("JSON.GET", json_path(field))
-    return repr(field), Form("HGET", field)
+    return repr(field), form_of(kind_of(source), field)
 
 
 def seconds(source: Timed, reply: Raw) -> float:
@@ -114,5 +110,9 @@ def seconds(source: Timed, reply: Raw) -> float:
         return inf if added is None else added
     if isinstance(source, FeastSource):
         return seconds_of(reply)
-    said = first(orjson.loads(reply)) if isinstance(source, JsonSource) else reply
-    return unix_time(said, source.time_unit, "the time")
+    return unix_time(value_in(kind_of(source), reply), source.time_unit, "the time")
+
+
+def kind_of(source: TimedSource) -> Kind:
+    """Return what a source with a time in a field is."""
+    return "json" if isinstance(source, JsonSource) else "hash"

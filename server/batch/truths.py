@@ -2,21 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-import orjson
 
 from models.assembly import Plan
 from models.columns import Wording, answers_in
-from models.encoding import encoded
 from models.errors import BadRequest, InsituError, shown
 from models.manifest import Manifest
-from models.sources import HashSource, JsonSource, json_path
+from models.sources import HashSource, JsonSource
 from models.templates import KeyTemplate
 from models.tensors import Tensor
-from models.text_sources import first
 from models.values import as_text
+from server.batch.one_field import Kind, form_of, value_in
 from server.inference.reading.reads import Ask, awaited
 
 CONFIDENCE = 1.96  # deviations: 95 %
@@ -31,7 +29,7 @@ class Truth:
 
     key: KeyTemplate
     name: str
-    kind: Literal["hash", "json"] = "hash"
+    kind: Kind = "hash"
     labels: Mapping[str, str] = field(default_factory=dict)
 
     async def read(self, ask: Ask, plan: Plan, rows: Sequence[Any]) -> list[str | None]:
@@ -40,7 +38,8 @@ class Truth:
         Raises: RedisUnavailable, RedisRefused.
         """
         keys = [self._key(plan, row) for row in rows]
-        commands = [self._command(key) for key in keys if key is not None]
+        form = form_of(self.kind, self.name)
+        commands = [form.encoded(key) for key in keys if key is not None]
         replies = iter(await awaited(ask, commands) if commands else [])
         return [None if key is None else self._text(next(replies)) for key in keys]
 
@@ -50,17 +49,10 @@ class Truth:
         except InsituError:
             return None
 
-    def _command(self, key: str) -> bytes:
-        if self.kind == "json":
-            return encoded(("JSON.GET", key, json_path(self.name)))
-        return encoded(("HGET", key, self.name))
-
     def _text(self, reply: Any) -> str | None:
         if reply is None or isinstance(reply, Exception):
             return None
-        if self.kind == "hash":
-            return as_text(reply)
-        value = first(orjson.loads(reply))
+        value = value_in(self.kind, reply)
         return None if value is None else as_text(value)
 
 
@@ -108,8 +100,7 @@ class Truths:
             for at, number in enumerate(known)
             if number is not None and (output.dtype.kind != "f" or np.isfinite(output[at]).all())
         ]
-        wording = Wording(manifest.task, manifest.labels, manifest.threshold, manifest.answer)
-        columns = [*answers_in(wording, output[good])] if good else []
+        columns = [*answers_in(Wording.of(manifest), output[good])] if good else []
         single = manifest.task == "classification" or len(columns) == 1
         if columns and single and len(columns[0].values) == len(good):
             self.said += columns[0].values.tolist()

@@ -11,7 +11,7 @@ from models.features import FeatureView
 from models.manifest import Manifest
 from models.nodes_away import Walk
 from models.redis_failures import in_time
-from models.signatures import Signed
+from models.signatures import StoredVersion
 from models.store import PRODUCTION, Pointers
 from models.traffic import Traffic
 from server.inference.engine import Engine
@@ -100,16 +100,16 @@ async def version_detail(engine: Engine, name: str, version: int) -> Facts:
         "provider": provider(serving),
         "loaded_at": datetime.fromtimestamp(round(serving.loaded_at), UTC) if serving else None,
         "memory_bytes": serving.memory_bytes if serving else None,
-        **signature_facts(engine, name, version, signed),
+        **signature_facts(engine, version, signed),
     }
 
 
-def signature_facts(engine: Engine, name: str, version: int, signed: dict[int, Signed]) -> Facts:
+def signature_facts(engine: Engine, version: int, signed: dict[int, StoredVersion]) -> Facts:
     """Return whose signature a version has, and whether this server trusts it; nothing where it has none."""
     if version not in signed:
         return {}
     one, trust = signed[version], engine.store.signing.trust
-    trusted = trust and one.key in trust.keys and one.fits(name, version)
+    trusted = trust and one.key in trust.keys and one.fits()
     return {"signature": {"key": one.key and one.key.fingerprint, "trusted": trusted}}
 
 

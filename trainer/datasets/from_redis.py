@@ -24,11 +24,9 @@ from models.recipe_data import FieldTarget, RedisRows
 from models.redis_failures import redis_errors
 from models.scanning import Search, scan
 from models.sources import (
-    FeastSource,
-    HashSource,
-    JsonSource,
     SequenceSource,
-    StreamSource,
+    Source,
+    Timed,
     VectorSource,
 )
 from models.store import Client
@@ -113,20 +111,12 @@ def chosen(keys: set[str], most: int) -> list[str]:
 
 def without_age_limit(view: FeatureView) -> FeatureView:
     """Return the view for rows of the past: how fresh features must be is a rule for serving."""
-    inputs = [
-        one.model_copy(
-            update={
-                "sources": tuple(
-                    source.model_copy(update={"max_age_seconds": None})
-                    if isinstance(source, HashSource | JsonSource | StreamSource | FeastSource)
-                    else source
-                    for source in one.sources
-                )
-            }
-        )
-        for one in view.inputs
-    ]
-    return view.model_copy(update={"inputs": tuple(inputs)})
+
+    def ageless(source: Source) -> Source:
+        limited = isinstance(source, Timed)
+        return source.model_copy(update={"max_age_seconds": None}) if limited else source
+
+    return view.changed(ageless)
 
 
 class RowReader:

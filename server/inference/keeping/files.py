@@ -21,7 +21,7 @@ import orjson
 from models.errors import ManifestUnreadable
 from models.manifest import Manifest
 from models.names import ALIAS
-from models.signatures import Stored
+from models.signatures import StoredVersion
 from server.inference.keeping import small_files
 from server.inference.keeping.claims import Claim
 from server.inference.keeping.identity import Identity
@@ -34,7 +34,6 @@ from server.inference.keeping.room import (
     made,
     manifests,
     models_in,
-    taken_bytes,
 )
 from server.inference.keeping.small_files import PRIVATE_FOLDER, removed, start_of
 
@@ -133,7 +132,7 @@ class KeptFiles:
         self._discard(self._home / ONNX / manifest.digest)
         return True
 
-    def keep_stored(self, manifest: Manifest, stored: Stored) -> None:
+    def keep_stored(self, manifest: Manifest, stored: StoredVersion) -> None:
         """Keep what is stored of a version whose bytes are here; of one that had its number before nothing stays.
 
         Raises: OSError.
@@ -149,7 +148,7 @@ class KeptFiles:
             if version == manifest.version and other != path:
                 removed(other)
 
-    def stored(self, name: str, version: int) -> Stored | None:
+    def stored(self, name: str, version: int) -> StoredVersion | None:
         """Return what was stored of a version, None where it is not here.
 
         Raises: NotOurs; OSError.
@@ -160,14 +159,14 @@ class KeptFiles:
                 return self._stored(path, name, version, digest)
         return None
 
-    def _stored(self, path: Path, name: str, version: int, digest: str) -> Stored | None:
+    def _stored(self, path: Path, name: str, version: int, digest: str) -> StoredVersion | None:
         payload = self._read(path)
         if payload is None:
             return None
         signature, _, manifest = payload.partition(b"\n")
         with suppress(ManifestUnreadable, binascii.Error):
             if Manifest.from_json(manifest, name, version).digest == digest:
-                return Stored(name, version, manifest, b64decode(signature) or None)
+                return StoredVersion(name, version, manifest, b64decode(signature) or None)
         self._discard(path)
         return None
 
@@ -269,8 +268,7 @@ class KeptFiles:
             with suppress(FileNotFoundError):
                 if DIGEST.fullmatch(digest):
                     os.utime(self._home / ONNX / digest)
-        made(self.directory, self.most_bytes)
-        return taken_bytes(self.directory)
+        return made(self.directory, self.most_bytes)
 
     def looked_at(self) -> float | None:
         """Return when Redis was looked at last, Unix seconds; None where that is not known."""

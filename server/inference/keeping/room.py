@@ -92,8 +92,10 @@ def taken_bytes(directory: Path) -> int:
     return sum(size_of(path) for path in every if not path.is_dir())
 
 
-def made(directory: Path, most_bytes: int) -> None:
+def made(directory: Path, most_bytes: int) -> int:
     """Let go what was used longest ago until the rest has no more bytes, and what killed processes have left.
+
+    Return how many bytes all files take then.
 
     Raises: OSError.
     """
@@ -101,14 +103,15 @@ def made(directory: Path, most_bytes: int) -> None:
         tidied(home)
     taken = taken_bytes(directory)
     if taken <= most_bytes:
-        return
+        return taken
     every = sorted((held for home in homes(directory) for held in holdings(home)), key=lambda one: one.used)
     for held in every:
         for path in (*held.manifests, held.path):
             removed(path)
         taken -= held.size_bytes
         if taken <= most_bytes:
-            return
+            break
+    return taken
 
 
 def tidied(home: Path) -> None:

@@ -17,7 +17,7 @@ from models.errors import BundleCorrupt, InsituError, ModelNotFound, RedisUnavai
 from models.keys import Keys
 from models.manifest import Manifest
 from models.redis_failures import connected, in_time
-from models.signatures import Stored
+from models.signatures import StoredVersion
 from models.store import Client, ModelStore
 from models.trust import NO_SIGNING, Signing
 from server.counting.cache_counts import CacheCounts
@@ -55,7 +55,7 @@ class KeptStore(ModelStore):
         """The directory, for people."""
         return str(self._files.directory)
 
-    async def _stored(self, name: str, version: int) -> Stored:
+    async def _stored(self, name: str, version: int) -> StoredVersion:
         """Return what Redis says of a version, and what was kept of that where Redis is away."""
         if self._alone and (kept := await self._kept(name, version)) is not None:
             return kept
@@ -66,10 +66,10 @@ class KeptStore(ModelStore):
                 raise
             return kept
 
-    async def _kept(self, name: str, version: int) -> Stored | None:
+    async def _kept(self, name: str, version: int) -> StoredVersion | None:
         return await self._on_disk(self._files.stored, name, version)
 
-    async def _load(self, stored: Stored) -> Bundle:
+    async def _load(self, stored: StoredVersion) -> Bundle:
         """Load a version without its page; kept bytes that are damaged are thrown away, and fetched."""
         try:
             bundle = await super()._load(stored)

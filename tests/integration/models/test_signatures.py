@@ -185,14 +185,14 @@ async def test_whose_signatures_versions_have_is_told_without_trusting_anybody(c
         4: STRANGER.public,
         5: STRANGER.public,
     }
-    assert {version: one.fits("churn", version) for version, one in found.items()} == {
+    assert {version: one.fits() for version, one in found.items()} == {
         1: False,
         2: False,
         4: False,
         5: True,
     }
     await client.delete(KEYS.manifest("churn", 5))
-    assert not (await store.signatures.of("churn", [5]))[5].fits("churn", 5)
+    assert not (await store.signatures.of("churn", [5]))[5].fits()
     assert await store.signatures.of("churn", []) == {}
 
 

@@ -6,9 +6,9 @@ from math import nan
 import pytest
 from rich.console import Console
 
-from cli.course import BLOCKS, CURVE_WIDTH, Course, curve
+from cli.course import CURVE_WIDTH, Course, curve
 from cli.progress import Work
-from cli.terminal import Terminal
+from cli.terminal import BLOCKS, Terminal
 from cli.training_view import TrainingView
 from trainer.events import EpochEnded, Noticed, StageBegan, StageEnded
 

@@ -7,7 +7,7 @@ import pytest
 
 from models.bundle import Bundle
 from models.manifest import Manifest
-from models.signatures import Stored
+from models.signatures import StoredVersion
 from server.inference.keeping import room
 from server.inference.keeping.files import KeptFiles, Known, NotOurs
 from server.inference.keeping.identity import Identity
@@ -40,7 +40,7 @@ def keep(files: KeptFiles, one: Bundle) -> Manifest:
         files.keep_onnx(claim, one.onnx)
         claim.release()
     files.keep_stored(
-        one.manifest, Stored(one.manifest.name, one.manifest.version, one.manifest.to_json(), None)
+        one.manifest, StoredVersion(one.manifest.name, one.manifest.version, one.manifest.to_json(), None)
     )
     return one.manifest
 
@@ -53,7 +53,7 @@ def manifest_in(files: KeptFiles, name: str, version: int) -> Manifest | None:
 def test_a_manifest_is_kept_to_the_byte_with_its_signature(files: KeptFiles) -> None:
     one = sealed(1)
     keep(files, one)
-    stored = Stored("m", 1, b" " + one.manifest.to_json() + b"\n", b"signed\n\xff")
+    stored = StoredVersion("m", 1, b" " + one.manifest.to_json() + b"\n", b"signed\n\xff")
 
     files.keep_stored(one.manifest, stored)
 
